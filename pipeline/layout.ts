@@ -1,0 +1,392 @@
+/**
+ * Every number of the shared memory: the only file that knows where a word lies.
+ *
+ * One SharedArrayBuffer holds everything that the workers share:
+ *
+ *     header | roles | rings | reports | rules | users | processes | tasks | mms | maps | victims
+ *
+ * Rules that hold for all of it (docs/INVARIANTS.md, "Shared memory"):
+ *  - one writer a word, named beside the word; everybody else only reads;
+ *  - payload words are plain, the word that publishes them is stored with `Atomics.store` last;
+ *  - words of different writers lie at least {@link LINE_BYTES} apart.
+ *
+ * @module
+ */
+
+/** Distance between words of different writers: two cache lines, for the adjacent-line prefetcher. */
+export const LINE_BYTES = 128;
+export const LINE_WORDS = LINE_BYTES / 4;
+
+/** First word of the header: "toom" in ASCII, big endian. */
+export const MAGIC = 0x746f6f6d;
+/** Raised with every change of this file that an older reader would misread. */
+export const LAYOUT_VERSION = 1;
+
+// ---------------------------------------------------------------------------------------------
+// Records: what flows through the rings.
+//
+//   byte 0        8          12     16    20    24    28
+//        tsNs f64 | kind,cpu | tid  | a   | b   | c   | d   |
+// ---------------------------------------------------------------------------------------------
+
+export const RECORD_BYTES = 32;
+export const RECORD_WORDS = RECORD_BYTES / 4;
+export const RECORD_F64S = RECORD_BYTES / 8;
+
+/** Word offsets inside a record. The time is the first 8 bytes, as a double of nanoseconds. */
+export const RecordWord = { kindCpu: 2, tid: 3, a: 4, b: 5, c: 6, d: 7 } as const;
+
+/** `kindCpu` packs the kind (low 8 bits) and the cpu (the 23 bits above). */
+export const KIND_MASK = 0xff;
+export const CPU_SHIFT = 8;
+
+/**
+ * What a record says. The words a to d by kind:
+ *
+ * | kind | tid | a | b | c | d |
+ * |---|---|---|---|---|---|
+ * | rss | emitter | mm_id | size in pages, signed | {@link packRss} | tgid of the emitter, 0 unknown |
+ * | newTask | parent | child pid | clone flags, low 32 bits | 0 | tgid of the parent, 0 unknown |
+ * | exec | emitter | pid | old pid | 0 | 0 |
+ * | exit | emitter | pid | group dead: 1, 0, -1 unknown | 0 | 0 |
+ * | free | emitter | pid | 0 | 0 | 0 |
+ * | lost | 0 | events lost, -1 unknown | 0 | 0 | 0 |
+ * | proc | tgid | real uid | start time, clock ticks, low 32 bits | threads | {@link ProcFlag} |
+ * | procPages | tgid | file | anon | swap | shmem, all in pages; follows its proc record |
+ * | task | tid | tgid | 0 | 0 | 0 |
+ * | gone | tgid or tid | 0 | 0 | 0 | 0 |
+ * | sweepBegin, sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
+ * | forget | uid | 0 | 0 | 0 | 0 |
+ * | pressure | 0 | reason, {@link PressureReason} | 0 | 0 | 0 |
+ * | victimGone | pid | process slot | generation | 0 | 0 |
+ * | order | uid | {@link OrderKind} | user slot | {@link Trigger} | 0 |
+ * | resolve | tid | 0 | 0 | 0 | 0 |
+ * | resync | 0 | 0 | 0 | 0 | 0 |
+ */
+export const RecordKind = {
+  rss: 1,
+  newTask: 2,
+  exec: 3,
+  exit: 4,
+  free: 5,
+  lost: 6,
+  proc: 7,
+  procPages: 8,
+  task: 9,
+  gone: 10,
+  sweepBegin: 11,
+  sweepEnd: 12,
+  forget: 13,
+  pressure: 14,
+  victimGone: 15,
+  order: 16,
+  resolve: 17,
+  resync: 18,
+} as const;
+export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
+
+/** The kernel's numbering of RSS counters, include/linux/mm_types_task.h. */
+export const Member = { file: 0, anon: 1, swap: 2, shmem: 3 } as const;
+export const MEMBER_COUNT = 4;
+
+/** Word c of an rss record: member in the low 8 bits, then `curr`, then "the line named no mm". */
+export const RSS_MEMBER_MASK = 0xff;
+export const RSS_CURR = 0x100;
+export const RSS_NO_MM_ID = 0x200;
+
+/** Packs word c of an rss record. */
+export function packRss(member: number, curr: number, noMmId: boolean): number {
+  return member | (curr !== 0 ? RSS_CURR : 0) | (noMmId ? RSS_NO_MM_ID : 0);
+}
+
+/** Bits of word d of a proc record. */
+export const ProcFlag = { sharesParentMm: 1, self: 2 } as const;
+/** Bits of word a of sweepBegin and sweepEnd. */
+export const SweepFlag = { full: 1, afterLoss: 2, initial: 4 } as const;
+export const PressureReason = { psi: 1, minAvailable: 2 } as const;
+export const OrderKind = { arm: 1, kill: 2, recheck: 3 } as const;
+export const Trigger = { user: 1, kernel: 2, lastDefense: 3 } as const;
+export type Trigger = typeof Trigger[keyof typeof Trigger];
+export const TRIGGER_NAMES: Readonly<Record<number, string>> = {
+  [Trigger.user]: "user",
+  [Trigger.kernel]: "kernel",
+  [Trigger.lastDefense]: "last-defense",
+};
+
+// ---------------------------------------------------------------------------------------------
+// A ring: two lines of words, then the records.
+//
+//   line 0  tail            producer  records published, modulo 2^32
+//           producerParked  producer  1 while it sleeps until `head` moves
+//   line 1  head            consumer  records consumed, modulo 2^32
+// ---------------------------------------------------------------------------------------------
+
+export const RingWord = {
+  tail: 0,
+  producerParked: 1,
+  head: LINE_WORDS,
+} as const;
+export const RING_HEADER_BYTES = 2 * LINE_BYTES;
+
+// ---------------------------------------------------------------------------------------------
+// Roles: one block of words for each worker.
+// ---------------------------------------------------------------------------------------------
+
+/** Index of each role's block; reader r has block `Role.reader + r`. */
+export const Role = {
+  supervisor: 0,
+  accounting: 1,
+  killer: 2,
+  coordinator: 3,
+  sweeper: 4,
+  reader: 5,
+} as const;
+export const READERS_MAX = 64;
+export const ROLES_MAX = Role.reader + READERS_MAX;
+
+export function roleName(role: number): string {
+  const names = ["supervisor", "accounting", "killer", "coordinator", "sweeper"];
+  return names[role] ?? `reader${role - Role.reader}`;
+}
+
+/**
+ * Words of a role's block. Line 0 is the supervisor's, line 1 the worker's own, line 2 is a bell
+ * that anybody rings.
+ */
+export const RoleWord = {
+  /** Supervisor: which incarnation may act; an older one that wakes up late must leave. */
+  epoch: 0,
+  /** Supervisor: 1 = end. */
+  stop: 1,
+  /** Supervisor: a fault to provoke, {@link Fault}. */
+  fault: 2,
+  /** Supervisor: raised to ask for an answer in `pong`. */
+  ping: 3,
+  /** Worker: {@link RoleState}. */
+  state: LINE_WORDS,
+  /** Worker: raised at least every {@link HEARTBEAT_MS}. */
+  heartbeat: LINE_WORDS + 1,
+  /** Worker: copy of `ping`. */
+  pong: LINE_WORDS + 2,
+  /** Worker: 1 while it sleeps on `bell`. */
+  parked: LINE_WORDS + 3,
+  /** Worker: its kernel thread id. */
+  tid: LINE_WORDS + 4,
+  /** Worker: epoch of the incarnation that wrote these words. */
+  epochSeen: LINE_WORDS + 5,
+  /** Anybody: raised to wake the worker up. */
+  bell: 2 * LINE_WORDS,
+} as const;
+export const ROLE_BLOCK_BYTES = 3 * LINE_BYTES;
+
+export const RoleState = { absent: 0, starting: 1, running: 2, stopped: 3 } as const;
+export const Fault = { none: 0, throw: 1, hang: 2 } as const;
+
+/** A worker shows life at least this often. */
+export const HEARTBEAT_MS = 100;
+
+/** Counters of a role: doubles, written by that role only; late by at most one batch. */
+export const CounterIndex = {
+  events: 0,
+  lifecycle: 1,
+  lost: 2,
+  malformed: 3,
+  foreign: 4,
+  batches: 5,
+  wakeups: 6,
+  reportsShed: 7,
+  /** Accounting: rss records older than what was already known. */
+  stale: 8,
+  /** Accounting: rss records that no process could be found for. */
+  unattributed: 9,
+  /** Accounting: mms, tasks, processes, users that found no slot. */
+  tableFull: 10,
+  /** Accounting: pages that sweeps had to correct, absolute sum. */
+  driftPages: 11,
+  sweeps: 12,
+  kills: 13,
+  killsFailed: 14,
+  /** Killer: orders that were over when it looked. */
+  spared: 15,
+  arms: 16,
+  bytesRead: 17,
+  ringFull: 18,
+  /** Accounting: time of the newest record applied, nanoseconds. */
+  lastTsNs: 19,
+  ordersShed: 20,
+} as const;
+export const COUNTER_COUNT = 32;
+
+// ---------------------------------------------------------------------------------------------
+// Reports: what workers tell the supervisor's log. 256 bytes: 16 doubles, then 128 bytes of text.
+// ---------------------------------------------------------------------------------------------
+
+export const REPORT_BYTES = 256;
+export const REPORT_F64S = REPORT_BYTES / 8;
+export const REPORT_TEXT_OFFSET_BYTES = 128;
+export const REPORT_TEXT_BYTES_MAX = REPORT_BYTES - REPORT_TEXT_OFFSET_BYTES;
+export const REPORT_RING_RECORDS = 256;
+
+// ---------------------------------------------------------------------------------------------
+// Rules: the limits, written by the supervisor.
+// ---------------------------------------------------------------------------------------------
+
+/** Odd while the supervisor writes, even when whole; then the number of rows. */
+export const RulesWord = { sequence: 0, count: 1, rows: LINE_WORDS } as const;
+/** uidFirst, uidLast (both unsigned, inclusive), hardPages, softPages. */
+export const RULE_WORDS = 4;
+
+// ---------------------------------------------------------------------------------------------
+// Tables, as structures of arrays. The element type of each column; the writer is accounting
+// unless the column says otherwise.
+// ---------------------------------------------------------------------------------------------
+
+export type ColumnType = "i32" | "f64";
+export type Columns = Readonly<Record<string, ColumnType>>;
+
+/** A user that has a limit, or owns a process that is traced. uid -1: not known yet. */
+export const USER_COLUMNS = {
+  crossedTsNs: "f64",
+  uid: "i32",
+  generation: "i32",
+  usagePages: "i32",
+  peakPages: "i32",
+  hardPages: "i32",
+  softPages: "i32",
+  /** {@link UserState}. */
+  state: "i32",
+  processCount: "i32",
+  /** Pages promised by the coordinator and not touched yet. Writer: coordinator. */
+  promisedPages: "i32",
+  /** Writer: killer. */
+  kills: "i32",
+  next: "i32",
+} as const satisfies Columns;
+
+export const UserState = { free: 0, ok: 1, soft: 2, hard: 3 } as const;
+export const USER_STATE_NAMES = ["free", "ok", "soft", "hard"] as const;
+
+/** Width and number of the buckets behind the victim policy `growing`. */
+export const GROWTH_BUCKETS = 8;
+export const GROWTH_BUCKET_NS = 125_000_000;
+
+export const PROCESS_COLUMNS = {
+  /** Time of the newest proof of life: fork, event or sweep. */
+  seenTsNs: "f64",
+  exitTsNs: "f64",
+  bornTsNs: "f64",
+  tgid: "i32",
+  generation: "i32",
+  /** {@link ProcessState}. */
+  state: "i32",
+  userSlot: "i32",
+  /** Counted members of all its mms. */
+  pages: "i32",
+  /** Tasks known to be alive. */
+  taskCount: "i32",
+  /** The mm it runs on, slot + 1; 0 none. */
+  mmSlot1: "i32",
+  mmCount: "i32",
+  startTicks: "i32",
+  /** {@link ProcessFlag}. */
+  flags: "i32",
+  /** Number of the sweep that saw it last. */
+  sweepNumber: "i32",
+  growthBucket: "i32",
+  growth0: "i32",
+  growth1: "i32",
+  growth2: "i32",
+  growth3: "i32",
+  growth4: "i32",
+  growth5: "i32",
+  growth6: "i32",
+  growth7: "i32",
+  next: "i32",
+} as const satisfies Columns;
+
+export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
+/** `borrower`: born with CLONE_VM and no exec yet, so it runs on its parent's mm. */
+export const ProcessFlag = { borrower: 1, self: 2, unresolved: 4 } as const;
+
+export const TASK_COLUMNS = {
+  bornTsNs: "f64",
+  tid: "i32",
+  generation: "i32",
+  processSlot: "i32",
+  /** An mm that this task is building (fork, exec), slot + 1; 0 none. */
+  buildingMmSlot1: "i32",
+  next: "i32",
+} as const satisfies Columns;
+
+export const MM_COLUMNS = {
+  /** Newest time of each member, and of the newest claim of ownership. */
+  ts0: "f64",
+  ts1: "f64",
+  ts2: "f64",
+  ts3: "f64",
+  ownerTsNs: "f64",
+  mmId: "i32",
+  generation: "i32",
+  /** {@link MmState}. */
+  state: "i32",
+  /** Its process, slot + 1; 0 none. */
+  processSlot1: "i32",
+  /** Task whose claim was checked last: the quick way past the task table. */
+  lastTid: "i32",
+  pages0: "i32",
+  pages1: "i32",
+  pages2: "i32",
+  pages3: "i32",
+  /** Next mm of the same process, slot + 1. */
+  sibling: "i32",
+  next: "i32",
+} as const satisfies Columns;
+
+/** `building`: made by fork or exec and not run on yet. `nameless`: read from /proc, id unknown. */
+export const MmState = { free: 0, building: 1, live: 2, nameless: 3 } as const;
+
+/**
+ * Victims that are being killed, and candidates that are armed. Writer: killer. Kept here so that
+ * a restarted killer finds the pidfds of its predecessor.
+ */
+export const VICTIM_COLUMNS = {
+  killTsNs: "f64",
+  /** {@link VictimState}. */
+  state: "i32",
+  userSlot: "i32",
+  userGeneration: "i32",
+  processSlot: "i32",
+  processGeneration: "i32",
+  pid: "i32",
+  pidfd: "i32",
+  pages: "i32",
+} as const satisfies Columns;
+export const VictimState = { free: 0, armed: 1, dying: 2 } as const;
+export const VICTIMS_MAX = 256;
+
+/** Header of a table: count of slots in use, high-water mark, head of the free list (slot + 1). */
+export const TableWord = { used: 0, highWater: 1, freeHead: 2 } as const;
+export const TABLE_HEADER_BYTES = LINE_BYTES;
+
+/** Words of the memory's header. */
+export const HeaderWord = {
+  magic: 0,
+  version: 1,
+  totalBytes: 2,
+  readers: 3,
+  ringRecords: 4,
+  users: 5,
+  processes: 6,
+  tasks: 7,
+  mms: 8,
+  rules: 9,
+  pageBytes: 10,
+  pid: 11,
+  /** Accounting: 1 while the books are not to be trusted. On a line of its own. */
+  degraded: LINE_WORDS,
+  /** Accounting: number of the last sweep whose end it has applied. */
+  sweepDone: LINE_WORDS + 1,
+  /** Sweeper: 1 when the first look at /proc has been sent. */
+  discovered: 2 * LINE_WORDS,
+} as const;
+export const HEADER_BYTES = 4 * LINE_BYTES;
