@@ -1,0 +1,124 @@
+/**
+ * Sizes and words as people write and read them. Pages inside toom, bytes at its edges.
+ *
+ * @module
+ */
+
+/**
+ * A text that could not be read. The message says what was expected and quotes the text, so that
+ * the caller only has to put in front what it was reading: `--min-available: ${message}`.
+ */
+export class FormatError extends Error {
+  override readonly name = "FormatError";
+}
+
+// Control characters, line separators, and what turns the direction of the text around: all that
+// can make one line look like two, or like another line.
+// deno-lint-ignore no-control-regex
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** Escapes what JSON leaves as it is but a terminal would not: the result is one harmless line. */
+export function escapeJsonLine(json: string): string {
+  return json.replace(UNSAFE, escapeCharacter);
+}
+
+/**
+ * Shows a text that nobody has checked: in quotes, on one line, without control characters.
+ *
+ * @param text Anything.
+ * @param charactersMax Longer texts are cut, and end in "…".
+ */
+export function quote(text: string, charactersMax = 80): string {
+  const shown = text.length > charactersMax ? `${text.slice(0, charactersMax)}…` : text;
+  return escapeJsonLine(JSON.stringify(shown));
+}
+
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  k: 2 ** 10,
+  kib: 2 ** 10,
+  m: 2 ** 20,
+  mib: 2 ** 20,
+  g: 2 ** 30,
+  gib: 2 ** 30,
+  t: 2 ** 40,
+  tib: 2 ** 40,
+};
+
+const NUMBER_AND_UNIT = /^(\d{1,16}(?:\.\d{1,16})?)\s*([a-z]{0,3}|%)$/;
+
+/**
+ * Reads a size: `64MiB`, `4G`, `512K`, `1.5G`, `25%` (of the memory), or a bare number of bytes.
+ *
+ * The letters count in 1024s, whichever their case: K = KiB, M = MiB, G = GiB, T = TiB. `KB`, `MB`,
+ * `GB` and `TB` are refused, since half of the world means 1000 by them.
+ *
+ * @param text What the user wrote.
+ * @param totalBytes Memory of the machine, in bytes: what 100 % is.
+ * @returns Whole bytes, rounded down; 0 or more.
+ * @throws {FormatError} When the text is not a size, or more bytes than can be counted exactly.
+ */
+export function parseSizeBytes(text: string, totalBytes: number): number {
+  const match = NUMBER_AND_UNIT.exec(text.trim().toLowerCase());
+  const amount = Number(match?.[1]);
+  const unit = match?.[2] ?? "";
+  if (match !== null && /^[kmgt]b$/.test(unit)) {
+    const letter = unit.charAt(0).toUpperCase();
+    throw new FormatError(
+      `expected ${match[1]}${letter}iB (1024-based) instead of the ambiguous ${quote(text)}`,
+    );
+  }
+  if (match !== null && unit === "%") {
+    if (amount > 100) {
+      throw new FormatError(`expected at most 100% of memory, not ${quote(text)}`);
+    }
+    return Math.floor(totalBytes * amount / 100);
+  }
+  const unitBytes = Object.hasOwn(UNIT_BYTES, unit) ? UNIT_BYTES[unit] : undefined;
+  if (match === null || unitBytes === undefined) {
+    throw new FormatError(
+      `expected a size such as 64MiB, 4G, 512K, 25% (of memory) or a number of bytes, not ${
+        quote(text)
+      }`,
+    );
+  }
+  const bytes = Math.floor(amount * unitBytes);
+  if (bytes > Number.MAX_SAFE_INTEGER) {
+    throw new FormatError(`expected a size below 8192 TiB, not ${quote(text)}`);
+  }
+  return bytes;
+}
+
+/**
+ * Whole pages in a number of bytes, rounded down: a limit never allows more than what was asked.
+ *
+ * @param bytes 0 or more.
+ * @param pageBytes Bytes of a page.
+ */
+export function bytesToPages(bytes: number, pageBytes: number): number {
+  return Math.floor(bytes / pageBytes);
+}
+
+const UNIT_NAMES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/**
+ * Bytes for people: `512 B`, `64.0 MiB`, `-1.5 GiB`. One decimal, so not for arithmetic.
+ *
+ * @param bytes Any finite number.
+ */
+export function formatBytes(bytes: number): string {
+  let value = Math.abs(bytes);
+  let unit = 0;
+  // 1023.95 would be shown as 1024.0.
+  while (value >= (unit === 0 ? 1024 : 1023.95) && unit < UNIT_NAMES.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  const digits = unit === 0 ? String(Math.round(value)) : value.toFixed(1);
+  return `${bytes < 0 ? "-" : ""}${digits} ${UNIT_NAMES[unit]}`;
+}
