@@ -55,11 +55,12 @@ export const CPU_SHIFT = 8;
  * | procPages | tgid | file | anon | swap | shmem, all in pages; follows its proc record |
  * | task | tid | tgid | 0 | 0 | 0 |
  * | gone | tgid or tid | 0 | 0 | 0 | 0 |
- * | sweepBegin, sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
+ * | sweepBegin | sweep number | {@link SweepFlag} | error of /proc in pages a member | 0 | 0 |
+ * | sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
  * | forget | uid | 0 | 0 | 0 | 0 |
  * | pressure | 0 | reason, {@link PressureReason} | 0 | 0 | 0 |
  * | victimGone | pid | process slot | generation | 0 | 0 |
- * | order | uid | {@link OrderKind} | user slot | {@link Trigger} | 0 |
+ * | order | uid | {@link OrderKind} | user slot | {@link Trigger} | its generation |
  * | resolve | tid | 0 | 0 | 0 | 0 |
  * | resync | 0 | 0 | 0 | 0 | 0 |
  */
@@ -104,7 +105,11 @@ export const ProcFlag = { sharesParentMm: 1, self: 2 } as const;
 /** Bits of word a of sweepBegin and sweepEnd. */
 export const SweepFlag = { full: 1, afterLoss: 2, initial: 4 } as const;
 export const PressureReason = { psi: 1, minAvailable: 2 } as const;
-export const OrderKind = { arm: 1, kill: 2, recheck: 3 } as const;
+/**
+ * `arm`: rank and open; `kill`: somebody must go if the user is still over; `relieve`: somebody
+ * must go although the user is not over, for the machine is short; `recheck`: the killer's answer.
+ */
+export const OrderKind = { arm: 1, kill: 2, recheck: 3, relieve: 4 } as const;
 export const Trigger = { user: 1, kernel: 2, lastDefense: 3 } as const;
 export type Trigger = typeof Trigger[keyof typeof Trigger];
 export const TRIGGER_NAMES: Readonly<Record<number, string>> = {
@@ -241,8 +246,16 @@ export const RULE_WORDS = 4;
 // unless the column says otherwise.
 // ---------------------------------------------------------------------------------------------
 
-export type ColumnType = "i32" | "f64";
+export type ColumnType = "i32" | "f64" | "i32x4" | "f64x4" | "i32x8";
 export type Columns = Readonly<Record<string, ColumnType>>;
+/** Elements of a row in a column: row r starts at r * lanes. */
+export const LANES: Readonly<Record<ColumnType, number>> = {
+  i32: 1,
+  f64: 1,
+  i32x4: 4,
+  f64x4: 4,
+  i32x8: 8,
+};
 
 /** A user that has a limit, or owns a process that is traced. uid -1: not known yet. */
 export const USER_COLUMNS = {
@@ -260,6 +273,8 @@ export const USER_COLUMNS = {
   promisedPages: "i32",
   /** Writer: killer. */
   kills: "i32",
+  /** Orders to arm that the killer has looked at. Writer: killer. */
+  armsDone: "i32",
   next: "i32",
 } as const satisfies Columns;
 
@@ -286,21 +301,19 @@ export const PROCESS_COLUMNS = {
   taskCount: "i32",
   /** The mm it runs on, slot + 1; 0 none. */
   mmSlot1: "i32",
-  mmCount: "i32",
+  /** First of the list of all its mms, slot + 1. */
+  mmFirst1: "i32",
+  /** The process whose mm a borrower runs on, slot + 1. */
+  lenderSlot1: "i32",
   startTicks: "i32",
   /** {@link ProcessFlag}. */
   flags: "i32",
   /** Number of the sweep that saw it last. */
   sweepNumber: "i32",
+  /** Bucket of the newest change, time / GROWTH_BUCKET_NS. */
   growthBucket: "i32",
-  growth0: "i32",
-  growth1: "i32",
-  growth2: "i32",
-  growth3: "i32",
-  growth4: "i32",
-  growth5: "i32",
-  growth6: "i32",
-  growth7: "i32",
+  /** Pages at the start of each of the last buckets, a ring. */
+  growth: "i32x8",
   next: "i32",
 } as const satisfies Columns;
 
@@ -320,10 +333,7 @@ export const TASK_COLUMNS = {
 
 export const MM_COLUMNS = {
   /** Newest time of each member, and of the newest claim of ownership. */
-  ts0: "f64",
-  ts1: "f64",
-  ts2: "f64",
-  ts3: "f64",
+  tsNs: "f64x4",
   ownerTsNs: "f64",
   mmId: "i32",
   generation: "i32",
@@ -333,12 +343,9 @@ export const MM_COLUMNS = {
   processSlot1: "i32",
   /** Task whose claim was checked last: the quick way past the task table. */
   lastTid: "i32",
-  pages0: "i32",
-  pages1: "i32",
-  pages2: "i32",
-  pages3: "i32",
+  pages: "i32x4",
   /** Next mm of the same process, slot + 1. */
-  sibling: "i32",
+  sibling1: "i32",
   next: "i32",
 } as const satisfies Columns;
 

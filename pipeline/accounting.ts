@@ -1,0 +1,510 @@
+/**
+ * The accounting agent: takes records from all rings, keeps the books, compares each user with
+ * its limits, and orders the killer to arm or to act.
+ *
+ * It has no thread, no clock and no kernel of its own: the worker, the replay and the simulator
+ * run the same agent on the same memory.
+ *
+ * @module
+ */
+import {
+  CounterIndex,
+  CPU_SHIFT,
+  HeaderWord,
+  KIND_MASK,
+  OrderKind,
+  PressureReason,
+  RecordKind,
+  RecordWord,
+  Role,
+  RoleWord,
+  RSS_CURR,
+  RSS_MEMBER_MASK,
+  RSS_NO_MM_ID,
+  SweepFlag,
+  Trigger,
+  UserState,
+} from "./layout.ts";
+import { attachCounters, type Memory } from "./memory.ts";
+import { Attribution } from "./attribution.ts";
+import { Books, type MemberMask, NO_LIMIT_PAGES, TABLE_NAMES } from "./books.ts";
+import { attachRole, Doorbell } from "./doorbell.ts";
+import { RulesView } from "./limits.ts";
+import { ProcFacts } from "./proc_facts.ts";
+import { DegradedReason, ReportWriter } from "./reports.ts";
+import { RingConsumer, RingProducer } from "./ring.ts";
+import { invariant } from "./invariant.ts";
+
+/** Above soft, the victims are ranked again every so many events: the original's early bootstrap. */
+export const ARM_EVERY_EVENTS = 10;
+
+/** The same thing about the same user is told at most this often. */
+const REPORT_EVERY_NS = 1e9;
+
+/** Records taken from one ring before looking at the next. */
+const BATCH_RECORDS = 512;
+
+export interface AccountingOptions {
+  /** Counted members. */
+  readonly countMask: MemberMask;
+  /** The user of processes that nobody announced and /proc has not told of yet. */
+  readonly unknownUid: number;
+  /** Wakes the sweeper, which sleeps in poll(2) and not on a bell. */
+  readonly wakeSweeper: () => void;
+}
+
+export class Accounting {
+  readonly books: Books;
+  private readonly attribution: Attribution;
+  private readonly facts: ProcFacts;
+  private readonly header: Int32Array;
+  private readonly counters: Float64Array;
+  private readonly rules: RulesView;
+  private readonly readers: readonly RingConsumer[];
+  private readonly sweeper: RingConsumer;
+  private readonly killer: RingConsumer;
+  private readonly orders: RingProducer;
+  private readonly queries: RingProducer;
+  private readonly killerBell: Doorbell;
+  private readonly killerRole: Int32Array;
+  private readonly reports: ReportWriter;
+  private readonly wakeSweeper: () => void;
+  /** By user slot: a kill was ordered and not answered yet. */
+  private readonly killOrdered: Uint8Array;
+  /** By user slot: orders to arm so far, and events above soft since the last of them. */
+  private readonly armsOrdered: Int32Array;
+  private readonly eventsSinceArm: Int32Array;
+  private readonly softReportedNs: Float64Array;
+  private readonly fullReportedNs = new Float64Array(TABLE_NAMES.length);
+  private killerEpoch: number;
+  private degradedSinceNs = 0;
+  private lastTsNs = 0;
+  private resyncAsked = false;
+
+  constructor(memory: Memory, options: AccountingOptions) {
+    const { buffer, plan } = memory;
+    this.header = memory.header;
+    this.counters = attachCounters(memory, Role.accounting);
+    this.reports = new ReportWriter(
+      new RingProducer(buffer, plan.reportRings[Role.accounting]!),
+      this.counters,
+    );
+    this.rules = new RulesView(memory.rules);
+    this.rules.refresh();
+    this.readers = plan.readerRings.map((place) => new RingConsumer(buffer, place));
+    this.sweeper = new RingConsumer(buffer, plan.sweeperRing);
+    this.killer = new RingConsumer(buffer, plan.killerRing);
+    this.orders = new RingProducer(buffer, plan.orderRing);
+    this.queries = new RingProducer(buffer, plan.queryRing);
+    this.killerBell = new Doorbell(memory, Role.killer);
+    this.killerRole = attachRole(memory, Role.killer);
+    this.killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
+    this.wakeSweeper = options.wakeSweeper;
+    this.killOrdered = new Uint8Array(plan.capacity.users);
+    this.armsOrdered = new Int32Array(plan.capacity.users);
+    this.eventsSinceArm = new Int32Array(plan.capacity.users);
+    this.softReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
+    this.books = new Books(
+      memory,
+      this.counters,
+      options.countMask,
+      (table) => this.tableFull(table),
+      (userSlot) => this.userAdded(userSlot),
+    );
+    this.attribution = new Attribution(
+      this.books,
+      this.counters,
+      options.unknownUid,
+      (tid) => this.ask(RecordKind.resolve, tid),
+    );
+    this.facts = new ProcFacts(this.books, this.attribution, this.reports, this.counters);
+  }
+
+  /** Takes over the memory, and asks for everything to be read again when somebody was here before. */
+  start(): void {
+    const before = this.books.processSlots.used > 0 || this.header[HeaderWord.discovered] !== 0;
+    this.books.reset();
+    this.armsOrdered.set(this.books.users.armsDone);
+    for (let slot = 0; slot < this.books.userSlots.highWater; slot++) this.limitUser(slot);
+    if (before) this.degrade(DegradedReason.workerRestart, this.lastTsNs);
+  }
+
+  /**
+   * Works off what the rings hold, at most one batch of each.
+   * @param nowNs CLOCK_MONOTONIC, or the time of the capture; nanoseconds.
+   * @param records Size of a batch.
+   * @returns Records taken; 0 means there is nothing to do.
+   */
+  step(nowNs: number, records = BATCH_RECORDS): number {
+    if (this.rules.refresh()) this.limitsChanged(nowNs);
+    const killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
+    if (killerEpoch !== this.killerEpoch) {
+      this.killerEpoch = killerEpoch;
+      this.killerRestarted(nowNs);
+    }
+    let taken = 0;
+    for (let i = 0; i < this.readers.length; i++) taken += this.drain(this.readers[i]!, records);
+    // What /proc says is older than what the readers had when it was read: readers first.
+    if (taken < records) taken += this.drain(this.sweeper, records);
+    taken += this.drain(this.killer, records);
+    if (taken > 0) {
+      this.counters[CounterIndex.batches]!++;
+      this.counters[CounterIndex.lastTsNs] = this.lastTsNs;
+    }
+    return taken;
+  }
+
+  /** Whether a sleep would be wrong: a ring has records. */
+  get ready(): boolean {
+    for (let i = 0; i < this.readers.length; i++) if (this.readers[i]!.ready) return true;
+    return this.sweeper.ready || this.killer.ready;
+  }
+
+  private drain(ring: RingConsumer, records: number): number {
+    const { words, doubles } = ring;
+    for (let left = records; left > 0; left--) {
+      const word = ring.next();
+      if (word < 0) break;
+      const tsNs = doubles[word >> 1]!;
+      const kindCpu = words[word + RecordWord.kindCpu]!;
+      const tid = words[word + RecordWord.tid]!;
+      const a = words[word + RecordWord.a]!;
+      const b = words[word + RecordWord.b]!;
+      const c = words[word + RecordWord.c]!;
+      const d = words[word + RecordWord.d]!;
+      if ((kindCpu & KIND_MASK) === RecordKind.rss) this.rss(tsNs, tid, a, b, c, d);
+      else this.other(tsNs, kindCpu, tid, a, b, c, d);
+    }
+    return ring.release();
+  }
+
+  /** One rss_stat event: one mm, one process, one user, whatever the number of any. */
+  private rss(
+    tsNs: number,
+    tid: number,
+    mmId: number,
+    sizePages: number,
+    packed: number,
+    tgidHint: number,
+  ): void {
+    this.counters[CounterIndex.events]!++;
+    this.lastTsNs = tsNs;
+    const { books } = this;
+    const { mms, processes } = books;
+    const curr = (packed & RSS_CURR) !== 0;
+    let mm: number;
+    // An mm_id of 0 is what every mm has before the kernel's pointer hash is seeded.
+    if (mmId === 0 || (packed & RSS_NO_MM_ID) !== 0) {
+      if (!curr) {
+        this.counters[CounterIndex.unattributed]!++;
+        return;
+      }
+      mm = this.attribution.ownMm(tid, tgidHint, tsNs);
+    } else {
+      mm = books.findMm(mmId);
+      if (mm < 0) mm = this.attribution.unknownMm(mmId, tid, curr, tgidHint, tsNs);
+      else if (curr && mms.lastTid[mm] !== tid) this.attribution.claim(mm, tid, tgidHint, tsNs);
+    }
+    if (mm < 0) return;
+    // Before Linux 6.2 a counter may dip below zero while threads hold parts of it back.
+    const pages = sizePages > 0 ? sizePages : 0;
+    const delta = books.setMember(mm, packed & RSS_MEMBER_MASK, pages, tsNs);
+    if (delta > 0) {
+      const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
+      if (books.users.usagePages[user]! > books.users.softPages[user]!) this.over(user, tsNs);
+    } else if (delta < 0) {
+      const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
+      if (books.users.state[user] !== UserState.ok) this.under(user);
+    }
+    if (pages === 0 && !curr && books.isEmpty(mm)) this.attribution.mmEmpty(mm);
+  }
+
+  private other(
+    tsNs: number,
+    kindCpu: number,
+    tid: number,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+  ): void {
+    const { attribution, facts, counters } = this;
+    switch (kindCpu & KIND_MASK) {
+      case RecordKind.newTask:
+        counters[CounterIndex.lifecycle]!++;
+        attribution.newTask(tid, a, b, d, tsNs);
+        break;
+      case RecordKind.exec:
+        counters[CounterIndex.lifecycle]!++;
+        attribution.exec(a, b, tsNs);
+        break;
+      case RecordKind.exit:
+        counters[CounterIndex.lifecycle]!++;
+        attribution.exit(a, b, tsNs);
+        break;
+      case RecordKind.free:
+        counters[CounterIndex.lifecycle]!++;
+        attribution.free(a, tsNs);
+        break;
+      case RecordKind.lost:
+        this.lost(tsNs, kindCpu >> CPU_SHIFT, a);
+        break;
+      case RecordKind.proc:
+        facts.process(tsNs, tid, a, b, c, d);
+        break;
+      case RecordKind.procPages:
+        this.evaluate(facts.pages(tsNs, tid, a, b, c, d), tsNs, Trigger.lastDefense);
+        break;
+      case RecordKind.task:
+        facts.task(tsNs, tid, a);
+        break;
+      case RecordKind.gone:
+        facts.gone(tsNs, tid);
+        break;
+      case RecordKind.sweepBegin:
+        this.resyncAsked = false;
+        facts.begin(tsNs, tid, b);
+        break;
+      case RecordKind.sweepEnd:
+        this.sweepEnd(tid, a);
+        break;
+      case RecordKind.forget:
+        facts.forget(tid);
+        break;
+      case RecordKind.pressure:
+        this.pressure(tsNs, a);
+        break;
+      case RecordKind.victimGone:
+        this.victimGone(tsNs, tid, a, b);
+        break;
+      case RecordKind.order:
+        if (a === OrderKind.recheck) this.recheck(tsNs, b, d);
+        break;
+      default:
+        invariant(false, `accounting: a record of unknown kind ${kindCpu & KIND_MASK}`);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------- limits
+
+  private userAdded(userSlot: number): void {
+    this.killOrdered[userSlot] = 0;
+    this.armsOrdered[userSlot] = this.books.users.armsDone[userSlot]!;
+    this.softReportedNs[userSlot] = -Infinity;
+    this.limitUser(userSlot);
+  }
+
+  private limitUser(userSlot: number): void {
+    const { users } = this.books;
+    const rule = this.rules.find(users.uid[userSlot]!);
+    const hardPages = rule === undefined ? NO_LIMIT_PAGES : rule.hardPages;
+    const softPages = rule === undefined ? NO_LIMIT_PAGES : rule.softPages;
+    Atomics.store(users.hardPages, userSlot, hardPages);
+    Atomics.store(users.softPages, userSlot, softPages);
+  }
+
+  /** New limits count at once, for those who are above them already too. */
+  private limitsChanged(nowNs: number): void {
+    const { books } = this;
+    for (let slot = 0; slot < books.userSlots.highWater; slot++) {
+      if (books.users.state[slot] === UserState.free) continue;
+      this.limitUser(slot);
+      this.under(slot);
+      this.evaluate(slot, nowNs, Trigger.user);
+    }
+  }
+
+  private evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
+    if (userSlot < 0) return;
+    const { users } = this.books;
+    if (users.usagePages[userSlot]! > users.softPages[userSlot]!) {
+      this.over(userSlot, tsNs, trigger);
+    } else if (users.state[userSlot] !== UserState.ok) this.under(userSlot);
+  }
+
+  /** A user is above soft, and has just grown. */
+  private over(userSlot: number, tsNs: number, trigger: Trigger = Trigger.user): void {
+    const { users } = this.books;
+    const usagePages = users.usagePages[userSlot]!;
+    const hardPages = users.hardPages[userSlot]!;
+    if (users.state[userSlot] === UserState.ok) {
+      Atomics.store(users.state, userSlot, UserState.soft);
+      this.eventsSinceArm[userSlot] = ARM_EVERY_EVENTS - 1;
+      this.reportSoft(userSlot, tsNs);
+    }
+    if (usagePages > hardPages) {
+      if (users.state[userSlot] !== UserState.hard) {
+        users.crossedTsNs[userSlot] = tsNs;
+        Atomics.store(users.state, userSlot, UserState.hard);
+      }
+      if (this.killOrdered[userSlot] === 0 && this.order(OrderKind.kill, userSlot, tsNs, trigger)) {
+        this.killOrdered[userSlot] = 1;
+      }
+      return;
+    }
+    if (++this.eventsSinceArm[userSlot]! < ARM_EVERY_EVENTS) return;
+    this.eventsSinceArm[userSlot] = 0;
+    // One order to arm at a time: the killer, not the events, sets the pace.
+    if (users.armsDone[userSlot] !== this.armsOrdered[userSlot]) return;
+    if (this.order(OrderKind.arm, userSlot, tsNs, trigger)) this.armsOrdered[userSlot]!++;
+  }
+
+  /** At most one report a user and second: who dances on the line must not flood the log. */
+  private reportSoft(userSlot: number, tsNs: number): void {
+    if (tsNs - this.softReportedNs[userSlot]! < REPORT_EVERY_NS) return;
+    this.softReportedNs[userSlot] = tsNs;
+    const { uid, usagePages, softPages, hardPages } = this.books.users;
+    this.reports.put("soft", tsNs, [
+      uid[userSlot]!,
+      usagePages[userSlot]!,
+      softPages[userSlot]!,
+      hardPages[userSlot]!,
+    ]);
+  }
+
+  /** A user has shrunk, or its limits have changed. */
+  private under(userSlot: number): void {
+    const { users } = this.books;
+    const usagePages = users.usagePages[userSlot]!;
+    if (usagePages <= users.softPages[userSlot]!) {
+      if (users.state[userSlot] !== UserState.ok) {
+        Atomics.store(users.state, userSlot, UserState.ok);
+        users.crossedTsNs[userSlot] = 0;
+      }
+    } else if (
+      usagePages <= users.hardPages[userSlot]! && users.state[userSlot] === UserState.hard
+    ) {
+      Atomics.store(users.state, userSlot, UserState.soft);
+    }
+  }
+
+  /** Tells the killer, at once. @returns false when its ring is full; the next event tries again. */
+  private order(kind: number, userSlot: number, tsNs: number, trigger: Trigger): boolean {
+    const word = this.orders.claim();
+    if (word < 0) {
+      this.counters[CounterIndex.ordersShed]!++;
+      return false;
+    }
+    const { words, doubles } = this.orders;
+    const { users } = this.books;
+    doubles[word >> 1] = tsNs;
+    words[word + RecordWord.kindCpu] = RecordKind.order;
+    words[word + RecordWord.tid] = users.uid[userSlot]!;
+    words[word + RecordWord.a] = kind;
+    words[word + RecordWord.b] = userSlot;
+    words[word + RecordWord.c] = trigger;
+    words[word + RecordWord.d] = users.generation[userSlot]!;
+    this.orders.advance();
+    this.orders.publish();
+    this.killerBell.ring();
+    return true;
+  }
+
+  // ------------------------------------------------------------------- answers of the killer
+
+  private recheck(tsNs: number, userSlot: number, generation: number): void {
+    const { users } = this.books;
+    if (users.generation[userSlot] !== generation) return;
+    this.killOrdered[userSlot] = 0;
+    this.evaluate(userSlot, tsNs, Trigger.user);
+  }
+
+  private victimGone(tsNs: number, pid: number, processSlot: number, generation: number): void {
+    const { processes } = this.books;
+    if (processes.generation[processSlot] !== generation || processes.tgid[processSlot] !== pid) {
+      return;
+    }
+    const user = processes.userSlot[processSlot]!;
+    this.attribution.vanish(processSlot, tsNs);
+    this.under(user);
+  }
+
+  private killerRestarted(nowNs: number): void {
+    this.killOrdered.fill(0);
+    this.armsOrdered.set(this.books.users.armsDone);
+    this.limitsChanged(nowNs);
+  }
+
+  // ---------------------------------------------------------------------- loss, sweeps, pressure
+
+  private lost(tsNs: number, cpu: number, count: number): void {
+    this.counters[CounterIndex.lost]! += count > 0 ? count : 1;
+    this.reports.put("lost", tsNs, [count, cpu]);
+    this.degrade(DegradedReason.lost, tsNs);
+  }
+
+  /** The books are not to be trusted from here on, until a sweep that began later has ended. */
+  private degrade(reason: number, tsNs: number): void {
+    this.markDegraded(reason, tsNs);
+    this.askResync();
+  }
+
+  private markDegraded(reason: number, tsNs: number): void {
+    this.degradedSinceNs = Math.max(tsNs, this.lastTsNs);
+    if (Atomics.exchange(this.header, HeaderWord.degraded, 1) === 0) {
+      this.reports.put("degraded", tsNs, [reason]);
+    }
+    this.facts.degraded = true;
+  }
+
+  private askResync(): void {
+    if (this.resyncAsked) return;
+    this.resyncAsked = true;
+    this.ask(RecordKind.resync, 0);
+  }
+
+  private sweepEnd(sweep: number, flags: number): void {
+    if ((flags & SweepFlag.full) !== 0) this.facts.end(sweep);
+    if (this.facts.degraded && (flags & SweepFlag.full) !== 0) {
+      if (this.facts.beganTsNs >= this.degradedSinceNs) {
+        this.facts.degraded = false;
+        Atomics.store(this.header, HeaderWord.degraded, 0);
+        this.reports.put("recovered", this.lastTsNs, [sweep]);
+      } else this.askResync();
+    }
+    this.counters[CounterIndex.sweeps]!++;
+    Atomics.store(this.header, HeaderWord.sweepDone, sweep);
+  }
+
+  /** The machine is short: the user furthest over, else nearest to, its limit loses a process. */
+  private pressure(tsNs: number, reason: number): void {
+    const { users, userSlots } = this.books;
+    let worst = -1;
+    let worstPages = -Infinity;
+    for (let slot = 0; slot < userSlots.highWater; slot++) {
+      if (users.state[slot] === UserState.free || users.hardPages[slot] === NO_LIMIT_PAGES) {
+        continue;
+      }
+      if (users.processCount[slot] === 0 || users.usagePages[slot] === 0) continue;
+      const overPages = users.usagePages[slot]! - users.hardPages[slot]!;
+      if (overPages > worstPages) {
+        worst = slot;
+        worstPages = overPages;
+      }
+    }
+    this.reports.put("pressure", tsNs, [reason, worst < 0 ? -1 : users.uid[worst]!]);
+    if (worst < 0 || this.killOrdered[worst] !== 0) return;
+    const trigger = reason === PressureReason.psi ? Trigger.kernel : Trigger.lastDefense;
+    if (this.order(OrderKind.relieve, worst, tsNs, trigger)) this.killOrdered[worst] = 1;
+  }
+
+  private ask(kind: number, tid: number): void {
+    const word = this.queries.claim();
+    if (word < 0) return; // The next full sweep answers all questions.
+    this.queries.doubles[word >> 1] = this.lastTsNs;
+    this.queries.words[word + RecordWord.kindCpu] = kind;
+    this.queries.words[word + RecordWord.tid] = tid;
+    this.queries.advance();
+    this.queries.publish();
+    this.wakeSweeper();
+  }
+
+  /** Survived: what found no room is not counted, and that is visible until a sweep finds room. */
+  private tableFull(table: number): void {
+    if (this.lastTsNs - this.fullReportedNs[table]! >= REPORT_EVERY_NS) {
+      this.fullReportedNs[table] = this.lastTsNs;
+      this.reports.put("tableFull", this.lastTsNs, [table]);
+    }
+    this.markDegraded(DegradedReason.tableFull, this.lastTsNs);
+  }
+}

@@ -1,0 +1,515 @@
+/**
+ * The killer agent: arms at soft, kills at hard, and waits until the victim is gone before it
+ * considers another.
+ *
+ * It decides; what touches the kernel comes in as {@link KillKernel}, so that worker, replay and
+ * simulator run the same decisions.
+ *
+ * @module
+ */
+import {
+  CounterIndex,
+  OrderKind,
+  ProcessState,
+  RecordKind,
+  RecordWord,
+  Role,
+  type Trigger,
+  VICTIMS_MAX,
+  VictimState,
+} from "./layout.ts";
+import { attachCounters, type Memory } from "./memory.ts";
+import { Doorbell } from "./doorbell.ts";
+import { Ranking, type VictimPolicy } from "./ranking.ts";
+import { ReportWriter } from "./reports.ts";
+import { RingConsumer, RingProducer } from "./ring.ts";
+
+/** What the killer needs of the kernel. Handles are pidfds, or what stands for them. */
+export interface KillKernel {
+  /** @returns A handle that names this process and no later one; -errno when it is gone. */
+  open(pid: number): number;
+  /**
+   * I1: looks at the process behind the handle.
+   * @returns 0 when its real uid is `uid` and nothing protects it, else {@link Refusal}.
+   */
+  check(handle: number, pid: number, uid: number): number;
+  /** Sends SIGKILL. @returns 0, or -errno. */
+  kill(handle: number, pid: number): number;
+  /** Lets the kernel free its memory at once; must not block. */
+  reap(handle: number): void;
+  exited(handle: number): boolean;
+  close(handle: number): void;
+  /** Name of a process, raw bytes, for the log. May be empty. */
+  comm(pid: number): Uint8Array;
+  /** CLOCK_MONOTONIC, nanoseconds. */
+  nowNs(): number;
+}
+
+export const Refusal = { none: 0, gone: 1, otherUser: 2, protected: 3 } as const;
+
+export interface KillerOptions {
+  readonly policy: VictimPolicy;
+  /** Everything but the signal. */
+  readonly dryRun: boolean;
+  /** A second victim of a user, while the first is not gone, after so long; nanoseconds. */
+  readonly patienceNs: number;
+}
+
+/** I2: so long does the first victim keep a second one from being chosen. */
+export const PATIENCE_NS = 1e9;
+/** A process that could not or must not be killed is not considered again for so long. */
+const SPARE_NS = 1e9;
+/** Without a signal nobody goes; so often is that told. */
+const DRY_RUN_PATIENCE_NS = 10e9;
+/** Rows kept for victims, so that candidates of many users cannot take them all. */
+const DYING_RESERVE = 64;
+/** When a user is over and nobody may be killed, it is looked at again after so long. */
+const NO_VICTIM_RETRY_NS = 100e6;
+/** man 3 errno */
+const ESRCH = 3;
+
+export class Killer {
+  private readonly memory: Memory;
+  private readonly kernel: KillKernel;
+  private readonly options: KillerOptions;
+  private readonly orders: RingConsumer;
+  private readonly answers: RingProducer;
+  private readonly accountingBell: Doorbell;
+  private readonly ranking: Ranking;
+  private readonly reports: ReportWriter;
+  private readonly counters: Float64Array;
+  /** By process slot: not to be considered until, and the generation that this is about. */
+  private readonly sparedUntilNs: Float64Array;
+  private readonly sparedGeneration: Int32Array;
+  private readonly spare: (processSlot: number, generation: number) => boolean;
+  /** By user slot: an order waits; not to be looked at again before this time, 0 none waits. */
+  private readonly waitingUntilNs: Float64Array;
+  private waitingCount = 0;
+  private nowNs = 0;
+
+  constructor(memory: Memory, kernel: KillKernel, options: KillerOptions) {
+    const { buffer, plan } = memory;
+    this.memory = memory;
+    this.kernel = kernel;
+    this.options = options;
+    this.counters = attachCounters(memory, Role.killer);
+    this.orders = new RingConsumer(buffer, plan.orderRing);
+    this.answers = new RingProducer(buffer, plan.killerRing);
+    this.accountingBell = new Doorbell(memory, Role.accounting);
+    this.ranking = new Ranking(memory, options.policy);
+    this.reports = new ReportWriter(
+      new RingProducer(buffer, plan.reportRings[Role.killer]!),
+      this.counters,
+    );
+    this.sparedUntilNs = new Float64Array(plan.capacity.processes);
+    this.sparedGeneration = new Int32Array(plan.capacity.processes);
+    this.spare = (slot, generation) =>
+      (this.sparedGeneration[slot] === generation && this.sparedUntilNs[slot]! > this.nowNs) ||
+      this.isDying(slot, generation);
+    this.waitingUntilNs = new Float64Array(plan.capacity.users);
+  }
+
+  /** Takes over what a predecessor had open: victims stay watched, candidates are let go. */
+  start(): void {
+    const { victims } = this.memory;
+    for (let row = 0; row < VICTIMS_MAX; row++) {
+      if (victims.state[row] === VictimState.armed) this.freeRow(row);
+    }
+  }
+
+  /**
+   * Works off the orders and looks after the victims.
+   * @returns What was done; 0 means that it may sleep, for a short time if {@link busy}.
+   */
+  step(): number {
+    let done = 0;
+    for (;;) {
+      const word = this.orders.next();
+      if (word < 0) break;
+      const { words, doubles } = this.orders;
+      const kind = words[word + RecordWord.a]!;
+      const userSlot = words[word + RecordWord.b]!;
+      const generation = words[word + RecordWord.d]!;
+      if (this.memory.users.generation[userSlot] === generation) {
+        const tsNs = doubles[word >> 1]!;
+        if (kind === OrderKind.arm) this.arm(userSlot);
+        else this.act(userSlot, tsNs, words[word + RecordWord.c] as Trigger, kind);
+      }
+      this.orders.release();
+      done++;
+    }
+    return done + this.watchVictims() + this.retryWaiting();
+  }
+
+  get ready(): boolean {
+    return this.orders.ready;
+  }
+
+  /** Whether victims or waiting orders want to be looked at again soon. */
+  get busy(): boolean {
+    return this.waitingCount > 0 || this.dyingRows() > 0;
+  }
+
+  // ------------------------------------------------------------------------------------ arming
+
+  /** Ranks the user's processes and opens the first that may be killed. */
+  private arm(userSlot: number): void {
+    const { users, victims, processes } = this.memory;
+    this.counters[CounterIndex.arms]!++;
+    this.nowNs = this.kernel.nowNs();
+    this.ranking.rank(userSlot, this.nowNs, this.spare);
+    const armed = this.armedRow(userSlot);
+    for (let i = 0; i < this.ranking.count; i++) {
+      const slot = this.ranking.processSlots[i]!;
+      const generation = this.ranking.generations[i]!;
+      if (
+        armed >= 0 && victims.processSlot[armed] === slot &&
+        victims.processGeneration[armed] === generation
+      ) break;
+      const row = armed >= 0 ? armed : this.takeRow(VICTIMS_MAX - DYING_RESERVE);
+      if (row < 0) break;
+      if (armed >= 0) this.kernel.close(victims.pidfd[armed]!);
+      victims.state[row] = VictimState.free;
+      const handle = this.openChecked(slot, generation, users.uid[userSlot]!);
+      if (handle < 0) continue;
+      this.fillRow(row, VictimState.armed, userSlot, slot, generation, handle);
+      break;
+    }
+    if (this.ranking.count === 0 && armed >= 0) {
+      const slot = victims.processSlot[armed]!;
+      if (processes.generation[slot] !== victims.processGeneration[armed]) this.freeRow(armed);
+    }
+    Atomics.add(users.armsDone, userSlot, 1);
+  }
+
+  /** Opens and checks a candidate. @returns Its handle, -1 when it must be left alone. */
+  private openChecked(slot: number, generation: number, uid: number): number {
+    const pid = this.memory.processes.tgid[slot]!;
+    const handle = this.kernel.open(pid);
+    if (handle < 0) {
+      this.gone(slot, generation, pid);
+      return -1;
+    }
+    const refusal = this.kernel.check(handle, pid, uid);
+    if (refusal === Refusal.none) return handle;
+    this.kernel.close(handle);
+    if (refusal === Refusal.gone) this.gone(slot, generation, pid);
+    else this.spareFor(slot, generation);
+    return -1;
+  }
+
+  private spareFor(slot: number, generation: number): void {
+    this.sparedGeneration[slot] = generation;
+    this.sparedUntilNs[slot] = this.kernel.nowNs() + SPARE_NS;
+  }
+
+  // ------------------------------------------------------------------------------------- acting
+
+  /** A user is over its hard limit, or was when accounting looked. */
+  private act(userSlot: number, tsNs: number, trigger: Trigger, kind: number): void {
+    const { users } = this.memory;
+    const stillOver = (): boolean =>
+      kind === OrderKind.relieve ||
+      Atomics.load(users.usagePages, userSlot) - this.dyingPages(userSlot) >
+        Atomics.load(users.hardPages, userSlot);
+    this.nowNs = this.kernel.nowNs();
+    if (this.hasYoungVictim(userSlot) || (this.hasVictim(userSlot) && !stillOver())) {
+      this.wait(userSlot, this.nowNs);
+      return;
+    }
+    if (!stillOver()) {
+      this.counters[CounterIndex.spared]!++;
+      this.answer(userSlot);
+      return;
+    }
+    let row = this.armedRow(userSlot);
+    if (row >= 0 && this.killRow(row, userSlot, tsNs, trigger)) return;
+    this.ranking.rank(userSlot, this.nowNs, this.spare);
+    for (let i = 0; i < this.ranking.count; i++) {
+      const slot = this.ranking.processSlots[i]!;
+      const generation = this.ranking.generations[i]!;
+      const handle = this.openChecked(slot, generation, users.uid[userSlot]!);
+      if (handle < 0) continue;
+      row = this.takeRow(VICTIMS_MAX);
+      if (row < 0) row = this.stealArmedRow();
+      if (row < 0) {
+        this.kernel.close(handle);
+        break;
+      }
+      this.fillRow(row, VictimState.armed, userSlot, slot, generation, handle);
+      if (this.killRow(row, userSlot, tsNs, trigger)) return;
+    }
+    // Nobody may be killed now: told, and looked at again when what was spared may be considered.
+    this.counters[CounterIndex.killsFailed]!++;
+    this.reports.put("noVictim", this.nowNs, [
+      users.uid[userSlot]!,
+      users.usagePages[userSlot]!,
+      users.hardPages[userSlot]!,
+    ]);
+    this.wait(userSlot, this.nowNs + NO_VICTIM_RETRY_NS);
+  }
+
+  /** Kills the candidate of a row. @returns false when it must not or cannot be killed. */
+  private killRow(row: number, userSlot: number, tsNs: number, trigger: Trigger): boolean {
+    const { users, victims, processes } = this.memory;
+    const { kernel, options } = this;
+    const slot = victims.processSlot[row]!;
+    const generation = victims.processGeneration[row]!;
+    const pid = victims.pid[row]!;
+    const handle = victims.pidfd[row]!;
+    const uid = users.uid[userSlot]!;
+    if (
+      processes.generation[slot] !== generation || processes.userSlot[slot] !== userSlot ||
+      processes.pages[slot]! <= 0 || this.spare(slot, generation)
+    ) {
+      this.freeRow(row);
+      return false;
+    }
+    const refusal = kernel.check(handle, pid, uid);
+    const result = refusal !== Refusal.none || options.dryRun ? 0 : kernel.kill(handle, pid);
+    const killedNs = kernel.nowNs();
+    if (refusal !== Refusal.none || result !== 0) {
+      if (refusal === Refusal.gone || result === -ESRCH) this.gone(slot, generation, pid);
+      else this.spareFor(slot, generation);
+      if (result !== 0) this.reports.put("killFailed", killedNs, [uid, pid, -result]);
+      this.freeRow(row);
+      return false;
+    }
+    if (!options.dryRun) kernel.reap(handle);
+    // From here on everything is bookkeeping: kill first, record after (I6).
+    victims.state[row] = VictimState.dying;
+    victims.killTsNs[row] = killedNs;
+    victims.pages[row] = processes.pages[slot]!;
+    users.kills[userSlot]!++;
+    this.counters[CounterIndex.kills]!++;
+    this.reportKill(row, tsNs, trigger, killedNs);
+    return true;
+  }
+
+  private reportKill(row: number, tsNs: number, trigger: Trigger, killedNs: number): void {
+    const { users, victims } = this.memory;
+    const userSlot = victims.userSlot[row]!;
+    const pid = victims.pid[row]!;
+    const { ranking } = this;
+    // The victim is dying by now, so this ranks those that were weighed beside it.
+    ranking.rank(userSlot, killedNs, this.spare);
+    const other = (i: number, column: Int32Array): number => i < ranking.count ? column[i]! : 0;
+    this.reports.put("kill", killedNs, [
+      users.uid[userSlot]!,
+      pid,
+      trigger,
+      users.usagePages[userSlot]!,
+      users.hardPages[userSlot]!,
+      victims.pages[row]!,
+      (killedNs - tsNs) / 1000,
+      this.options.dryRun ? 1 : 0,
+      other(0, ranking.pids),
+      other(0, ranking.pages),
+      other(1, ranking.pids),
+      other(1, ranking.pages),
+    ], this.kernel.comm(pid));
+  }
+
+  // ------------------------------------------------------------------------------------ victims
+
+  /** Looks whether victims are gone. @returns How many are. */
+  private watchVictims(): number {
+    const { victims, users } = this.memory;
+    let gone = 0;
+    for (let row = 0; row < VICTIMS_MAX; row++) {
+      if (victims.state[row] !== VictimState.dying) continue;
+      const dryRun = this.options.dryRun;
+      const nowNs = this.kernel.nowNs();
+      const over = dryRun
+        ? nowNs - victims.killTsNs[row]! >= DRY_RUN_PATIENCE_NS
+        : this.kernel.exited(victims.pidfd[row]!);
+      if (!over) continue;
+      const userSlot = victims.userSlot[row]!;
+      if (!dryRun) {
+        this.reports.put("killed", nowNs, [
+          users.uid[userSlot]!,
+          victims.pid[row]!,
+          victims.pages[row]!,
+          (nowNs - victims.killTsNs[row]!) / 1000,
+        ]);
+        this.gone(
+          victims.processSlot[row]!,
+          victims.processGeneration[row]!,
+          victims.pid[row]!,
+        );
+      }
+      const current = users.generation[userSlot] === victims.userGeneration[row];
+      this.freeRow(row);
+      if (current) this.endWait(userSlot);
+      gone++;
+    }
+    return gone;
+  }
+
+  /** Orders that waited for a victim that takes its time. */
+  private retryWaiting(): number {
+    if (this.waitingCount === 0) return 0;
+    const { users } = this.memory;
+    this.nowNs = this.kernel.nowNs();
+    let done = 0;
+    for (let userSlot = 0; userSlot < this.waitingUntilNs.length; userSlot++) {
+      const untilNs = this.waitingUntilNs[userSlot]!;
+      if (untilNs === 0 || untilNs > this.nowNs || this.hasYoungVictim(userSlot)) continue;
+      const overPages = Atomics.load(users.usagePages, userSlot) - this.dyingPages(userSlot) -
+        Atomics.load(users.hardPages, userSlot);
+      if (this.hasVictim(userSlot) && overPages <= 0) continue;
+      this.endWait(userSlot);
+      done++;
+    }
+    return done;
+  }
+
+  private wait(userSlot: number, untilNs: number): void {
+    if (this.waitingUntilNs[userSlot] === 0) this.waitingCount++;
+    this.waitingUntilNs[userSlot] = untilNs;
+  }
+
+  /** Lets accounting look at the user again: it knows best whether somebody else must go. */
+  private endWait(userSlot: number): void {
+    if (this.waitingUntilNs[userSlot] !== 0) {
+      this.waitingUntilNs[userSlot] = 0;
+      this.waitingCount--;
+    }
+    this.answer(userSlot);
+  }
+
+  private answer(userSlot: number): void {
+    const { users } = this.memory;
+    this.put(
+      RecordKind.order,
+      users.uid[userSlot]!,
+      OrderKind.recheck,
+      userSlot,
+      users.generation[userSlot]!,
+    );
+  }
+
+  private gone(slot: number, generation: number, pid: number): void {
+    this.put(RecordKind.victimGone, pid, slot, generation, 0);
+  }
+
+  private put(kind: number, tid: number, a: number, b: number, d: number): void {
+    let word = this.answers.claim();
+    while (word < 0) {
+      // Accounting is behind by thousands of answers: wait for it, it does not wait for us.
+      this.accountingBell.ring();
+      this.answers.waitForRoom(1);
+      word = this.answers.claim();
+    }
+    this.answers.doubles[word >> 1] = this.kernel.nowNs();
+    this.answers.words[word + RecordWord.kindCpu] = kind;
+    this.answers.words[word + RecordWord.tid] = tid;
+    this.answers.words[word + RecordWord.a] = a;
+    this.answers.words[word + RecordWord.b] = b;
+    this.answers.words[word + RecordWord.c] = 0;
+    this.answers.words[word + RecordWord.d] = d;
+    this.answers.advance();
+    this.answers.publish();
+    this.accountingBell.ring();
+  }
+
+  // --------------------------------------------------------------------------------------- rows
+
+  private fillRow(
+    row: number,
+    state: number,
+    userSlot: number,
+    slot: number,
+    generation: number,
+    handle: number,
+  ): void {
+    const { victims, users, processes } = this.memory;
+    victims.userSlot[row] = userSlot;
+    victims.userGeneration[row] = users.generation[userSlot]!;
+    victims.processSlot[row] = slot;
+    victims.processGeneration[row] = generation;
+    victims.pid[row] = processes.tgid[slot]!;
+    victims.pidfd[row] = handle;
+    victims.pages[row] = processes.pages[slot]!;
+    victims.state[row] = state;
+  }
+
+  private freeRow(row: number): void {
+    this.kernel.close(this.memory.victims.pidfd[row]!);
+    this.memory.victims.state[row] = VictimState.free;
+  }
+
+  /** @returns A free row below `limit`, -1 when there is none. */
+  private takeRow(limit: number): number {
+    const { state } = this.memory.victims;
+    for (let row = 0; row < limit; row++) if (state[row] === VictimState.free) return row;
+    return -1;
+  }
+
+  private stealArmedRow(): number {
+    const { state } = this.memory.victims;
+    for (let row = 0; row < VICTIMS_MAX; row++) {
+      if (state[row] !== VictimState.armed) continue;
+      this.freeRow(row);
+      return row;
+    }
+    return -1;
+  }
+
+  private armedRow(userSlot: number): number {
+    return this.rowOf(userSlot, VictimState.armed, -Infinity);
+  }
+
+  private hasVictim(userSlot: number): boolean {
+    return this.rowOf(userSlot, VictimState.dying, -Infinity) >= 0;
+  }
+
+  private hasYoungVictim(userSlot: number): boolean {
+    const { dryRun, patienceNs } = this.options;
+    const sinceNs = this.nowNs - (dryRun ? DRY_RUN_PATIENCE_NS : patienceNs);
+    return this.rowOf(userSlot, VictimState.dying, sinceNs) >= 0;
+  }
+
+  /** A row of the user in this state, killed after `sinceNs` if it is about victims; else -1. */
+  private rowOf(userSlot: number, state: number, sinceNs: number): number {
+    const { victims, users } = this.memory;
+    for (let row = 0; row < VICTIMS_MAX; row++) {
+      if (victims.state[row] !== state || victims.userSlot[row] !== userSlot) continue;
+      if (victims.userGeneration[row] !== users.generation[userSlot]) continue;
+      if (state === VictimState.armed || victims.killTsNs[row]! > sinceNs) return row;
+    }
+    return -1;
+  }
+
+  private isDying(slot: number, generation: number): boolean {
+    const { victims } = this.memory;
+    for (let row = 0; row < VICTIMS_MAX; row++) {
+      if (
+        victims.state[row] === VictimState.dying && victims.processSlot[row] === slot &&
+        victims.processGeneration[row] === generation
+      ) return true;
+    }
+    return false;
+  }
+
+  private dyingRows(): number {
+    const { state } = this.memory.victims;
+    let count = 0;
+    for (let row = 0; row < VICTIMS_MAX; row++) if (state[row] === VictimState.dying) count++;
+    return count;
+  }
+
+  /** Pages of the user that are being freed: they must not cost a second process its life. */
+  private dyingPages(userSlot: number): number {
+    const { victims, processes } = this.memory;
+    let pages = 0;
+    for (let row = 0; row < VICTIMS_MAX; row++) {
+      if (victims.state[row] !== VictimState.dying || victims.userSlot[row] !== userSlot) continue;
+      const slot = victims.processSlot[row]!;
+      if (processes.generation[slot] !== victims.processGeneration[row]) continue;
+      if (processes.state[slot] === ProcessState.free) continue;
+      pages += processes.pages[slot]!;
+    }
+    return pages;
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * What /proc says, brought into the books: processes that were there before toom or that it
+ * missed, users that changed, and the repair after a loss.
+ *
+ * A reading is an absolute value with the time before it was taken, so newer events win and the
+ * order in which both arrive does not matter.
+ *
+ * @module
+ */
+import { CounterIndex, MEMBER_COUNT, MmState, ProcessFlag, ProcessState } from "./layout.ts";
+import { ProcFlag } from "./layout.ts";
+import type { Attribution } from "./attribution.ts";
+import { type Books, UNKNOWN_UID } from "./books.ts";
+import type { ReportWriter } from "./reports.ts";
+
+/** A member that changed this recently differs from /proc because it moves, not because of drift. */
+const QUIET_NS = 20e6;
+/** An mm that its process left and nobody spoke of for this long is over. */
+const FORGOTTEN_NS = 1e9;
+const NS_PER_TICK = 1e7;
+
+export class ProcFacts {
+  /** After a loss every difference is drift. Set by the accounting agent. */
+  degraded = false;
+  /** When the sweep under way, or the last one, began. */
+  beganTsNs = 0;
+  private readonly books: Books;
+  private readonly attribution: Attribution;
+  private readonly reports: ReportWriter;
+  private readonly counters: Float64Array;
+  private readonly driftPages: Int32Array;
+  private readonly sizes = new Int32Array(MEMBER_COUNT);
+  private sweep = 0;
+  private errorPages = 0;
+  /** Slot of the process whose pages come next, -1 when they are of no use. */
+  private current = -1;
+  private currentIsNews = false;
+
+  constructor(
+    books: Books,
+    attribution: Attribution,
+    reports: ReportWriter,
+    counters: Float64Array,
+  ) {
+    this.books = books;
+    this.attribution = attribution;
+    this.reports = reports;
+    this.counters = counters;
+    this.driftPages = new Int32Array(books.userSlots.capacity);
+  }
+
+  /**
+   * A sweep begins.
+   * @param errorPages By how much /proc may be wrong on this kernel, pages a member: differences
+   *   up to this are not repaired, unless events were lost.
+   */
+  begin(tsNs: number, sweep: number, errorPages: number): void {
+    this.beganTsNs = tsNs;
+    this.sweep = sweep;
+    this.errorPages = errorPages;
+  }
+
+  /** A process as /proc/PID/status has it; its pages follow in the next record. */
+  process(
+    tsNs: number,
+    tgid: number,
+    uid: number,
+    startTicks: number,
+    _threads: number,
+    flags: number,
+  ): void {
+    this.current = -1;
+    const { books, attribution } = this;
+    const { processes, users } = books;
+    if (attribution.isOldNews(tgid, tsNs)) return;
+    let slot = books.findProcess(tgid);
+    if (slot >= 0 && startTicks !== 0) {
+      const known = processes.startTicks[slot]!;
+      if (known !== 0 && known !== startTicks) {
+        attribution.vanish(slot, tsNs);
+        slot = -1;
+      }
+    }
+    if (slot >= 0 && processes.state[slot] === ProcessState.exited) return;
+    this.currentIsNews = slot < 0;
+    if (slot < 0) {
+      const self = (flags & ProcFlag.self) !== 0 ? ProcessFlag.self : 0;
+      slot = books.addProcess(tgid, uid, self, tsNs);
+      if (slot < 0) return;
+    } else if ((processes.flags[slot]! & ProcessFlag.unresolved) !== 0) {
+      processes.flags[slot]! &= ~ProcessFlag.unresolved;
+      this.currentIsNews = true;
+    }
+    const uidBefore = users.uid[processes.userSlot[slot]!]!;
+    if (uidBefore !== uid) {
+      books.moveProcess(slot, uid);
+      if (uidBefore !== UNKNOWN_UID) this.reports.put("moved", tsNs, [tgid, uidBefore, uid]);
+    }
+    processes.startTicks[slot] = startTicks;
+    processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, startTicks * NS_PER_TICK);
+    processes.seenTsNs[slot] = tsNs;
+    processes.sweepNumber[slot] = this.sweep;
+    if ((flags & ProcFlag.sharesParentMm) !== 0) processes.flags[slot]! |= ProcessFlag.borrower;
+    if (!books.isBorrower(slot)) this.current = slot;
+  }
+
+  /**
+   * The pages of the process of the record before.
+   * @returns The user's slot, to be compared with its limits; -1 when there was nothing to do.
+   */
+  pages(
+    tsNs: number,
+    tgid: number,
+    filePages: number,
+    anonPages: number,
+    swapPages: number,
+    shmemPages: number,
+  ): number {
+    const { books, current: slot, sizes } = this;
+    const { processes } = books;
+    if (slot < 0 || processes.tgid[slot] !== tgid) return -1;
+    this.current = -1;
+    sizes[0] = filePages;
+    sizes[1] = anonPages;
+    sizes[2] = swapPages;
+    sizes[3] = shmemPages;
+    let drift = this.dropForgotten(slot, tsNs);
+    let mm = processes.mmSlot1[slot]! - 1;
+    if (mm < 0) {
+      if ((filePages | anonPages | swapPages | shmemPages) === 0) return -1;
+      mm = books.addMm(0, MmState.nameless, slot);
+      if (mm < 0) return -1;
+      processes.mmSlot1[slot] = mm + 1;
+    }
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      drift += this.correct(mm, member, sizes[member]!, tsNs);
+    }
+    const userSlot = processes.userSlot[slot]!;
+    if (this.currentIsNews) books.settleGrowth(slot);
+    else this.noteDrift(userSlot, drift);
+    return userSlot;
+  }
+
+  /** Sets one member. @returns The difference, when it is one that must be owned up to. */
+  private correct(mm: number, member: number, pages: number, tsNs: number): number {
+    const { mms } = this.books;
+    const at = mm * MEMBER_COUNT + member;
+    const knownTsNs = mms.tsNs[at]!;
+    const difference = pages - mms.pages[at]!;
+    if (knownTsNs > tsNs) return 0;
+    if (!this.degraded && knownTsNs > 0 && Math.abs(difference) <= this.errorPages) return 0;
+    const delta = this.books.setMember(mm, member, pages, tsNs);
+    return this.degraded || tsNs - knownTsNs > QUIET_NS ? delta : 0;
+  }
+
+  /** Drops the mms that a living process has left behind. @returns Minus their pages. */
+  private dropForgotten(slot: number, tsNs: number): number {
+    const { books } = this;
+    const { mms, processes } = books;
+    let drift = 0;
+    for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0;) {
+      const mm = mm1 - 1;
+      mm1 = mms.sibling1[mm]!;
+      if (processes.mmSlot1[slot] === mm + 1) continue;
+      const at = mm * MEMBER_COUNT;
+      const { tsNs: seen } = mms;
+      const newest = Math.max(seen[at]!, seen[at + 1]!, seen[at + 2]!, seen[at + 3]!);
+      if (tsNs - newest < FORGOTTEN_NS) continue;
+      drift -= books.countedPages(mm);
+      books.removeMm(mm);
+    }
+    return drift;
+  }
+
+  /** A thread as /proc/PID/task has it. */
+  task(tsNs: number, tid: number, tgid: number): void {
+    const process = this.books.findProcess(tgid);
+    if (process >= 0) this.books.addTask(tid, process, tsNs);
+  }
+
+  /** /proc has no such process, or none of a user that counts. */
+  gone(tsNs: number, tgid: number): void {
+    const { books } = this;
+    const slot = books.findProcess(tgid);
+    if (slot < 0 || books.processes.bornTsNs[slot]! > tsNs) return;
+    if (books.processes.seenTsNs[slot]! > tsNs) return;
+    this.noteDrift(books.processes.userSlot[slot]!, -this.attribution.vanish(slot, tsNs));
+  }
+
+  /** A user is no longer traced: its processes leave the books. */
+  forget(uid: number): void {
+    const { books } = this;
+    const user = books.findUser(uid);
+    if (user < 0) return;
+    for (let slot = 0; slot < books.processSlots.highWater; slot++) {
+      const { state, userSlot } = books.processes;
+      if (state[slot] !== ProcessState.free && userSlot[slot] === user) books.removeProcess(slot);
+    }
+  }
+
+  /** A full sweep has ended: what it did not see, and is older than it, is no more. */
+  end(sweep: number): void {
+    const { books } = this;
+    const { processes, users } = books;
+    if (sweep !== this.sweep) return;
+    for (let slot = 0; slot < books.processSlots.highWater; slot++) {
+      if (processes.state[slot] === ProcessState.free) continue;
+      if (processes.sweepNumber[slot] === sweep) continue;
+      if (processes.bornTsNs[slot]! >= this.beganTsNs) continue;
+      if (processes.seenTsNs[slot]! >= this.beganTsNs) continue;
+      this.noteDrift(
+        processes.userSlot[slot]!,
+        -this.attribution.vanish(slot, this.beganTsNs),
+      );
+    }
+    for (let user = 0; user < books.userSlots.highWater; user++) {
+      const pages = this.driftPages[user]!;
+      if (pages === 0) continue;
+      this.driftPages[user] = 0;
+      if (users.uid[user] === UNKNOWN_UID) continue;
+      this.reports.put("drift", this.beganTsNs, [users.uid[user]!, pages]);
+    }
+  }
+
+  private noteDrift(userSlot: number, pages: number): void {
+    if (pages === 0) return;
+    this.driftPages[userSlot]! += pages;
+    this.counters[CounterIndex.driftPages]! += Math.abs(pages);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Who should go: the order of a user's processes under each victim policy.
+ *
+ * @module
+ */
+import { GROWTH_BUCKET_NS, GROWTH_BUCKETS, ProcessFlag, ProcessState } from "./layout.ts";
+import type { Memory } from "./memory.ts";
+import { TABLE_HEADER_BYTES, TableWord } from "./layout.ts";
+
+export const VICTIM_POLICIES = ["largest", "newest", "growing"] as const;
+/** `largest`: most counted pages; `newest`: youngest; `growing`: most gained in the last second. */
+export type VictimPolicy = typeof VICTIM_POLICIES[number];
+
+/** Candidates kept of a ranking: the victim and those that were weighed beside it. */
+export const RANKED_MAX = 8;
+
+/** The best candidates of one user, best first. Reused from ranking to ranking. */
+export class Ranking {
+  count = 0;
+  readonly processSlots = new Int32Array(RANKED_MAX);
+  readonly generations = new Int32Array(RANKED_MAX);
+  readonly pids = new Int32Array(RANKED_MAX);
+  readonly pages = new Int32Array(RANKED_MAX);
+  private readonly scores = new Float64Array(RANKED_MAX);
+  private readonly memory: Memory;
+  private readonly policy: VictimPolicy;
+  private readonly processHeader: Int32Array;
+
+  constructor(memory: Memory, policy: VictimPolicy) {
+    this.memory = memory;
+    this.policy = policy;
+    this.processHeader = new Int32Array(
+      memory.buffer,
+      memory.plan.processes,
+      TABLE_HEADER_BYTES / 4,
+    );
+  }
+
+  /**
+   * Ranks the living processes of a user that hold counted pages. Reads the tables while
+   * accounting changes them: every candidate is checked again before anything is done to it.
+   *
+   * @param nowNs Time of the newest event or of the clock, for `growing`.
+   * @param spare Says whether a process (slot, generation) must be left out.
+   */
+  rank(
+    userSlot: number,
+    nowNs: number,
+    spare: (processSlot: number, generation: number) => boolean,
+  ): void {
+    const { processes } = this.memory;
+    const { userSlot: owner, state, pages, flags, generation } = processes;
+    this.count = 0;
+    const highWater = Atomics.load(this.processHeader, TableWord.highWater);
+    let left = Atomics.load(this.memory.users.processCount, userSlot);
+    for (let slot = 0; slot < highWater && left > 0; slot++) {
+      if (owner[slot] !== userSlot || state[slot] === ProcessState.free) continue;
+      left--;
+      if (pages[slot]! <= 0 || (flags[slot]! & ProcessFlag.self) !== 0) continue;
+      if (spare(slot, generation[slot]!)) continue;
+      this.insert(slot, this.score(slot, nowNs));
+    }
+  }
+
+  private score(slot: number, nowNs: number): number {
+    const { processes } = this.memory;
+    switch (this.policy) {
+      case "largest":
+        return processes.pages[slot]!;
+      case "newest": {
+        // Start ticks of /proc are coarse and absent for what was born under our eyes.
+        return processes.bornTsNs[slot]!;
+      }
+      case "growing":
+        return this.gainedPages(slot, nowNs);
+    }
+  }
+
+  /** Pages gained in the last second (7/8 to 1 of it); negative when it shrank. */
+  gainedPages(slot: number, nowNs: number): number {
+    const { pages, growth, growthBucket } = this.memory.processes;
+    const oldest = Math.floor(nowNs / GROWTH_BUCKET_NS) - GROWTH_BUCKETS + 1;
+    if (oldest > growthBucket[slot]!) return 0;
+    return pages[slot]! - growth[slot * GROWTH_BUCKETS + (oldest & (GROWTH_BUCKETS - 1))]!;
+  }
+
+  private insert(slot: number, score: number): void {
+    const { scores, processSlots, generations, pids, pages } = this;
+    const { processes } = this.memory;
+    let at = this.count;
+    // Ties go to the larger, then to the younger number, so that the order is total.
+    const better = (other: number): boolean =>
+      score > scores[other]! ||
+      (score === scores[other]! && processes.pages[slot]! > pages[other]!);
+    while (at > 0 && better(at - 1)) at--;
+    if (at >= RANKED_MAX) return;
+    const last = Math.min(this.count, RANKED_MAX - 1);
+    for (let i = last; i > at; i--) {
+      scores[i] = scores[i - 1]!;
+      processSlots[i] = processSlots[i - 1]!;
+      generations[i] = generations[i - 1]!;
+      pids[i] = pids[i - 1]!;
+      pages[i] = pages[i - 1]!;
+    }
+    scores[at] = score;
+    processSlots[at] = slot;
+    generations[at] = processes.generation[slot]!;
+    pids[at] = processes.tgid[slot]!;
+    pages[at] = processes.pages[slot]!;
+    if (this.count < RANKED_MAX) this.count++;
+  }
+}
