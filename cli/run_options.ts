@@ -1,0 +1,345 @@
+/**
+ * The options of `toom run`: declared, read, checked and frozen before anything starts.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { Member, READERS_MAX } from "../pipeline/layout.ts";
+import {
+  formatUidRange,
+  type LimitRule,
+  parseSoft,
+  RULES_MAX,
+  sameUids,
+  SOFT_PERCENT_DEFAULT,
+  type SoftSpec,
+} from "../pipeline/limits.ts";
+import { FormatError, parseSizeBytes, quote } from "../pipeline/units.ts";
+import {
+  checkOptions,
+  type CommandSpec,
+  oneOf,
+  type OptionSpec,
+  parseCommand,
+  readAs,
+  usageError,
+  wholeNumber,
+} from "./args.ts";
+import { type LimitHost, parseLimitSpec } from "./limit_spec.ts";
+
+export const CONTROL_SOCKET_DEFAULT = "/run/toom/control.sock";
+export const STATE_DIR_DEFAULT = "/var/lib/toom";
+/** Members of `sockaddr_un.sun_path`, less the closing zero. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** What `toom run` was asked to do. Frozen. */
+export interface RunOptions {
+  /** One for each range; more may be set while running. */
+  readonly limits: readonly LimitRule[];
+  readonly source: "auto" | "raw" | "text";
+  /** 1 to 64. */
+  readonly readerCount: number;
+  /** Counted members: bit {@link Member}.anon and so on. Never 0. */
+  readonly memberMask: number;
+  readonly victim: "largest" | "newest" | "growing";
+  /** Where the soft limit lies for limits that do not say. */
+  readonly softDefault: SoftSpec;
+  /** Period of the last-defense trigger, 100 ms to 1 h. */
+  readonly intervalMs: number;
+  /** The machine-wide floor; 0 = off. */
+  readonly minAvailableBytes: number;
+  readonly dryRun: boolean;
+  readonly logFormat: "text" | "json";
+  /** Kernel ring buffer of each CPU. */
+  readonly bufferKib: number;
+  /** Sub-buffer of the kernel's ring buffer; `undefined` = as it is. */
+  readonly subbufKib: number | undefined;
+  readonly controlSocketPath: string;
+  readonly stateDirPath: string;
+  readonly processesMax: number;
+  readonly usersMax: number;
+  /** Faults may be provoked over the control socket. */
+  readonly debugFaults: boolean;
+}
+
+/** The option that all clients of the control socket share with `toom run`. */
+export const CONTROL_SOCKET_OPTION: OptionSpec = {
+  name: "control-socket",
+  kind: "string",
+  value: "PATH",
+  default: CONTROL_SOCKET_DEFAULT,
+  help: "Unix socket of the control API",
+};
+
+export const RUN_COMMAND: CommandSpec = {
+  name: "toom run",
+  summary: "Watch the limited users' memory and kill the process that takes a user over the limit.",
+  options: [
+    {
+      name: "limit",
+      kind: "collect",
+      value: "USER=SIZE[,soft=SIZE|PCT]",
+      help: "Limit a user (name, uid, or a range 1000-59999: a limit for each) to SIZE",
+    },
+    {
+      name: "source",
+      kind: "string",
+      value: "auto|raw|text",
+      default: "auto",
+      help: "How events are read: raw pages where that works, or lines of text",
+    },
+    {
+      name: "readers",
+      kind: "string",
+      value: "N",
+      default: "1",
+      help: `Reader workers, 1 to ${READERS_MAX}, each for its share of the CPUs`,
+    },
+    {
+      name: "count",
+      kind: "string",
+      value: "MEMBERS",
+      default: "anon+swap+shmem",
+      help: "What counts as usage: file, anon, swap, shmem joined by +, or rss = anon+file+shmem",
+    },
+    {
+      name: "victim",
+      kind: "string",
+      value: "largest|newest|growing",
+      default: "largest",
+      help: "Which of the user's processes dies; growing: gained most in the last second",
+    },
+    {
+      name: "soft",
+      kind: "string",
+      value: "PCT|SIZE",
+      default: `${SOFT_PERCENT_DEFAULT}%`,
+      help: "Soft limit of limits that do not say, in percent of the hard one or as a size",
+    },
+    {
+      name: "interval",
+      kind: "string",
+      value: "DURATION",
+      default: "1s",
+      help: "Period of the last-defense look at /proc: 500ms, 1s, 2m; a bare number is seconds",
+    },
+    {
+      name: "min-available",
+      kind: "string",
+      value: "SIZE|PCT",
+      default: "0",
+      help: "Act when the machine has less memory available than this; 0 = off",
+    },
+    { name: "dry-run", kind: "boolean", help: "Decide and log, but kill nothing" },
+    {
+      name: "log-format",
+      kind: "string",
+      value: "text|json",
+      default: "text",
+      help: "One line an event, for people or for programs",
+    },
+    {
+      name: "buffer-kib",
+      kind: "string",
+      value: "N",
+      default: "4096",
+      help: "Kernel buffer of each CPU in KiB",
+    },
+    {
+      name: "subbuf-kib",
+      kind: "string",
+      value: "N",
+      help:
+        "Pages of the kernel buffer in KiB, a power of two from 4 to 512 (default: as they are)",
+    },
+    CONTROL_SOCKET_OPTION,
+    {
+      name: "state-dir",
+      kind: "string",
+      value: "PATH",
+      default: STATE_DIR_DEFAULT,
+      help: "Where limits that are set while running are kept",
+    },
+    {
+      name: "max-processes",
+      kind: "string",
+      value: "N",
+      default: "16384",
+      help: "Processes that can be watched at one time",
+    },
+    {
+      name: "max-users",
+      kind: "string",
+      value: "N",
+      default: "4096",
+      help: "Users that can be watched at one time",
+    },
+    {
+      name: "debug-faults",
+      kind: "boolean",
+      hidden: true,
+      help: "Let the control socket provoke faults in workers",
+    },
+  ],
+  notes: [
+    "SIZE: 64MiB, 4G, 512K (1024-based), 25% of memory, or a number of bytes.",
+    "Limits set by toom limit are kept across restarts and win over --limit for the same USER.",
+  ],
+};
+
+/**
+ * Reads the words behind `toom run`.
+ *
+ * @returns `undefined` when help was asked for: print `helpText(RUN_COMMAND)`.
+ * @throws {UsageError} One line that says what was expected.
+ */
+export function parseRunOptions(
+  args: readonly string[],
+  host: LimitHost,
+): RunOptions | undefined {
+  const parsed = parseCommand(RUN_COMMAND, args);
+  if (parsed.help) return undefined;
+  const values = checkOptions(RUN_COMMAND, schemaOf(host), parsed.options);
+  return Object.freeze({
+    limits: readLimits(values.limit, host, values.soft),
+    source: values.source,
+    readerCount: values.readers,
+    memberMask: values.count,
+    victim: values.victim,
+    softDefault: values.soft,
+    intervalMs: values.interval,
+    minAvailableBytes: values["min-available"],
+    dryRun: values["dry-run"],
+    logFormat: values["log-format"],
+    bufferKib: values["buffer-kib"],
+    subbufKib: values["subbuf-kib"],
+    controlSocketPath: values["control-socket"],
+    stateDirPath: values["state-dir"],
+    processesMax: values["max-processes"],
+    usersMax: values["max-users"],
+    debugFaults: values["debug-faults"],
+  });
+}
+
+// The return type is what zod infers, and would only repeat the schema.
+// deno-lint-ignore explicit-function-return-type
+function schemaOf(host: LimitHost) {
+  return z.strictObject({
+    limit: z.array(z.string()),
+    source: oneOf(["auto", "raw", "text"]),
+    readers: wholeNumber(1, READERS_MAX),
+    count: readAs(parseMembers),
+    victim: oneOf(["largest", "newest", "growing"]),
+    soft: readAs(parseSoft),
+    interval: readAs((text) => within(text, parseDurationMs(text), 100, 3_600_000)),
+    "min-available": readAs((text) => parseSizeBytes(text, host.totalMemoryBytes)),
+    "dry-run": z.boolean(),
+    "log-format": oneOf(["text", "json"]),
+    "buffer-kib": wholeNumber(4, 1_048_576),
+    "subbuf-kib": readAs(parseSubbufKib).optional(),
+    "control-socket": readAs(parseSocketPath),
+    "state-dir": readAs(parsePath),
+    "max-processes": wholeNumber(64, 1_048_576),
+    "max-users": wholeNumber(16, 65_536),
+    "debug-faults": z.boolean(),
+  });
+}
+
+function readLimits(
+  texts: readonly string[],
+  host: LimitHost,
+  softDefault: SoftSpec,
+): readonly LimitRule[] {
+  const limits: LimitRule[] = [];
+  for (const text of texts) {
+    try {
+      const rule = parseLimitSpec(text, host, softDefault);
+      if (limits.some((other) => sameUids(other, rule))) {
+        throw new FormatError(
+          `Cannot read limit ${quote(text)}: expected one limit a user, and uid ${
+            formatUidRange(rule)
+          } has one already`,
+        );
+      }
+      limits.push(Object.freeze(rule));
+    } catch (error) {
+      if (error instanceof FormatError) throw usageError(RUN_COMMAND, error.message);
+      throw error;
+    }
+  }
+  if (limits.length > RULES_MAX) {
+    throw usageError(RUN_COMMAND, `--limit: expected at most ${RULES_MAX} limits, use ranges`);
+  }
+  return Object.freeze(limits);
+}
+
+/**
+ * Reads counted members, `anon+swap+shmem` or `rss`.
+ *
+ * @returns A mask with bit `1 << Member.x` for each.
+ * @throws {FormatError}
+ */
+export function parseMembers(text: string): number {
+  let mask = 0;
+  for (const name of (text === "rss" ? "anon+file+shmem" : text).split("+")) {
+    if (!Object.hasOwn(Member, name)) {
+      throw new FormatError(
+        `expected rss, or file, anon, swap, shmem joined by + as in anon+swap+shmem, not ${
+          quote(text)
+        }`,
+      );
+    }
+    mask |= 1 << Member[name as keyof typeof Member];
+  }
+  return mask;
+}
+
+const DURATION_UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  "": 1000,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/**
+ * Reads a duration: `500ms`, `1.5s`, `2m`, `1h`; a bare number is seconds.
+ *
+ * @returns Milliseconds, rounded.
+ * @throws {FormatError}
+ */
+export function parseDurationMs(text: string): number {
+  const match = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|)$/.exec(text);
+  if (match === null) {
+    throw new FormatError(`expected a duration such as 500ms, 1s or 2m, not ${quote(text)}`);
+  }
+  return Math.round(Number(match[1]) * DURATION_UNIT_MS[match[2]!]!);
+}
+
+function within(text: string, valueMs: number, leastMs: number, mostMs: number): number {
+  if (valueMs >= leastMs && valueMs <= mostMs) return valueMs;
+  throw new FormatError(
+    `expected ${leastMs}ms to ${mostMs / 3_600_000}h, not ${quote(text)}`,
+  );
+}
+
+function parseSubbufKib(text: string): number {
+  const kib = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (kib >= 4 && kib <= 512 && (kib & (kib - 1)) === 0) return kib;
+  throw new FormatError(`expected a power of two from 4 to 512, not ${quote(text)}`);
+}
+
+function parsePath(text: string): string {
+  if (text !== "" && !text.includes("\0")) return text;
+  throw new FormatError(`expected a path, not ${quote(text)}`);
+}
+
+/**
+ * Reads the path of a Unix socket.
+ *
+ * @throws {FormatError} When it is empty, or longer than the kernel takes.
+ */
+export function parseSocketPath(text: string): string {
+  if (new TextEncoder().encode(text).length <= SOCKET_PATH_BYTES_MAX) return parsePath(text);
+  throw new FormatError(`expected a path of at most ${SOCKET_PATH_BYTES_MAX} bytes for a socket`);
+}

@@ -1,0 +1,114 @@
+/**
+ * `toom status`: what is, at this moment.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { formatBytes } from "../pipeline/units.ts";
+import type { StatusReport, UserReport, WorkerReport } from "../workers/control_api.ts";
+import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
+import { ControlClient } from "./control_client.ts";
+import { type CommandIo, ExitCode, guard } from "./errors.ts";
+import { CONTROL_SOCKET_OPTION, parseSocketPath } from "./run_options.ts";
+import { type Column, tableLines } from "./table.ts";
+
+const STATUS_COMMAND: CommandSpec = {
+  name: "toom status",
+  summary: "Show users, kills, events and workers of the toom that runs here.",
+  options: [
+    { name: "json", kind: "boolean", help: "Print the daemon's answer as JSON, on one line" },
+    CONTROL_SOCKET_OPTION,
+  ],
+};
+
+const OptionsSchema = z.strictObject({
+  json: z.boolean(),
+  "control-socket": readAs(parseSocketPath),
+});
+
+/**
+ * `toom status`.
+ *
+ * @param args The words behind `toom status`.
+ * @returns The exit code; all errors have become lines of `io.err`.
+ */
+export async function statusCommand(args: string[], io: CommandIo): Promise<ExitCode> {
+  return await guard(io, async () => {
+    const parsed = parseCommand(STATUS_COMMAND, args);
+    if (parsed.help) {
+      io.out(helpText(STATUS_COMMAND));
+      return ExitCode.done;
+    }
+    const options = checkOptions(STATUS_COMMAND, OptionsSchema, parsed.options);
+    using client = new ControlClient(options["control-socket"]);
+    const report = await client.status();
+    if (options.json) io.out(JSON.stringify(report));
+    else for (const line of statusLines(report)) io.out(line);
+    return ExitCode.done;
+  });
+}
+
+/** A report for people. */
+export function statusLines(report: StatusReport): readonly string[] {
+  const { kills, events } = report;
+  const books = report.degraded
+    ? "books degraded: events were lost, waiting for a sweep"
+    : "books in order";
+  return [
+    `toom ${report.version}, pid ${report.pid}, up ${formatSeconds(report.uptimeSeconds)}, ` +
+    `source ${report.source}, ${formatBytes(report.memory.rssBytes)} resident` +
+    (report.dryRun ? ", dry run" : ""),
+    books,
+    "",
+    ...(report.users.length === 0
+      ? ["no users with a limit"]
+      : tableLines(userColumns(report.pageBytes), report.users)),
+    "",
+    `kills   ${kills.total} (${kills.failed} failed, ${kills.spared} spared)`,
+    `events  ${events.total} (${Math.round(events.perSecond)}/s), ${events.lost} lost, ` +
+    `${events.malformed} malformed, ${events.foreign} foreign, ${events.stale} stale, ` +
+    `${events.unattributed} unattributed`,
+    `sweeps  ${events.sweeps}, drift corrected ${events.driftPages} pages`,
+    "",
+    ...tableLines(WORKER_COLUMNS, report.workers),
+  ];
+}
+
+function userColumns(pageBytes: number): readonly Column<UserReport>[] {
+  const size = (pages: number): string => formatBytes(pages * pageBytes);
+  const limit = (pages: number): string => pages === 0 ? "-" : size(pages);
+  return [
+    { title: "USER", text: ({ user }) => user ?? "-" },
+    { title: "UID", text: ({ uid }) => String(uid), right: true },
+    { title: "USAGE", text: ({ usagePages }) => size(usagePages), right: true },
+    { title: "SOFT", text: ({ softPages }) => limit(softPages), right: true },
+    { title: "HARD", text: ({ hardPages }) => limit(hardPages), right: true },
+    { title: "PEAK", text: ({ peakPages }) => size(peakPages), right: true },
+    { title: "STATE", text: ({ state }) => state },
+    { title: "PROCESSES", text: ({ processes }) => String(processes), right: true },
+    { title: "KILLS", text: ({ kills }) => String(kills), right: true },
+  ];
+}
+
+const WORKER_COLUMNS: readonly Column<WorkerReport>[] = [
+  { title: "WORKER", text: ({ role }) => role },
+  { title: "STATE", text: ({ state }) => state },
+  {
+    title: "HEARTBEAT",
+    text: ({ heartbeatAgeMs }) => `${Math.round(heartbeatAgeMs)} ms ago`,
+    right: true,
+  },
+  { title: "RESTARTS", text: ({ restarts }) => String(restarts), right: true },
+  { title: "EVENTS", text: ({ events }) => String(events), right: true },
+];
+
+function formatSeconds(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const minutes = Math.floor(whole / 60);
+  const hours = Math.floor(minutes / 60);
+  const days = Math.floor(hours / 24);
+  if (days > 0) return `${days} d ${hours % 24} h`;
+  if (hours > 0) return `${hours} h ${minutes % 60} min`;
+  if (minutes > 0) return `${minutes} min ${whole % 60} s`;
+  return `${whole} s`;
+}

@@ -1,0 +1,276 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { CONTROL_BODY_BYTES_MAX } from "../../workers/control_api.ts";
+import { ControlServer, ControlSocketError, handleControl } from "../../workers/control_server.ts";
+import { FAKE_STATUS, FakeBackend, fakeOptions, withControl } from "../_support/fake_control.ts";
+
+/** Sends bytes and reads the answer until the server closes the connection. */
+async function sendRaw(socketPath: string, request: string): Promise<string> {
+  const connection = await Deno.connect({ transport: "unix", path: socketPath });
+  try {
+    const bytes = new TextEncoder().encode(request);
+    for (let done = 0; done < bytes.length;) done += await connection.write(bytes.subarray(done));
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(65536);
+    let answer = "";
+    for (let count = await connection.read(buffer); count !== null;) {
+      answer += decoder.decode(buffer.subarray(0, count), { stream: true });
+      count = await connection.read(buffer);
+    }
+    return answer;
+  } finally {
+    connection.close();
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  // deno-lint-ignore no-explicit-any
+  readonly content: any;
+}
+
+/** Asks a real server, by hand: the client has tests of its own. */
+async function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  body = "",
+): Promise<Answer> {
+  const length = new TextEncoder().encode(body).length;
+  const answer = await sendRaw(
+    socketPath,
+    `${method} ${path} HTTP/1.1\r\nHost: toom\r\nConnection: close\r\n` +
+      `Content-Length: ${length}\r\n\r\n${body}`,
+  );
+  const [head, ...rest] = answer.split("\r\n\r\n");
+  return { status: Number(head!.split(" ")[1]), content: JSON.parse(rest.join("\r\n\r\n")) };
+}
+
+Deno.test("the control socket is its owner's alone, and goes when the server stops", async () => {
+  await withControl(async ({ socketPath, server }) => {
+    const info = await Deno.lstat(socketPath);
+    assertEquals(info.isSocket, true);
+    assertEquals(info.mode! & 0o777, 0o600);
+    await server.stop();
+    await assertRejects(() => Deno.lstat(socketPath), Deno.errors.NotFound);
+    await server.stop();
+  });
+});
+
+Deno.test("the umask is what it was before", async () => {
+  await withControl(async ({ dirPath }) => {
+    await Deno.writeTextFile(`${dirPath}/x`, "");
+    const umask = Deno.umask();
+    assertEquals((await Deno.stat(`${dirPath}/x`)).mode! & 0o777, 0o666 & ~umask);
+  });
+});
+
+Deno.test("limits are set, shown, listed and cleared", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    const limit = {
+      uidFirst: 60001,
+      uidLast: 60001,
+      hardBytes: 67108864,
+      softBytes: 60395520,
+      hardPages: 16384,
+      softPages: 14745,
+      origin: "control",
+    };
+    const path = "/v1/limits/60001";
+    assertEquals((await ask(socketPath, "GET", path)).status, 404);
+    assertEquals(await ask(socketPath, "PUT", path, '{"hard":"64MiB"}'), {
+      status: 200,
+      content: { limit, persisted: true },
+    });
+    assertEquals(backend.rules.find(60001)?.hardPages, 16384);
+    assertEquals((await ask(socketPath, "GET", path)).content, { limit });
+    await ask(socketPath, "PUT", "/v1/limits/1000-59999", '{"hard":"25%","soft":"50%"}');
+    assertEquals((await ask(socketPath, "GET", "/v1/limits/1234")).content.limit, {
+      uidFirst: 1000,
+      uidLast: 59999,
+      hardBytes: 2 ** 32,
+      softBytes: 2 ** 31,
+      hardPages: 2 ** 20,
+      softPages: 2 ** 19,
+      origin: "control",
+    });
+    await ask(socketPath, "PUT", "/v1/limits/7", '{"hard":8192,"soft":4096}');
+    assertEquals(backend.rules.find(7)?.softPages, 1);
+    assertEquals((await ask(socketPath, "GET", "/v1/limits")).content.limits.length, 3);
+    assertEquals((await ask(socketPath, "GET", "/v1/limits/1000-1999")).status, 404);
+    assertEquals(await ask(socketPath, "DELETE", path), {
+      status: 200,
+      content: { cleared: true, persisted: true },
+    });
+    assertEquals((await ask(socketPath, "DELETE", path)).status, 404);
+    // It is limited by way of a range, but that is not what was asked to be cleared.
+    assertEquals((await ask(socketPath, "DELETE", "/v1/limits/1234")).status, 404);
+    backend.persisted = false;
+    assertEquals((await ask(socketPath, "PUT", path, '{"hard":1e6}')).content.persisted, false);
+  });
+});
+
+Deno.test("status is what the backend says", async () => {
+  await withControl(async ({ socketPath }) => {
+    const answer = await ask(socketPath, "GET", "/v1/status?x=1");
+    assertEquals(answer, { status: 200, content: FAKE_STATUS });
+  });
+});
+
+Deno.test("wrong requests are answered with one line that says what was expected", async () => {
+  const large = "x".repeat(CONTROL_BODY_BYTES_MAX + 1);
+  const wrong: readonly (readonly [number, string, string, string?])[] = [
+    [404, "GET", "/"],
+    [404, "GET", "/v1"],
+    [404, "GET", "/v1/limit"],
+    [404, "GET", "/v2/limits"],
+    [404, "GET", "//v1/limits"],
+    [405, "POST", "/v1/limits"],
+    [405, "POST", "/v1/limits/1"],
+    [405, "DELETE", "/v1/status"],
+    [400, "GET", "/v1/limits/"],
+    [400, "GET", "/v1/limits/bob"],
+    [400, "GET", "/v1/limits/-1"],
+    [400, "GET", "/v1/limits/4294967295"],
+    [400, "GET", "/v1/limits/5-4"],
+    [400, "PUT", "/v1/limits/0-5", '{"hard":"1G"}'],
+    [400, "GET", "/v1/limits/1/2"],
+    [400, "GET", "/v1/limits/%31"],
+    [400, "PUT", "/v1/limits/1", ""],
+    [400, "PUT", "/v1/limits/1", "{"],
+    [400, "PUT", "/v1/limits/1", "null"],
+    [400, "PUT", "/v1/limits/1", "[]"],
+    [400, "PUT", "/v1/limits/1", "{}"],
+    [400, "PUT", "/v1/limits/1", '{"hard":"1G","more":1}'],
+    [400, "PUT", "/v1/limits/1", '{"hard":null}'],
+    [400, "PUT", "/v1/limits/1", '{"hard":-1}'],
+    [400, "PUT", "/v1/limits/1", '{"hard":1.5}'],
+    [400, "PUT", "/v1/limits/1", '{"hard":1e300}'],
+    [400, "PUT", "/v1/limits/1", '{"hard":0}'],
+    [400, "PUT", "/v1/limits/1", '{"hard":"4X"}'],
+    [400, "PUT", "/v1/limits/1", '{"hard":"1G","soft":"2G"}'],
+    [400, "PUT", "/v1/limits/1", `{"hard":"${"1".repeat(100)}"}`],
+    [413, "PUT", "/v1/limits/1", large],
+    [400, "POST", "/v1/debug/fault", '{"role":"killer","kind":"explode"}'],
+    [400, "POST", "/v1/debug/fault", '{"role":"supervisor","kind":"hang"}'],
+    [404, "POST", "/v1/debug/fault", '{"role":"reader9","kind":"hang"}'],
+    [405, "GET", "/v1/debug/fault"],
+  ];
+  await withControl(async ({ socketPath, backend, errors }) => {
+    for (const [status, method, path, body] of wrong) {
+      const answer = await ask(socketPath, method, path, body);
+      const what = `${method} ${path} ${body?.slice(0, 40)}: ${JSON.stringify(answer)}`;
+      assertEquals(answer.status, status, what);
+      assertEquals(Object.keys(answer.content), ["error"], what);
+      assert(!answer.content.error.includes("\n") && answer.content.error.length < 300, what);
+    }
+    assertEquals(backend.rules.count, 0);
+    assertEquals(errors, []);
+  });
+});
+
+Deno.test("a body without a length is bounded too", async () => {
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller): void {
+      controller.enqueue(new Uint8Array(1024));
+    },
+  });
+  const request = new Request("http://toom/v1/limits/1", { method: "PUT", body });
+  const response = await handleControl(request, fakeOptions("", new FakeBackend()));
+  assertEquals(response.status, 413);
+});
+
+Deno.test("rubbish instead of HTTP does not disturb the server", async () => {
+  await withControl(async ({ socketPath }) => {
+    for (const rubbish of ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"]) {
+      await sendRaw(socketPath, rubbish).catch(() => {});
+    }
+    assertEquals((await ask(socketPath, "GET", "/v1/limits")).status, 200);
+  });
+});
+
+Deno.test("a full table is a conflict", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    for (let uid = 1; uid <= 1024; uid++) {
+      backend.rules.set({ uidFirst: uid, uidLast: uid, hardPages: 1, softPages: 1 });
+    }
+    const answer = await ask(socketPath, "PUT", "/v1/limits/5000", '{"hard":"1G"}');
+    assertEquals(answer.status, 409);
+    assert(answer.content.error.includes("1024 rules"));
+  });
+});
+
+Deno.test("an error inside is reported, but not shown to the client", async () => {
+  await withControl(async ({ socketPath, backend, errors }) => {
+    backend.failing = true;
+    const answer = await ask(socketPath, "GET", "/v1/limits");
+    assertEquals(answer, { status: 500, content: { error: "internal error, see toom's log" } });
+    assertEquals(errors.map(String), ["Error: secret detail"]);
+  });
+});
+
+Deno.test("faults are provoked only where they are allowed", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    const body = '{"role":"killer","kind":"hang"}';
+    assertEquals((await ask(socketPath, "POST", "/v1/debug/fault", body)).status, 200);
+    assertEquals(backend.faults, ["killer hang"]);
+    const options = { ...fakeOptions("", backend), debugFaults: false };
+    const request = new Request("http://toom/v1/debug/fault", { method: "POST", body });
+    assertEquals((await handleControl(request, options)).status, 404);
+    assertEquals(backend.faults.length, 1);
+  });
+});
+
+Deno.test("a second server does not take the socket of one that answers", async () => {
+  await withControl(async ({ socketPath }) => {
+    const error = await assertRejects(
+      () => ControlServer.start(fakeOptions(socketPath, new FakeBackend())),
+      ControlSocketError,
+      "another toom answers",
+    );
+    assertEquals(error.message.includes("\n"), false);
+    assertEquals((await ask(socketPath, "GET", "/v1/limits")).status, 200);
+  });
+});
+
+Deno.test("a socket that nobody answers on is replaced; anything else is left alone", async () => {
+  const dirPath = await Deno.makeTempDir();
+  try {
+    const socketPath = `${dirPath}/control.sock`;
+    // Renamed away, so that closing it does not remove it: as after kill -9.
+    const dead = Deno.listen({ transport: "unix", path: `${dirPath}/dead.sock` });
+    await Deno.rename(`${dirPath}/dead.sock`, socketPath);
+    dead.close();
+    const server = await ControlServer.start(fakeOptions(socketPath, new FakeBackend()));
+    assertEquals((await ask(socketPath, "GET", "/v1/limits")).status, 200);
+    await server.stop();
+
+    await Deno.writeTextFile(socketPath, "precious");
+    const start = (): Promise<ControlServer> =>
+      ControlServer.start(fakeOptions(socketPath, new FakeBackend()));
+    await assertRejects(start, ControlSocketError, "is no socket");
+    assertEquals(await Deno.readTextFile(socketPath), "precious");
+    await Deno.remove(socketPath);
+    await Deno.symlink(`${dirPath}/elsewhere`, socketPath);
+    await assertRejects(start, ControlSocketError, "is no socket");
+  } finally {
+    await Deno.remove(dirPath, { recursive: true });
+  }
+});
+
+Deno.test("a client that holds on cannot hold up the end", async () => {
+  await withControl(async ({ socketPath, server }) => {
+    const idle = await Deno.connect({ transport: "unix", path: socketPath });
+    const slow = await Deno.connect({ transport: "unix", path: socketPath });
+    await slow.write(
+      new TextEncoder().encode(
+        "PUT /v1/limits/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+      ),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const startMs = performance.now();
+    await server.stop();
+    assert(performance.now() - startMs < 900, `${performance.now() - startMs} ms`);
+    idle.close();
+    slow.close();
+  });
+});

@@ -1,0 +1,165 @@
+import { assert, assertEquals } from "@std/assert";
+import { type LimitRule, RULES_MAX } from "../../pipeline/limits.ts";
+import { LimitState, STATE_FILE_NAME } from "../../workers/state_file.ts";
+
+const PAGE_BYTES = 4096;
+const NOW = new Date("2026-08-22T10:00:00.000Z");
+
+function rule(uid: number, hardPages: number, uidLast = uid): LimitRule {
+  return { uidFirst: uid, uidLast, hardPages, softPages: Math.max(1, Math.floor(hardPages / 2)) };
+}
+
+function open(dirPath: string, base: readonly LimitRule[] = []): Promise<LimitState> {
+  return LimitState.open({ dirPath, base, pageBytes: PAGE_BYTES, now: () => NOW });
+}
+
+async function withDir(test: (dirPath: string) => Promise<void>): Promise<void> {
+  const parent = await Deno.makeTempDir();
+  try {
+    await test(`${parent}/state/toom`);
+  } finally {
+    await Deno.remove(parent, { recursive: true });
+  }
+}
+
+function names(dirPath: string): string[] {
+  return [...Deno.readDirSync(dirPath)].map(({ name }) => name).sort();
+}
+
+Deno.test("LimitState makes its folder for root only and starts with the command line", async () => {
+  await withDir(async (dir) => {
+    const state = await open(dir, [rule(1, 10)]);
+    assertEquals(state.problem, undefined);
+    assertEquals((await Deno.stat(dir)).mode! & 0o777, 0o700);
+    assertEquals(state.list(), [{ ...rule(1, 10), origin: "command-line" }]);
+    assertEquals(names(dir), []);
+  });
+});
+
+Deno.test("LimitState keeps what was set and cleared across restarts", async () => {
+  await withDir(async (dir) => {
+    const base = [rule(1, 10), rule(2, 20), rule(1000, 30, 1999)];
+    const first = await open(dir, base);
+    assertEquals(await first.set(rule(1, 11)), { persisted: true });
+    assertEquals(await first.set(rule(5, 50)), { persisted: true });
+    assertEquals(await first.set(rule(6, 60)), { persisted: true });
+    assertEquals(await first.clear(2, 2), { cleared: true, persisted: true });
+    assertEquals(await first.clear(6, 6), { cleared: true, persisted: true });
+    assertEquals((await first.clear(1000, 1998)).cleared, false);
+    assertEquals((await Deno.stat(`${dir}/${STATE_FILE_NAME}`)).mode! & 0o777, 0o600);
+
+    const second = await open(dir, base);
+    assertEquals(second.list(), first.list());
+    assertEquals(second.list(), [
+      { ...rule(5, 50), origin: "control" },
+      { ...rule(1, 11), origin: "control" },
+      { ...rule(1000, 30, 1999), origin: "command-line" },
+    ]);
+    assertEquals(second.shadowed(), [rule(1, 10), rule(2, 20)]);
+    assertEquals(names(dir), [STATE_FILE_NAME]);
+
+    // What is set again after a clear is there again.
+    await second.set(rule(2, 22));
+    assertEquals((await open(dir, base)).rules.find(2)?.hardPages, 22);
+  });
+});
+
+Deno.test("LimitState forgets a tombstone once its rule has left the command line", async () => {
+  await withDir(async (dir) => {
+    const base = [rule(1, 10)];
+    await (await open(dir, base)).clear(1, 1);
+    assertEquals((await open(dir, base)).list(), []);
+    const without = await open(dir, []);
+    await without.set(rule(9, 9));
+    assertEquals((await open(dir, base)).rules.find(1)?.hardPages, 10);
+  });
+});
+
+Deno.test("LimitState.clear() of a limit set over the command line's leaves none at all", async () => {
+  await withDir(async (dir) => {
+    const base = [rule(1, 10)];
+    const state = await open(dir, base);
+    await state.set(rule(1, 5));
+    assertEquals((await state.clear(1, 1)).cleared, true);
+    assertEquals(state.rules.find(1), undefined);
+    assertEquals((await open(dir, base)).rules.find(1), undefined);
+  });
+});
+
+Deno.test("LimitState puts a file aside that it cannot understand, and goes on", async () => {
+  const override = { uidFirst: 1, uidLast: 1, hardBytes: 8192, softBytes: 4096 };
+  const contents: readonly (string | Uint8Array<ArrayBuffer>)[] = [
+    "",
+    "{",
+    "null",
+    "[]",
+    "\0\0\0\0",
+    new Uint8Array([0xff, 0xfe, 0x80]),
+    '{"version":2,"overrides":[]}',
+    '{"version":1}',
+    '{"version":1,"overrides":[],"more":1}',
+    JSON.stringify({ version: 1, overrides: [{ ...override, uidFirst: -1 }] }),
+    JSON.stringify({ version: 1, overrides: [{ ...override, uidFirst: 2 }] }),
+    JSON.stringify({ version: 1, overrides: [{ ...override, softBytes: 9000 }] }),
+    JSON.stringify({ version: 1, overrides: [{ ...override, hardBytes: 1.5 }] }),
+    JSON.stringify({ version: 1, overrides: [{ uidFirst: 1, uidLast: 1, cleared: false }] }),
+    JSON.stringify({ version: 1, overrides: Array(5000).fill(override) }),
+    `{"version":1,"overrides":[]}${" ".repeat(2 ** 20)}`,
+  ];
+  for (const content of contents) {
+    await withDir(async (dir) => {
+      await Deno.mkdir(dir, { recursive: true });
+      const path = `${dir}/${STATE_FILE_NAME}`;
+      await Deno.writeFile(
+        path,
+        typeof content === "string" ? new TextEncoder().encode(content) : content,
+      );
+      const state = await open(dir, [rule(1, 10)]);
+      const aside = `${STATE_FILE_NAME}.corrupt-${NOW.toISOString()}`;
+      assertEquals(names(dir), [aside]);
+      assert(state.problem?.includes(aside) && !state.problem.includes("\n"), state.problem);
+      assertEquals(state.rules.find(1)?.hardPages, 10);
+      assertEquals((await state.set(rule(2, 20))).persisted, true);
+      assertEquals((await open(dir)).rules.find(2)?.hardPages, 20);
+    });
+  }
+});
+
+Deno.test("LimitState survives more limits than there is room for", async () => {
+  await withDir(async (dir) => {
+    const state = await open(dir);
+    for (let uid = 1; uid <= 3; uid++) await state.set(rule(uid, 10));
+    const base = Array.from({ length: RULES_MAX }, (_, index) => rule(1000 + index, 10));
+    const full = await open(dir, base);
+    assertEquals(full.rules.count, RULES_MAX);
+    assertEquals(full.problem?.startsWith("3 limits"), true);
+    assertEquals((await open(dir)).rules.count, 3);
+  });
+});
+
+Deno.test("LimitState keeps a change in force that it cannot write down, and says so", async () => {
+  await withDir(async (dir) => {
+    const state = await open(dir, [rule(1, 10)]);
+    await Deno.remove(dir);
+    const kept = await state.set(rule(2, 20));
+    assertEquals(kept.persisted, false);
+    assert(kept.problem?.startsWith(`Cannot write ${dir}/`), kept.problem);
+    assertEquals(state.rules.find(2)?.hardPages, 20);
+    const cleared = await state.clear(1, 1);
+    assertEquals([cleared.cleared, cleared.persisted], [true, false]);
+    // Nothing was lost for good: the next write that works has it all.
+    await Deno.mkdir(dir);
+    assertEquals((await state.set(rule(3, 30))).persisted, true);
+    const next = await open(dir, [rule(1, 10)]);
+    assertEquals(next.list().map(({ uidFirst }) => uidFirst), [3, 2]);
+  });
+});
+
+Deno.test("LimitState writes changes made at once one after the other", async () => {
+  await withDir(async (dir) => {
+    const state = await open(dir);
+    await Promise.all(Array.from({ length: 40 }, (_, n) => state.set(rule(n + 1, 10 + n))));
+    assertEquals((await open(dir)).rules.count, 40);
+    assertEquals(names(dir), [STATE_FILE_NAME]);
+  });
+});
