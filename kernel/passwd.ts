@@ -1,0 +1,111 @@
+/**
+ * Names of users. Asks libc after /etc/passwd, so that users of LDAP and the like are found too.
+ *
+ * Both functions may block on a network: for start-up, commands and logs, never on an event's way.
+ *
+ * @module
+ */
+import { Errno, KernelError } from "./errno.ts";
+import { asBuffer, cString, readTextFile } from "./fd.ts";
+import { openLibc } from "./libc.ts";
+
+export const PASSWD_PATH = "/etc/passwd";
+
+/** struct passwd of 64-bit glibc and musl: name, password, uid, gid, gecos, directory, shell. */
+const PASSWD_BYTES = 48;
+const PW_NAME_OFFSET = 0;
+const PW_UID_OFFSET = 16;
+
+// Above 64 bytes V8 keeps the memory in one place for good, which pw_name, a pointer into it, needs.
+const BUFFER_BYTES_MIN = 1024;
+const BUFFER_BYTES_MAX = 1 << 20;
+
+/**
+ * The uid of a user.
+ *
+ * @returns undefined when there is no user of that name.
+ * @throws {KernelError} When libc could not find out, e.g. because a directory server is away.
+ */
+export function uidOf(name: string): number | undefined {
+  for (const line of passwdLines()) {
+    const [lineName, , lineUid] = line.split(":");
+    if (lineName === name && isUid(lineUid)) return Number(lineUid);
+  }
+  if (name === "" || name.includes("\0")) return undefined;
+  const key = cString(name);
+  return lookUp(
+    "getpwnam_r",
+    (entry, buffer, bytes, result) =>
+      openLibc().getpwnam_r(asBuffer(key), entry, buffer, bytes, result),
+  )?.uid;
+}
+
+/**
+ * The name of a user.
+ *
+ * @param uid 0 to 4294967295.
+ * @returns undefined when there is no such user. @throws {KernelError} As {@link uidOf}.
+ */
+export function nameOf(uid: number): string | undefined {
+  for (const line of passwdLines()) {
+    const [lineName, , lineUid] = line.split(":");
+    if (isUid(lineUid) && Number(lineUid) === uid && lineName !== "") return lineName;
+  }
+  return lookUp(
+    "getpwuid_r",
+    (entry, buffer, bytes, result) => openLibc().getpwuid_r(uid, entry, buffer, bytes, result),
+  )?.name;
+}
+
+function isUid(text: string | undefined): text is string {
+  return text !== undefined && /^\d{1,10}$/.test(text);
+}
+
+/** Lines of /etc/passwd; none when it cannot be read, as libc then has the last word. */
+function passwdLines(): string[] {
+  try {
+    return readTextFile(PASSWD_PATH).split("\n");
+  } catch (error) {
+    if (error instanceof KernelError) return [];
+    throw error;
+  }
+}
+
+interface Entry {
+  readonly name: string;
+  readonly uid: number;
+}
+
+type Call = (
+  entry: BufferSource,
+  buffer: BufferSource,
+  bytes: bigint,
+  result: BufferSource,
+) => number;
+
+/** Calls one of the getpw*_r functions with ever more room, getpwnam_r(3). */
+function lookUp(call: string, get: Call): Entry | undefined {
+  const entry = new DataView(new ArrayBuffer(PASSWD_BYTES));
+  const result = new BigUint64Array(1);
+  for (let bytes = BUFFER_BYTES_MIN; bytes <= BUFFER_BYTES_MAX; bytes *= 4) {
+    const buffer = new Uint8Array(bytes);
+    const error = get(asBuffer(entry), asBuffer(buffer), BigInt(bytes), asBuffer(result));
+    if (error === Errno.ERANGE) continue;
+    if (error === 0 && result[0] !== 0n) return toEntry(entry, buffer);
+    // "No such user" has many numbers: 0 by POSIX, these by the manual page.
+    const missing: number[] = [0, Errno.ENOENT, Errno.ESRCH, Errno.EBADF, Errno.EPERM];
+    if (missing.includes(error)) return undefined;
+    if (error !== Errno.EINTR) throw new KernelError(call, error);
+  }
+  throw new KernelError(call, Errno.ERANGE, { detail: `with ${BUFFER_BYTES_MAX} bytes of room` });
+}
+
+function toEntry(entry: DataView, buffer: Uint8Array<ArrayBuffer>): Entry {
+  const base = Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
+  const start = Number(entry.getBigUint64(PW_NAME_OFFSET, true) - BigInt(base));
+  const end = buffer.indexOf(0, start);
+  return {
+    name: new TextDecoder().decode(buffer.subarray(start, end)),
+    uid: entry.getUint32(PW_UID_OFFSET, true),
+  };
+}

@@ -1,0 +1,40 @@
+import { assertEquals } from "@std/assert";
+import { nameOf, uidOf } from "../../kernel/passwd.ts";
+import { openLibc } from "../../kernel/libc.ts";
+import { asBuffer, cString } from "../../kernel/fd.ts";
+import "../_support/real_kernel.ts";
+
+Deno.test("uidOf() and nameOf() agree with /etc/passwd", () => {
+  assertEquals(uidOf("root"), 0);
+  assertEquals(nameOf(0), "root");
+});
+
+Deno.test("uidOf() is undefined when there is no such user", () => {
+  for (const name of ["no-such-user-xyz", "", "a\0b", "root:x", "0"]) {
+    assertEquals(uidOf(name), undefined, JSON.stringify(name));
+  }
+});
+
+Deno.test("nameOf() is undefined when there is no such user", () => {
+  assertEquals(nameOf(4_123_456_789), undefined);
+  assertEquals(nameOf(60_099), undefined);
+});
+
+Deno.test("getpwnam_r() fills a struct passwd with the offsets that passwd.ts expects", () => {
+  const entry = new DataView(new ArrayBuffer(48));
+  const buffer = new Uint8Array(4096);
+  const result = new BigUint64Array(1);
+  const error = openLibc().getpwnam_r(
+    asBuffer(cString("nobody")),
+    asBuffer(entry),
+    asBuffer(buffer),
+    4096n,
+    asBuffer(result),
+  );
+  assertEquals(error, 0);
+  assertEquals(entry.getUint32(16, true), uidOf("nobody"));
+  const base = Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
+  const start = Number(entry.getBigUint64(0, true) - BigInt(base));
+  const end = buffer.indexOf(0, start);
+  assertEquals(new TextDecoder().decode(buffer.subarray(start, end)), "nobody");
+});
