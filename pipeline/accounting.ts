@@ -27,7 +27,7 @@ import {
 } from "./layout.ts";
 import { attachCounters, type Memory } from "./memory.ts";
 import { Attribution } from "./attribution.ts";
-import { Books, type MemberMask, NO_LIMIT_PAGES, TABLE_NAMES } from "./books.ts";
+import { Books, type MemberMask, NO_LIMIT_PAGES, TABLE_NAMES, UNKNOWN_UID } from "./books.ts";
 import { attachRole, Doorbell } from "./doorbell.ts";
 import { RulesView } from "./limits.ts";
 import { ProcFacts } from "./proc_facts.ts";
@@ -268,8 +268,8 @@ export class Accounting {
       case RecordKind.sweepEnd:
         this.sweepEnd(tid, a);
         break;
-      case RecordKind.forget:
-        facts.forget(tid);
+      case RecordKind.oomVictim:
+        this.oomVictim(tsNs, a);
         break;
       case RecordKind.pressure:
         this.pressure(tsNs, a);
@@ -486,6 +486,14 @@ export class Accounting {
     if (worst < 0 || this.killOrdered[worst] !== 0) return;
     const trigger = reason === PressureReason.psi ? Trigger.kernel : Trigger.lastDefense;
     if (this.order(OrderKind.relieve, worst, tsNs, trigger)) this.killOrdered[worst] = 1;
+  }
+
+  /** The kernel's own OOM killer has chosen: logged and credited, nothing else to do. */
+  private oomVictim(tsNs: number, pid: number): void {
+    const { processes, users } = this.books;
+    const process = this.books.processOfTid(pid);
+    const uid = process < 0 ? UNKNOWN_UID : users.uid[processes.userSlot[process]!]!;
+    this.reports.put("kernelKill", tsNs, [pid, uid]);
   }
 
   private ask(kind: number, tid: number): void {

@@ -57,7 +57,7 @@ export const CPU_SHIFT = 8;
  * | gone | tgid or tid | 0 | 0 | 0 | 0 |
  * | sweepBegin | sweep number | {@link SweepFlag} | error of /proc in pages a member | 0 | 0 |
  * | sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
- * | forget | uid | 0 | 0 | 0 | 0 |
+ * | oomVictim | emitter | pid | 0 | 0 | 0 |
  * | pressure | 0 | reason, {@link PressureReason} | 0 | 0 | 0 |
  * | victimGone | pid | process slot | generation | 0 | 0 |
  * | order | uid | {@link OrderKind} | user slot | {@link Trigger} | its generation |
@@ -77,7 +77,7 @@ export const RecordKind = {
   gone: 10,
   sweepBegin: 11,
   sweepEnd: 12,
-  forget: 13,
+  oomVictim: 13,
   pressure: 14,
   victimGone: 15,
   order: 16,
@@ -101,7 +101,7 @@ export function packRss(member: number, curr: number, noMmId: boolean): number {
 }
 
 /** Bits of word d of a proc record. */
-export const ProcFlag = { sharesParentMm: 1, self: 2 } as const;
+export const ProcFlag = { sharesParentMm: 1 } as const;
 /** Bits of word a of sweepBegin and sweepEnd. */
 export const SweepFlag = { full: 1, afterLoss: 2, initial: 4 } as const;
 export const PressureReason = { psi: 1, minAvailable: 2 } as const;
@@ -319,7 +319,7 @@ export const PROCESS_COLUMNS = {
 
 export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
 /** `borrower`: born with CLONE_VM and no exec yet, so it runs on its parent's mm. */
-export const ProcessFlag = { borrower: 1, self: 2, unresolved: 4 } as const;
+export const ProcessFlag = { borrower: 1, unresolved: 2 } as const;
 
 export const TASK_COLUMNS = {
   bornTsNs: "f64",

@@ -84,8 +84,7 @@ export class ProcFacts {
     if (slot >= 0 && processes.state[slot] === ProcessState.exited) return;
     this.currentIsNews = slot < 0;
     if (slot < 0) {
-      const self = (flags & ProcFlag.self) !== 0 ? ProcessFlag.self : 0;
-      slot = books.addProcess(tgid, uid, self, tsNs);
+      slot = books.addProcess(tgid, uid, 0, tsNs);
       if (slot < 0) return;
     } else if ((processes.flags[slot]! & ProcessFlag.unresolved) !== 0) {
       processes.flags[slot]! &= ~ProcessFlag.unresolved;
@@ -100,7 +99,8 @@ export class ProcFacts {
     processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, startTicks * NS_PER_TICK);
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
-    if ((flags & ProcFlag.sharesParentMm) !== 0) processes.flags[slot]! |= ProcessFlag.borrower;
+    if ((flags & ProcFlag.sharesParentMm) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
+    else if (this.currentIsNews) processes.flags[slot]! |= ProcessFlag.borrower;
     if (!books.isBorrower(slot)) this.current = slot;
   }
 
@@ -185,17 +185,6 @@ export class ProcFacts {
     if (slot < 0 || books.processes.bornTsNs[slot]! > tsNs) return;
     if (books.processes.seenTsNs[slot]! > tsNs) return;
     this.noteDrift(books.processes.userSlot[slot]!, -this.attribution.vanish(slot, tsNs));
-  }
-
-  /** A user is no longer traced: its processes leave the books. */
-  forget(uid: number): void {
-    const { books } = this;
-    const user = books.findUser(uid);
-    if (user < 0) return;
-    for (let slot = 0; slot < books.processSlots.highWater; slot++) {
-      const { state, userSlot } = books.processes;
-      if (state[slot] !== ProcessState.free && userSlot[slot] === user) books.removeProcess(slot);
-    }
   }
 
   /** A full sweep has ended: what it did not see, and is older than it, is no more. */

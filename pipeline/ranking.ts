@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { GROWTH_BUCKET_NS, GROWTH_BUCKETS, ProcessFlag, ProcessState } from "./layout.ts";
+import { GROWTH_BUCKET_NS, GROWTH_BUCKETS, ProcessState } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import { TABLE_HEADER_BYTES, TableWord } from "./layout.ts";
 
@@ -49,14 +49,14 @@ export class Ranking {
     spare: (processSlot: number, generation: number) => boolean,
   ): void {
     const { processes } = this.memory;
-    const { userSlot: owner, state, pages, flags, generation } = processes;
+    const { userSlot: owner, state, pages, generation } = processes;
     this.count = 0;
     const highWater = Atomics.load(this.processHeader, TableWord.highWater);
     let left = Atomics.load(this.memory.users.processCount, userSlot);
     for (let slot = 0; slot < highWater && left > 0; slot++) {
       if (owner[slot] !== userSlot || state[slot] === ProcessState.free) continue;
       left--;
-      if (pages[slot]! <= 0 || (flags[slot]! & ProcessFlag.self) !== 0) continue;
+      if (pages[slot]! <= 0) continue;
       if (spare(slot, generation[slot]!)) continue;
       this.insert(slot, this.score(slot, nowNs));
     }

@@ -1,0 +1,80 @@
+/**
+ * The killer's hands: {@link KillKernel} on the real kernel, by pidfds.
+ *
+ * @module
+ */
+import { type KillKernel, Refusal } from "../pipeline/killer.ts";
+import { MonotonicClock } from "./clock.ts";
+import { Errno } from "./errno.ts";
+import { closeFd } from "./fd.ts";
+import { pidfdExited, pidfdOpen, pidfdSendSignal, processMreleaseAsync, SIGKILL } from "./pidfd.ts";
+import { ProcReader, ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "./proc.ts";
+import { openLibc } from "./libc.ts";
+
+/** A process with this oom_score_adj asked the kernel never to choose it; nor do we. proc(5) */
+const OOM_SCORE_ADJ_NEVER = -1000;
+
+export class PidfdKillKernel implements KillKernel {
+  private readonly clock = new MonotonicClock();
+  private readonly proc = new ProcReader();
+  private readonly status = new ProcStatus();
+  private readonly ownPid = openLibc().getpid();
+  private readonly canReap: boolean;
+  private reaping = 0;
+
+  /** @param canReap Whether the kernel has process_mrelease(2) (5.15). */
+  constructor(canReap: boolean) {
+    this.canReap = canReap;
+  }
+
+  /** Calls to process_mrelease(2) that other threads are still in. */
+  get reapsUnderWay(): number {
+    return this.reaping;
+  }
+
+  open(pid: number): number {
+    return pid > 1 ? pidfdOpen(pid) : -Errno.ESRCH;
+  }
+
+  check(handle: number, pid: number, uid: number): number {
+    if (pid <= 1 || pid === this.ownPid) return Refusal.protected;
+    const { status } = this;
+    if (!this.proc.readStatus(pid, status)) return Refusal.gone;
+    const adjustment = this.proc.readOomScoreAdj(pid);
+    // If it has not exited by now, the pid was still its own while /proc was read.
+    if (pidfdExited(handle)) return Refusal.gone;
+    if (status.state === STATE_ZOMBIE || status.state === STATE_DEAD) return Refusal.gone;
+    if (status.kthread || adjustment === OOM_SCORE_ADJ_NEVER) return Refusal.protected;
+    return (status.realUid | 0) === uid ? Refusal.none : Refusal.otherUser;
+  }
+
+  kill(handle: number, _pid: number): number {
+    return pidfdSendSignal(handle, SIGKILL);
+  }
+
+  /** On another thread: freeing gigabytes takes long, and the next user's kill must not wait. */
+  reap(handle: number): void {
+    if (!this.canReap) return;
+    this.reaping++;
+    const over = (): void => {
+      this.reaping--;
+    };
+    processMreleaseAsync(handle).then(over, over);
+  }
+
+  exited(handle: number): boolean {
+    return pidfdExited(handle);
+  }
+
+  close(handle: number): void {
+    closeFd(handle);
+  }
+
+  comm(pid: number): Uint8Array {
+    return new TextEncoder().encode(this.proc.readComm(pid) ?? "");
+  }
+
+  nowNs(): number {
+    return this.clock.nowNs();
+  }
+}

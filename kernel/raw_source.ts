@@ -1,0 +1,64 @@
+/**
+ * Binary trace pages of several CPUs, read and merged by time: per_cpu/cpuN/trace_pipe_raw.
+ *
+ * @module
+ */
+import type { RecordWriter } from "../pipeline/record_writer.ts";
+import { readFd } from "./fd.ts";
+import { type RawFormats, RawMerger, RawPageCursor } from "./raw_parser.ts";
+
+/** Largest sub-buffer that the kernel accepts; a shorter buffer would get pieces of pages. */
+const SUBBUF_BYTES_MAX = 512 * 1024;
+/** One read() ends after so many pages, so that its worker sees its stop word. */
+const PAGES_MAX = 256;
+
+export class RawSource {
+  private readonly pipes: readonly { readonly cpu: number; readonly fd: number }[];
+  /** One a pipe, with what it counted. */
+  readonly parsers: readonly RawPageCursor[];
+  private readonly pages: readonly Uint8Array[];
+  private readonly merger: RawMerger;
+  private readonly writer: RecordWriter;
+  private readonly onPage: () => void;
+  private pagesLeft = 0;
+  private bytes = 0;
+
+  /**
+   * @param pipes Non-blocking descriptors, one a CPU.
+   * @param onPage Called between pages: the place to publish.
+   */
+  constructor(
+    pipes: readonly { readonly cpu: number; readonly fd: number }[],
+    formats: RawFormats,
+    writer: RecordWriter,
+    onPage: () => void,
+  ) {
+    this.pipes = pipes;
+    this.writer = writer;
+    this.onPage = onPage;
+    this.parsers = pipes.map(({ cpu }) => new RawPageCursor(formats, cpu));
+    this.pages = pipes.map(() => new Uint8Array(new ArrayBuffer(SUBBUF_BYTES_MAX)));
+    this.merger = new RawMerger(this.parsers, (index) => this.refill(index));
+  }
+
+  /** Reads what there is. @returns Bytes read; 0 when the pipes are empty. */
+  read(): number {
+    this.pagesLeft = PAGES_MAX;
+    this.bytes = 0;
+    this.merger.drain(this.writer);
+    return this.bytes;
+  }
+
+  private refill(index: number): boolean {
+    this.onPage();
+    if (this.pagesLeft-- <= 0) return false;
+    const page = this.pages[index]!;
+    // 0 is no end of file: once a child of this process has closed its copy of the descriptor, the
+    // kernel says 0 where it said EAGAIN.
+    const length = readFd(this.pipes[index]!.fd, page);
+    if (length <= 0) return false;
+    this.bytes += length;
+    this.parsers[index]!.load(page, length);
+    return true;
+  }
+}

@@ -1,0 +1,36 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The accounting worker: the shell of pipeline/accounting.ts. Sleeps on its bell.
+ *
+ * @module
+ */
+import { Accounting } from "../pipeline/accounting.ts";
+import { UNKNOWN_UID } from "../pipeline/books.ts";
+import { BellSleeper } from "../pipeline/doorbell.ts";
+import { Role } from "../pipeline/layout.ts";
+import { MonotonicClock } from "../kernel/clock.ts";
+import { EventFd } from "../kernel/fd.ts";
+import { FIFO_PRIORITY } from "./priorities.ts";
+import { runWorker } from "./shell.ts";
+
+runWorker({ fifoPriority: FIFO_PRIORITY.accounting }, ({ memory, init }) => {
+  const clock = new MonotonicClock();
+  const bell = new BellSleeper(memory, Role.accounting);
+  const sweeper = new EventFd(init.config.sweeperWakeFd);
+  const accounting = new Accounting(memory, {
+    countMask: init.config.countMask,
+    unknownUid: UNKNOWN_UID,
+    wakeSweeper: () => sweeper.ring(),
+  });
+  accounting.start();
+  return {
+    step: () => {
+      bell.listen();
+      return accounting.step(clock.nowNs()) > 0;
+    },
+    sleep: (timeoutMs) => {
+      if (!accounting.ready) bell.sleep(timeoutMs);
+    },
+  };
+});

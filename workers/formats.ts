@@ -1,0 +1,23 @@
+/**
+ * The decoder's tables from the kernel's texts, in the worker that decodes.
+ *
+ * @module
+ */
+import { parseEventFormat, parseHeaderPage } from "../kernel/formats.ts";
+import { makeRawFormats, type RawFormats } from "../kernel/raw_parser.ts";
+import type { FormatTexts } from "./protocol.ts";
+
+export function rawFormats(config: { formats: FormatTexts; pageBytes: number }): RawFormats {
+  const { formats, pageBytes } = config;
+  const optional = (text: string | undefined): ReturnType<typeof parseEventFormat> | undefined =>
+    text === undefined ? undefined : parseEventFormat(text);
+  return makeRawFormats({
+    headerPage: parseHeaderPage(formats.headerPage),
+    rssStat: parseEventFormat(formats.rssStat),
+    newTask: optional(formats.newTask),
+    exec: optional(formats.exec),
+    exit: optional(formats.exit),
+    free: optional(formats.free),
+    pageBytes,
+  });
+}

@@ -1,0 +1,40 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The killer worker: the shell of pipeline/killer.ts. Sleeps on its bell; while a victim is dying
+ * it looks again soon, in case no event tells of its end.
+ *
+ * @module
+ */
+import { BellSleeper } from "../pipeline/doorbell.ts";
+import { Killer, PATIENCE_NS } from "../pipeline/killer.ts";
+import { Role } from "../pipeline/layout.ts";
+import { PidfdKillKernel } from "../kernel/kill_kernel.ts";
+import { probePidfd } from "../kernel/pidfd.ts";
+import { FIFO_PRIORITY } from "./priorities.ts";
+import { runWorker } from "./shell.ts";
+
+const WATCH_MS = 1;
+
+runWorker({ fifoPriority: FIFO_PRIORITY.killer }, ({ memory, init }) => {
+  const bell = new BellSleeper(memory, Role.killer);
+  const kernel = new PidfdKillKernel(probePidfd().mrelease);
+  const killer = new Killer(memory, kernel, {
+    policy: init.config.victimPolicy,
+    dryRun: init.config.dryRun,
+    patienceNs: PATIENCE_NS,
+  });
+  killer.start();
+  return {
+    step: () => {
+      bell.listen();
+      return killer.step() > 0;
+    },
+    sleep: (timeoutMs) => {
+      if (!killer.ready) bell.sleep(killer.busy ? WATCH_MS : timeoutMs);
+    },
+    get wantsEventLoop() {
+      return kernel.reapsUnderWay > 0 && !killer.busy && !killer.ready;
+    },
+  };
+});

@@ -1,0 +1,7 @@
+/**
+ * SCHED_FIFO priorities of the workers on the event's way, 1 to 99: above all ordinary tasks, below
+ * what kernels and audio daemons use. The killer is the highest, for it acts when all else is late.
+ *
+ * @module
+ */
+export const FIFO_PRIORITY = { killer: 12, accounting: 11, reader: 10, none: 0 } as const;

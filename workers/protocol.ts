@@ -1,0 +1,61 @@
+/**
+ * What the supervisor hands a worker when it starts: one message, plain data; everything else goes
+ * through shared memory. Descriptors are opened by the supervisor and belong to the process, so a
+ * restarted worker goes on with those of its predecessor.
+ *
+ * @module
+ */
+import type { MemberMask } from "../pipeline/books.ts";
+import type { VictimPolicy } from "../pipeline/ranking.ts";
+
+/** A pipe of trace data and the CPU that it comes from; -1: of all CPUs, merged by the kernel. */
+export interface TracePipe {
+  readonly cpu: number;
+  readonly fd: number;
+}
+
+/** Texts of the kernel's own descriptions of its events, by what toom calls them. */
+export interface FormatTexts {
+  readonly headerPage: string;
+  readonly rssStat: string;
+  readonly newTask: string;
+  readonly exec: string;
+  readonly exit: string;
+  readonly free: string;
+  /** Absent where the kernel has no such event. */
+  readonly oomVictim: string | undefined;
+}
+
+/** Settings that all workers share. */
+export interface WorkerConfig {
+  readonly source: "raw" | "text";
+  readonly pageBytes: number;
+  readonly countMask: MemberMask;
+  readonly victimPolicy: VictimPolicy;
+  readonly dryRun: boolean;
+  /** Period of the last defense. */
+  readonly intervalMs: number;
+  /** Below this much available memory somebody must go; 0: never. */
+  readonly minAvailableBytes: number;
+  /** SCHED_FIFO for the workers on the event's way. */
+  readonly realTime: boolean;
+  readonly formats: FormatTexts;
+  /** Pipes of each reader. */
+  readonly readerPipes: readonly (readonly TracePipe[])[];
+  /** eventfd of each reader, to end its sleep. */
+  readonly readerWakeFds: readonly number[];
+  /** The instance with all execs. */
+  readonly loginPipes: readonly TracePipe[];
+  readonly sweeperWakeFd: number;
+  /** Name of the instance with the traced users' events. */
+  readonly instanceName: string;
+  readonly tracefsPath: string;
+}
+
+export interface WorkerInit {
+  readonly memory: SharedArrayBuffer;
+  readonly role: number;
+  /** This incarnation's number; when the role's epoch moves on, it must leave. */
+  readonly epoch: number;
+  readonly config: WorkerConfig;
+}

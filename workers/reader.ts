@@ -1,0 +1,89 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The reader worker: kernel buffers in, records out. Sleeps in poll(2).
+ *
+ * It never drops: when its ring is full it waits, the kernel's buffer absorbs, and what is lost is
+ * lost there, where the kernel counts it.
+ *
+ * @module
+ */
+import { attachCounters } from "../pipeline/memory.ts";
+import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
+import { CounterIndex, HEARTBEAT_MS, Role, RoleWord } from "../pipeline/layout.ts";
+import { RecordWriter } from "../pipeline/record_writer.ts";
+import { RingProducer } from "../pipeline/ring.ts";
+import { EventFd } from "../kernel/fd.ts";
+import { POLLIN, PollSet } from "../kernel/poll.ts";
+import { RawSource } from "../kernel/raw_source.ts";
+import { SourceCounts } from "../kernel/source_counts.ts";
+import { TextSource } from "../kernel/text_source.ts";
+import { rawFormats } from "./formats.ts";
+import { FIFO_PRIORITY } from "./priorities.ts";
+import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
+
+/** Thrown out of the parser when the worker must end while its ring is full. */
+class GaveUp extends Error {}
+
+/** poll(2) said so often in a row that there is data, and there was none: do not believe it. */
+const FALSE_ALARMS_MAX = 8;
+
+function makeReader({ memory, init }: WorkerContext): WorkerAgent {
+  const { config, role, epoch } = init;
+  const index = role - Role.reader;
+  const words = attachRole(memory, role);
+  const counters = attachCounters(memory, role);
+  const ring = new RingProducer(memory.buffer, memory.plan.readerRings[index]!);
+  const accounting = new Doorbell(memory, Role.accounting);
+  const publish = (): void => {
+    if (ring.publish() > 0) accounting.ring();
+  };
+  const writer = new RecordWriter(ring, () => {
+    counters[CounterIndex.ringFull]!++;
+    publish();
+    accounting.ring();
+    ring.waitForRoom(HEARTBEAT_MS);
+    Atomics.add(words, RoleWord.heartbeat, 1);
+    if (Atomics.load(words, RoleWord.stop) !== 0 || Atomics.load(words, RoleWord.epoch) !== epoch) {
+      throw new GaveUp("the ring is full and the worker must end");
+    }
+  });
+  const pipes = config.readerPipes[index]!;
+  const source = config.source === "raw"
+    ? new RawSource(pipes, rawFormats(config), writer, publish)
+    : new TextSource(pipes, config.pageBytes, writer, publish);
+  const counts = new SourceCounts(counters, source.parsers);
+  const wake = new EventFd(config.readerWakeFds[index]!);
+  const poll = new PollSet(pipes.length + 1);
+  for (const { fd } of pipes) poll.add(fd, POLLIN);
+  const wakeIndex = poll.add(wake.fd, POLLIN);
+  if (Atomics.load(words, RoleWord.epochSeen) > 0) {
+    // A predecessor took data out of the pipes that never became records.
+    writer.lost(0, pipes[0]!.cpu, -1);
+    publish();
+  }
+  let falseAlarms = 0;
+  return {
+    step: () => {
+      const bytes = source.read();
+      publish();
+      if (bytes === 0) return false;
+      falseAlarms = 0;
+      counts.store();
+      counters[CounterIndex.bytesRead]! += bytes;
+      return true;
+    },
+    sleep: (timeoutMs) => {
+      if (falseAlarms > FALSE_ALARMS_MAX) {
+        Atomics.wait(words, RoleWord.bell, words[RoleWord.bell]!, 1);
+      }
+      if (poll.wait(timeoutMs) > 0) {
+        falseAlarms++;
+        if ((poll.revents(wakeIndex) & POLLIN) !== 0) wake.drain();
+      }
+      counters[CounterIndex.wakeups]!++;
+    },
+  };
+}
+
+runWorker({ fifoPriority: FIFO_PRIORITY.reader }, makeReader);

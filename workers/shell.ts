@@ -1,0 +1,81 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The shell around every worker: takes the first message, runs its agent until it is told to stop
+ * or has been replaced, and shows signs of life.
+ *
+ * @module
+ */
+import { attachMemory, type Memory } from "../pipeline/memory.ts";
+import { attachRole } from "../pipeline/doorbell.ts";
+import { Fault, HEARTBEAT_MS, roleName, RoleState, RoleWord } from "../pipeline/layout.ts";
+import { gettid, openLibc } from "../kernel/libc.ts";
+
+import { setFifo, setThreadName } from "../kernel/self_protection.ts";
+import type { WorkerInit } from "./protocol.ts";
+
+/** What a worker does. */
+export interface WorkerAgent {
+  /** @returns Whether there was anything to do. */
+  step(): boolean;
+  /** Waits for work, at most so long. */
+  sleep(timeoutMs: number): void;
+  /** Whether the event loop must turn once, for calls that ended on other threads. */
+  readonly wantsEventLoop?: boolean;
+}
+
+export interface WorkerContext {
+  readonly memory: Memory;
+  readonly init: WorkerInit;
+}
+
+export interface ShellOptions {
+  /** SCHED_FIFO priority, 0 for none. */
+  readonly fifoPriority: number;
+}
+
+/** Runs a worker: called at the end of each worker's module. */
+export function runWorker(
+  options: ShellOptions,
+  makeAgent: (context: WorkerContext) => WorkerAgent,
+): void {
+  self.onmessage = (message: MessageEvent<WorkerInit>): void => {
+    self.onmessage = null;
+    void serve(message.data, options, makeAgent);
+  };
+}
+
+async function serve(
+  init: WorkerInit,
+  options: ShellOptions,
+  makeAgent: (context: WorkerContext) => WorkerAgent,
+): Promise<void> {
+  const memory = attachMemory(init.memory);
+  const words = attachRole(memory, init.role);
+  openLibc();
+  setThreadName(`toom-${roleName(init.role)}`);
+  if (options.fifoPriority > 0 && init.config.realTime) setFifo(options.fifoPriority);
+  Atomics.store(words, RoleWord.tid, gettid());
+  const agent = makeAgent({ memory, init });
+  Atomics.store(words, RoleWord.epochSeen, init.epoch);
+  Atomics.store(words, RoleWord.state, RoleState.running);
+  const replaced = (): boolean => Atomics.load(words, RoleWord.epoch) !== init.epoch;
+  while (Atomics.load(words, RoleWord.stop) === 0) {
+    if (replaced()) return self.close();
+    const fault = Atomics.load(words, RoleWord.fault);
+    if (fault === Fault.throw) throw new Error("fault provoked: throw");
+    if (fault === Fault.hang) {
+      while (!replaced()) {
+        Atomics.wait(words, RoleWord.bell, Atomics.load(words, RoleWord.bell), 50);
+      }
+      continue;
+    }
+    Atomics.add(words, RoleWord.heartbeat, 1);
+    Atomics.store(words, RoleWord.pong, Atomics.load(words, RoleWord.ping));
+    if (agent.step()) continue;
+    if (agent.wantsEventLoop === true) await new Promise((resolve) => setTimeout(resolve, 0));
+    else agent.sleep(HEARTBEAT_MS);
+  }
+  if (!replaced()) Atomics.store(words, RoleWord.state, RoleState.stopped);
+  self.close();
+}

@@ -1,0 +1,244 @@
+/**
+ * What the sweeper does with /proc: finds the processes that count, has them traced, and tells
+ * accounting what they hold.
+ *
+ * A process counts when its user has a limit, or when it is traced already (it may have had such a
+ * user). Tracing comes before reading: what happens after the reading then comes as an event.
+ *
+ * @module
+ */
+import { ProcessState, ProcFlag, RecordKind, SweepFlag } from "../pipeline/layout.ts";
+import { TABLE_HEADER_BYTES, TableWord } from "../pipeline/layout.ts";
+import type { RulesView } from "../pipeline/limits.ts";
+import type { Memory } from "../pipeline/memory.ts";
+import type { RecordWriter } from "../pipeline/record_writer.ts";
+import type { MonotonicClock } from "../kernel/clock.ts";
+import { readTextFile } from "../kernel/fd.ts";
+import { ProcReader, ProcStatus, sharesMm, STATE_DEAD, STATE_ZOMBIE } from "../kernel/proc.ts";
+import { procErrorPages } from "../kernel/proc_accuracy.ts";
+import type { TraceInstance } from "../kernel/tracefs.ts";
+import { openLibc } from "../kernel/libc.ts";
+
+/** While new tasks appear, /proc is read again; a fork bomb must not keep a sweep going for ever. */
+const ROUNDS_MAX = 8;
+/** Processes of users without a limit that a sweep looks at again, for a change of user. */
+const OTHERS_A_SWEEP = 256;
+const PIDS_MAX = 1 << 17;
+/** Signs of life while reading /proc, every so many processes. */
+const ALIVE_EVERY = 64;
+
+export interface SweepContext {
+  readonly memory: Memory;
+  readonly writer: RecordWriter;
+  readonly rules: RulesView;
+  readonly instance: TraceInstance;
+  readonly clock: MonotonicClock;
+  readonly pageBytes: number;
+  /** Called now and then during long work. */
+  readonly alive: () => void;
+}
+
+export class Sweep {
+  private readonly context: SweepContext;
+  private readonly proc = new ProcReader();
+  private readonly status = new ProcStatus();
+  private readonly pids = new Int32Array(PIDS_MAX);
+  private readonly ownPid = openLibc().getpid();
+  private readonly kibPerPage: number;
+  private readonly errorPages: number;
+  private readonly processHeader: Int32Array;
+  /** Processes of users without a limit, and the sweep that looked at them last. */
+  private readonly others = new Map<number, number>();
+  /** Processes told of, and whether they run on their parent's mm. */
+  private readonly told = new Map<number, { startTicks: number; shares: boolean; sweep: number }>();
+  private number = 0;
+  private rulesAreNew = false;
+
+  constructor(context: SweepContext) {
+    this.context = context;
+    this.kibPerPage = context.pageBytes / 1024;
+    this.errorPages = procErrorPages(
+      readTextFile("/proc/sys/kernel/osrelease"),
+      navigator.hardwareConcurrency,
+    );
+    const { buffer, plan } = context.memory;
+    this.processHeader = new Int32Array(buffer, plan.processes, TABLE_HEADER_BYTES / 4);
+  }
+
+  /** Limits have changed: who counts must be found out anew. */
+  rulesChanged(): void {
+    this.others.clear();
+    this.rulesAreNew = true;
+  }
+
+  /** Looks at every process that counts. */
+  full(afterLoss: boolean): void {
+    const { writer, clock } = this.context;
+    const sweep = ++this.number;
+    const flags = SweepFlag.full | (afterLoss ? SweepFlag.afterLoss : 0) |
+      (sweep === 1 ? SweepFlag.initial : 0);
+    writer.put(clock.nowNs(), RecordKind.sweepBegin, 0, sweep, flags, this.errorPages, 0, 0);
+    for (let round = 1; round <= ROUNDS_MAX; round++) {
+      const missing = this.round(round === ROUNDS_MAX);
+      if (missing.length === 0) break;
+      this.context.instance.appendPids(missing);
+    }
+    this.rulesAreNew = false;
+    for (const [pid, { sweep: seen }] of this.told) if (seen !== sweep) this.told.delete(pid);
+    writer.put(clock.nowNs(), RecordKind.sweepEnd, 0, sweep, flags, 0, 0, 0);
+  }
+
+  /**
+   * One pass over /proc. Tells of the processes that are traced already.
+   * @param last Tell of the others too: there is no further pass.
+   * @returns Tasks that should be traced and are not.
+   */
+  private round(last: boolean): number[] {
+    const { rules, instance, clock, alive } = this.context;
+    const traced = new Set(instance.readPids());
+    const count = this.proc.listPids(this.pids);
+    const othersEvery = Math.ceil(this.others.size / OTHERS_A_SWEEP);
+    if (this.others.size > 2 * count) this.others.clear();
+    const missing: number[] = [];
+    const keep: number[] = [];
+    let outdated = false;
+    for (let i = 0; i < count; i++) {
+      const pid = this.pids[i]!;
+      if (i % ALIVE_EVERY === 0) alive();
+      if (this.told.get(pid)?.sweep === this.number) continue;
+      const looked = this.others.get(pid);
+      if (looked !== undefined && this.number - looked < othersEvery && !traced.has(pid)) continue;
+      const tsNs = clock.nowNs();
+      if (!this.read(pid)) continue;
+      const limited = rules.find(this.status.realUid) !== undefined && pid !== this.ownPid &&
+        !this.status.kthread;
+      if (!limited && !traced.has(pid)) {
+        this.others.set(pid, this.number);
+        continue;
+      }
+      this.others.delete(pid);
+      if (!limited) outdated = true;
+      else if (this.rulesAreNew) keep.push(...this.tids(pid));
+      const before = missing.length;
+      if (limited) {
+        for (const tid of this.tids(pid)) if (!traced.has(tid)) missing.push(tid);
+      }
+      if (missing.length === before || last) this.tell(tsNs, traced.has(pid));
+    }
+    if (outdated && this.rulesAreNew) {
+      // Somebody lost his limit: his processes shall cost nothing any more. What the others did in
+      // the moment between the old list and the new is read again by the next round.
+      this.rulesAreNew = false;
+      instance.writePids(keep);
+      this.told.clear();
+      return missing.length > 0 ? missing : keep.slice(0, 1);
+    }
+    return missing;
+  }
+
+  private tids(pid: number): number[] {
+    return this.status.threads === 1 ? [pid] : this.proc.listTids(pid);
+  }
+
+  /** Reads a process; of one whose leader has exited, through one of its other threads. */
+  private read(pid: number): boolean {
+    const { proc, status } = this;
+    if (!proc.readStatus(pid, status)) return false;
+    if (status.state !== STATE_ZOMBIE && status.state !== STATE_DEAD) return true;
+    if (status.threads <= 1) return false;
+    for (const tid of proc.listTids(pid)) {
+      if (tid === pid || !proc.readStatus(tid, status)) continue;
+      if (status.state !== STATE_ZOMBIE && status.state !== STATE_DEAD) return true;
+    }
+    return false;
+  }
+
+  /** Tells accounting what {@link status} says. */
+  private tell(tsNs: number, withTasks: boolean): void {
+    const { writer } = this.context;
+    const { status, kibPerPage } = this;
+    const pid = status.tgid;
+    const startTicks = this.proc.readStartTicks(pid);
+    if (startTicks < 0) return;
+    let known = this.told.get(pid);
+    if (known === undefined || known.startTicks !== startTicks || known.shares) {
+      const shares = status.ppid > 1 && sharesMm(pid, status.ppid);
+      known = { startTicks, shares, sweep: 0 };
+      this.told.set(pid, known);
+    }
+    known.sweep = this.number;
+    const flags = known.shares ? ProcFlag.sharesParentMm : 0;
+    writer.put(
+      tsNs,
+      RecordKind.proc,
+      0,
+      pid,
+      status.realUid | 0,
+      startTicks,
+      status.threads,
+      flags,
+    );
+    writer.put(
+      tsNs,
+      RecordKind.procPages,
+      0,
+      pid,
+      Math.floor(status.rssFileKib / kibPerPage),
+      Math.floor(status.rssAnonKib / kibPerPage),
+      Math.floor(status.vmSwapKib / kibPerPage),
+      Math.floor(status.rssShmemKib / kibPerPage),
+    );
+    if (!withTasks || status.threads === 1) {
+      writer.put(tsNs, RecordKind.task, 0, pid, pid, 0, 0, 0);
+      return;
+    }
+    for (const tid of this.proc.listTids(pid)) {
+      writer.put(tsNs, RecordKind.task, 0, tid, pid, 0, 0, 0);
+    }
+  }
+
+  /** An exec or a change of user: does the process count now, and whose is it? */
+  look(pid: number): void {
+    const { rules, instance, clock, memory } = this.context;
+    let tsNs = clock.nowNs();
+    if (pid === this.ownPid || !this.read(pid)) return;
+    const { status } = this;
+    const slot = this.slotOf(status.tgid);
+    if (slot >= 0) {
+      const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
+      if (uid !== (status.realUid | 0)) this.tell(tsNs, true);
+      return;
+    }
+    if (rules.find(status.realUid) === undefined) return;
+    // A login. Its children of before, if any, are found by the sweep.
+    const traced = new Set(instance.readPids());
+    const missing = this.tids(status.tgid).filter((tid) => !traced.has(tid));
+    if (missing.length > 0) {
+      instance.appendPids(missing);
+      tsNs = clock.nowNs();
+      if (!this.read(pid)) return;
+    }
+    this.tell(tsNs, true);
+  }
+
+  /** Accounting met a task that nobody announced. */
+  resolve(tid: number): void {
+    const tsNs = this.context.clock.nowNs();
+    if (this.read(tid)) {
+      this.tell(tsNs, true);
+      if (this.status.tgid === tid) return;
+    }
+    // Either it is gone, or it is a thread, and the process of that number was a guess.
+    this.context.writer.put(tsNs, RecordKind.gone, 0, tid, 0, 0, 0, 0);
+  }
+
+  /** Slot of a living process in accounting's table; -1 when it has none, or has just got one. */
+  private slotOf(tgid: number): number {
+    const { tgid: tgids, state } = this.context.memory.processes;
+    const highWater = Atomics.load(this.processHeader, TableWord.highWater);
+    for (let slot = 0; slot < highWater; slot++) {
+      if (tgids[slot] === tgid && state[slot] === ProcessState.alive) return slot;
+    }
+    return -1;
+  }
+}

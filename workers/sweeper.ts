@@ -1,0 +1,182 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The sweeper worker: everything that is slow. It finds the processes of limited users (the first
+ * time, at logins, after setuid, by sweeps), puts them on the list of traced tasks, reads /proc for
+ * the books, and listens to the kernel's own signals of shortage. Sleeps in poll(2).
+ *
+ * @module
+ */
+import { attachCounters } from "../pipeline/memory.ts";
+import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
+import {
+  CounterIndex,
+  HeaderWord,
+  HEARTBEAT_MS,
+  PressureReason,
+  RECORD_BYTES,
+  RecordKind,
+  RecordWord,
+  Role,
+  RoleWord,
+} from "../pipeline/layout.ts";
+import { RulesView } from "../pipeline/limits.ts";
+import { RecordWriter } from "../pipeline/record_writer.ts";
+import { ringBytes, RingConsumer, RingProducer } from "../pipeline/ring.ts";
+import { MonotonicClock } from "../kernel/clock.ts";
+import { EventFd } from "../kernel/fd.ts";
+import { POLLIN, POLLPRI, PollSet } from "../kernel/poll.ts";
+import { readMemInfo } from "../kernel/proc.ts";
+import { ProcConnector } from "../kernel/proc_connector.ts";
+import { openPsiTrigger } from "../kernel/psi.ts";
+import { RawSource } from "../kernel/raw_source.ts";
+import { TraceInstance } from "../kernel/tracefs.ts";
+import { rawFormats } from "./formats.ts";
+import { FIFO_PRIORITY } from "./priorities.ts";
+import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
+import { Sweep } from "./sweep.ts";
+
+/** PSI: somebody waited for memory 100 ms of one second. */
+const PSI_STALL_US = 100_000;
+const PSI_WINDOW_US = 1_000_000;
+/** Pressure alone is no shortage: reclaim of page cache stalls too. Below this it is one. */
+const PSI_AVAILABLE_MIN = 0.1;
+/** After pressure somebody has this long to give memory back. */
+const PRESSURE_EVERY_NS = 1e9;
+/** Sweeps that losses ask for are at least so far apart. */
+const RESYNC_EVERY_NS = 50e6;
+/** Records of the ring that carries logins from the parser to this same thread. */
+const LOGIN_RECORDS = 4096;
+
+function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
+  const { config, role, epoch } = init;
+  const { buffer, plan, header } = memory;
+  const words = attachRole(memory, role);
+  const counters = attachCounters(memory, role);
+  const clock = new MonotonicClock();
+  const accounting = new Doorbell(memory, Role.accounting);
+  const ring = new RingProducer(buffer, plan.sweeperRing);
+  const writer = new RecordWriter(ring, () => {
+    publish();
+    ring.waitForRoom(HEARTBEAT_MS);
+    Atomics.add(words, RoleWord.heartbeat, 1);
+    if (Atomics.load(words, RoleWord.stop) !== 0 || Atomics.load(words, RoleWord.epoch) !== epoch) {
+      throw new Error("the ring is full and the worker must end");
+    }
+  });
+  const publish = (): void => {
+    if (ring.publish() > 0) accounting.ring();
+  };
+  const rules = new RulesView(memory.rules);
+  rules.refresh();
+  const queries = new RingConsumer(buffer, plan.queryRing);
+  const sweep = new Sweep({
+    memory,
+    writer,
+    rules,
+    instance: TraceInstance.attach(config.instanceName, config.tracefsPath),
+    clock,
+    pageBytes: config.pageBytes,
+    alive: () => Atomics.add(words, RoleWord.heartbeat, 1),
+  });
+
+  // Logins: all execs of the machine, through a small ring of this thread's own.
+  const loginMemory = new SharedArrayBuffer(ringBytes(LOGIN_RECORDS, RECORD_BYTES));
+  const loginPlace = { byteOffset: 0, records: LOGIN_RECORDS, recordBytes: RECORD_BYTES };
+  const loginRing = new RingProducer(loginMemory, loginPlace);
+  const logins = new RingConsumer(loginMemory, loginPlace);
+  const loginWriter = new RecordWriter(loginRing, () => takeLogins());
+  const loginSource = new RawSource(
+    config.loginPipes,
+    rawFormats(config),
+    loginWriter,
+    () => takeLogins(),
+  );
+  const takeLogins = (): void => {
+    loginRing.publish();
+    for (let word = logins.next(); word >= 0; word = logins.next()) {
+      const kind = logins.words[word + RecordWord.kindCpu]! & 0xff;
+      const pid = logins.words[word + RecordWord.a]!;
+      if (kind === RecordKind.exec) sweep.look(pid);
+      else if (kind === RecordKind.lost) wanted = true;
+      else if (kind === RecordKind.oomVictim) {
+        writer.put(clock.nowNs(), RecordKind.oomVictim, 0, 0, pid, 0, 0, 0);
+      }
+    }
+    logins.release();
+  };
+
+  const wake = new EventFd(config.sweeperWakeFd);
+  const connector = ProcConnector.open();
+  const psi = openPsiTrigger({ stallUs: PSI_STALL_US, windowUs: PSI_WINDOW_US });
+  const poll = new PollSet(config.loginPipes.length + 3);
+  const wakeIndex = poll.add(wake.fd, POLLIN);
+  for (const { fd } of config.loginPipes) poll.add(fd, POLLIN);
+  const connectorIndex = connector.ok ? poll.add(connector.connector.fd, POLLIN) : -1;
+  const psiIndex = psi.ok ? poll.add(psi.fd, POLLPRI) : -1;
+
+  let wanted = true;
+  let afterLoss = false;
+  let sweptNs = -Infinity;
+  let pressureNs = -Infinity;
+
+  const pressure = (reason: number, belowBytes: number): void => {
+    const nowNs = clock.nowNs();
+    if (nowNs - pressureNs < PRESSURE_EVERY_NS) return;
+    if (readMemInfo().availableBytes >= belowBytes) return;
+    pressureNs = nowNs;
+    writer.put(nowNs, RecordKind.pressure, 0, 0, reason, 0, 0, 0);
+  };
+  const answerQueries = (): void => {
+    for (let word = queries.next(); word >= 0; word = queries.next()) {
+      const kind = queries.words[word + RecordWord.kindCpu]!;
+      if (kind === RecordKind.resync) wanted = afterLoss = true;
+      else sweep.resolve(queries.words[word + RecordWord.tid]!);
+    }
+    queries.release();
+  };
+
+  return {
+    step: () => {
+      if (rules.refresh()) {
+        sweep.rulesChanged();
+        wanted = true;
+      }
+      answerQueries();
+      loginSource.read();
+      takeLogins();
+      if (connectorIndex >= 0 && connector.ok) {
+        connector.connector.read((tgid) => sweep.look(tgid));
+      }
+      const nowNs = clock.nowNs();
+      const due = nowNs - sweptNs >= config.intervalMs * 1e6;
+      if (due || (wanted && nowNs - sweptNs >= RESYNC_EVERY_NS)) {
+        sweptNs = nowNs;
+        wanted = false;
+        sweep.full(afterLoss);
+        afterLoss = false;
+        counters[CounterIndex.sweeps]!++;
+        Atomics.store(header, HeaderWord.discovered, 1);
+        if (config.minAvailableBytes > 0) {
+          pressure(PressureReason.minAvailable, config.minAvailableBytes);
+        }
+      }
+      publish();
+      return false;
+    },
+    sleep: (timeoutMs) => {
+      const dueMs = (sweptNs + config.intervalMs * 1e6 - clock.nowNs()) / 1e6;
+      const waitMs = Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs), wanted ? 20 : timeoutMs));
+      if (poll.wait(waitMs) <= 0) return;
+      counters[CounterIndex.wakeups]!++;
+      if ((poll.revents(wakeIndex) & POLLIN) !== 0) wake.drain();
+      if (psiIndex >= 0 && (poll.revents(psiIndex) & POLLPRI) !== 0) {
+        const floorBytes = readMemInfo().totalBytes * PSI_AVAILABLE_MIN;
+        pressure(PressureReason.psi, Math.max(floorBytes, config.minAvailableBytes));
+        publish();
+      }
+    },
+  };
+}
+
+runWorker({ fifoPriority: FIFO_PRIORITY.none }, makeSweeper);
