@@ -43,7 +43,7 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
   if (text.includes("\0")) {
     throw new TypeError(`Cannot pass ${JSON.stringify(text)} to the kernel: it holds a NUL`);
   }
-  return encoder.encode(`${text}\0`);
+  return new Uint8Array(encoder.encode(`${text}\0`));
 }
 
 const SIZES_MAX = 64;

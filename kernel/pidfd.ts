@@ -17,7 +17,7 @@ export const SIGKILL = 9;
 /**
  * Opens a process. The descriptor is close-on-exec by nature.
  *
- * @param pid A thread group's id (a thread's is EINVAL, or ENOENT since 6.9).
+ * @param pid A thread group's id (a thread's is EINVAL or, measured on 6.18, ENOENT).
  * @returns The pidfd, or minus the error number: ESRCH when there is no such process.
  */
 export function pidfdOpen(pid: number): number {
@@ -37,8 +37,7 @@ export function pidfdSendSignal(pidfd: number, signal: number): number {
 }
 
 /**
- * Frees the memory of a process that is being killed, from this thread, and returns when done: some
- * 100 µs a 100 MiB.
+ * Frees the memory of a process that is being killed, from this thread, and returns when done.
  *
  * @returns 0, or minus the error number: EINVAL when it is not dying, ESRCH when its memory is gone,
  * EAGAIN when some of it was busy.

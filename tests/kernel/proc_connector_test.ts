@@ -5,7 +5,7 @@ import { ProcConnector } from "../../kernel/proc_connector.ts";
 import { isRoot, needing, spawnAs, waitUntil } from "../_support/real_kernel.ts";
 
 const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
-const probe = isRoot() ? ProcConnector.open() : { ok: false, reason: "not root" } as const;
+const probe = isRoot() ? ProcConnector.open() : { ok: false, reason: "root" } as const;
 if (probe.ok) probe.connector.close();
 const hasSetpriv = Deno.build.os === "linux" && [...Deno.readDirSync("/usr/bin")]
   .some(({ name }) => name === "setpriv");

@@ -59,6 +59,32 @@ Deno.test(
   },
 );
 
+Deno.test(
+  needing(
+    isRoot() && hasFile("/usr/bin/setpriv"),
+    "root and setpriv",
+    "ProcReader.readStatus() reads past a line of thousands of groups",
+  ),
+  async () => {
+    const groups = Array.from({ length: 6000 }, (_, index) => 100_000 + index).join();
+    await using process = spawnAs(0, [
+      "setpriv",
+      "--reuid=60006",
+      `--groups=${groups}`,
+      "sleep",
+      "60",
+    ]);
+    const reader = new ProcReader();
+    const out = new ProcStatus();
+    await waitUntil(
+      () => reader.readStatus(process.pid, out) && out.realUid === 60_006,
+      "the uid changes",
+    );
+    assert((await Deno.readTextFile(`/proc/${process.pid}/status`)).length > 40_000);
+    assertEquals([out.threads, out.hasMemory, out.kthread], [1, true, false]);
+  },
+);
+
 Deno.test("ProcReader says so when a process is gone", async () => {
   const process = spawnAs(OWN_UID, ["sleep", "60"]);
   await process.end();
