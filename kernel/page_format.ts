@@ -5,30 +5,7 @@
  * @module
  */
 
-/** One event as events/SYSTEM/NAME/format describes it; structurally that of formats.ts. */
-export interface EventFormat {
-  readonly name: string;
-  /** The `ID:` line; differs between boots. */
-  readonly id: number;
-  /** Offsets are from the start of the payload, the common_ fields included; in bytes. */
-  readonly fields: ReadonlyMap<string, FieldFormat>;
-}
-
-export interface FieldFormat {
-  readonly offset: number;
-  readonly size: number;
-  readonly signed: boolean;
-}
-
-/** The file events/header_page, in bytes. It follows the instance's sub-buffer size. */
-export interface HeaderPage {
-  readonly timestampOffset: number;
-  readonly commitOffset: number;
-  /** 8 on 64-bit kernels, 4 on 32-bit ones; a lost count is as wide. */
-  readonly commitBytes: number;
-  readonly dataOffset: number;
-  readonly dataBytes: number;
-}
+import type { EventFormat, FormatField, PageHeader } from "./formats.ts";
 
 /** What the parsers of trace data count; each only ever grows. Shared by text and raw. */
 export interface ParserCounters {
@@ -84,7 +61,7 @@ export interface RawFormats {
   readonly commitWord: number;
   readonly commitBytes: number;
   readonly dataWord: number;
-  /** log2 of the page size. */
+  /** log2 of the page size in bytes. */
   readonly pageShift: number;
   readonly rssStat: RssLayout;
   readonly newTask: LifecycleLayout;
@@ -95,7 +72,8 @@ export interface RawFormats {
 
 /** What {@link makeRawFormats} takes: parsed format files, and only those of traced events. */
 export interface RawFormatSources {
-  readonly headerPage: HeaderPage;
+  /** Of events/header_page; follows the instance's sub-buffer size. */
+  readonly headerPage: PageHeader;
   /** kmem:rss_stat. */
   readonly rssStat: EventFormat;
   /** task:task_newtask. */
@@ -225,7 +203,7 @@ function checkId(event: EventFormat): void {
   }
 }
 
-function fieldOf(event: EventFormat, name: string): FieldFormat {
+function fieldOf(event: EventFormat, name: string): FormatField {
   const field = event.fields.get(name);
   if (field === undefined) {
     throw new RangeError(`Cannot decode ${event.name}: its format has no field "${name}"`);

@@ -15,13 +15,8 @@ import {
 } from "../../pipeline/layout.ts";
 import { RecordWriter } from "../../pipeline/record_writer.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/ring.ts";
-import {
-  type EventFormat,
-  type FieldFormat,
-  type HeaderPage,
-  makeRawFormats,
-  type RawFormats,
-} from "../../kernel/page_format.ts";
+import { parseEventFormat, parseHeaderPage } from "../../kernel/formats.ts";
+import { makeRawFormats, type RawFormats } from "../../kernel/page_format.ts";
 
 const CAPTURES = new URL("../fixtures/captures/", import.meta.url);
 
@@ -54,43 +49,14 @@ export function readFormat(event: string): string {
 /** Formats of the captures, as the decoder takes them. */
 export function captureFormats(pageBytes = PAGE_BYTES): RawFormats {
   return makeRawFormats({
-    headerPage: parseHeader(readFormat("header_page")),
-    rssStat: parseFormat(readFormat("rss_stat.format")),
-    newTask: parseFormat(readFormat("task_newtask.format")),
-    exec: parseFormat(readFormat("sched_process_exec.format")),
-    exit: parseFormat(readFormat("sched_process_exit.format")),
-    free: parseFormat(readFormat("sched_process_free.format")),
+    headerPage: parseHeaderPage(readFormat("header_page")),
+    rssStat: parseEventFormat(readFormat("rss_stat.format")),
+    newTask: parseEventFormat(readFormat("task_newtask.format")),
+    exec: parseEventFormat(readFormat("sched_process_exec.format")),
+    exit: parseEventFormat(readFormat("sched_process_exit.format")),
+    free: parseEventFormat(readFormat("sched_process_free.format")),
     pageBytes,
   });
-}
-
-/** A format file, read by one expression: an oracle for kernel/formats.ts. */
-export function parseFormat(text: string): EventFormat {
-  const name = /^name: (\w+)/m.exec(text)?.[1] ?? "";
-  const id = Number(/^ID: (\d+)/m.exec(text)?.[1]);
-  return { name, id, fields: fieldsOf(text) };
-}
-
-export function parseHeader(text: string): HeaderPage {
-  const fields = fieldsOf(text);
-  const at = (name: string): FieldFormat =>
-    fields.get(name) ?? { offset: -1, size: 0, signed: false };
-  return {
-    timestampOffset: at("timestamp").offset,
-    commitOffset: at("commit").offset,
-    commitBytes: at("commit").size,
-    dataOffset: at("data").offset,
-    dataBytes: at("data").size,
-  };
-}
-
-function fieldsOf(text: string): Map<string, FieldFormat> {
-  const fields = new Map<string, FieldFormat>();
-  const pattern = /field:.*?(\w+)(?:\[\d*\])?;\s*offset:(\d+);\s*size:(\d+);\s*signed:(\d);/g;
-  for (const [, name, offset, size, signed] of text.matchAll(pattern)) {
-    fields.set(name!, { offset: Number(offset), size: Number(size), signed: signed === "1" });
-  }
-  return fields;
 }
 
 /** A record as a plain object; words that its kind does not use are left out. */
