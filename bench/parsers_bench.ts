@@ -18,24 +18,22 @@ import {
 
 /** What one read(2) of trace_pipe gives at most, TRACING 3. */
 const READ_BYTES = 8150;
-const TEXT_REPEATS = 4;
-const RAW_REPEATS = 8;
+const TEXT_REPEATS = 20;
+const RAW_REPEATS = 50;
 
 /** Without mixed_events: it is mostly stack traces. */
 const NAMES = Object.keys(CAPTURE_CPUS).filter((name) => name !== "mixed_events");
 
-function makeWriter(): { writer: RecordWriter; discard: () => void } {
-  const memory = new SharedArrayBuffer(ringBytes(1 << 16, RECORD_BYTES));
-  const place = { byteOffset: 0, records: 1 << 16, recordBytes: RECORD_BYTES };
-  const producer = new RingProducer(memory, place);
-  const consumer = new RingConsumer(memory, place);
-  const discard = (): void => {
-    producer.publish();
-    while (consumer.next() >= 0);
-    consumer.release();
-  };
-  return { writer: new RecordWriter(producer, discard), discard };
-}
+const RING_RECORDS = 1 << 14;
+const memory = new SharedArrayBuffer(ringBytes(RING_RECORDS, RECORD_BYTES));
+const place = { byteOffset: 0, records: RING_RECORDS, recordBytes: RECORD_BYTES };
+const producer = new RingProducer(memory, place);
+const consumer = new RingConsumer(memory, place);
+const writer = new RecordWriter(producer, () => {
+  producer.publish();
+  while (consumer.next() >= 0);
+  consumer.release();
+});
 
 // --- text ------------------------------------------------------------------------------------
 
@@ -51,7 +49,6 @@ for (let i = 0; i < TEXT_REPEATS; i++) {
 const readBuffer = new Uint8Array(8192);
 
 function parseTextOnce(): number {
-  const { writer } = makeWriter();
   const parser = new TextParser(writer, { pageBytes: PAGE_BYTES });
   for (const read of reads) {
     readBuffer.set(read);
@@ -62,7 +59,6 @@ function parseTextOnce(): number {
 
 /** The expression of TRACING 1.2 over decoded lines. */
 function parseTextNaively(): number {
-  const { writer } = makeWriter();
   const decoder = new TextDecoder("latin1");
   const members = ["MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES"];
   const pattern =
@@ -122,7 +118,6 @@ const formats = captureFormats();
 const RSS_ID = formats.rssStat.id;
 
 function parsePagesOnce(): number {
-  const { writer } = makeWriter();
   const cursor = new RawPageCursor(formats, 0);
   const page = new Uint8Array(PAGE_BYTES);
   for (const each of pages) {
@@ -135,7 +130,6 @@ function parsePagesOnce(): number {
 
 /** Two CPUs whose events alternate as far as the captures' do: the merger's run is short. */
 function mergePagesOnce(): number {
-  const { writer } = makeWriter();
   const cursors = [0, 1].map((cpu) => new RawPageCursor(formats, cpu));
   const buffers = cursors.map(() => new Uint8Array(PAGE_BYTES));
   let next = 0;
@@ -152,7 +146,6 @@ function mergePagesOnce(): number {
 
 /** A DataView and BigInts, as one would write it first. */
 function parsePagesNaively(): number {
-  const { writer } = makeWriter();
   let events = 0;
   for (const page of pages) {
     const view = new DataView(page.buffer);

@@ -42,7 +42,7 @@ export interface RssLayout {
   readonly sizeIsWide: boolean;
 }
 
-/** A life-cycle event: two numbers are wanted of each; -1 as a word: the event has no such field. */
+/** A life-cycle event; -1 for a word or byte that it does not have. */
 export interface LifecycleLayout {
   /** -1 where the event is not traced: matches no record. */
   readonly id: number;

@@ -1,7 +1,7 @@
 /**
  * Pages of the kernel's ring buffers into records, in the order of time over all CPUs.
  *
- * A page, as read(2) on per_cpu/cpuN/trace_pipe_raw gives it (offsets are those of a 64-bit kernel):
+ * A page, as read(2) on per_cpu/cpuN/trace_pipe_raw gives it, with the offsets of a 64-bit kernel:
  *
  *     byte 0          8         16                        16 + length
  *          time u64 | commit | event | event | ...      | lost u64, with flag 30 | zeros

@@ -138,7 +138,7 @@ export class TextLine {
   /** Where the body of the life-cycle event begins whose prefix was read last. */
   bodyStart = 0;
 
-  /** The number that {@link number} read last. */
+  /** The number that was read last. */
   private value = 0;
   private readonly pageBytes: number;
   private readonly pagesPerByte: number;
@@ -162,14 +162,10 @@ export class TextLine {
     const inBytes = bytes[at] === UPPER_B;
     if (inBytes) at--;
 
-    let sizeFirst = at;
-    let digit = bytes[sizeFirst]! - ZERO;
-    while (digit >= 0 && digit <= 9) digit = bytes[--sizeFirst]! - ZERO;
-    const sizeDigits = at - sizeFirst;
-    if (sizeDigits === 0 || sizeDigits > LONG_DIGITS_MAX) return RssLine.none;
-    let size = 0;
-    for (let i = sizeFirst + 1; i <= at; i++) size = size * 10 + (bytes[i]! - ZERO);
-    at = sizeFirst;
+    let last = at;
+    at = this.digits(bytes, last);
+    if (at === last || last - at > LONG_DIGITS_MAX) return RssLine.none;
+    let size = this.value;
     if (bytes[at] === MINUS) {
       size = -size;
       at--;
@@ -204,10 +200,10 @@ export class TextLine {
     }
     const isNamed = member >= 0;
     if (!isNamed) {
-      const last = at;
+      last = at;
       while (IS_WORD[bytes[at]!] === 1) at--;
-      if (last === at) return RssLine.none;
-      digit = bytes[last]! - ZERO;
+      if (at === last) return RssLine.none;
+      const digit = bytes[last]! - ZERO;
       if (last - at === 1 && digit >= 0 && digit < MEMBER_COUNT) member = digit;
     }
     if (view.getInt32(at - 3, true) === YPE_ && view.getInt16(at - 5, true) === _T) {
@@ -233,14 +229,14 @@ export class TextLine {
         view.getInt16(at - 6, true) !== _C
       ) return RssLine.none;
       at -= 7;
-      let first = at;
-      digit = bytes[first]! - ZERO;
-      while (digit >= 0 && digit <= 9) digit = bytes[--first]! - ZERO;
-      if (first === at || at - first > INT_DIGITS_MAX) return RssLine.none;
-      for (let i = first + 1; i <= at; i++) mmId = mmId * 10 + (bytes[i]! - ZERO);
-      if (mmId > UINT32_MAX || view.getInt32(first - 3, true) !== _ID_) return RssLine.none;
-      if (view.getInt32(first - 7, true) !== COLON_MM) return RssLine.none;
-      at = first - 6;
+      last = at;
+      at = this.digits(bytes, last);
+      mmId = this.value;
+      if (
+        at === last || last - at > INT_DIGITS_MAX || mmId > UINT32_MAX ||
+        view.getInt32(at - 3, true) !== _ID_ || view.getInt32(at - 7, true) !== COLON_MM
+      ) return RssLine.none;
+      at -= 6;
     }
     // Now `at` is behind the colon of "rss_stat:".
     if (
@@ -263,24 +259,18 @@ export class TextLine {
    */
   prefix(bytes: Uint8Array, colon: number): boolean {
     let last = colon - 1;
-    let at = last;
-    let digit = bytes[at]! - ZERO;
-    while (digit >= 0 && digit <= 9) digit = bytes[--at]! - ZERO;
+    let at = this.digits(bytes, last);
     let digits = last - at;
     if (digits === 0 || digits > LONG_DIGITS_MAX) return false;
-    let tsNs = 0;
-    for (let i = at + 1; i <= last; i++) tsNs = tsNs * 10 + (bytes[i]! - ZERO);
+    let tsNs = this.value;
     if (bytes[at] === DOT) {
       if (digits === 6) tsNs *= 1000;
       else if (digits !== 9) return false;
-      last = --at;
-      digit = bytes[at]! - ZERO;
-      while (digit >= 0 && digit <= 9) digit = bytes[--at]! - ZERO;
+      last = at - 1;
+      at = this.digits(bytes, last);
       digits = last - at;
       if (digits === 0 || digits > LONG_DIGITS_MAX) return false;
-      let seconds = 0;
-      for (let i = at + 1; i <= last; i++) seconds = seconds * 10 + (bytes[i]! - ZERO);
-      tsNs += seconds * 1e9;
+      tsNs += this.value * 1e9;
     }
 
     if (bytes[at] !== SPACE) return false;
@@ -288,14 +278,10 @@ export class TextLine {
     while (IS_FLAG[bytes[at]!] === 1) at--;
     if (bytes[at] !== CLOSE_BRACKET || last - at > FLAGS_BYTES_MAX) return false;
 
-    last = --at;
-    let cpu = 0;
-    for (let scale = 1; last - at < CPU_DIGITS_MAX; scale *= 10) {
-      digit = bytes[at]! - ZERO;
-      if (digit < 0 || digit > 9) break;
-      cpu += digit * scale;
-      at--;
-    }
+    last = at - 1;
+    at = this.digits(bytes, last);
+    const cpu = this.value;
+    if (last - at > CPU_DIGITS_MAX) return false;
     if (bytes[at] !== OPEN_BRACKET || last === at || bytes[at - 1] !== SPACE) return false;
     at = skipSpaces(bytes, at - 1);
 
@@ -333,9 +319,10 @@ export class TextLine {
    *   first byte that a stranger chose; or one of {@link OtherLine}.
    */
   classify(bytes: Uint8Array, start: number, end: number): LifecycleKind | OtherLine {
-    if (start === end || bytes[start] === HASH) return OtherLine.foreign;
-    if (startsWith(bytes, start, STACK_FRAME)) return OtherLine.foreign;
-    let result: OtherLine = OtherLine.malformed;
+    // Such lines are only what they seem if no event is behind: a comm can be `x\n# y`.
+    const isForeign = start === end || bytes[start] === HASH ||
+      startsWith(bytes, start, STACK_FRAME);
+    let result: OtherLine = isForeign ? OtherLine.foreign : OtherLine.malformed;
     const limit = Math.min(end - 1, start + PREFIX_BYTES_MAX);
     for (let colon = start + 1; colon < limit; colon++) {
       if (bytes[colon] !== COLON || bytes[colon + 1] !== SPACE) continue;
@@ -396,12 +383,9 @@ export class TextLine {
     if (!startsWith(bytes, start, LOST_HEAD) || !endsWith(bytes, end, LOST_TAIL)) return false;
     let at = end - LOST_TAIL.length;
     let lost = -1;
-    const digit = bytes[at - 1]! - ZERO;
-    if (digit >= 0 && digit <= 9) {
-      const last = --at;
-      while (isDigit(bytes[at]!)) at--;
-      lost = 0;
-      for (let i = at + 1; i <= last; i++) lost = lost * 10 + (bytes[i]! - ZERO);
+    if (isDigit(bytes[at - 1]!)) {
+      at = this.digits(bytes, at - 1);
+      lost = this.value;
       if (bytes[at] !== SPACE) return false;
     }
     if (!endsWith(bytes, at, LOST_MIDDLE)) return false;
@@ -431,7 +415,7 @@ export class TextLine {
     return at;
   }
 
-  /** ` key=N`: leaves N in `value`. Like the next two, returns where it begins, -1: it is not there. */
+  /** ` key=N`: leaves N in `value`. As the next two, returns where it begins; -1: not there. */
   private field(bytes: Uint8Array, end: number, key: Uint8Array): number {
     const at = this.number(bytes, end - 1);
     return at >= 0 && endsWith(bytes, at + 1, key) ? at + 1 - key.length : -1;
@@ -462,10 +446,20 @@ export class TextLine {
   }
 
   /**
-   * Reads the digits that end at `last` into `value`.
-   * @returns The index before them; -1 when there are none, or too many for a positive int.
+   * Reads the digits that end at `last` as a positive int, into `value`.
+   * @returns The index before them; -1 when there are none, or too many.
    */
   private number(bytes: Uint8Array, last: number): number {
+    const at = this.digits(bytes, last);
+    return at === last || last - at > INT_DIGITS_MAX || this.value > INT32_MAX ? -1 : at;
+  }
+
+  /**
+   * Reads the digits that end at `last` into `value`: 0 when there are none, anything when there
+   * are more than a double can hold.
+   * @returns The index before them.
+   */
+  private digits(bytes: Uint8Array, last: number): number {
     let at = last;
     let value = 0;
     let scale = 1;
@@ -475,7 +469,6 @@ export class TextLine {
       scale *= 10;
       digit = bytes[--at]! - ZERO;
     }
-    if (at === last || last - at > INT_DIGITS_MAX || value > INT32_MAX) return -1;
     this.value = value;
     return at;
   }

@@ -1,7 +1,7 @@
 /**
  * Lines of trace_pipe into records.
  *
- * A line is `COMM-PID [CPU] FLAGS TIME: EVENT: FIELDS`, and COMM is 15 bytes of a stranger's choice:
+ * A line is `COMM-PID [CPU] FLAGS TIME: EVENT: FIELDS`, and COMM is 15 bytes that a stranger chose:
  * newlines, `-1 [000] 1.0: ` and bytes that are no UTF-8 included. So a line is read from its right
  * end, where everything is the kernel's, as bytes, and without making a string.
  *
@@ -62,8 +62,8 @@ export interface TextParserOptions {
  */
 export class TextParser {
   /**
-   * A comm or file name with newlines adds to `malformed`, see above. A member above 3 is `foreign`,
-   * as are headers, blank lines, stack traces and other events.
+   * A comm or file name with newlines adds to `malformed`, see above. `foreign`: members above 3,
+   * headers, blank lines, stack traces and other events.
    */
   readonly counters: ParserCounters = makeCounters();
 

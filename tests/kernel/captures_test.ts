@@ -56,7 +56,7 @@ function rounded(record: PlainRecord): PlainRecord {
   return { ...record, tsNs: Math.floor((record.tsNs + 500) / 1000) * 1000, tgid: 0 };
 }
 
-/** events, lifecycle, lossRecords, malformed, foreign; counted once by other means (grep, Python). */
+/** events, lifecycle, lossRecords, malformed, foreign. */
 const EXPECTED: Readonly<
   Record<string, { raw: readonly number[]; trace: readonly number[]; pipe: readonly number[] }>
 > = {

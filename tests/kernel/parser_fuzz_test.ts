@@ -51,7 +51,7 @@ function parseText(
   return { records: sink.drain(), counters: parser.counters };
 }
 
-/** A piece of a capture, damaged in a few places: bytes changed, cut out, doubled, newlines put in. */
+/** A piece of a capture, damaged in places: bytes changed, cut out, doubled, newlines put in. */
 function damagedText(random: Random, texts = TEXTS): Uint8Array {
   const text = random.pick(texts);
   const start = random.below(text.length - 6000);

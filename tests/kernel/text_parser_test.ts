@@ -278,6 +278,14 @@ Deno.test("TextParser puts a life-cycle event together whose comm has newlines",
   }
 });
 
+Deno.test("TextParser sees a life-cycle event behind a comm that looks like a comment", () => {
+  for (const comm of ["a\n#b", "\n => b", "#b"]) {
+    const head = `${comm}-7985    [001] .....  1585.585326: `;
+    const { records } = parse(`${head}sched_process_exit: comm=${comm} pid=7985 prio=120\n`);
+    assertEquals(records.map(({ kind, tid, pid }) => [kind, tid, pid]), [["exit", 7985, 7985]]);
+  }
+});
+
 Deno.test("TextParser gives up a life-cycle event whose end never comes", () => {
   const { records, counters } = parse(
     `${HEAD}sched_process_free: comm=a\n${HEAD}${BODY}\n${HEAD}sched_process_exit: comm=\n`,
