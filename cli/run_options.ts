@@ -294,6 +294,12 @@ export function parseMembers(text: string): number {
   return mask;
 }
 
+/** Names of the members of a mask, joined by +; {@link parseMembers} reads it back. */
+export function memberNames(mask: number): string {
+  return Object.entries(Member).filter(([, bit]) => (mask >> bit & 1) !== 0)
+    .map(([name]) => name).join("+");
+}
+
 const DURATION_UNIT_MS: Readonly<Record<string, number>> = {
   ms: 1,
   "": 1000,

@@ -1,0 +1,96 @@
+/**
+ * `toom run`: the daemon.
+ *
+ * @module
+ */
+import { Errno, KernelError } from "../kernel/errno.ts";
+import { pageBytes as machinePageBytes } from "../kernel/libc.ts";
+import { readMemInfo } from "../kernel/proc.ts";
+import { ControlSocketError } from "../workers/control_server.ts";
+import { StartError } from "../workers/errors.ts";
+import { LineSink } from "../workers/line_sink.ts";
+import { Log } from "../workers/log.ts";
+import { Supervisor } from "../workers/supervisor.ts";
+import { VERSION } from "../version.ts";
+import { helpText } from "./args.ts";
+import { type CommandIo, ExitCode, FailedError, guard, UnsupportedError } from "./errors.ts";
+import { memberNames, parseRunOptions, RUN_COMMAND, type RunOptions } from "./run_options.ts";
+import { systemUsers } from "./users.ts";
+
+const FLUSH_MS_MAX = 200;
+
+/**
+ * Runs until a signal ends it.
+ *
+ * @param args The words behind `toom run`.
+ * @returns The exit code; all errors have become lines of `io.err`.
+ */
+export async function runCommand(args: string[], io: CommandIo): Promise<ExitCode> {
+  return await guard(io, async () => {
+    const host = {
+      ...await systemUsers(),
+      totalMemoryBytes: readMemInfo().totalBytes,
+      pageBytes: machinePageBytes(),
+    };
+    const options = parseRunOptions(args, host);
+    if (options === undefined) {
+      io.out(helpText(RUN_COMMAND));
+      return ExitCode.done;
+    }
+    requireRoot();
+    await serve(options, host.pageBytes);
+    return ExitCode.done;
+  });
+}
+
+/** @throws {UnsupportedError} */
+function requireRoot(): void {
+  if (Deno.uid() === 0) return;
+  throw new UnsupportedError(
+    "toom run must be root: it traces and ends other users' processes",
+    "run it with sudo, or as a system service",
+  );
+}
+
+async function serve(options: RunOptions, pageBytes: number): Promise<void> {
+  const sink = new LineSink(Deno.stdout);
+  const log = new Log(options.logFormat, (line) => sink.write(line), () => new Date());
+  const end = Promise.withResolvers<string>();
+  const onInterrupt = (): void => end.resolve("SIGINT");
+  const onTerminate = (): void => end.resolve("SIGTERM");
+  Deno.addSignalListener("SIGINT", onInterrupt);
+  Deno.addSignalListener("SIGTERM", onTerminate);
+  try {
+    const supervisor = await Supervisor.start({
+      ...options,
+      version: VERSION,
+      memberNames: memberNames(options.memberMask),
+      pageBytes,
+    }, log);
+    await supervisor.stop(await end.promise);
+  } catch (error) {
+    throw startProblem(error);
+  } finally {
+    Deno.removeSignalListener("SIGINT", onInterrupt);
+    Deno.removeSignalListener("SIGTERM", onTerminate);
+    await sink.flush(FLUSH_MS_MAX);
+  }
+}
+
+/** What keeps toom from starting, as an error with the right exit code. */
+function startProblem(error: unknown): unknown {
+  if (error instanceof StartError) {
+    return new UnsupportedError(error.message, error.mend, { cause: error });
+  }
+  if (error instanceof ControlSocketError) return new FailedError(error.message, { cause: error });
+  if (error instanceof KernelError) {
+    const denied = error.errno === Errno.EPERM || error.errno === Errno.EACCES;
+    if (denied) {
+      return new UnsupportedError(error.message, "see toom doctor for what is missing", {
+        cause: error,
+      });
+    }
+    return new FailedError(`${error.message} (see toom doctor)`, { cause: error });
+  }
+  return error;
+}

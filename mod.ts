@@ -1,0 +1,33 @@
+/**
+ * toom: a low-overhead, low-latency, fault-tolerant out-of-memory killer that works per user.
+ *
+ * As a program: `deno run -A mod.ts --help`. As a library, the parts that work without a daemon:
+ * sizes and limits, the record format, and the replay of captures.
+ *
+ * @module
+ */
+import { main } from "./cli/main.ts";
+
+export { VERSION } from "./version.ts";
+export { formatBytes, parseSizeBytes } from "./pipeline/units.ts";
+export { type LimitRule, LimitRules, type UidRange } from "./pipeline/limits.ts";
+export { Member, RecordKind } from "./pipeline/layout.ts";
+export { DEFAULT_CAPACITY } from "./pipeline/memory.ts";
+export {
+  Replay,
+  type ReplayDecision,
+  type ReplayMm,
+  type ReplayOptions,
+  type ReplaySummary,
+} from "./pipeline/replay.ts";
+export { TextParser } from "./kernel/text_parser.ts";
+export type { LimitReport, StatusReport, UserReport, WorkerReport } from "./workers/control_api.ts";
+
+if (import.meta.main) {
+  const encoder = new TextEncoder();
+  const writer = (target: { writeSync(bytes: Uint8Array): number }) => (line: string): void => {
+    let bytes = encoder.encode(`${line}\n`);
+    while (bytes.length > 0) bytes = bytes.subarray(target.writeSync(bytes));
+  };
+  Deno.exit(await main(Deno.args, { out: writer(Deno.stdout), err: writer(Deno.stderr) }));
+}

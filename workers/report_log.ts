@@ -1,0 +1,132 @@
+/**
+ * Reports of the workers, turned into log events.
+ *
+ * @module
+ */
+import { TABLE_NAMES, UNKNOWN_UID } from "../pipeline/books.ts";
+import { PressureReason, TRIGGER_NAMES } from "../pipeline/layout.ts";
+import { DEGRADED_REASON_NAMES, type Report } from "../pipeline/reports.ts";
+import type { LogEvent, TriggerName, Weighed } from "./log.ts";
+
+/** A user's name as passwd has it, null when it has none. */
+export type NameOf = (uid: number) => string | null;
+
+export class ReportLog {
+  private readonly pageBytes: number;
+  private readonly nameOf: NameOf;
+  private degradedTsNs = 0;
+
+  constructor(pageBytes: number, nameOf: NameOf) {
+    this.pageBytes = pageBytes;
+    this.nameOf = nameOf;
+  }
+
+  /** The log event of a report; undefined when it is not worth a line. */
+  eventOf(report: Report): LogEvent | undefined {
+    const { values } = report;
+    const number = (key: string): number => values[key]!;
+    const uid = (values["uid"] ?? 0) >>> 0;
+    switch (report.name) {
+      case "soft":
+        return {
+          event: "soft",
+          uid,
+          user: this.nameOf(uid),
+          usagePages: number("usagePages"),
+          softPages: number("softPages"),
+          hardPages: number("hardPages"),
+        };
+      case "kill":
+        return this.kill(report, uid);
+      case "killed":
+        return {
+          event: "killed",
+          pid: number("pid"),
+          uid,
+          freedBytes: number("freedPages") * this.pageBytes,
+          exitUs: rounded(number("exitUs")),
+        };
+      case "lost":
+        return { event: "lost", events: number("events"), cpu: number("cpu") };
+      case "drift":
+        return { event: "drift", uid, pages: number("pages") };
+      case "degraded":
+        this.degradedTsNs = report.tsNs;
+        return { event: "degraded", reason: DEGRADED_REASON_NAMES[number("reason")] ?? "unknown" };
+      case "recovered":
+        return {
+          event: "recovered",
+          degradedMs: Math.max(0, Math.round((report.tsNs - this.degradedTsNs) / 1e6)),
+        };
+      case "tableFull":
+        return {
+          event: "error",
+          where: "accounting",
+          message: `no room for more ${TABLE_NAMES[number("table")]}: what found none is not ` +
+            "counted; raise --max-processes or --max-users",
+        };
+      case "killFailed":
+        return {
+          event: "error",
+          where: "killer",
+          message: `cannot kill pid ${number("pid")} of uid ${uid}: errno ${number("errno")}`,
+        };
+      case "noVictim":
+        return {
+          event: "error",
+          where: "killer",
+          message: `uid ${uid} uses ${number("usagePages")} of ${number("hardPages")} pages, ` +
+            "and none of its processes may be killed",
+        };
+      case "pressure":
+        return {
+          event: "trigger",
+          trigger: number("reason") === PressureReason.psi ? "kernel" : "last-defense",
+          reason: number("reason") === PressureReason.psi
+            ? "memory pressure (PSI)"
+            : "available memory is below --min-available",
+        };
+      case "kernelKill":
+        return {
+          event: "kernel-kill",
+          uid: number("uid") === UNKNOWN_UID ? null : uid,
+          pid: number("pid"),
+          comm: null,
+        };
+      case "moved":
+        return undefined;
+    }
+  }
+
+  private kill(report: Report, uid: number): LogEvent {
+    const { values, text } = report;
+    const number = (key: string): number => values[key]!;
+    const weighed: Weighed[] = [];
+    for (const key of ["other1", "other2"]) {
+      const pid = number(`${key}Pid`);
+      if (pid !== 0) weighed.push({ pid, pages: number(`${key}Pages`) });
+    }
+    const usagePages = number("usagePages");
+    const hardPages = number("hardPages");
+    return {
+      event: "kill",
+      uid,
+      user: this.nameOf(uid),
+      pid: number("pid"),
+      comm: new TextDecoder().decode(text),
+      trigger: TRIGGER_NAMES[number("trigger")] as TriggerName,
+      usagePages,
+      hardPages,
+      overshootBytes: Math.max(0, usagePages - hardPages) * this.pageBytes,
+      victimPages: number("victimPages"),
+      latencyUs: rounded(number("latencyUs")),
+      dryRun: number("dryRun") !== 0,
+      weighed,
+    };
+  }
+}
+
+/** To a tenth: what is beyond that is noise. */
+function rounded(value: number): number {
+  return Math.round(value * 10) / 10;
+}

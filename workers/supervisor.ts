@@ -1,0 +1,477 @@
+/**
+ * The supervisor: makes the shared memory and the instances, starts and watches the workers, puts
+ * limits in force, serves the control socket and writes the log. Nothing here is on the way from
+ * an event to a kill.
+ *
+ * @module
+ */
+import {
+  CounterIndex,
+  Fault,
+  HeaderWord,
+  Role,
+  roleName,
+  RoleState,
+  TABLE_HEADER_BYTES,
+  TableWord,
+  USER_STATE_NAMES,
+  UserState,
+} from "../pipeline/layout.ts";
+import { type MemberMask, NO_LIMIT_PAGES, UNKNOWN_UID } from "../pipeline/books.ts";
+import { Doorbell } from "../pipeline/doorbell.ts";
+import { type LimitRule, RULES_MAX, RulesPublisher, type SoftSpec } from "../pipeline/limits.ts";
+import {
+  attachCounters,
+  attachMemory,
+  createMemory,
+  DEFAULT_CAPACITY,
+  type Memory,
+} from "../pipeline/memory.ts";
+import type { VictimPolicy } from "../pipeline/ranking.ts";
+import { readReport } from "../pipeline/reports.ts";
+import { RingConsumer } from "../pipeline/ring.ts";
+import { EventFd } from "../kernel/fd.ts";
+import { acquireLock, type HeldLock } from "../kernel/lock.ts";
+import { nameOf } from "../kernel/passwd.ts";
+import { readMemInfo } from "../kernel/proc.ts";
+import { lockMemory, type Protection, setNice, setOomScoreAdj } from "../kernel/self_protection.ts";
+import type { ControlBackend, FaultRequest, OriginRule, StatusReport } from "./control_api.ts";
+import { ControlServer } from "./control_server.ts";
+import { StartError } from "./errors.ts";
+import type { Log } from "./log.ts";
+import type { WorkerConfig } from "./protocol.ts";
+import { ReportLog } from "./report_log.ts";
+import { LimitState } from "./state_file.ts";
+import { Tracing } from "./tracing.ts";
+import { WorkerWatch } from "./worker_watch.ts";
+
+export interface SupervisorOptions {
+  readonly version: string;
+  readonly limits: readonly LimitRule[];
+  readonly source: "auto" | "raw" | "text";
+  readonly readerCount: number;
+  readonly memberMask: MemberMask;
+  /** As the user wrote it, for the log. */
+  readonly memberNames: string;
+  readonly victim: VictimPolicy;
+  readonly softDefault: SoftSpec;
+  readonly intervalMs: number;
+  readonly minAvailableBytes: number;
+  readonly dryRun: boolean;
+  readonly bufferKib: number;
+  readonly subbufKib: number | undefined;
+  readonly controlSocketPath: string;
+  readonly stateDirPath: string;
+  readonly processesMax: number;
+  readonly usersMax: number;
+  readonly debugFaults: boolean;
+  readonly pageBytes: number;
+}
+
+/** One toom a machine, whatever its sockets and directories are called. */
+const LOCK_PATH = "/run/toom.lock";
+/** How often reports become log lines, and hearts are listened to. */
+const TICK_MS = 25;
+const FIRST_SWEEP_MS_MAX = 30_000;
+/** All must have stopped within a second. */
+const STOP_MS_MAX = 600;
+const NAME_CACHE_MS = 60_000;
+
+export class Supervisor implements ControlBackend {
+  private readonly options: SupervisorOptions;
+  private readonly log: Log;
+  private readonly lock: HeldLock;
+  private readonly state: LimitState;
+  private readonly memory: Memory;
+  private readonly tracing: Tracing;
+  private readonly publisher: RulesPublisher;
+  private readonly watch: WorkerWatch;
+  private readonly readerWakes: readonly EventFd[];
+  private readonly sweeperWake: EventFd;
+  private readonly accountingBell: Doorbell;
+  private readonly reports: readonly RingConsumer[];
+  private readonly reportLog: ReportLog;
+  private readonly names = new Map<number, { name: string | null; untilMs: number }>();
+  private readonly startedMs = performance.now();
+  private control: ControlServer | undefined;
+  private ticker: ReturnType<typeof setInterval> | undefined;
+  private rate = { atMs: 0, events: 0, perSecond: 0 };
+
+  /**
+   * Starts toom. When this returns, limits are enforced.
+   *
+   * @throws {StartError} When it cannot run here, with the mend.
+   */
+  static async start(options: SupervisorOptions, log: Log): Promise<Supervisor> {
+    const lock = takeLock();
+    let supervisor: Supervisor | undefined;
+    try {
+      const state = await LimitState.open({
+        dirPath: options.stateDirPath,
+        base: options.limits,
+        pageBytes: options.pageBytes,
+        now: () => new Date(),
+      });
+      supervisor = new Supervisor(options, log, lock, state);
+      await supervisor.run();
+      return supervisor;
+    } catch (error) {
+      await supervisor?.close();
+      lock.release();
+      throw error;
+    }
+  }
+
+  private constructor(options: SupervisorOptions, log: Log, lock: HeldLock, state: LimitState) {
+    this.options = options;
+    this.log = log;
+    this.lock = lock;
+    this.state = state;
+    this.protectSelf();
+    this.memory = attachMemory(createMemory({
+      ...DEFAULT_CAPACITY,
+      readers: options.readerCount,
+      users: options.usersMax,
+      processes: options.processesMax,
+      tasks: options.processesMax * 4,
+      mms: options.processesMax * 2,
+      rules: RULES_MAX,
+      pageBytes: options.pageBytes,
+    }, Deno.pid));
+    this.publisher = new RulesPublisher(this.memory.rules);
+    this.publisher.publish(state.rules);
+    this.accountingBell = new Doorbell(this.memory, Role.accounting);
+    this.reports = this.memory.plan.reportRings.map((place) =>
+      new RingConsumer(this.memory.buffer, place)
+    );
+    this.reportLog = new ReportLog(options.pageBytes, (uid) => this.userName(uid));
+    this.tracing = new Tracing({
+      source: options.source,
+      readers: options.readerCount,
+      bufferKib: options.bufferKib,
+      subbufKib: options.subbufKib,
+      pageBytes: options.pageBytes,
+    });
+    this.readerWakes = this.tracing.readerPipes.map(() => new EventFd());
+    this.sweeperWake = new EventFd();
+    this.watch = new WorkerWatch(
+      this.memory,
+      this.workerConfig(),
+      (role) => {
+        if (role === Role.sweeper) this.sweeperWake.ring();
+        else if (role >= Role.reader) this.readerWakes[role - Role.reader]!.ring();
+      },
+      (role, reason, downMs) => log.event({ event: "worker-restart", role, reason, downMs }),
+    );
+  }
+
+  private workerConfig(): WorkerConfig {
+    const { options, tracing } = this;
+    return {
+      source: tracing.source,
+      pageBytes: options.pageBytes,
+      countMask: options.memberMask,
+      victimPolicy: options.victim,
+      dryRun: options.dryRun,
+      intervalMs: options.intervalMs,
+      minAvailableBytes: options.minAvailableBytes,
+      realTime: true,
+      formats: tracing.formats,
+      readerPipes: tracing.readerPipes,
+      readerWakeFds: this.readerWakes.map(({ fd }) => fd),
+      loginPipes: tracing.loginPipes,
+      sweeperWakeFd: this.sweeperWake.fd,
+      instanceName: tracing.events.name,
+      tracefsPath: tracing.tracefsPath,
+    };
+  }
+
+  /** oom_score_adj, locked memory, priority: what is refused is told, and toom goes on. */
+  private protectSelf(): void {
+    const wishes: [string, Protection][] = [
+      ["oom_score_adj -1000", setOomScoreAdj(-1000)],
+      ["locked memory", lockMemory()],
+      ["nice -20", setNice(-20)],
+    ];
+    for (const [wish, result] of wishes) {
+      if (result.ok) continue;
+      this.log.event({ event: "config", message: `goes without ${wish}: ${result.reason}` });
+    }
+  }
+
+  private async run(): Promise<void> {
+    const { options, log, tracing, state } = this;
+    for (const name of tracing.removed) {
+      log.event({ event: "config", message: `removed the instance ${name} of a dead toom` });
+    }
+    if (tracing.fallback !== undefined) {
+      log.event({
+        event: "config",
+        message: `uses the text source, as the raw one does not work here: ${tracing.fallback}`,
+      });
+    }
+    if (state.problem !== undefined) log.event({ event: "config", message: state.problem });
+    for (const rule of state.shadowed()) {
+      log.event({
+        event: "config",
+        message: `--limit for ${
+          rule.uidFirst === rule.uidLast
+            ? `uid ${rule.uidFirst}`
+            : `uids ${rule.uidFirst}-${rule.uidLast}`
+        } does not hold: toom limit has changed it since`,
+      });
+    }
+    for (const rule of state.list()) this.logLimit("set", rule, rule.origin);
+    tracing.start();
+    await this.watch.start();
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
+    await this.firstSweep();
+    this.control = await ControlServer.start({
+      socketPath: options.controlSocketPath,
+      backend: this,
+      totalMemoryBytes: readMemInfo().totalBytes,
+      pageBytes: options.pageBytes,
+      softDefault: options.softDefault,
+      debugFaults: options.debugFaults,
+      onError: (error) =>
+        log.event({ event: "error", where: "control", message: messageOf(error) }),
+    });
+    log.event({
+      event: "ready",
+      version: options.version,
+      pid: Deno.pid,
+      source: tracing.source,
+      readers: options.readerCount,
+      limits: state.list().length,
+      counted: options.memberNames,
+      victim: options.victim,
+      dryRun: options.dryRun,
+      controlSocket: options.controlSocketPath,
+      startMs: Math.round(performance.now() - this.startedMs),
+    });
+  }
+
+  /** Ready means that those who were there before are known. */
+  private async firstSweep(): Promise<void> {
+    const deadlineMs = performance.now() + FIRST_SWEEP_MS_MAX;
+    while (Atomics.load(this.memory.header, HeaderWord.sweepDone) === 0) {
+      if (performance.now() > deadlineMs) {
+        throw new Error("Cannot start: the first look at /proc did not end in time");
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
+  private tick(): void {
+    this.watch.check();
+    this.drainReports();
+    const nowMs = performance.now();
+    if (nowMs - this.rate.atMs < 1000) return;
+    const events = this.counter(Role.accounting, CounterIndex.events);
+    const seconds = (nowMs - this.rate.atMs) / 1000;
+    const grown = Math.max(0, events - this.rate.events);
+    this.rate = { atMs: nowMs, events, perSecond: Math.round(grown / seconds) };
+    this.log.flush();
+  }
+
+  private drainReports(): void {
+    for (const ring of this.reports) {
+      for (let report = readReport(ring); report !== undefined; report = readReport(ring)) {
+        const event = this.reportLog.eventOf(report);
+        if (event !== undefined) this.log.event(event);
+      }
+    }
+  }
+
+  private userName(uid: number): string | null {
+    const nowMs = performance.now();
+    const cached = this.names.get(uid);
+    if (cached !== undefined && cached.untilMs > nowMs) return cached.name;
+    const name = nameOf(uid) ?? null;
+    if (this.names.size > 10_000) this.names.clear();
+    this.names.set(uid, { name, untilMs: nowMs + NAME_CACHE_MS });
+    return name;
+  }
+
+  private logLimit(action: "set" | "clear", rule: LimitRule, origin: OriginRule["origin"]): void {
+    const { uidFirst, uidLast, hardPages, softPages } = rule;
+    const { pageBytes } = this.options;
+    this.log.event({
+      event: "limit",
+      action,
+      origin,
+      uidFirst,
+      uidLast,
+      hardPages,
+      softPages,
+      hardBytes: hardPages * pageBytes,
+      softBytes: softPages * pageBytes,
+    });
+  }
+
+  // ------------------------------------------------------------------------------------ control
+
+  limits(): readonly OriginRule[] {
+    return this.state.list();
+  }
+
+  async setLimit(rule: LimitRule): Promise<{ readonly persisted: boolean }> {
+    const kept = this.state.set(rule);
+    this.enforceRules();
+    this.logLimit("set", rule, "control");
+    return this.told(await kept);
+  }
+
+  async clearLimit(
+    uidFirst: number,
+    uidLast: number,
+  ): Promise<{ readonly cleared: boolean; readonly persisted: boolean }> {
+    const rule = this.state.list().find((one) =>
+      one.uidFirst === uidFirst && one.uidLast === uidLast
+    );
+    const kept = this.state.clear(uidFirst, uidLast);
+    this.enforceRules();
+    if (rule !== undefined) this.logLimit("clear", rule, "control");
+    return this.told(await kept);
+  }
+
+  private told<K extends { readonly persisted: boolean; readonly problem?: string }>(kept: K): K {
+    if (kept.problem !== undefined) {
+      this.log.event({ event: "error", where: "state", message: kept.problem });
+    }
+    return kept;
+  }
+
+  /** New rules count at once: accounting compares again, the sweeper finds who they are about. */
+  private enforceRules(): void {
+    this.publisher.publish(this.state.rules);
+    this.accountingBell.ring();
+    this.sweeperWake.ring();
+  }
+
+  fault(role: string, kind: FaultRequest["kind"]): boolean {
+    return this.watch.provoke(role, kind === "throw" ? Fault.throw : Fault.hang);
+  }
+
+  private counter(role: number, index: number): number {
+    return attachCounters(this.memory, role)[index]!;
+  }
+
+  status(): StatusReport {
+    const { memory, options } = this;
+    const accounting = attachCounters(memory, Role.accounting);
+    const killer = attachCounters(memory, Role.killer);
+    let malformed = 0;
+    let foreign = 0;
+    let lost = 0;
+    for (let i = 0; i < options.readerCount; i++) {
+      const counters = attachCounters(memory, Role.reader + i);
+      malformed += counters[CounterIndex.malformed]!;
+      foreign += counters[CounterIndex.foreign]!;
+      lost += counters[CounterIndex.lost]!;
+    }
+    return {
+      version: options.version,
+      pid: Deno.pid,
+      uptimeSeconds: Math.round((performance.now() - this.startedMs) / 100) / 10,
+      pageBytes: options.pageBytes,
+      source: this.tracing.source,
+      degraded: Atomics.load(memory.header, HeaderWord.degraded) !== 0,
+      dryRun: options.dryRun,
+      users: this.userReports(),
+      kills: {
+        total: killer[CounterIndex.kills]!,
+        failed: killer[CounterIndex.killsFailed]!,
+        spared: killer[CounterIndex.spared]!,
+      },
+      events: {
+        total: accounting[CounterIndex.events]!,
+        perSecond: this.rate.perSecond,
+        lost,
+        malformed,
+        foreign,
+        stale: accounting[CounterIndex.stale]!,
+        unattributed: accounting[CounterIndex.unattributed]!,
+        driftPages: accounting[CounterIndex.driftPages]!,
+        sweeps: accounting[CounterIndex.sweeps]!,
+      },
+      workers: this.watch.reports().map(({ role, restarts, heartbeatAgeMs, state }) => ({
+        role: roleName(role),
+        state: stateName(state),
+        heartbeatAgeMs,
+        restarts,
+        events: this.counter(role, CounterIndex.events),
+      })),
+      memory: { rssBytes: Deno.memoryUsage().rss },
+    };
+  }
+
+  /** Users that have a limit, by uid. */
+  private userReports(): StatusReport["users"] {
+    const { users, buffer, plan } = this.memory;
+    const header = new Int32Array(buffer, plan.users, TABLE_HEADER_BYTES / 4);
+    const reports: StatusReport["users"] = [];
+    const highWater = Atomics.load(header, TableWord.highWater);
+    for (let slot = 0; slot < highWater; slot++) {
+      const state = Atomics.load(users.state, slot);
+      const hardPages = Atomics.load(users.hardPages, slot);
+      if (state === UserState.free || hardPages === NO_LIMIT_PAGES) continue;
+      if (users.uid[slot] === UNKNOWN_UID) continue;
+      const uid = users.uid[slot]! >>> 0;
+      reports.push({
+        uid,
+        user: this.userName(uid),
+        usagePages: Atomics.load(users.usagePages, slot),
+        softPages: users.softPages[slot]!,
+        hardPages,
+        peakPages: users.peakPages[slot]!,
+        state: USER_STATE_NAMES[state] as StatusReport["users"][number]["state"],
+        processes: users.processCount[slot]!,
+        kills: users.kills[slot]!,
+      });
+    }
+    return reports.sort((a, b) => a.uid - b.uid);
+  }
+
+  // --------------------------------------------------------------------------------------- stop
+
+  /** Stops everything within a second. */
+  async stop(reason: string): Promise<void> {
+    await this.close();
+    this.log.event({
+      event: "stop",
+      reason,
+      uptimeSeconds: Math.round((performance.now() - this.startedMs) / 1000),
+      kills: this.counter(Role.killer, CounterIndex.kills),
+    });
+    this.log.flush(true);
+    this.lock.release();
+  }
+
+  private async close(): Promise<void> {
+    clearInterval(this.ticker);
+    await Promise.all([this.control?.stop(), this.watch.stop(STOP_MS_MAX)]);
+    this.drainReports();
+    this.tracing.close();
+  }
+}
+
+function takeLock(): HeldLock {
+  const lock = acquireLock(LOCK_PATH);
+  if ("release" in lock) return lock;
+  const who = lock.holderPid === 0 ? "" : ` (pid ${lock.holderPid})`;
+  throw new StartError(
+    `another toom runs on this machine${who}`,
+    "stop it first, or talk to it: toom status, toom limit",
+  );
+}
+
+function stateName(state: number): StatusReport["workers"][number]["state"] {
+  if (state === RoleState.starting) return "starting";
+  if (state === RoleState.running) return "running";
+  return state === RoleState.stopped ? "stopped" : "absent";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,223 @@
+/**
+ * The workers' lives: started, watched by their heartbeat, replaced when they throw or hang,
+ * stopped.
+ *
+ * A hanging worker cannot be ended from outside (worker.terminate() does not interrupt a thread
+ * that waits or spins), so it is fenced off: its epoch is over, and should it ever wake it leaves.
+ *
+ * @module
+ */
+import { attachRole } from "../pipeline/doorbell.ts";
+import type { Memory } from "../pipeline/memory.ts";
+import { Fault, Role, roleName, RoleState, RoleWord } from "../pipeline/layout.ts";
+import type { WorkerConfig, WorkerInit } from "./protocol.ts";
+
+/** No heartbeat for so long: it hangs. */
+const HANGS_AFTER_MS = 600;
+/** Loading a worker's modules may take a while on a busy machine. */
+const START_MS_MAX = 10_000;
+/** A worker that dies at once, again and again, is not started more often than this. */
+const RESTART_EVERY_MS = 1000;
+
+/** Told when a worker has been replaced and works. */
+export type OnRestart = (role: string, reason: string, downMs: number) => void;
+
+interface Life {
+  readonly role: number;
+  readonly words: Int32Array;
+  worker: Worker | undefined;
+  heartbeat: number;
+  /** When the heartbeat was last seen to move. */
+  movedMs: number;
+  startedMs: number;
+  restarts: number;
+  /** Why it is being replaced, and since when it does not work; undefined when all is well. */
+  failure: { readonly reason: string; readonly sinceMs: number } | undefined;
+}
+
+/** Modules as literals, so that `deno compile` finds them. */
+function moduleOf(role: number): URL {
+  switch (role) {
+    case Role.accounting:
+      return new URL("./accounting.ts", import.meta.url);
+    case Role.killer:
+      return new URL("./killer.ts", import.meta.url);
+    case Role.coordinator:
+      return new URL("./coordinator.ts", import.meta.url);
+    case Role.sweeper:
+      return new URL("./sweeper.ts", import.meta.url);
+    default:
+      return new URL("./reader.ts", import.meta.url);
+  }
+}
+
+export class WorkerWatch {
+  private readonly memory: Memory;
+  private readonly config: WorkerConfig;
+  private readonly wakeFd: (role: number) => void;
+  private readonly onRestart: OnRestart;
+  private readonly lives: Life[];
+  private stopping = false;
+  private checkedMs = 0;
+
+  /**
+   * @param wakeFd Wakes a role that sleeps in poll(2) rather than on its bell.
+   */
+  constructor(
+    memory: Memory,
+    config: WorkerConfig,
+    wakeFd: (role: number) => void,
+    onRestart: OnRestart,
+  ) {
+    this.memory = memory;
+    this.config = config;
+    this.wakeFd = wakeFd;
+    this.onRestart = onRestart;
+    const roles = [Role.accounting, Role.killer, Role.coordinator, Role.sweeper] as number[];
+    config.readerPipes.forEach((_, index) => roles.push(Role.reader + index));
+    this.lives = roles.map((role) => ({
+      role,
+      words: attachRole(memory, role),
+      worker: undefined,
+      heartbeat: 0,
+      movedMs: 0,
+      startedMs: -Infinity,
+      restarts: 0,
+      failure: undefined,
+    }));
+  }
+
+  /** Starts all. @returns When every one of them runs. @throws {Error} When one does not in time. */
+  async start(): Promise<void> {
+    for (const life of this.lives) this.spawn(life);
+    const deadlineMs = performance.now() + START_MS_MAX;
+    for (const life of this.lives) {
+      while (Atomics.load(life.words, RoleWord.state) !== RoleState.running) {
+        if (life.failure !== undefined) {
+          throw new Error(`Cannot start the worker ${roleName(life.role)}: ${life.failure.reason}`);
+        }
+        if (performance.now() > deadlineMs) {
+          throw new Error(`Cannot start the worker ${roleName(life.role)}: no sign of life`);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    }
+  }
+
+  private spawn(life: Life): void {
+    const { role, words } = life;
+    const nowMs = performance.now();
+    life.startedMs = nowMs;
+    life.movedMs = nowMs;
+    life.heartbeat = Atomics.load(words, RoleWord.heartbeat);
+    Atomics.store(words, RoleWord.fault, Fault.none);
+    Atomics.store(words, RoleWord.state, RoleState.starting);
+    const epoch = Atomics.add(words, RoleWord.epoch, 1) + 1;
+    this.wake(life); // Should the one before sleep, it may leave now.
+    const worker = new Worker(moduleOf(role), { type: "module", name: roleName(role) });
+    life.worker = worker;
+    worker.onerror = (event) => {
+      event.preventDefault();
+      if (life.worker !== worker) return;
+      this.failed(life, `threw: ${event.message}`);
+    };
+    const init: WorkerInit = {
+      memory: this.memory.buffer,
+      role,
+      epoch,
+      config: this.config,
+    };
+    worker.postMessage(init);
+  }
+
+  private failed(life: Life, reason: string): void {
+    if (this.stopping) return;
+    life.failure ??= { reason, sinceMs: performance.now() };
+    life.worker?.terminate();
+    life.worker = undefined;
+    this.respawn(life);
+  }
+
+  private respawn(life: Life): void {
+    // The first time at once; one that keeps failing must not take the machine with it.
+    if (performance.now() - life.startedMs < RESTART_EVERY_MS) return;
+    life.restarts++;
+    this.spawn(life);
+  }
+
+  /** Looks at the heartbeats; to be called a few times a second. */
+  check(): void {
+    if (this.stopping) return;
+    const nowMs = performance.now();
+    // If this thread itself did not run, the others' silence proves nothing.
+    const wasAway = nowMs - this.checkedMs > HANGS_AFTER_MS / 2;
+    this.checkedMs = nowMs;
+    for (const life of this.lives) {
+      const { words } = life;
+      const heartbeat = Atomics.load(words, RoleWord.heartbeat);
+      const state = Atomics.load(words, RoleWord.state);
+      if (heartbeat !== life.heartbeat || wasAway) {
+        life.heartbeat = heartbeat;
+        life.movedMs = nowMs;
+      }
+      if (life.worker === undefined) {
+        this.respawn(life);
+        continue;
+      }
+      if (life.failure !== undefined && state === RoleState.running) {
+        const { reason, sinceMs } = life.failure;
+        life.failure = undefined;
+        this.onRestart(roleName(life.role), reason, Math.round(nowMs - sinceMs));
+      }
+      const patienceMs = state === RoleState.starting ? START_MS_MAX : HANGS_AFTER_MS;
+      const silentMs = nowMs - life.movedMs;
+      if (silentMs > patienceMs) {
+        this.failed(life, `hung: no heartbeat for ${Math.round(silentMs)} ms`);
+      }
+    }
+  }
+
+  /** Provokes a fault in a worker. @returns false when there is none of that name. */
+  provoke(role: string, fault: number): boolean {
+    const life = this.lives.find((one) => roleName(one.role) === role);
+    if (life === undefined) return false;
+    Atomics.store(life.words, RoleWord.fault, fault);
+    this.wake(life);
+    return true;
+  }
+
+  /** Rings whatever a worker sleeps on. */
+  private wake(life: Life): void {
+    Atomics.add(life.words, RoleWord.bell, 1);
+    Atomics.notify(life.words, RoleWord.bell);
+    this.wakeFd(life.role);
+  }
+
+  /** What `toom status` says of the workers. */
+  reports(): { role: number; restarts: number; heartbeatAgeMs: number; state: number }[] {
+    const nowMs = performance.now();
+    return this.lives.map((life) => ({
+      role: life.role,
+      restarts: life.restarts,
+      heartbeatAgeMs: Math.max(0, Math.round(nowMs - life.movedMs)),
+      state: Atomics.load(life.words, RoleWord.state),
+    }));
+  }
+
+  /** Asks all to stop. @returns Whether all did in time; the others end with the process. */
+  async stop(timeoutMs: number): Promise<boolean> {
+    this.stopping = true;
+    for (const life of this.lives) {
+      Atomics.store(life.words, RoleWord.stop, 1);
+      this.wake(life);
+    }
+    const deadlineMs = performance.now() + timeoutMs;
+    const alive = (life: Life): boolean =>
+      Atomics.load(life.words, RoleWord.state) !== RoleState.stopped;
+    while (this.lives.some(alive)) {
+      if (performance.now() > deadlineMs) return false;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    return true;
+  }
+}
