@@ -11,7 +11,7 @@ import type { EventFormat, FormatField, PageHeader } from "./formats.ts";
 export interface ParserCounters {
   /** rss records written. */
   events: number;
-  /** newTask, exec, exit and free records written. */
+  /** newTask, exec, exit, free and oomVictim records written. */
   lifecycle: number;
   /** Events that the kernel overwrote; a loss of unknown size counts as 1. */
   lost: number;
@@ -68,6 +68,7 @@ export interface RawFormats {
   readonly exec: LifecycleLayout;
   readonly exit: LifecycleLayout;
   readonly free: LifecycleLayout;
+  readonly oomVictim: LifecycleLayout;
 }
 
 /** What {@link makeRawFormats} takes: parsed format files, and only those of traced events. */
@@ -84,6 +85,8 @@ export interface RawFormatSources {
   readonly exit?: EventFormat | undefined;
   /** sched:sched_process_free. */
   readonly free?: EventFormat | undefined;
+  /** oom:mark_victim. */
+  readonly oomVictim?: EventFormat | undefined;
   /** Page size in bytes, a power of two. */
   readonly pageBytes: number;
 }
@@ -130,6 +133,7 @@ export function makeRawFormats(sources: RawFormatSources): RawFormats {
     exec: lifecycleLayout(sources.exec, "pid", "old_pid"),
     exit: lifecycleLayout(sources.exit, "pid", ""),
     free: lifecycleLayout(sources.free, "pid", ""),
+    oomVictim: lifecycleLayout(sources.oomVictim, "pid", ""),
   };
 }
 

@@ -24,7 +24,7 @@
  * @module
  */
 import type { RecordWriter } from "../pipeline/record_writer.ts";
-import { MEMBER_COUNT, packRss } from "../pipeline/layout.ts";
+import { MEMBER_COUNT, packRss, RecordKind } from "../pipeline/layout.ts";
 import { invariant } from "../pipeline/invariant.ts";
 import { makeCounters, type ParserCounters, type RawFormats } from "./page_format.ts";
 
@@ -279,7 +279,7 @@ export class RawPageCursor {
   /** A record that is no rss_stat of full length: life-cycle, foreign, or too short. */
   private emitOther(payload: number, length: number, tsNs: number, writer: RecordWriter): void {
     const { words, formats, counters, cpu } = this;
-    const { newTask, exec, exit, free } = formats;
+    const { newTask, exec, exit, free, oomVictim } = formats;
     const id = words[payload]! & ID_MASK;
     const layout = id === newTask.id
       ? newTask
@@ -289,6 +289,8 @@ export class RawPageCursor {
       ? free
       : id === exec.id
       ? exec
+      : id === oomVictim.id
+      ? oomVictim
       : undefined;
     if (layout === undefined && id !== formats.rssStat.id) {
       counters.foreign++;
@@ -304,6 +306,8 @@ export class RawPageCursor {
         writer.exit(tsNs, cpu, tid, pid, this.groupDead(payload, layout.extraByte));
       } else if (layout === free) {
         writer.free(tsNs, cpu, tid, pid);
+      } else if (layout === oomVictim) {
+        writer.put(tsNs, RecordKind.oomVictim, cpu, tid, pid, 0, 0, 0);
       } else {
         writer.exec(tsNs, cpu, tid, pid, words[payload + layout.extraWord]!);
       }

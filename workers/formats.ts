@@ -18,6 +18,7 @@ export function rawFormats(config: { formats: FormatTexts; pageBytes: number }):
     exec: optional(formats.exec),
     exit: optional(formats.exit),
     free: optional(formats.free),
+    oomVictim: optional(formats.oomVictim),
     pageBytes,
   });
 }

@@ -286,6 +286,31 @@ Deno.test("RawPageCursor decodes life-cycle events", () => {
   ]);
 });
 
+/** The first fields of oom:mark_victim, as on Linux 6.18. */
+const MARK_VICTIM = "name: mark_victim\nID: 609\nformat:\n" +
+  "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n" +
+  "\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n" +
+  "\tfield:int pid;\toffset:8;\tsize:4;\tsigned:1;\n" +
+  "\tfield:__data_loc char[] comm;\toffset:12;\tsize:4;\tsigned:0;\n";
+
+Deno.test("RawPageCursor decodes mark_victim where its format is given", () => {
+  const page = new PageBuilder(100n).header(4, 7).word(609).word(50).word(61).word(0)
+    .header(2, 1).word(609).word(50).commit();
+  const formats = makeRawFormats({
+    headerPage: parseHeaderPage(readFormat("header_page")),
+    rssStat: parseEventFormat(readFormat("rss_stat.format")),
+    oomVictim: parseEventFormat(MARK_VICTIM),
+    pageBytes: PAGE_BYTES,
+  });
+  const { records, cursor } = decode(page, page.length, formats);
+  assertEquals<unknown>(records, [
+    { kind: "oomVictim", tsNs: 107, cpu: 3, tid: 50, a: 61, b: 0, c: 0, d: 0 },
+  ]);
+  assertEquals([cursor.counters.lifecycle, cursor.counters.malformed], [1, 1]);
+  const without = decode(page);
+  assertEquals([without.records.length, without.cursor.counters.foreign], [0, 2]);
+});
+
 /** The formats of a 32-bit kernel: narrow commit, narrow size, everything elsewhere. */
 function narrowFormats(): RawFormats {
   return makeRawFormats({
