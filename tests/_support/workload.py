@@ -1,0 +1,141 @@
+"""Processes for the end-to-end tests. Run as: workload.py MODE [ARG]...
+
+Each prints a line when it is where it wants to be, then reads lines: `go` goes on, the end of the
+input ends it. Everything is touched page by page."""
+import ctypes
+import mmap
+import os
+import sys
+import threading
+import time
+
+MIB = 1 << 20
+libc = ctypes.CDLL(None, use_errno=True)
+MADV_HUGEPAGE = 14
+
+
+def touch(mib, huge=False, shared=False):
+    flags = (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE) | mmap.MAP_ANONYMOUS
+    area = mmap.mmap(-1, mib * MIB, flags=flags)
+    if huge:
+        area.madvise(MADV_HUGEPAGE)
+    view = memoryview(area)
+    for at in range(0, mib * MIB, 4096):
+        view[at] = 1
+    return area, view
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def wait():
+    """Waits for a line; ends with the input."""
+    if not sys.stdin.readline():
+        os._exit(0)
+
+
+def hold(mib, *options):
+    kept = touch(mib, huge="huge" in options, shared="shared" in options)
+    say("held")
+    wait()
+    return kept
+
+
+def main(mode, args):
+    if mode == "hold":
+        hold(int(args[0]), *args[1:])
+    elif mode == "hold-on-go":
+        say("here")
+        wait()
+        hold(int(args[0]), *args[1:])
+    elif mode == "storm":
+        say("here")
+        wait()
+        for _ in range(int(args[0])):
+            pid = os.fork()
+            if pid == 0:
+                touch(1)
+                os._exit(0)
+            os.waitpid(pid, 0)
+        say("done")
+        wait()
+    elif mode == "exec-chain":
+        left = int(args[0])
+        touch(2)
+        if left > 0:
+            os.execv(sys.executable, [sys.executable, __file__, "exec-chain", str(left - 1)])
+        hold(4)
+    elif mode == "threads":
+        kept = []
+        ready = threading.Barrier(int(args[0]) + 1)
+        threading.stack_size(256 * 1024)
+
+        def work():
+            kept.append(touch(1))
+            ready.wait()
+            time.sleep(3600)
+
+        for _ in range(int(args[0])):
+            threading.Thread(target=work, daemon=True).start()
+        ready.wait()
+        say("held")
+        wait()
+        os._exit(0)
+    elif mode == "vfork":
+        touch(2)
+        for _ in range(int(args[0])):
+            os.waitpid(os.posix_spawn("/bin/true", ["true"], os.environ), 0)
+        kept = touch(3)
+        child = os.posix_spawn(sys.executable, [sys.executable, __file__, "hold", "5"], os.environ)
+        wait()
+        os.waitpid(child, 0)
+    elif mode == "setuid":
+        uid = int(args[0])
+        kept = touch(3)
+        say("here")
+        wait()
+        os.setgid(uid)
+        os.setuid(uid)
+        more = touch(int(args[1]))
+        say("held")
+        wait()
+    elif mode == "login":
+        # As a login does: root forks, the child becomes the user and loads a program.
+        uid = int(args[0])
+        say("here")
+        wait()
+        pid = os.fork()
+        if pid == 0:
+            os.setgid(uid)
+            os.setuid(uid)
+            os.execv(sys.executable, [sys.executable, __file__, "hold", args[1]])
+        os.waitpid(pid, 0)
+    elif mode == "fork-hold":
+        # A parent with memory and children that share it copy on write.
+        kept = touch(4)
+        children = []
+        for _ in range(int(args[0])):
+            pid = os.fork()
+            if pid == 0:
+                mine = touch(1)
+                time.sleep(3600)
+                os._exit(0)
+            children.append(pid)
+        say("held")
+        sys.stdin.readline()
+        for pid in children:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+    elif mode == "churn":
+        # Grows and shrinks for ever.
+        say("here")
+        while True:
+            area, view = touch(int(args[0]))
+            view.release()
+            area.close()
+    else:
+        sys.exit("unknown mode " + mode)
+
+
+main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,151 @@
+/**
+ * Processes of scratch users that do what the end-to-end tests need (workload.py), and what /proc
+ * says of a user.
+ *
+ * @module
+ */
+import { ProcReader, ProcStatus, sharesMm } from "../../kernel/proc.ts";
+import { pageBytes } from "../../kernel/libc.ts";
+import { hasFile, hasTracefs } from "./real_kernel.ts";
+
+const PYTHON = ["/usr/bin/python3", "/usr/local/bin/python3"].find(hasFile);
+
+/** Whether the end-to-end tests can run here, and what they need. */
+export const E2E_POSSIBLE = hasTracefs() && PYTHON !== undefined;
+export const E2E_NEEDS = "root, tracefs with rss_stat, and python3";
+
+// Where every user may read it, wherever the project lies.
+let script: string | undefined;
+function scriptPath(): string {
+  if (script === undefined) {
+    script = Deno.makeTempFileSync({ prefix: "toom-workload-", suffix: ".py" });
+    Deno.copyFileSync(new URL("./workload.py", import.meta.url), script);
+    Deno.chmodSync(script, 0o755);
+    const path = script;
+    globalThis.addEventListener("unload", () => Deno.removeSync(path));
+  }
+  return script;
+}
+
+export class Workload implements AsyncDisposable {
+  private readonly child: Deno.ChildProcess;
+  private readonly input: WritableStreamDefaultWriter<Uint8Array>;
+  private readonly reading: Promise<void>;
+  private readonly said: string[] = [];
+  private status: Deno.CommandStatus | undefined;
+  private closed = false;
+
+  /** @param uid 0, or a scratch user. */
+  constructor(uid: number, mode: string, ...args: (string | number)[]) {
+    this.child = new Deno.Command(PYTHON!, {
+      args: ["-S", "-E", scriptPath(), mode, ...args.map(String)],
+      ...(uid === 0 ? {} : { uid, gid: uid }),
+      cwd: "/",
+      clearEnv: true,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.input = this.child.stdin.getWriter();
+    this.reading = this.read();
+    void this.child.status.then((status) => this.status = status);
+  }
+
+  private async read(): Promise<void> {
+    let rest = "";
+    for await (const chunk of this.child.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop()!;
+      this.said.push(...lines);
+    }
+  }
+
+  get pid(): number {
+    return this.child.pid;
+  }
+
+  /** Waits until it has said a word. */
+  async until(word: string, timeoutMs = 30_000): Promise<this> {
+    const deadlineMs = performance.now() + timeoutMs;
+    while (!this.said.includes(word)) {
+      if (this.status !== undefined && this.said.length === 0) {
+        throw new Error(`workload ended before it said ${word}: ${JSON.stringify(this.status)}`);
+      }
+      if (performance.now() > deadlineMs) throw new Error(`workload never said ${word}`);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    return this;
+  }
+
+  /** Lets it go on. */
+  async go(): Promise<this> {
+    await this.input.write(new TextEncoder().encode("go\n"));
+    return this;
+  }
+
+  /** Whether it lives. */
+  get alive(): boolean {
+    return this.status === undefined;
+  }
+
+  /** Waits for its end. */
+  async end(): Promise<Deno.CommandStatus> {
+    return await this.child.status;
+  }
+
+  /** Ends it gently: the end of its input. */
+  async close(): Promise<void> {
+    if (!this.closed) {
+      this.closed = true;
+      await this.input.close().catch(() => {});
+    }
+    await this.child.status;
+    await this.reading;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.close();
+  }
+}
+
+/** A process of a user, as /proc has it. */
+export interface TrueProcess {
+  readonly pid: number;
+  readonly anonPages: number;
+  readonly swapPages: number;
+  readonly shmemPages: number;
+}
+
+/** What /proc says of a user's processes; those that share an mm count once. */
+export function trueProcesses(uid: number): TrueProcess[] {
+  const proc = new ProcReader();
+  const status = new ProcStatus();
+  const pids = new Int32Array(65536);
+  const count = proc.listPids(pids);
+  const kibPerPage = pageBytes() / 1024;
+  const found: TrueProcess[] = [];
+  for (const pid of pids.subarray(0, count)) {
+    if (!proc.readStatus(pid, status) || status.realUid !== uid || !status.hasMemory) continue;
+    if (found.some((other) => sharesMm(other.pid, pid))) continue;
+    found.push({
+      pid,
+      anonPages: status.rssAnonKib / kibPerPage,
+      swapPages: status.vmSwapKib / kibPerPage,
+      shmemPages: status.rssShmemKib / kibPerPage,
+    });
+  }
+  return found;
+}
+
+/** Anon, swap and shmem of a user, in pages, as /proc has it. */
+export function truePages(uid: number): number {
+  return trueProcesses(uid).reduce(
+    (sum, { anonPages, swapPages, shmemPages }) => sum + anonPages + swapPages + shmemPages,
+    0,
+  );
+}
