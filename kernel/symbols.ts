@@ -139,6 +139,15 @@ export const SYMBOLS = {
   /** `int setpriority(int which, id_t who, int nice)`, setpriority(2) */
   setpriority: { parameters: ["i32", "u32", "i32"], result: "i32" },
 
+  // Becoming somebody else, for all threads of the process: libc tells each of them.
+
+  /** `int setgroups(size_t count, const gid_t *groups)`, setgroups(2) */
+  setgroups: { parameters: ["usize", "buffer"], result: "i32" },
+  /** `int setgid(gid_t gid)`, setgid(2) */
+  setgid: { parameters: ["u32"], result: "i32" },
+  /** `int setuid(uid_t uid)`, setuid(2) */
+  setuid: { parameters: ["u32"], result: "i32" },
+
   // Netlink.
 
   /** `int socket(int domain, int type, int protocol)`, socket(2) */
