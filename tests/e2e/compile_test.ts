@@ -1,0 +1,132 @@
+/**
+ * The compiled program, alone in an empty folder and with an empty environment.
+ *
+ * It is built with the kit of shared/tools/compile-kit.sh (deno and denort; TOOM_COMPILE_KIT says
+ * where), else with the Deno of the tests, which must download its base binary.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { StatusReport } from "../../workers/control_api.ts";
+import {
+  commandOf,
+  DEMO_OUTPUT,
+  type Program,
+  REPLAY_OUTPUT,
+  runProgram,
+  whenAlone,
+} from "../_support/program.ts";
+import { hasFile, hasTracefs, isRoot, needing } from "../_support/real_kernel.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const SCRATCH_UID = 60997;
+const START_MS_MAX = 30_000;
+
+interface Build {
+  readonly program: Program | undefined;
+  /** Why there is none. */
+  readonly problem: string;
+}
+
+/** Builds as `deno task compile` says, but to another place. */
+async function build(dirPath: string): Promise<Build> {
+  const kit = Deno.env.get("TOOM_COMPILE_KIT") ?? `${Deno.env.get("HOME")}/.cache/compile-kit`;
+  const hasKit = hasFile(`${kit}/deno`) && hasFile(`${kit}/denort`);
+  const config = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
+  const path = `${dirPath}/toom`;
+  const [, ...args] = (config.tasks.compile.command as string)
+    .replace("dist/toom", path).split(" ");
+  const { success, stderr } = await new Deno.Command(hasKit ? `${kit}/deno` : Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    stdout: "null",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...(hasKit ? { DENORT_BIN: `${kit}/denort` } : {}) },
+  }).output();
+  if (success) return { program: { path, args: [], env: {}, cwd: dirPath }, problem: "" };
+  const text = new TextDecoder().decode(stderr);
+  // With the kit nothing must be downloaded: then it is a bug, and not to be skipped.
+  if (hasKit) throw new Error(`deno task compile failed:\n${text}`);
+  return { program: undefined, problem: text.match(/\b1: (.*)/)?.[1] ?? text.slice(0, 200) };
+}
+
+const dirPath = Deno.makeTempDirSync({ prefix: "toom-compiled-" });
+Deno.chmodSync(dirPath, 0o755);
+globalThis.addEventListener("unload", () => Deno.removeSync(dirPath, { recursive: true }));
+const { program, problem } = await build(dirPath);
+const needs = program === undefined ? `the compile kit: ${problem}` : "root and tracefs";
+const toom = program!;
+
+Deno.test(needing(program !== undefined, needs, "dist/toom says its version"), async () => {
+  const { code, out } = await runProgram(toom, ["--version"]);
+  assertEquals(code, 0);
+  assertMatch(out, /^toom \d+\.\d+\.\d+\n$/);
+  const beside = await Array.fromAsync(Deno.readDir(dirPath), ({ name }) => name);
+  assertEquals(beside, ["toom"]);
+});
+
+Deno.test(
+  needing(program !== undefined && hasTracefs(), needs, "dist/toom demo kills the hog"),
+  async () => {
+    const { code, out, err } = await whenAlone(() => runProgram(toom, ["demo"]));
+    assertEquals([code, err], [0, ""]);
+    assertMatch(out, DEMO_OUTPUT);
+  },
+);
+
+Deno.test(
+  needing(program !== undefined, needs, "dist/toom demo replays a capture without root"),
+  async () => {
+    const user = isRoot() ? { uid: SCRATCH_UID, gid: SCRATCH_UID } : {};
+    const { code, out, err } = await runProgram(toom, ["demo"], user);
+    assertEquals([code, err], [0, ""]);
+    assertMatch(out, REPLAY_OUTPUT);
+  },
+);
+
+Deno.test(
+  needing(program !== undefined && hasTracefs(), needs, "dist/toom runs, and obeys its clients"),
+  async () => {
+    const states = await Deno.makeTempDir({ prefix: "toom-compiled-state-" });
+    const socket = `--control-socket=${states}/control.sock`;
+    try {
+      const { code, err } = await whenAlone(() => serve(states, socket));
+      assertEquals([code, err], [0, ""]);
+    } finally {
+      await Deno.remove(states, { recursive: true });
+    }
+  },
+);
+
+/** Starts the daemon, talks to it, ends it. */
+async function serve(states: string, socket: string): Promise<{ code: number; err: string }> {
+  const words = ["run", `--limit=${SCRATCH_UID}=64MiB`, `--state-dir=${states}`, socket];
+  const child = commandOf(toom, words).spawn();
+  const output = child.output();
+  let ended = false;
+  void child.status.then(() => ended = true);
+  const deadlineMs = performance.now() + START_MS_MAX;
+  const ask = (...command: string[]): ReturnType<typeof runProgram> =>
+    runProgram(toom, [...command, socket]);
+  try {
+    while (!ended && (await ask("status")).code !== 0) {
+      assert(performance.now() < deadlineMs, "toom run does not answer");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    if (!ended) {
+      const set = await ask("limit", "set", String(SCRATCH_UID), "32MiB");
+      assertMatch(set.out, /^limit set: 60997 \(uid 60997\) hard 32\.0 MiB \(\d+ pages\)/);
+      const status = StatusReport.parse(JSON.parse((await ask("status", "--json")).out));
+      assertEquals(status.workers.map(({ state }) => state), status.workers.map(() => "running"));
+      const cleared = await ask("limit", "clear", String(SCRATCH_UID));
+      assertEquals(cleared.code, 0);
+      child.kill("SIGTERM");
+    }
+  } catch (error) {
+    child.kill("SIGKILL");
+    await output;
+    throw error;
+  }
+  const { code, stderr } = await output;
+  return { code, err: new TextDecoder().decode(stderr) };
+}
