@@ -9,10 +9,13 @@
  */
 import {
   CPU_SHIFT,
+  KIND_MASK,
   Member,
   MEMBER_COUNT,
   MmState,
+  OrderKind,
   RECORD_BYTES,
+  RECORD_WORDS,
   RecordKind,
   RecordWord,
   Role,
@@ -22,14 +25,14 @@ import {
   UserState,
 } from "./layout.ts";
 import { Accounting } from "./accounting.ts";
-import { type MemberMask, NO_LIMIT_PAGES, UNKNOWN_UID } from "./books.ts";
+import { type Books, type MemberMask, NO_LIMIT_PAGES, UNKNOWN_UID } from "./books.ts";
 import { Killer, type KillKernel, Refusal } from "./killer.ts";
 import { type LimitRules, RulesPublisher } from "./limits.ts";
-import { attachMemory, type Capacity, createMemory, type Memory } from "./memory.ts";
+import { attachMemory, type Capacity, createMemory, DEFAULT_CAPACITY } from "./memory.ts";
 import type { VictimPolicy } from "./ranking.ts";
 import { RecordWriter } from "./record_writer.ts";
 import { readReport } from "./reports.ts";
-import { RingConsumer, RingProducer } from "./ring.ts";
+import { ringBytes, RingConsumer, RingProducer } from "./ring.ts";
 
 export interface ReplayOptions {
   readonly capacity: Capacity;
@@ -41,6 +44,17 @@ export interface ReplayOptions {
   /** Called with one JSON object for each rss_stat event and loss. */
   readonly dump?: ((line: string) => void) | undefined;
 }
+
+/**
+ * Room for a capture: more than for a daemon, as processes whose end was not captured stay for
+ * good. The pages of what is not used are never touched.
+ */
+export const REPLAY_CAPACITY: Capacity = {
+  ...DEFAULT_CAPACITY,
+  processes: 65_536,
+  tasks: 262_144,
+  mms: 131_072,
+};
 
 export interface ReplayMm {
   /** null where the line named none (Android's first form). */
@@ -65,6 +79,7 @@ export interface ReplaySummary {
   lost: number;
   malformed: number;
   foreign: number;
+  /** All mms of the capture; of very many, those that ended long ago are left out. */
   mms: ReplayMm[];
   users: {
     uid: number | null;
@@ -84,52 +99,60 @@ export interface ParserCounts {
   readonly foreign: number;
 }
 
+/** Mms that are remembered; of more, the ended ones are forgotten, the oldest first. */
+const MMS_MAX = 262_144;
+/** Beyond every mm_id: where the keys of mms without one begin. */
+const UNNAMED_KEY = 2 ** 33;
+/** man 3 errno */
+const ESRCH = 3;
+
 export class Replay {
   /** Where the parsers write. */
   readonly writer: RecordWriter;
-  private readonly memory: Memory;
   private readonly accounting: Accounting;
   private readonly killer: Killer;
-  private readonly ring: RingProducer;
-  /** Reads along with accounting and never releases. */
-  private readonly along: RingConsumer;
+  private readonly victims: CapturedProcesses;
+  /** From the parsers: whole batches. */
+  private readonly staging: RingProducer;
+  private readonly staged: RingConsumer;
+  /** To accounting: one record at a time. */
+  private readonly feed: RingProducer;
   private readonly accountingReports: RingConsumer;
   private readonly killerReports: RingConsumer;
   private readonly options: ReplayOptions;
-  private readonly mms = new Map<number, ReplayMm>();
+  private readonly mms: MmNotes;
   private readonly decisions: ReplayDecision[] = [];
-  private nowNs = 0;
+  /** Whether the killer has victims, or orders that wait. */
+  private killerBusy = false;
 
   constructor(options: ReplayOptions) {
     const memory = attachMemory(createMemory(options.capacity));
     const { buffer, plan } = memory;
-    this.memory = memory;
     this.options = options;
     new RulesPublisher(memory.rules).publish(options.limits);
-    this.ring = new RingProducer(buffer, plan.readerRings[0]!);
-    this.along = new RingConsumer(buffer, plan.readerRings[0]!);
-    this.writer = new RecordWriter(this.ring, () => this.drain());
+    const records = options.capacity.ringRecords;
+    const place = { byteOffset: 0, records, recordBytes: RECORD_BYTES };
+    const stage = new SharedArrayBuffer(ringBytes(records, RECORD_BYTES));
+    this.staging = new RingProducer(stage, place);
+    this.staged = new RingConsumer(stage, place);
+    this.writer = new RecordWriter(this.staging, () => this.drain());
+    this.feed = new RingProducer(buffer, plan.readerRings[0]!);
     this.accounting = new Accounting(memory, {
       countMask: options.countMask,
       unknownUid: options.assumeUid === undefined ? UNKNOWN_UID : options.assumeUid | 0,
       wakeSweeper: () => {},
     });
     this.accounting.start();
-    const kernel: KillKernel = {
-      open: (pid) => pid,
-      check: () => Refusal.none,
-      kill: () => 0,
-      reap: () => {},
-      exited: () => false,
-      close: () => {},
-      comm: () => new Uint8Array(0),
-      nowNs: () => this.nowNs,
-    };
-    this.killer = new Killer(memory, kernel, {
+    this.victims = new CapturedProcesses(
+      this.accounting.books,
+      new RingProducer(buffer, plan.sweeperRing),
+    );
+    this.killer = new Killer(memory, this.victims, {
       policy: options.policy,
       dryRun: false,
       patienceNs: 0,
     });
+    this.mms = new MmNotes(this.accounting.books);
     this.accountingReports = new RingConsumer(buffer, plan.reportRings[Role.accounting]!);
     this.killerReports = new RingConsumer(buffer, plan.reportRings[Role.killer]!);
   }
@@ -139,74 +162,56 @@ export class Replay {
    * how the capture was cut into batches.
    */
   drain(): void {
-    this.ring.publish();
-    for (let word = this.along.next(); word >= 0; word = this.along.next()) {
-      const { words, doubles } = this.along;
-      const kindCpu = words[word + RecordWord.kindCpu]!;
-      const isRss = (kindCpu & 0xff) === RecordKind.rss;
+    this.staging.publish();
+    const { staged, accounting, victims, mms } = this;
+    const { words, doubles } = staged;
+    for (let word = staged.next(); word >= 0; word = staged.next()) {
       const tsNs = doubles[word >> 1]!;
+      const kindCpu = words[word + RecordWord.kindCpu]!;
       const tid = words[word + RecordWord.tid]!;
       const a = words[word + RecordWord.a]!;
       const b = words[word + RecordWord.b]!;
       const c = words[word + RecordWord.c]!;
-      this.nowNs = tsNs;
-      this.accounting.step(tsNs, 1);
-      if (this.killer.ready || this.killer.busy) {
-        this.killer.step();
-        this.accounting.step(tsNs);
+      this.pass(word);
+      victims.now = tsNs;
+      if ((kindCpu & KIND_MASK) === RecordKind.rss) {
+        const ending = b <= 0 && (c & RSS_CURR) === 0;
+        // Afterwards, nobody knows any more whose it was.
+        if (ending) mms.note(tid, a, c);
+        accounting.step(tsNs);
+        const user = mms.note(tid, a, c);
+        if (this.killer.ready || (this.killerBusy && (ending || victims.areNotEnough(user)))) {
+          this.decide(tsNs);
+        }
+      } else {
+        accounting.step(tsNs);
+        if (this.killer.ready || this.killerBusy) this.decide(tsNs);
       }
       this.collectDecisions();
-      if (isRss) this.noteMm(tid, a, c);
       if (this.options.dump !== undefined) this.dump(tsNs, kindCpu, tid, a, b, c);
     }
+    staged.release();
   }
 
-  private noteMm(tid: number, mmId: number, packed: number): void {
-    const { books } = this.accounting;
-    const unnamed = mmId === 0 || (packed & RSS_NO_MM_ID) !== 0;
-    let mm: number;
-    let key: number;
-    if (unnamed) {
-      const process = books.processOfTid(tid);
-      if (process < 0) return;
-      mm = books.processes.mmSlot1[process]! - 1;
-      // Beyond every mm_id.
-      key = 2 ** 33 + books.processes.tgid[process]!;
-    } else {
-      mm = books.findMm(mmId);
-      key = mmId >>> 0;
+  /** Hands one record on to accounting. */
+  private pass(from: number): void {
+    const { staged, feed } = this;
+    const to = feed.claim();
+    feed.doubles[to >> 1] = staged.doubles[from >> 1]!;
+    for (let word: number = RecordWord.kindCpu; word < RECORD_WORDS; word++) {
+      feed.words[to + word] = staged.words[from + word]!;
     }
-    let entry = this.mms.get(key);
-    if (entry === undefined) {
-      entry = {
-        mmId: unnamed ? null : key,
-        tgid: null,
-        uid: null,
-        pages: { file: 0, anon: 0, swap: 0, shmem: 0 },
-      };
-      this.mms.set(key, entry);
-    }
-    const { pages } = entry;
-    if (mm < 0) {
-      // It ended with this event: all members are zero, the owner is the last one known.
-      pages.file =
-        pages.anon =
-        pages.swap =
-        pages.shmem =
-          0;
-      return;
-    }
-    const { mms, processes, users } = books;
-    const at = mm * MEMBER_COUNT;
-    pages.file = mms.pages[at + Member.file]!;
-    pages.anon = mms.pages[at + Member.anon]!;
-    pages.swap = mms.pages[at + Member.swap]!;
-    pages.shmem = mms.pages[at + Member.shmem]!;
-    // An mm that is being built is its builder's only for the moment.
-    if (mms.state[mm] === MmState.building && entry.tgid !== null) return;
-    const process = mms.processSlot1[mm]! - 1;
-    entry.tgid = processes.tgid[process]!;
-    entry.uid = uidOrNull(users.uid[processes.userSlot[process]!]!);
+    feed.advance();
+    feed.publish();
+  }
+
+  /** Lets killer and accounting talk until nothing is left to say about this moment. */
+  private decide(tsNs: number): void {
+    do {
+      this.killer.step();
+      this.accounting.step(tsNs);
+    } while (this.killer.ready);
+    this.killerBusy = this.killer.busy;
   }
 
   private collectDecisions(): void {
@@ -226,21 +231,20 @@ export class Replay {
     }
   }
 
+  /** JSON by hand: all values are numbers, and a capture has millions of them. */
   private dump(tsNs: number, kindCpu: number, tid: number, a: number, b: number, c: number): void {
+    const { dump, capacity } = this.options;
     const cpu = kindCpu >> CPU_SHIFT;
-    const kind = kindCpu & 0xff;
+    const kind = kindCpu & KIND_MASK;
     if (kind === RecordKind.rss) {
-      this.options.dump!(JSON.stringify({
-        ts: tsNs,
-        cpu,
-        tid,
-        mmId: (c & RSS_NO_MM_ID) !== 0 ? null : a >>> 0,
-        curr: (c & RSS_CURR) !== 0 ? 1 : 0,
-        member: c & RSS_MEMBER_MASK,
-        bytes: b * this.options.capacity.pageBytes,
-      }));
+      const mmId = (c & RSS_NO_MM_ID) !== 0 ? null : a >>> 0;
+      const curr = (c & RSS_CURR) !== 0 ? 1 : 0;
+      dump!(
+        `{"ts":${tsNs},"cpu":${cpu},"tid":${tid},"mmId":${mmId},"curr":${curr},` +
+          `"member":${c & RSS_MEMBER_MASK},"bytes":${b * capacity.pageBytes}}`,
+      );
     } else if (kind === RecordKind.lost) {
-      this.options.dump!(JSON.stringify({ ts: tsNs, cpu, lost: a < 0 ? null : a }));
+      dump!(`{"ts":${tsNs},"cpu":${cpu},"lost":${a < 0 ? null : a}}`);
     }
   }
 
@@ -264,7 +268,7 @@ export class Replay {
       lost,
       malformed,
       foreign,
-      mms: [...this.mms.values()].sort((x, y) => (x.mmId ?? -1) - (y.mmId ?? -1)),
+      mms: this.mms.list(),
       users: rows,
       decisions: this.decisions,
     };
@@ -273,7 +277,182 @@ export class Replay {
   /** For tests: the books must add up (I3). */
   check(): void {
     this.accounting.books.checkSums();
-    if (this.memory.plan.readerRings[0]!.recordBytes !== RECORD_BYTES) throw new Error("layout");
+  }
+}
+
+/** What is remembered of the mms of a capture: whose each was, also when it has ended. */
+class MmNotes {
+  private readonly books: Books;
+  private readonly owners = new Map<number, { tgid: number | null; uid: number | null }>();
+
+  constructor(books: Books) {
+    this.books = books;
+  }
+
+  /**
+   * Notes whose mm an event is about.
+   * @returns Row of its user, -1 when it is not in the books.
+   */
+  note(tid: number, mmId: number, packed: number): number {
+    const { books, owners } = this;
+    const { mms, processes, users } = books;
+    let mm: number;
+    let key: number;
+    if (mmId === 0 || (packed & RSS_NO_MM_ID) !== 0) {
+      const process = books.processOfTid(tid);
+      if (process < 0) return -1;
+      mm = processes.mmSlot1[process]! - 1;
+      key = UNNAMED_KEY + processes.tgid[process]!;
+    } else {
+      mm = books.findMm(mmId);
+      key = mmId >>> 0;
+    }
+    if (mm < 0) return -1;
+    let owner = owners.get(key);
+    if (owner === undefined) {
+      if (owners.size >= MMS_MAX) this.forgetEnded();
+      owners.set(key, owner = { tgid: null, uid: null });
+    }
+    const process = mms.processSlot1[mm]! - 1;
+    const user = processes.userSlot[process]!;
+    // An mm that is being built is its builder's only for the moment.
+    if (mms.state[mm] === MmState.building && owner.tgid !== null) return user;
+    owner.tgid = processes.tgid[process]!;
+    owner.uid = uidOrNull(users.uid[user]!);
+    return user;
+  }
+
+  /** All of them, ended ones with no pages. */
+  list(): ReplayMm[] {
+    const { mms, processes, users } = this.books;
+    const rows: ReplayMm[] = [];
+    for (const [key, { tgid, uid }] of this.owners) {
+      const mmId = key >= UNNAMED_KEY ? null : key;
+      const mm = this.slotOf(key);
+      if (mm < 0) {
+        rows.push({ mmId, tgid, uid, pages: { file: 0, anon: 0, swap: 0, shmem: 0 } });
+        continue;
+      }
+      const at = mm * MEMBER_COUNT;
+      const process = mms.processSlot1[mm]! - 1;
+      rows.push({
+        mmId,
+        tgid: processes.tgid[process]!,
+        uid: uidOrNull(users.uid[processes.userSlot[process]!]!),
+        pages: {
+          file: mms.pages[at + Member.file]!,
+          anon: mms.pages[at + Member.anon]!,
+          swap: mms.pages[at + Member.swap]!,
+          shmem: mms.pages[at + Member.shmem]!,
+        },
+      });
+    }
+    return rows.sort((x, y) => (x.mmId ?? -1) - (y.mmId ?? -1) || (x.tgid ?? 0) - (y.tgid ?? 0));
+  }
+
+  private slotOf(key: number): number {
+    const { books } = this;
+    if (key < UNNAMED_KEY) return books.findMm(key | 0);
+    const process = books.findProcess(key - UNNAMED_KEY);
+    return process < 0 ? -1 : books.processes.mmSlot1[process]! - 1;
+  }
+
+  private forgetEnded(): void {
+    for (const key of this.owners.keys()) {
+      if (this.owners.size <= MMS_MAX / 2) return;
+      if (this.slotOf(key) < 0) this.owners.delete(key);
+    }
+  }
+}
+
+/** A process behind a handle. */
+interface Captured {
+  readonly slot: number;
+  readonly generation: number;
+}
+
+/**
+ * What stands for the kernel: processes are those of the books, signals end nobody. Those that were
+ * killed are gone when the capture says so; until then the killer takes their pages as being freed.
+ */
+class CapturedProcesses implements KillKernel {
+  /** Time of the newest record. */
+  now = 0;
+  private readonly books: Books;
+  private readonly answers: RingProducer;
+  private readonly handles = new Map<number, Captured>();
+  private readonly dying = new Map<number, Captured>();
+  private handleCount = 0;
+
+  /** @param answers A ring that accounting reads. */
+  constructor(books: Books, answers: RingProducer) {
+    this.books = books;
+    this.answers = answers;
+  }
+
+  /** Whether a user would be over its limit even without those that are dying. */
+  areNotEnough(userSlot: number): boolean {
+    if (userSlot < 0) return false;
+    const { users, processes } = this.books;
+    if (users.state[userSlot] !== UserState.hard) return false;
+    let pages = users.usagePages[userSlot]!;
+    for (const { slot, generation } of this.dying.values()) {
+      if (processes.generation[slot] !== generation) continue;
+      if (processes.userSlot[slot] === userSlot) pages -= processes.pages[slot]!;
+    }
+    return pages > users.hardPages[userSlot]!;
+  }
+
+  open(pid: number): number {
+    const slot = this.books.findProcess(pid);
+    if (slot < 0) return -ESRCH;
+    const handle = this.handleCount++;
+    this.handles.set(handle, { slot, generation: this.books.processes.generation[slot]! });
+    return handle;
+  }
+
+  check(handle: number): number {
+    return this.exited(handle) ? Refusal.gone : Refusal.none;
+  }
+
+  /** Nobody dies, so accounting is told here to look whether that was enough. */
+  kill(handle: number): number {
+    const captured = this.handles.get(handle)!;
+    this.dying.set(handle, captured);
+    const { users, processes } = this.books;
+    const { answers } = this;
+    const userSlot = processes.userSlot[captured.slot]!;
+    const word = answers.claim();
+    answers.doubles[word >> 1] = this.now;
+    answers.words[word + RecordWord.kindCpu] = RecordKind.order;
+    answers.words[word + RecordWord.tid] = users.uid[userSlot]!;
+    answers.words[word + RecordWord.a] = OrderKind.recheck;
+    answers.words[word + RecordWord.b] = userSlot;
+    answers.words[word + RecordWord.c] = 0;
+    answers.words[word + RecordWord.d] = users.generation[userSlot]!;
+    answers.advance();
+    answers.publish();
+    return 0;
+  }
+
+  reap(): void {}
+
+  exited(handle: number): boolean {
+    const { slot, generation } = this.handles.get(handle)!;
+    return this.books.processes.generation[slot] !== generation;
+  }
+
+  close(handle: number): void {
+    this.handles.delete(handle);
+    this.dying.delete(handle);
+  }
+
+  comm(): Uint8Array {
+    return new Uint8Array(0);
+  }
+
+  nowNs(): number {
+    return this.now;
   }
 }
 

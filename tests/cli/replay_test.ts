@@ -1,0 +1,425 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { ReplayDecision } from "../../pipeline/replay.ts";
+import { CAPTURE_CPUS, latin1, readCapture } from "../_support/captures.ts";
+import { captureArgs, type Ran, replayAll, runReplay } from "../_support/replay_run.ts";
+import { type Random, withSeeds } from "../_support/random.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const SLIDES_PATH = `${ROOT}tests/fixtures/original_slides.trace.txt`;
+const PAGES_OF_MIB = 256;
+
+/** A standard input that gives its bytes in pieces. */
+function pieces(
+  bytes: Uint8Array,
+  pieceBytes: number,
+): { readSync(to: Uint8Array): number | null } {
+  let at = 0;
+  return {
+    readSync(to): number | null {
+      const piece = bytes.subarray(at, at + Math.min(pieceBytes, to.length));
+      to.set(piece);
+      at += piece.length;
+      return piece.length === 0 ? null : piece.length;
+    },
+  };
+}
+
+/** Lines of trace_pipe, one a microsecond. */
+class Trace {
+  private text = "";
+  private us = 1_000_000;
+
+  /** Sets the anonymous pages of a process that has one thread and one mm. */
+  anon(pid: number, pages: number, curr = 1): this {
+    return this.line(
+      pid,
+      `rss_stat: mm_id=${pid * 10} curr=${curr} type=MM_ANONPAGES size=${pages * 4096}B`,
+    );
+  }
+
+  exit(pid: number): this {
+    return this.line(pid, `sched_process_exit: comm=p pid=${pid} prio=120 group_dead=true`)
+      .anon(pid, 0, 0);
+  }
+
+  line(pid: number, event: string): this {
+    const seconds = (this.us++ / 1e6).toFixed(6);
+    this.text += `               p-${pid}    [000] .....  ${seconds}: ${event}\n`;
+    return this;
+  }
+
+  get stdin(): { readSync(to: Uint8Array): number | null } {
+    return pieces(latin1(this.text), Infinity);
+  }
+}
+
+async function decide(trace: Trace, ...args: string[]): Promise<ReplayDecision[]> {
+  const { summary } = await replayAll(["-", "--assume-uid", "7", ...args], { stdin: trace.stdin });
+  return summary.decisions;
+}
+
+function kills(decisions: readonly ReplayDecision[]): (number | null)[] {
+  return decisions.filter(({ event }) => event === "kill").map(({ pid }) => pid);
+}
+
+// -------------------------------------------------------------------------------------- decisions
+
+Deno.test("replay kills the larger of two, and says when soft was passed", async () => {
+  const trace = new Trace();
+  for (let pages = 1; pages <= 40 * PAGES_OF_MIB; pages++) trace.anon(101, pages);
+  for (let pages = 1; pages <= 30 * PAGES_OF_MIB; pages++) trace.anon(102, pages);
+  const decisions = await decide(trace, "--limit", "7=64MiB");
+  assertEquals(decisions.map(({ event, pid, usagePages }) => [event, pid, usagePages]), [
+    ["soft", null, Math.floor(64 * PAGES_OF_MIB * 0.9) + 1],
+    ["kill", 101, 64 * PAGES_OF_MIB + 1],
+  ]);
+  assertEquals(decisions[1]!.hardPages, 64 * PAGES_OF_MIB);
+  assertEquals(decisions[1]!.uid, 7);
+  assertEquals(decisions[1]!.ts, (1_000_000 + 64 * PAGES_OF_MIB) * 1000);
+});
+
+Deno.test("replay kills as many as needed, one after the other", async () => {
+  const trace = new Trace();
+  // 16 fit; each of the other four costs the largest that is left its life.
+  for (let pid = 101; pid <= 120; pid++) trace.anon(pid, 4 * PAGES_OF_MIB - (pid - 100));
+  assertEquals(kills(await decide(trace, "--limit", "7=64MiB")), [101, 102, 103, 104]);
+});
+
+Deno.test("replay kills several at one moment when one is not enough", async () => {
+  const trace = new Trace();
+  for (let pid = 101; pid <= 110; pid++) trace.anon(pid, 10);
+  trace.anon(101, 40);
+  const decisions = await decide(trace, "--limit", `7=${105 * 4096}`, "--victim", "newest");
+  assertEquals(kills(decisions), [110, 109, 108]);
+  assertEquals(
+    new Set(decisions.filter(({ event }) => event === "kill").map(({ ts }) => ts)).size,
+    1,
+  );
+});
+
+Deno.test("replay does not count a victim twice, nor for ever", async () => {
+  const trace = new Trace().anon(101, 50).anon(102, 30).anon(101, 80);
+  // The victim grows on and costs nobody anything; when it has gone, the other may have it all.
+  trace.anon(101, 500).exit(101).anon(102, 100);
+  const args = ["--limit", `7=${100 * 4096}`];
+  assertEquals(kills(await decide(trace, ...args)), [101]);
+  assertEquals(kills(await decide(trace.anon(102, 101), ...args)), [101, 102]);
+  // The number comes back: it is another process.
+  trace.exit(102).anon(101, 101);
+  assertEquals(kills(await decide(trace, ...args)), [101, 102, 101]);
+});
+
+Deno.test("replay frees what it holds of victims that are gone", async () => {
+  const trace = new Trace();
+  // More victims than the killer can have at one time.
+  for (let pid = 1001; pid <= 2000; pid++) trace.anon(pid, 20).exit(pid);
+  assertEquals(kills(await decide(trace, "--limit", `7=${10 * 4096}`)).length, 1000);
+});
+
+Deno.test("replay survives more victims than the killer can have", async () => {
+  const trace = new Trace();
+  for (let pid = 1001; pid <= 1600; pid++) trace.anon(pid, 20);
+  const killed = kills(await decide(trace, "--limit", `7=${10 * 4096}`));
+  assert(killed.length >= 192 && killed.length <= 600, String(killed.length));
+});
+
+Deno.test("replay obeys --count, --victim, soft= and ranges", async () => {
+  const file = (pid: number, pages: number): string =>
+    `rss_stat: mm_id=${pid * 10} curr=1 type=MM_FILEPAGES size=${pages * 4096}B`;
+  const trace = new Trace().anon(101, 20).anon(102, 10).line(102, file(102, 90)).anon(101, 21);
+  const limit = ["--limit", `1-9=${100 * 4096},soft=50%`];
+  assertEquals((await decide(trace, ...limit)).length, 0);
+  const [soft, kill, ...more] = await decide(trace, ...limit, "--count", "rss");
+  assertEquals([soft!.event, soft!.usagePages, soft!.hardPages], ["soft", 120, 100]);
+  assertEquals([kill!.event, kill!.pid, more], ["kill", 102, []]);
+  // Soft at hard: nobody is armed beforehand.
+  const tight = ["--limit", `7=${20 * 4096},soft=100%`];
+  assertEquals(kills(await decide(trace, ...tight)), [101]);
+  assertEquals(kills(await decide(trace, ...tight, "--victim", "newest")), [102, 101]);
+  assertEquals(kills(await decide(trace, "--limit", "8=4096")), []);
+});
+
+Deno.test("replay limits nobody whose user it cannot tell", async () => {
+  const trace = new Trace().anon(101, 5000);
+  const { summary } = await replayAll(["-", "--limit", "1-4294967294=4096"], trace);
+  assertEquals(summary.decisions, []);
+  assertEquals(summary.users, [
+    { uid: null, usagePages: 5000, peakPages: 5000, limitPages: null },
+  ]);
+});
+
+// ------------------------------------------------------------------------------------------ input
+
+Deno.test("replay reads the original's lines: pages, and an mm of each task's own", async () => {
+  const { events, summary } = await replayAll([SLIDES_PATH, "--assume-uid", "10071"]);
+  assertEquals(events.length, 31);
+  assertEquals(events[0], {
+    ts: 597_590_000_000,
+    cpu: 0,
+    tid: 888,
+    mmId: null,
+    curr: 1,
+    member: 1,
+    bytes: 6681 * 4096,
+  });
+  const { mms, users, ...counts } = summary;
+  assertEquals(counts, {
+    events: 31,
+    lifecycle: 0,
+    lost: 0,
+    malformed: 0,
+    foreign: 0,
+    decisions: [],
+  });
+  assertEquals(mms.map(({ mmId, tgid, pages }) => [mmId, tgid, pages.anon]), [
+    [null, 77, 58],
+    [null, 172, 53],
+    [null, 173, 57],
+    [null, 888, 6442],
+  ]);
+  assertEquals(users, [{ uid: 10071, usagePages: 6610, peakPages: 6703, limitPages: null }]);
+});
+
+Deno.test("replay does not depend on how its input is cut", async () => {
+  for (const name of ["fork_storm", "hostile_comms"]) {
+    const args = ["--assume-uid", "7", "--limit", "7=8500KiB", "--json", "--dump"];
+    const expected = await runReplay([...captureArgs(name, "trace"), ...args]);
+    assertEquals(expected.code, 0);
+    const bytes = readCapture(`${name}.trace.txt`);
+    for (const pieceBytes of [1, 7, 333, 4096, Infinity]) {
+      const ran = await runReplay(["-", ...args], { stdin: pieces(bytes, pieceBytes) });
+      assertEquals(ran, expected, `pieces of ${pieceBytes}`);
+    }
+  }
+});
+
+Deno.test("replay takes page size and sub-buffer size from its options", async () => {
+  const small = await replayAll([...captureArgs("thp_madvise", "trace")]);
+  const large = await replayAll([...captureArgs("thp_madvise", "trace"), "--page-bytes", "16384"]);
+  assertEquals(large.summary.users[0]!.peakPages, small.summary.users[0]!.peakPages / 4 | 0);
+  const raw = captureArgs("fork_storm", "raw");
+  const explicit = await runReplay([...raw, "--subbuf", "4096", "--json"]);
+  assertEquals(explicit, await runReplay([...raw, "--json"]));
+  // Wrong ones are survived: what is behind a page's data is not seen.
+  for (const subbuf of ["64", "8192", "1048576", "100"]) {
+    assertEquals((await runReplay([...raw, "--subbuf", subbuf, "--json"])).code, 0);
+  }
+});
+
+Deno.test("replay takes the CPU from the file's name, else from its place", async () => {
+  const dirPath = await Deno.makeTempDir();
+  try {
+    for (const cpu of CAPTURE_CPUS["fork_storm"]!) {
+      const bytes = readCapture(`fork_storm.cpu${cpu}.raw`);
+      await Deno.writeFile(`${dirPath}/${cpu}.raw`, bytes);
+      await Deno.writeFile(`${dirPath}/x.cpu${cpu + 5}.raw`, bytes);
+    }
+    const cpus = async (...files: string[]): Promise<Set<number>> => {
+      const [, , ...formats] = captureArgs("fork_storm", "raw");
+      const paths = files.map((file) => `${dirPath}/${file}`).join(",");
+      const { events } = await replayAll(["--raw", paths, ...formats]);
+      return new Set(events.map(({ cpu }) => cpu));
+    };
+    assertEquals(await cpus("0.raw", "1.raw"), new Set([0, 1]));
+    assertEquals(await cpus("x.cpu6.raw", "x.cpu5.raw"), new Set([5, 6]));
+  } finally {
+    await Deno.remove(dirPath, { recursive: true });
+  }
+});
+
+Deno.test("replay reads a last page that is short", async () => {
+  const dirPath = await Deno.makeTempDir();
+  try {
+    const whole = await replayAll(captureArgs("thp_madvise", "raw"));
+    const bytes = readCapture("thp_madvise.cpu0.raw");
+    await Deno.writeFile(`${dirPath}/x.cpu0.raw`, bytes.subarray(0, 16 + 36 * 10 + 8));
+    const [, , ...formats] = captureArgs("thp_madvise", "raw");
+    const cut = await replayAll(["--raw", `${dirPath}/x.cpu0.raw`, ...formats]);
+    assertEquals(cut.events, whole.events.slice(0, cut.events.length));
+    assert(cut.events.length >= 5 && cut.events.length <= 10);
+    assert(cut.summary.malformed > 0);
+  } finally {
+    await Deno.remove(dirPath, { recursive: true });
+  }
+});
+
+// ------------------------------------------------------------------------------------- hostile input
+
+/** A few hundred changes anywhere: bytes, gaps, repetitions, and an end that comes too soon. */
+function mutated(random: Random, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  let copy = Uint8Array.from(bytes);
+  for (let change = random.between(1, 200); change > 0; change--) {
+    const at = random.below(copy.length);
+    const length = Math.min(random.between(1, 60), copy.length - at);
+    switch (random.below(4)) {
+      case 0:
+        copy[at] = random.next();
+        break;
+      case 1:
+        random.fill(copy.subarray(at, at + length));
+        break;
+      case 2:
+        copy.copyWithin(random.below(copy.length), at, at + length);
+        break;
+      default:
+        if (random.oneIn(20)) copy = copy.slice(0, Math.max(at, 100));
+    }
+  }
+  return copy;
+}
+
+Deno.test("replay survives any text", async () => {
+  const names = Object.keys(CAPTURE_CPUS);
+  const inputs: Uint8Array[] = [];
+  withSeeds(60, (random) => {
+    inputs.push(mutated(random, readCapture(`${random.pick(names)}.pipe.txt`)));
+  });
+  withSeeds(5, (random) => {
+    const noise = new Uint8Array(random.between(1, 100_000));
+    random.fill(noise);
+    inputs.push(noise);
+  });
+  inputs.push(new Uint8Array(0), new Uint8Array(1 << 20).fill(0x41), latin1("\0\n\xff"));
+  for (const input of inputs) {
+    const args = ["-", "--assume-uid", "7", "--limit", "7=2MiB", "--json", "--dump"];
+    const ran = await runReplay(args, { stdin: pieces(input, 10_000) });
+    assertEquals([ran.code, ran.err], [0, []]);
+    for (const line of ran.out) JSON.parse(line);
+  }
+  const ran = await runReplay(["-", "--json"], { stdin: pieces(latin1("no trace\n"), 100) });
+  assertEquals([ran.code, JSON.parse(ran.out[0]!).malformed], [0, 1]);
+});
+
+Deno.test("replay survives any pages", async () => {
+  const dirPath = await Deno.makeTempDir();
+  const [, , ...formats] = captureArgs("fork_storm", "raw");
+  try {
+    const inputs: [Uint8Array, Uint8Array][] = [];
+    const cpu0 = readCapture("fork_storm.cpu0.raw");
+    const cpu1 = readCapture("fork_storm.cpu1.raw");
+    withSeeds(60, (random) => inputs.push([mutated(random, cpu0), mutated(random, cpu1)]));
+    for (const [one, other] of inputs) {
+      const paths = [`${dirPath}/cpu0.raw`, `${dirPath}/cpu1.raw`];
+      await Deno.writeFile(paths[0]!, one);
+      await Deno.writeFile(paths[1]!, other);
+      const args = ["--raw", paths.join(","), ...formats, "--assume-uid", "7", "--limit", "7=2MiB"];
+      const ran = await runReplay([...args, "--json", "--dump"]);
+      assertEquals([ran.code, ran.err], [0, []]);
+      for (const line of ran.out) JSON.parse(line);
+    }
+  } finally {
+    await Deno.remove(dirPath, { recursive: true });
+  }
+});
+
+// -------------------------------------------------------------------------------------- the command
+
+Deno.test("replay tells people what happened", async () => {
+  const args = [...captureArgs("fork_storm", "trace"), "--assume-uid", "7", "--limit", "7=8MiB"];
+  const { code, out, err } = await runReplay(args);
+  assertEquals([code, err], [0, []]);
+  assertMatch(out[0]!, /^events +1042 rss_stat, 40 life-cycle, 0 lost, 0 malformed, 39 foreign$/);
+  assert(out.includes("users: 1"));
+  assert(
+    out.some((line) => /kill pid 13556 of uid 7, at 8\.0 MiB of 8\.0 MiB/.test(line)),
+    out.join("\n"),
+  );
+  const { out: help } = await runReplay(["--help"]);
+  assert(help.some((line) => line.includes("--assume-uid UID")));
+});
+
+Deno.test("replay --dump prints events only; with --json the summary comes last", async () => {
+  const words = captureArgs("lost_small_buffer", "raw");
+  const dump = await runReplay([...words, "--dump"]);
+  const both = await runReplay([...words, "--dump", "--json"]);
+  assertEquals(both.out.slice(0, -1), dump.out);
+  assertEquals([both.out.at(-1)], (await runReplay([...words, "--json"])).out);
+  const { events, lost } = JSON.parse(both.out.at(-1)!);
+  assertEquals(dump.out.length, events + 1);
+  assertMatch(dump.out[0]!, new RegExp(`^\\{"ts":\\d+,"cpu":0,"lost":${lost}\\}$`));
+});
+
+Deno.test("replay says in one line what it cannot read", async () => {
+  const [, rawFiles, , formats] = captureArgs("fork_storm", "raw");
+  const bad: [string[], RegExp][] = [
+    [["/no/such.txt"], /^Cannot read \/no\/such\.txt: no such file$/],
+    [[ROOT], /^Cannot read .*: .*directory/i],
+    [
+      ["--raw", "/no/such.raw", "--formats", formats!],
+      /^Cannot read \/no\/such\.raw: no such file$/,
+    ],
+    [
+      ["--raw", rawFiles!, "--formats", "/no"],
+      /^Cannot read \/no\/header_page\.txt: no such file$/,
+    ],
+  ];
+  const dirPath = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dirPath}/header_page.txt`, "nonsense\n");
+    bad.push([
+      ["--raw", rawFiles!, "--formats", dirPath],
+      /^Cannot use .*header_page\.txt: .*timestamp/,
+    ]);
+    for (const [args, message] of bad) assertFailed(await runReplay(args), 1, message);
+    await Deno.copyFile(`${formats}/header_page.txt`, `${dirPath}/header_page.txt`);
+    await Deno.copyFile(`${formats}/task_rename.format.txt`, `${dirPath}/rss_stat.format.txt`);
+    const ran = await runReplay(["--raw", rawFiles!, "--formats", dirPath]);
+    assertFailed(ran, 1, /^Cannot decode task_rename: its format has no field "size"/);
+  } finally {
+    await Deno.remove(dirPath, { recursive: true });
+  }
+});
+
+Deno.test("replay says in one line what is wrong with its options", async () => {
+  const bad: [string[], RegExp][] = [
+    [[], /expected a FILE/],
+    [["a", "b"], /unexpected argument "b"/],
+    [["--raw", "x"], /--raw needs --formats DIR/],
+    [["a", "--raw", "x", "--formats", "y"], /expected FILE or --raw, not both/],
+    [["a", "--formats", "y"], /--formats is for --raw only/],
+    [["a", "--subbuf", "4096"], /--subbuf is for --raw only/],
+    [["--raw", "x,,y", "--formats", "y"], /--raw: expected files joined by commas/],
+    [["--raw", "x", "--formats", "y", "--subbuf", "5"], /--subbuf: expected a multiple of 4/],
+    [["a", "--limit", "7"], /Cannot read limit "7": expected USER=SIZE/],
+    [["a", "--limit", "7=1G", "--limit", "7=2G"], /expected one limit a user/],
+    [["a", "--limit", "7=0"], /at least one page/],
+    [["a", "--limit", "no-such-user=1G"], /no user is "no-such-user"/],
+    [["a", "--count", "all"], /--count: expected/],
+    [["a", "--victim", "me"], /--victim: expected largest, newest, growing, not "me"/],
+    [["a", "--page-bytes", "5000"], /--page-bytes: expected a power of two/],
+    [["a", "--assume-uid", "bob"], /--assume-uid: expected a whole number/],
+    [["a", "--soft", "200%"], /--soft: expected/],
+    [["a", "--wat"], /unknown option --wat/],
+  ];
+  for (const [args, message] of bad) assertFailed(await runReplay(args), 2, message);
+});
+
+function assertFailed({ code, out, err }: Ran, expected: number, message: RegExp): void {
+  assertEquals([code, out, err.length], [expected, [], 1], err.join("\n"));
+  assertMatch(err[0]!, message);
+}
+
+Deno.test("replay needs no permission but to read, and reads standard input", async () => {
+  const run = async (args: string[], stdin?: Uint8Array): Promise<[number, string]> => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--cached-only", "--allow-read", "mod.ts", "replay", ...args],
+      cwd: ROOT,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(stdin ?? new Uint8Array(0));
+    await writer.close();
+    const { code, stdout, stderr } = await child.output();
+    return [code, new TextDecoder().decode(code === 0 ? stdout : stderr)];
+  };
+  const args = ["--assume-uid", "7", "--limit", "7=8MiB", "--limit", "daemon=1G", "--json"];
+  const [text] = captureArgs("fork_storm", "trace");
+  const [code, expected] = await run([text!, ...args]);
+  assertEquals(code, 0, expected);
+  assertEquals(await run(["-", ...args], readCapture("fork_storm.trace.txt")), [0, expected]);
+  const [rawCode, raw] = await run([...captureArgs("fork_storm", "raw"), ...args]);
+  assertEquals(rawCode, 0, raw);
+  assertEquals(JSON.parse(raw).mms, JSON.parse(expected).mms);
+});
