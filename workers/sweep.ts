@@ -24,6 +24,8 @@ const ROUNDS_MAX = 8;
 /** Processes of users without a limit that a sweep looks at again, for a change of user. */
 const OTHERS_A_SWEEP = 256;
 const PIDS_MAX = 1 << 17;
+/** Execs that wait to be looked at; what is beyond that is found by the sweep. */
+const LOOKS_MAX = 4096;
 /** Signs of life while reading /proc, every so many processes. */
 const ALIVE_EVERY = 64;
 
@@ -34,6 +36,8 @@ export interface SweepContext {
   readonly instance: TraceInstance;
   readonly clock: MonotonicClock;
   readonly pageBytes: number;
+  /** Hands over what was written so far. */
+  readonly publish: () => void;
   /** Called now and then during long work. */
   readonly alive: () => void;
 }
@@ -51,6 +55,8 @@ export class Sweep {
   private readonly others = new Map<number, number>();
   /** Processes told of, and whether they run on their parent's mm. */
   private readonly told = new Map<number, { startTicks: number; shares: boolean; sweep: number }>();
+  /** Processes that executed a program or changed their user. */
+  private readonly looks: number[] = [];
   private number = 0;
   private rulesAreNew = false;
 
@@ -81,7 +87,7 @@ export class Sweep {
     for (let round = 1; round <= ROUNDS_MAX; round++) {
       const missing = this.round(round === ROUNDS_MAX);
       if (missing.length === 0) break;
-      this.context.instance.appendPids(missing);
+      this.trace(missing);
     }
     this.rulesAreNew = false;
     for (const [pid, { sweep: seen }] of this.told) if (seen !== sweep) this.told.delete(pid);
@@ -123,7 +129,11 @@ export class Sweep {
       if (limited) {
         for (const tid of this.tids(pid)) if (!traced.has(tid)) missing.push(tid);
       }
-      if (missing.length === before || last) this.tell(tsNs, traced.has(pid));
+      // Those that are not traced yet are told of now, so that their events find them known, and
+      // again when they are.
+      this.tell(tsNs, traced.has(pid));
+      const known = this.told.get(pid);
+      if (known !== undefined && missing.length > before && !last) known.sweep = 0;
     }
     if (outdated && this.rulesAreNew) {
       // Somebody lost his limit: his processes shall cost nothing any more. What the others did in
@@ -197,28 +207,50 @@ export class Sweep {
     }
   }
 
-  /** An exec or a change of user: does the process count now, and whose is it? */
+  /** Has tasks traced. The kernel starts at once, but the call may take 40 ms and more (RCU). */
+  private trace(tids: readonly number[]): void {
+    this.context.publish();
+    this.context.alive();
+    this.context.instance.appendPids(tids);
+    this.context.alive();
+  }
+
+  /** An exec or a change of user: {@link lookAll} finds out what it means. */
   look(pid: number): void {
+    if (this.looks.length < LOOKS_MAX) this.looks.push(pid);
+  }
+
+  /** Do the processes of the latest execs and changes of user count now, and whose are they? */
+  lookAll(): void {
+    if (this.looks.length === 0) return;
     const { rules, instance, clock, memory } = this.context;
-    let tsNs = clock.nowNs();
-    if (pid === this.ownPid || !this.read(pid)) return;
     const { status } = this;
-    const slot = this.slotOf(status.tgid);
-    if (slot >= 0) {
-      const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
-      if (uid !== (status.realUid | 0)) this.tell(tsNs, true);
-      return;
+    const logins: number[] = [];
+    const tids: number[] = [];
+    for (const pid of this.looks) {
+      const tsNs = clock.nowNs();
+      if (pid === this.ownPid || !this.read(pid)) continue;
+      const slot = this.slotOf(status.tgid);
+      if (slot >= 0) {
+        const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
+        if (uid !== (status.realUid | 0)) this.tell(tsNs, true);
+      } else if (rules.find(status.realUid) !== undefined) {
+        // Its children of before, if any, are found by the sweep.
+        logins.push(status.tgid);
+        tids.push(...this.tids(status.tgid));
+        this.tell(tsNs, false);
+      }
     }
-    if (rules.find(status.realUid) === undefined) return;
-    // A login. Its children of before, if any, are found by the sweep.
+    this.looks.length = 0;
+    if (logins.length === 0) return;
     const traced = new Set(instance.readPids());
-    const missing = this.tids(status.tgid).filter((tid) => !traced.has(tid));
-    if (missing.length > 0) {
-      instance.appendPids(missing);
-      tsNs = clock.nowNs();
-      if (!this.read(pid)) return;
+    const missing = tids.filter((tid) => !traced.has(tid));
+    if (missing.length === 0) return;
+    this.trace(missing);
+    for (const pid of logins) {
+      const tsNs = clock.nowNs();
+      if (this.read(pid)) this.tell(tsNs, true);
     }
-    this.tell(tsNs, true);
   }
 
   /** Accounting met a task that nobody announced. */

@@ -56,6 +56,9 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const clock = new MonotonicClock();
   const accounting = new Doorbell(memory, Role.accounting);
   const ring = new RingProducer(buffer, plan.sweeperRing);
+  const publish = (): void => {
+    if (ring.publish() > 0) accounting.ring();
+  };
   const writer = new RecordWriter(ring, () => {
     publish();
     ring.waitForRoom(HEARTBEAT_MS);
@@ -64,9 +67,6 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       throw new Error("the ring is full and the worker must end");
     }
   });
-  const publish = (): void => {
-    if (ring.publish() > 0) accounting.ring();
-  };
   const rules = new RulesView(memory.rules);
   rules.refresh();
   const queries = new RingConsumer(buffer, plan.queryRing);
@@ -77,6 +77,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     instance: TraceInstance.attach(config.instanceName, config.tracefsPath),
     clock,
     pageBytes: config.pageBytes,
+    publish,
     alive: () => Atomics.add(words, RoleWord.heartbeat, 1),
   });
 
@@ -148,6 +149,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       if (connectorIndex >= 0 && connector.ok) {
         connector.connector.read((tgid) => sweep.look(tgid));
       }
+      sweep.lookAll();
       const nowNs = clock.nowNs();
       const due = nowNs - sweptNs >= config.intervalMs * 1e6;
       if (due || (wanted && nowNs - sweptNs >= RESYNC_EVERY_NS)) {
