@@ -1,0 +1,203 @@
+/** Losses, dead predecessors, dying workers, limits that change: toom goes on enforcing. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { findTracefs, parseInstanceName } from "../../kernel/tracefs.ts";
+import { needing } from "../_support/real_kernel.ts";
+import { Toom } from "../_support/toom.ts";
+import { E2E_NEEDS, E2E_POSSIBLE, truePages, Workload } from "../_support/workload.ts";
+
+const UID = 60021;
+
+/** Names of the instances of a toom. */
+function instancesOf(pid: number): string[] {
+  return [...Deno.readDirSync(`${findTracefs()}/instances`)].map(({ name }) => name)
+    .filter((name) => parseInstanceName(name)?.pid === pid);
+}
+
+/** A hog of the user must die. */
+async function assertEnforced(toom: Toom): Promise<void> {
+  await using hog = new Workload(UID, "hold", 512);
+  assertEquals((await hog.end()).signal, "SIGKILL");
+  await toom.waitFor("kill", (line) => line["pid"] === hog.pid);
+}
+
+Deno.test({
+  ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run survives lost events and mends its books"),
+  fn: async () => {
+    // The smallest buffer, and a reader that stands still while the events come.
+    await using toom = await Toom.start([
+      `--limit=${UID}=1GiB`,
+      "--buffer-kib=16",
+      "--debug-faults",
+      "--interval=1h",
+    ]);
+    await using first = await new Workload(UID, "hold-on-go", 20).until("here");
+    await using second = await new Workload(UID, "hold-on-go", 20).until("here");
+    await fault(toom, "reader0", "hang");
+    // The second's events push out the first's, of which no later event tells.
+    await (await first.go()).until("held");
+    await (await second.go()).until("held");
+    await toom.waitFor("lost");
+    await toom.waitFor("degraded");
+    await toom.waitFor("recovered");
+    let counted = 0;
+    for (let tries = 0; tries < 40 && counted !== truePages(UID); tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      counted = await toom.usagePages(UID);
+    }
+    assertEquals(counted, truePages(UID));
+    assert(counted > 40 * 256, "the books have what no event told");
+    const { events, degraded } = await toom.status();
+    assert(events.lost > 0, "losses are counted");
+    assert(events.driftPages > 0, "and what they cost");
+    assertEquals(degraded, false);
+    assert(toom.of("drift").some((line) => line["uid"] === UID), "the log says by how much");
+  },
+});
+
+Deno.test({
+  ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run enforces while it loses events"),
+  fn: async () => {
+    await using toom = await Toom.start([`--limit=${UID}=64MiB`, "--buffer-kib=16"]);
+    await using churn = await new Workload(UID, "churn", 8).until("here");
+    for (let i = 0; i < 3; i++) await assertEnforced(toom);
+    assert(churn.alive, "who stays below lives");
+  },
+});
+
+async function fault(toom: Toom, role: string, kind: string): Promise<void> {
+  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: toom.socketPath } });
+  try {
+    const answer = await fetch("http://localhost/v1/debug/fault", {
+      client,
+      method: "POST",
+      body: JSON.stringify({ role, kind }),
+      headers: { "content-type": "application/json" },
+    });
+    assertEquals(answer.status, 200, await answer.text());
+  } finally {
+    client.close();
+  }
+}
+
+Deno.test({
+  ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run removes what a killed toom left behind"),
+  fn: async () => {
+    const stateDir = Deno.makeTempDirSync();
+    const first = await Toom.start([`--limit=${UID}=64MiB`], { stateDir });
+    const firstInstances = instancesOf(first.pid);
+    assertEquals(firstInstances.length, 2);
+    assertEquals((await first.stop("SIGKILL")).signal, "SIGKILL");
+    assertEquals(instancesOf(first.pid).length, 2, "kill -9 leaves them");
+    {
+      await using second = await Toom.start([`--limit=${UID}=64MiB`], { stateDir });
+      assertEquals(instancesOf(first.pid), [], "the next start removes them");
+      for (const name of firstInstances) {
+        await second.waitFor("config", (line) => String(line["message"]).includes(name));
+      }
+      await assertEnforced(second);
+    }
+    await first[Symbol.asyncDispose]();
+    Deno.removeSync(stateDir, { recursive: true });
+  },
+});
+
+Deno.test({
+  ...needing(
+    E2E_POSSIBLE,
+    E2E_NEEDS,
+    "toom run refuses to be the second, and cleans up at its end",
+  ),
+  fn: async () => {
+    const toom = await Toom.start([`--limit=${UID}=64MiB`]);
+    const second = await toom.command("run", `--state-dir=${toom.stateDir}`);
+    assertEquals(second.code, 3);
+    assertMatch(second.err, /^another toom runs on this machine \(pid \d+\): .*\n$/);
+    const startMs = performance.now();
+    const status = await toom.stop("SIGINT");
+    assert(performance.now() - startMs < 1500, "ends within a second, give or take");
+    assertEquals(status.code, 0);
+    assertEquals(toom.lines.at(-1)!["reason"], "SIGINT");
+    assertEquals(instancesOf(toom.pid), []);
+    await toom[Symbol.asyncDispose]();
+  },
+});
+
+for (const kind of ["throw", "hang"]) {
+  Deno.test({
+    ...needing(
+      E2E_POSSIBLE,
+      E2E_NEEDS,
+      `toom run restarts a worker that ${kind}s, and enforces on`,
+    ),
+    fn: async (t) => {
+      await using toom = await Toom.start([`--limit=${UID}=64MiB`, "--debug-faults"]);
+      for (const role of ["reader0", "accounting", "killer", "coordinator", "sweeper"]) {
+        await t.step(role, async () => {
+          await using neighbour = await new Workload(UID, "hold", 10).until("held");
+          await fault(toom, role, kind);
+          const line = await toom.waitFor("worker-restart", (one) => one["role"] === role, 5000);
+          assert(Number(line["downMs"]) < 1000, `down for ${line["downMs"]} ms`);
+          await assertEnforced(toom);
+          assert(neighbour.alive, "the neighbour lives");
+          let counted = 0;
+          for (let tries = 0; tries < 60 && counted !== truePages(UID); tries++) {
+            await new Promise((resolve) => setTimeout(resolve, 50));
+            counted = await toom.usagePages(UID);
+          }
+          assertEquals(counted, truePages(UID), "the books are true again");
+        });
+      }
+      const { workers } = await toom.status();
+      for (const { role, state, restarts } of workers) {
+        assertEquals([role, state, restarts], [role, "running", 1]);
+      }
+    },
+  });
+}
+
+Deno.test({
+  ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom limit takes effect at once and survives a restart"),
+  fn: async () => {
+    const stateDir = Deno.makeTempDirSync();
+    await using above = await new Workload(UID, "hold", 60).until("held");
+    const first = await Toom.start([], { stateDir });
+    const set = await first.command("limit", "set", String(UID), "32MiB");
+    assertEquals(set.code, 0, set.err);
+    assertEquals((await above.end()).signal, "SIGKILL", "who was above already dies");
+    const limit = await first.waitFor("limit");
+    assertEquals([limit["uidFirst"], limit["hardBytes"]], [UID, 32 << 20]);
+    await first.stop();
+    await first[Symbol.asyncDispose]();
+
+    await using second = await Toom.start([], { stateDir });
+    const got = await second.command("limit", "get", String(UID), "--json");
+    assertEquals(
+      JSON.parse(got.out)["hardBytes"] ?? JSON.parse(got.out)["limit"]?.hardBytes,
+      32 << 20,
+    );
+    await using hog = new Workload(UID, "hold", 60);
+    assertEquals((await hog.end()).signal, "SIGKILL", "the limit has survived");
+
+    assertEquals((await second.command("limit", "clear", String(UID))).code, 0);
+    await using free = await new Workload(UID, "hold", 60).until("held");
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    assert(free.alive, "and is gone when it is cleared");
+    Deno.removeSync(stateDir, { recursive: true });
+  },
+});
+
+Deno.test({
+  ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run takes from the fattest when the machine is short"),
+  fn: async () => {
+    const toomArgs = [`--limit=${UID}=1GiB`, `--limit=${UID + 1}=1GiB`];
+    await using fat = await new Workload(UID, "hold", 60).until("held");
+    await using slim = await new Workload(UID + 1, "hold", 20).until("held");
+    // More than any machine has available: from the first sweep on it is short.
+    await using toom = await Toom.start([...toomArgs, "--min-available=100%", "--interval=10s"]);
+    const kill = await toom.waitFor("kill");
+    assertEquals([kill["trigger"], kill["pid"]], ["last-defense", fat.pid]);
+    assertEquals((await fat.end()).signal, "SIGKILL");
+    await toom.waitFor("trigger", (line) => line["trigger"] === "last-defense");
+    assert(slim.alive, "one at a time");
+  },
+});
