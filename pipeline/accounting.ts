@@ -41,6 +41,8 @@ export const ARM_EVERY_EVENTS = 10;
 /** The same thing about the same user is told at most this often. */
 const REPORT_EVERY_NS = 1e9;
 
+const PAGE_TABLE_ENTRY_BYTES = 8;
+
 /** Records taken from one ring before looking at the next. */
 const BATCH_RECORDS = 512;
 
@@ -80,6 +82,8 @@ export class Accounting {
   private degradedSinceNs = 0;
   private lastTsNs = 0;
   private resyncAsked = false;
+  /** A table was full during this sweep: another sweep at once would not help. */
+  private fullSinceSweep = false;
 
   constructor(memory: Memory, options: AccountingOptions) {
     const { buffer, plan } = memory;
@@ -115,6 +119,7 @@ export class Accounting {
       this.books,
       this.counters,
       options.unknownUid,
+      plan.capacity.pageBytes / PAGE_TABLE_ENTRY_BYTES,
       (tid) => this.ask(RecordKind.resolve, tid),
     );
     this.facts = new ProcFacts(this.books, this.attribution, this.reports, this.counters);
@@ -126,7 +131,10 @@ export class Accounting {
     this.books.reset();
     this.armsOrdered.set(this.books.users.armsDone);
     for (let slot = 0; slot < this.books.userSlots.highWater; slot++) this.limitUser(slot);
-    if (before) this.degrade(DegradedReason.workerRestart, this.lastTsNs);
+    if (!before) return;
+    this.degrade(DegradedReason.workerRestart, this.lastTsNs);
+    // What was read before now does not count: the events that followed it are gone with the books.
+    this.degradedSinceNs = Infinity;
   }
 
   /**
@@ -136,6 +144,7 @@ export class Accounting {
    * @returns Records taken; 0 means there is nothing to do.
    */
   step(nowNs: number, records = BATCH_RECORDS): number {
+    if (this.degradedSinceNs === Infinity) this.degradedSinceNs = nowNs;
     if (this.rules.refresh()) this.limitsChanged(nowNs);
     const killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
     if (killerEpoch !== this.killerEpoch) {
@@ -174,6 +183,7 @@ export class Accounting {
       const d = words[word + RecordWord.d]!;
       if ((kindCpu & KIND_MASK) === RecordKind.rss) this.rss(tsNs, tid, a, b, c, d);
       else this.other(tsNs, kindCpu, tid, a, b, c, d);
+      if (this.books.anyTouched) this.compareTouched(tsNs);
     }
     return ring.release();
   }
@@ -202,7 +212,7 @@ export class Accounting {
       mm = this.attribution.ownMm(tid, tgidHint, tsNs);
     } else {
       mm = books.findMm(mmId);
-      if (mm < 0) mm = this.attribution.unknownMm(mmId, tid, curr, tgidHint, tsNs);
+      if (mm < 0) mm = this.attribution.unknownMm(mmId, tid, curr, sizePages, tgidHint, tsNs);
       else if (curr && mms.lastTid[mm] !== tid) this.attribution.claim(mm, tid, tgidHint, tsNs);
     }
     if (mm < 0) return;
@@ -263,6 +273,7 @@ export class Accounting {
         break;
       case RecordKind.sweepBegin:
         this.resyncAsked = false;
+        this.fullSinceSweep = false;
         facts.begin(tsNs, tid, b);
         break;
       case RecordKind.sweepEnd:
@@ -322,6 +333,16 @@ export class Accounting {
     } else if (users.state[userSlot] !== UserState.ok) this.under(userSlot);
   }
 
+  /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */
+  private compareTouched(tsNs: number): void {
+    const { users } = this.books;
+    for (let slot = this.books.takeTouched(); slot >= 0; slot = this.books.takeTouched()) {
+      if (users.state[slot] === UserState.free) continue;
+      this.under(slot);
+      this.evaluate(slot, tsNs, Trigger.user);
+    }
+  }
+
   /** A user is above soft, and has just grown. */
   private over(userSlot: number, tsNs: number, trigger: Trigger = Trigger.user): void {
     const { users } = this.books;
@@ -344,9 +365,13 @@ export class Accounting {
     }
     if (++this.eventsSinceArm[userSlot]! < ARM_EVERY_EVENTS) return;
     this.eventsSinceArm[userSlot] = 0;
-    // One order to arm at a time: the killer, not the events, sets the pace.
-    if (users.armsDone[userSlot] !== this.armsOrdered[userSlot]) return;
-    if (this.order(OrderKind.arm, userSlot, tsNs, trigger)) this.armsOrdered[userSlot]!++;
+    // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
+    // than was ordered by us: what a predecessor ordered.
+    const armsDone = Atomics.load(users.armsDone, userSlot);
+    if (((this.armsOrdered[userSlot]! - armsDone) | 0) > 0) return;
+    if (this.order(OrderKind.arm, userSlot, tsNs, trigger)) {
+      this.armsOrdered[userSlot] = (armsDone + 1) | 0;
+    }
   }
 
   /** At most one report a user and second: who dances on the line must not flood the log. */
@@ -414,9 +439,7 @@ export class Accounting {
     if (processes.generation[processSlot] !== generation || processes.tgid[processSlot] !== pid) {
       return;
     }
-    const user = processes.userSlot[processSlot]!;
     this.attribution.vanish(processSlot, tsNs);
-    this.under(user);
   }
 
   private killerRestarted(nowNs: number): void {
@@ -454,13 +477,13 @@ export class Accounting {
   }
 
   private sweepEnd(sweep: number, flags: number): void {
-    if ((flags & SweepFlag.full) !== 0) this.facts.end(sweep);
+    const isWhole = (flags & SweepFlag.full) !== 0 && this.facts.end(sweep);
     if (this.facts.degraded && (flags & SweepFlag.full) !== 0) {
-      if (this.facts.beganTsNs >= this.degradedSinceNs) {
+      if (isWhole && this.facts.beganTsNs >= this.degradedSinceNs) {
         this.facts.degraded = false;
         Atomics.store(this.header, HeaderWord.degraded, 0);
         this.reports.put("recovered", this.lastTsNs, [sweep]);
-      } else this.askResync();
+      } else if (!this.fullSinceSweep) this.askResync();
     }
     this.counters[CounterIndex.sweeps]!++;
     Atomics.store(this.header, HeaderWord.sweepDone, sweep);
@@ -513,6 +536,7 @@ export class Accounting {
       this.fullReportedNs[table] = this.lastTsNs;
       this.reports.put("tableFull", this.lastTsNs, [table]);
     }
+    this.fullSinceSweep = true;
     this.markDegraded(DegradedReason.tableFull, this.lastTsNs);
   }
 }

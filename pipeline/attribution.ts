@@ -5,45 +5,52 @@
  *    (task_newtask); exec builds the new mm under its own tid with curr=0 and runs on it later;
  *  - curr=1 by a task says that its process runs on that mm, unless the task was born with CLONE_VM
  *    but not as a thread (vfork, posix_spawn): such a borrower runs on its parent's;
+ *  - a process runs on one mm: when it takes another, the one before is over, or its borrowers';
  *  - other curr=0 (reclaim, process_vm_writev, teardown) changes sizes, never the owner;
  *  - an mm whose members are all zero is over, and its id may come back within 100 us.
  *
  * Events of different CPUs may arrive out of order. Sizes do not care, as each member carries its
- * time; ownership follows the newest claim, and a task seen before its birth is adopted by it.
+ * time; ownership follows the newest claim; a task seen before its birth is a process of its own,
+ * "unresolved", which its birth, or /proc, adopts; what is over leaves a tombstone, so that older
+ * news does not bring it back.
  *
  * @module
  */
 import { CounterIndex, MEMBER_COUNT, MmState, ProcessFlag, ProcessState } from "./layout.ts";
 import type { Books } from "./books.ts";
+import { Tombs } from "./tombs.ts";
 
 /** include/uapi/linux/sched.h */
 const CLONE_VM = 0x100;
 const CLONE_THREAD = 0x10000;
 
-/** Exits that are remembered, so that older news does not bring a process back. */
-const TOMBSTONES = 8192;
-
 export class Attribution {
   private readonly books: Books;
   private readonly counters: Float64Array;
   private readonly unknownUid: number;
+  private readonly buildPagesMax: number;
   private readonly onUnknownTid: (tid: number) => void;
-  private readonly tombTgid = new Int32Array(TOMBSTONES);
-  private readonly tombTsNs = new Float64Array(TOMBSTONES);
+  /** Tasks that ended, with their uid. */
+  private readonly taskTombs = new Tombs(8192);
+  private readonly mmTombs = new Tombs(16384);
 
   /**
    * @param unknownUid The user of tasks that nobody announced, until more is known.
+   * @param buildPagesMax Fork copies a page table at a time: an mm that is first heard of with
+   *   more pages than one maps is not being built, but a stranger's.
    * @param onUnknownTid Asked to find out about a task that acts and that nobody announced.
    */
   constructor(
     books: Books,
     counters: Float64Array,
     unknownUid: number,
+    buildPagesMax: number,
     onUnknownTid: (tid: number) => void,
   ) {
     this.books = books;
     this.counters = counters;
     this.unknownUid = unknownUid;
+    this.buildPagesMax = buildPagesMax;
     this.onUnknownTid = onUnknownTid;
   }
 
@@ -52,11 +59,13 @@ export class Attribution {
   /** The mm that a task without mm_id in its line speaks of: its own. -1 when there is no room. */
   ownMm(tid: number, tgidHint: number, tsNs: number): number {
     const { processes, mms } = this.books;
-    const process = this.runsOn(this.processOrNew(tid, tgidHint, tsNs));
-    if (process < 0) return -1;
+    const actor = this.processOrNew(tid, tgidHint, tsNs);
+    if (actor < 0) return -1;
+    const process = this.runsOn(actor);
+    if (process < 0) return this.unattributed();
     const mm1 = processes.mmSlot1[process]!;
     if (mm1 !== 0) return mm1 - 1;
-    const mm = this.books.addMm(0, MmState.nameless, process);
+    const mm = this.books.addMm(0, MmState.nameless, process, tsNs);
     if (mm >= 0) {
       processes.mmSlot1[process] = mm + 1;
       mms.lastTid[mm] = tid;
@@ -65,100 +74,170 @@ export class Attribution {
   }
 
   /** An mm_id that is not in the books. @returns Its new slot, -1 when it cannot be placed. */
-  unknownMm(mmId: number, tid: number, curr: boolean, tgidHint: number, tsNs: number): number {
+  unknownMm(
+    mmId: number,
+    tid: number,
+    curr: boolean,
+    pages: number,
+    tgidHint: number,
+    tsNs: number,
+  ): number {
     const { books } = this;
-    const { processes, mms, tasks } = books;
+    if (this.mmTombs.isOldNews(mmId, tsNs)) {
+      this.counters[CounterIndex.stale]!++;
+      return -1;
+    }
     const actor = this.processOrNew(tid, tgidHint, tsNs);
     if (actor < 0) return -1;
-    if (!curr) {
-      const last1 = processes.mmSlot1[actor]!;
-      if (
-        processes.state[actor] === ProcessState.exited && last1 !== 0 &&
-        mms.state[last1 - 1] === MmState.nameless
-      ) {
-        // Teardown of what was read from /proc and never spoke since.
-        books.nameMm(last1 - 1, mmId);
-        return last1 - 1;
-      }
-      const mm = books.addMm(mmId, MmState.building, actor);
-      const task = books.addTask(tid, actor, tsNs);
-      if (mm >= 0 && task >= 0) tasks.buildingMmSlot1[task] = mm + 1;
-      return mm;
+    if (!curr) return this.foreignMm(mmId, tid, actor, pages, tsNs);
+    const { processes, mms } = books;
+    let process = this.runsOn(actor);
+    if (process < 0) return this.unattributed();
+    if (process !== actor && this.runsNamed(process)) {
+      // The lender's is known and this is another: the exec that ended the borrowing comes late.
+      this.ownsFromNow(actor);
+      process = actor;
     }
-    const process = this.runsOn(actor);
-    const main1 = processes.mmSlot1[process]!;
-    if (main1 !== 0 && mms.state[main1 - 1] === MmState.nameless) {
-      books.nameMm(main1 - 1, mmId);
-      mms.lastTid[main1 - 1] = tid;
-      return main1 - 1;
+    const main = processes.mmSlot1[process]! - 1;
+    if (main >= 0 && mms.state[main] === MmState.nameless) {
+      books.nameMm(main, mmId);
+      mms.lastTid[main] = tid;
+      mms.ownerTsNs[main] = tsNs;
+      return main;
     }
-    const mm = books.addMm(mmId, MmState.live, process);
-    if (mm >= 0) this.own(mm, process, tid, tsNs);
+    if (this.hasMovedOn(process, -1, tsNs)) {
+      this.counters[CounterIndex.stale]!++;
+      return -1;
+    }
+    const mm = books.addMm(mmId, MmState.live, process, tsNs);
+    if (mm >= 0) this.own(mm, process, tid, tsNs, false);
     return mm;
+  }
+
+  /** curr=0 and never heard of: under construction, or being torn down, or a stranger's. */
+  private foreignMm(
+    mmId: number,
+    tid: number,
+    actor: number,
+    pages: number,
+    tsNs: number,
+  ): number {
+    const { books } = this;
+    const { processes, mms, tasks } = books;
+    if (processes.state[actor] === ProcessState.exited && tsNs >= processes.exitTsNs[actor]!) {
+      const main = processes.mmSlot1[actor]! - 1;
+      // Teardown; of what was read from /proc and never spoke, or of what is off the books anyway.
+      if (main < 0 || mms.state[main] !== MmState.nameless) return this.unattributed();
+      books.nameMm(main, mmId);
+      return main;
+    }
+    if (pages > this.buildPagesMax) return this.unattributed();
+    const mm = books.addMm(mmId, MmState.building, actor, tsNs);
+    const task = books.addTask(tid, actor, tsNs);
+    if (mm >= 0 && task >= 0) tasks.buildingMmSlot1[task] = mm + 1;
+    return mm;
+  }
+
+  private unattributed(): number {
+    this.counters[CounterIndex.unattributed]!++;
+    return -1;
   }
 
   /** curr=1 by a task that was not the last to claim this mm. */
   claim(mm: number, tid: number, tgidHint: number, tsNs: number): void {
     const { books } = this;
-    const { processes, mms, tasks } = books;
+    const { processes, mms } = books;
     const owner = mms.processSlot1[mm]! - 1;
     const building = mms.state[mm] === MmState.building;
     let process = books.processOfTid(tid);
     if (process < 0 && tgidHint !== 0) process = books.findProcess(tgidHint);
     if (process < 0) {
       if (!building && processes.state[owner] === ProcessState.alive) {
-        // Most likely a thread that nobody announced; if not, its birth or /proc will tell.
-        books.addTask(tid, owner, tsNs);
         mms.lastTid[mm] = tid;
-        this.onUnknownTid(tid);
+        this.guess(tid, owner, tsNs);
         return;
       }
       process = this.processOrNew(tid, tgidHint, tsNs);
       if (process < 0) return;
     }
+    // What a process built itself and then runs on comes from an exec.
+    const built = building && owner === process;
     if (books.isBorrower(process)) {
-      const task = books.findTask(tid);
-      if (task < 0 || !building || tasks.buildingMmSlot1[task] !== mm + 1) {
+      if (!built) {
         mms.lastTid[mm] = tid;
         return;
       }
-      // It built this one itself: an exec. From here on it has an mm of its own.
-      this.endBorrowing(process);
+      this.ownsFromNow(process);
     }
-    if (tsNs < mms.ownerTsNs[mm]!) return;
+    if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return;
+    if (built) processes.flags[process]! |= ProcessFlag.hasExeced;
     if (process !== owner) books.moveMm(mm, process);
-    this.absorbNameless(process, mm, tid);
-    this.own(mm, process, tid, tsNs);
+    this.own(mm, process, tid, tsNs, built);
+    if (process !== owner) this.dropIfOver(owner);
   }
 
   /**
-   * What /proc said of a process goes into the mm that turns out to be its own; but not when it
-   * built that mm itself, for then it has left the old one by exec.
+   * A task that nobody announced runs on somebody's mm: a thread or a borrower. As a borrower it
+   * may stay until its birth or /proc tells: that changes no owner either.
    */
-  private absorbNameless(process: number, mm: number, tid: number): void {
-    const { processes, mms, tasks } = this.books;
-    const nameless = processes.mmSlot1[process]! - 1;
-    if (nameless < 0 || nameless === mm || mms.state[nameless] !== MmState.nameless) return;
-    const task = this.books.findTask(tid);
-    if (task < 0 || tasks.buildingMmSlot1[task] !== mm + 1) {
-      for (let member = 0; member < MEMBER_COUNT; member++) {
-        const from = nameless * MEMBER_COUNT + member;
-        if (mms.tsNs[mm * MEMBER_COUNT + member] === 0) {
-          this.books.setMember(mm, member, mms.pages[from]!, mms.tsNs[from]!);
-        }
-      }
-    }
-    this.books.removeMm(nameless);
+  private guess(tid: number, owner: number, tsNs: number): void {
+    const { books } = this;
+    if (this.taskTombs.isOldNews(tid, tsNs)) return;
+    this.onUnknownTid(tid);
+    if (books.taskSlots.used >= books.taskSlots.capacity) return;
+    const uid = books.users.uid[books.processes.userSlot[owner]!]!;
+    const flags = ProcessFlag.unresolved | ProcessFlag.borrower;
+    const process = books.addProcess(tid, uid, flags, tsNs);
+    if (process < 0) return;
+    this.setLender(process, owner);
+    books.addTask(tid, process, tsNs);
   }
 
-  private own(mm: number, process: number, tid: number, tsNs: number): void {
+  /** Whether a process has been seen on another mm later than this. */
+  private hasMovedOn(process: number, mm: number, tsNs: number): boolean {
+    const { processes, mms } = this.books;
+    const main = processes.mmSlot1[process]! - 1;
+    return main >= 0 && main !== mm && mms.ownerTsNs[main]! > tsNs;
+  }
+
+  /** @param built It built the mm itself: what it ran on before is not the same. */
+  private own(mm: number, process: number, tid: number, tsNs: number, built: boolean): void {
     const { processes, mms, tasks } = this.books;
+    const before = processes.mmSlot1[process]! - 1;
+    processes.mmSlot1[process] = mm + 1;
     mms.state[mm] = MmState.live;
     mms.lastTid[mm] = tid;
     mms.ownerTsNs[mm] = tsNs;
-    processes.mmSlot1[process] = mm + 1;
     const task = this.books.findTask(tid);
     if (task >= 0 && tasks.buildingMmSlot1[task] === mm + 1) tasks.buildingMmSlot1[task] = 0;
+    if (before >= 0 && before !== mm) this.leave(before, process, mm, tsNs, built);
+  }
+
+  /** A process ran on `mm` before it took another. */
+  private leave(mm: number, process: number, next: number, tsNs: number, built: boolean): void {
+    const { books } = this;
+    const { processes, mms } = books;
+    if (mms.state[mm] === MmState.nameless) {
+      // What /proc said goes into the mm that turns out to be meant.
+      if (!built) this.absorb(mm, next);
+      else if (!books.isEmpty(mm) && this.bequeath(process, mm)) return;
+      books.removeMm(mm);
+      return;
+    }
+    // It may have been its parent's, which only its birth can tell.
+    if ((processes.flags[process]! & ProcessFlag.unresolved) !== 0) return;
+    if (!books.isEmpty(mm) && this.bequeath(process, mm)) return;
+    this.mmTombs.bury(mms.mmId[mm]!, tsNs, 0);
+    books.removeMm(mm);
+  }
+
+  private absorb(nameless: number, mm: number): void {
+    const { mms } = this.books;
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      const from = nameless * MEMBER_COUNT + member;
+      if (mms.tsNs[mm * MEMBER_COUNT + member]! >= mms.tsNs[from]!) continue;
+      this.books.setMember(mm, member, mms.pages[from]!, mms.tsNs[from]!);
+    }
   }
 
   // ----------------------------------------------------------------------------- life cycle
@@ -173,45 +252,121 @@ export class Attribution {
   ): void {
     const { books } = this;
     const { processes, tasks, users } = books;
-    if (this.isOldNews(childTid, tsNs)) return;
+    const childIsOver = this.taskTombs.isOldNews(childTid, tsNs);
+    if (childIsOver && (cloneFlags & CLONE_THREAD) === 0) return;
     const parent = this.processOrNew(parentTid, parentTgid, tsNs);
     if (parent < 0) return;
     if ((cloneFlags & CLONE_THREAD) !== 0) {
-      books.addTask(childTid, parent, tsNs);
+      this.mergeStray(childTid, parent, tsNs);
+      if (!childIsOver) books.addTask(childTid, parent, tsNs);
       return;
     }
-    const uid = users.uid[processes.userSlot[parent]!]!;
+    const tgid = processes.tgid[parent]!;
+    const uid = processes.state[parent] === ProcessState.exited &&
+        this.taskTombs.isOldNews(tgid, tsNs)
+      ? this.taskTombs.note(tgid)
+      : users.uid[processes.userSlot[parent]!]!;
     let child = books.findProcess(childTid);
     if (child >= 0 && (processes.flags[child]! & ProcessFlag.unresolved) === 0) {
-      if (processes.bornTsNs[child]! > tsNs) return;
-      // The number came back and the first owner's exit was not seen.
-      books.removeProcess(child);
-      child = -1;
+      // Either the number came back and the first owner's exit was not seen, or /proc was quicker
+      // than this record.
+      if (processes.seenTsNs[child]! < tsNs) {
+        this.finish(child);
+        child = -1;
+      }
     }
-    if (child >= 0) {
-      processes.flags[child]! &= ~ProcessFlag.unresolved;
-      books.moveProcess(child, uid);
-    } else {
+    if (child < 0) {
       child = books.addProcess(childTid, uid, 0, tsNs);
       if (child < 0) return;
-    }
+    } else if ((processes.flags[child]! & ProcessFlag.unresolved) !== 0) this.resolve(child, uid);
+    processes.bornTsNs[child] = Math.min(processes.bornTsNs[child]!, tsNs);
     books.addTask(childTid, child, tsNs);
+    if ((processes.flags[parent]! & (ProcessFlag.unresolved | ProcessFlag.heir)) !== 0) {
+      this.inheritLater(child, parent);
+    }
     if ((cloneFlags & CLONE_VM) !== 0) {
-      processes.flags[child]! |= ProcessFlag.borrower;
-      processes.lenderSlot1[child] = this.runsOn(parent) + 1;
+      this.becomeBorrower(child, parent);
       return;
     }
+    if (books.isBorrower(child)) this.endBorrowing(child);
     const parentTask = books.findTask(parentTid);
     const building1 = parentTask >= 0 ? tasks.buildingMmSlot1[parentTask]! : 0;
-    if (building1 === 0) return;
-    tasks.buildingMmSlot1[parentTask] = 0;
-    const { state, processSlot1 } = books.mms;
-    // The slot may have been freed and taken since, when the fork that built it failed.
-    if (state[building1 - 1] !== MmState.building || processSlot1[building1 - 1] !== parent + 1) {
+    if (building1 !== 0) {
+      tasks.buildingMmSlot1[parentTask] = 0;
+      this.adoptBuilt(building1 - 1, parent, child);
+    }
+    this.dropLeft(child);
+    this.dropIfOver(parent);
+  }
+
+  /** A child born with CLONE_VM; of one that was seen before its birth, what it ran on is known. */
+  private becomeBorrower(child: number, parent: number): void {
+    const { books } = this;
+    const { processes, mms } = books;
+    const lender = this.runsOn(parent);
+    const hasExeced = (processes.flags[child]! & ProcessFlag.hasExeced) !== 0;
+    if (!hasExeced) {
+      processes.flags[child]! |= ProcessFlag.borrower;
+      this.setLender(child, lender < 0 ? parent : lender);
+    }
+    if (lender < 0) return;
+    for (let mm1 = processes.mmFirst1[child]!; mm1 !== 0;) {
+      const mm = mm1 - 1;
+      mm1 = mms.sibling1[mm]!;
+      const isMain = processes.mmSlot1[child] === mm + 1;
+      if (mms.state[mm] === MmState.building || (hasExeced && isMain)) continue;
+      this.handOver(mm, lender);
+    }
+  }
+
+  /** An mm that turns out to be the one on which a process runs. */
+  private handOver(mm: number, process: number): void {
+    const { books } = this;
+    const { mms, processes } = books;
+    if (mms.state[mm] === MmState.nameless) {
+      // Nobody named it, so nothing but a reading of somebody else's is lost.
+      books.removeMm(mm);
       return;
     }
-    books.moveMm(building1 - 1, child);
-    processes.mmSlot1[child] = building1;
+    books.moveMm(mm, process);
+    if (mms.state[mm] === MmState.building || processes.mmSlot1[process] === mm + 1) return;
+    const claimedNs = mms.ownerTsNs[mm]!;
+    if (!this.hasMovedOn(process, mm, claimedNs)) this.own(mm, process, 0, claimedNs, false);
+  }
+
+  /** The mm that a fork built goes to the child. */
+  private adoptBuilt(mm: number, parent: number, child: number): void {
+    const { books } = this;
+    const { processes, mms } = books;
+    // The slot may have been freed and taken since, when the fork that built it failed.
+    if (mms.state[mm] !== MmState.building || mms.processSlot1[mm] !== parent + 1) return;
+    const main = processes.mmSlot1[child]! - 1;
+    if (main >= 0 && mms.state[main] !== MmState.nameless) {
+      // The child runs on another already.
+      this.mmTombs.bury(mms.mmId[mm]!, mms.ownerTsNs[main]!, 0);
+      books.removeMm(mm);
+      return;
+    }
+    books.moveMm(mm, child);
+    processes.mmSlot1[child] = mm + 1;
+    if (main < 0) return;
+    this.absorb(main, mm);
+    books.removeMm(main);
+  }
+
+  /** Mms that a process left while nobody knew whose they were. */
+  private dropLeft(process: number): void {
+    const { books } = this;
+    const { processes, mms } = books;
+    const main = processes.mmSlot1[process]! - 1;
+    if (main < 0) return;
+    for (let mm1 = processes.mmFirst1[process]!; mm1 !== 0;) {
+      const mm = mm1 - 1;
+      mm1 = mms.sibling1[mm]!;
+      if (mm === main || mms.state[mm] === MmState.building) continue;
+      this.mmTombs.bury(mms.mmId[mm]!, mms.ownerTsNs[main]!, 0);
+      books.removeMm(mm);
+    }
   }
 
   /** sched_process_exec: whatever it ran on before, from here on it has an mm of its own. */
@@ -219,35 +374,41 @@ export class Attribution {
     const { books } = this;
     const process = books.processOfTid(pid);
     if (process < 0) return;
-    if (books.isBorrower(process)) this.endBorrowing(process);
-    if (oldPid !== pid) {
-      const task = books.findTask(oldPid);
-      if (task >= 0) books.removeTask(task);
-    }
+    if (oldPid !== pid) this.mergeStray(oldPid, process, tsNs);
+    const task = books.findTask(oldPid);
+    const building = task < 0 ? -1 : books.tasks.buildingMmSlot1[task]! - 1;
+    this.ownsFromNow(process);
+    if (oldPid !== pid && task >= 0) books.removeTask(task);
     books.addTask(pid, process, tsNs);
+    const { state, processSlot1 } = books.mms;
+    if (
+      building >= 0 && state[building] === MmState.building &&
+      processSlot1[building] === process + 1 && !this.hasMovedOn(process, building, tsNs)
+    ) this.own(building, process, pid, tsNs, true);
   }
 
-  /**
-   * sched_process_exit: comes before the memory goes, so the process stays until that is gone.
-   * @returns The process when it is over as a whole, else -1.
-   */
-  exit(pid: number, groupDead: number, tsNs: number): number {
+  /** sched_process_exit: comes before the memory goes, so the process stays until that is gone. */
+  exit(pid: number, groupDead: number, tsNs: number): void {
     const { books } = this;
     const { processes } = books;
     const task = books.findTask(pid);
     const process = task >= 0 ? books.tasks.processSlot[task]! : books.findProcess(pid);
     if (process < 0) {
-      if (groupDead !== 0) this.bury(pid, tsNs);
-      return -1;
+      this.bury(pid, tsNs, this.unknownUid);
+      return;
     }
-    if (processes.bornTsNs[process]! > tsNs) return -1;
+    if (processes.bornTsNs[process]! > tsNs) return;
+    const uid = books.users.uid[processes.userSlot[process]!]!;
+    this.bury(pid, tsNs, uid);
     if (task >= 0) books.removeTask(task);
-    if (groupDead === 0 || (groupDead < 0 && processes.taskCount[process]! > 0)) return -1;
+    if (groupDead === 0 || (groupDead < 0 && processes.taskCount[process]! > 0)) return;
     processes.exitTsNs[process] = tsNs;
     Atomics.store(processes.state, process, ProcessState.exited);
-    this.bury(processes.tgid[process]!, tsNs);
+    this.bury(processes.tgid[process]!, tsNs, uid);
+    // Borrowers keep the mm alive.
+    const main = processes.mmSlot1[process]! - 1;
+    if (main >= 0) this.bequeath(process, main);
     this.dropIfOver(process);
-    return process;
   }
 
   /** sched_process_free: no task of that number is left, so neither is its memory. */
@@ -265,40 +426,47 @@ export class Attribution {
    * Ends a process that the kernel says is no more. An mm that somebody still borrows goes to the
    * borrower. @returns Pages that were still on the books.
    */
-  finish(process: number): number {
-    const { books } = this;
-    const { processes } = books;
-    const borrower = processes.pages[process] === 0 ? -1 : this.borrowerOf(process);
-    if (borrower >= 0) {
-      const main1 = processes.mmSlot1[process]!;
-      this.endBorrowing(borrower);
-      if (main1 !== 0) {
-        books.moveMm(main1 - 1, borrower);
-        processes.mmSlot1[borrower] = main1;
-      }
-    }
-    return books.removeProcess(process);
+  private finish(process: number): number {
+    const { processes } = this.books;
+    const main = processes.mmSlot1[process]! - 1;
+    if (main >= 0 && !this.books.isEmpty(main)) this.bequeath(process, main);
+    return this.books.removeProcess(process);
   }
 
   /** Somebody outside has seen that a process is gone. */
   vanish(process: number, tsNs: number): number {
-    this.bury(this.books.processes.tgid[process]!, tsNs);
+    const { processes, users } = this.books;
+    this.bury(processes.tgid[process]!, tsNs, users.uid[processes.userSlot[process]!]!);
     return this.finish(process);
   }
 
-  private borrowerOf(lender: number): number {
-    const { processes, processSlots } = this.books;
+  /** Gives an mm to those who borrow it from its process, which is done with it. */
+  private bequeath(lender: number, mm: number): boolean {
+    const { books } = this;
+    const { processes, processSlots } = books;
+    if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;
+    let heir = -1;
     for (let slot = 0; slot < processSlots.highWater; slot++) {
-      if (processes.state[slot] === ProcessState.alive && this.books.isBorrower(slot)) {
-        if (processes.lenderSlot1[slot] === lender + 1) return slot;
+      if (processes.state[slot] !== ProcessState.alive || !books.isBorrower(slot)) continue;
+      if (this.lenderOf(slot) !== lender) continue;
+      if (heir >= 0) this.setLender(slot, heir);
+      else {
+        heir = slot;
+        this.endBorrowing(slot);
+        books.moveMm(mm, slot);
+        processes.mmSlot1[slot] = mm + 1;
       }
     }
-    return -1;
+    return heir >= 0;
   }
 
   /** An mm that became empty is over; so is its process when it has exited. */
   mmEmpty(mm: number): void {
-    const owner = this.books.mms.processSlot1[mm]! - 1;
+    const { mms } = this.books;
+    const owner = mms.processSlot1[mm]! - 1;
+    if (mms.state[mm] !== MmState.nameless) {
+      this.mmTombs.bury(mms.mmId[mm]!, this.books.newestTsNs(mm), 0);
+    }
     this.books.removeMm(mm);
     this.dropIfOver(owner);
   }
@@ -310,19 +478,85 @@ export class Attribution {
     }
   }
 
-  // -------------------------------------------------------------------------------- helpers
+  // ------------------------------------------------------------------------------ who is who
 
-  private endBorrowing(process: number): void {
-    const { processes } = this.books;
-    processes.flags[process]! &= ~ProcessFlag.borrower;
-    processes.lenderSlot1[process] = 0;
+  /** A process that acted before it was announced turns out to be this user's. */
+  resolve(process: number, uid: number): void {
+    const { books } = this;
+    const { processes, processSlots } = books;
+    const { unresolved, heir, hasHeirs } = ProcessFlag;
+    const flags = processes.flags[process]!;
+    processes.flags[process] = flags & ~(unresolved | heir | hasHeirs);
+    books.moveProcess(process, uid);
+    if ((flags & hasHeirs) === 0) return;
+    for (let slot = 0; slot < processSlots.highWater; slot++) {
+      if (processes.state[slot] === ProcessState.free) continue;
+      if ((processes.flags[slot]! & heir) === 0 || this.lenderOf(slot) !== process) continue;
+      this.resolve(slot, uid);
+    }
   }
 
-  /** The process whose mm a process runs on: itself, or its lender. */
+  private inheritLater(child: number, parent: number): void {
+    const { processes } = this.books;
+    processes.flags[child]! |= ProcessFlag.heir;
+    processes.flags[parent]! |= ProcessFlag.hasHeirs;
+    this.setLender(child, parent);
+  }
+
+  /** A task that acted before its birth was taken for a process, and is a thread of another. */
+  mergeStray(tid: number, process: number, tsNs: number): void {
+    const { books } = this;
+    const { processes } = books;
+    const stray = books.findProcess(tid);
+    if (stray < 0 || stray === process) return;
+    if ((processes.flags[stray]! & ProcessFlag.unresolved) === 0) return;
+    if (books.findTask(tid) >= 0) books.addTask(tid, process, tsNs);
+    for (let mm1 = processes.mmFirst1[stray]!; mm1 !== 0; mm1 = processes.mmFirst1[stray]!) {
+      this.handOver(mm1 - 1, process);
+    }
+    books.removeProcess(stray);
+  }
+
+  private setLender(process: number, lender: number): void {
+    const { lenderSlot1, lenderGeneration, generation, flags } = this.books.processes;
+    flags[lender]! |= ProcessFlag.lends;
+    lenderSlot1[process] = lender + 1;
+    lenderGeneration[process] = generation[lender]!;
+  }
+
+  /** -1 when there is none, or it is gone. */
+  private lenderOf(process: number): number {
+    const { lenderSlot1, lenderGeneration, generation } = this.books.processes;
+    const lender = lenderSlot1[process]! - 1;
+    return lender >= 0 && generation[lender] === lenderGeneration[process] ? lender : -1;
+  }
+
+  private endBorrowing(process: number): void {
+    const { processes, mms } = this.books;
+    const lender = this.lenderOf(process);
+    processes.flags[process]! &= ~ProcessFlag.borrower;
+    if ((processes.flags[process]! & ProcessFlag.heir) === 0) processes.lenderSlot1[process] = 0;
+    if (lender < 0) return;
+    const tgid = processes.tgid[process]!;
+    for (let mm1 = processes.mmFirst1[lender]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
+      if (mms.lastTid[mm1 - 1] === tgid) mms.lastTid[mm1 - 1] = 0;
+    }
+  }
+
+  /** It has execed. */
+  private ownsFromNow(process: number): void {
+    if (this.books.isBorrower(process)) this.endBorrowing(process);
+    this.books.processes.flags[process]! |= ProcessFlag.hasExeced;
+  }
+
+  /** The process whose mm a process runs on: itself, or its lender; -1 when that is not known. */
   private runsOn(process: number): number {
-    if (process < 0 || !this.books.isBorrower(process)) return process;
-    const lender = this.books.processes.lenderSlot1[process]! - 1;
-    return lender >= 0 ? lender : process;
+    return this.books.isBorrower(process) ? this.lenderOf(process) : process;
+  }
+
+  private runsNamed(process: number): boolean {
+    const main = this.books.processes.mmSlot1[process]! - 1;
+    return main >= 0 && this.books.mms.state[main] !== MmState.nameless;
   }
 
   /** Process of a task; made, with an unknown user, for one that nobody announced. */
@@ -333,26 +567,26 @@ export class Attribution {
     const tgid = tgidHint !== 0 ? tgidHint : tid;
     process = books.findProcess(tgid);
     if (process < 0) {
-      process = books.addProcess(tgid, this.unknownUid, ProcessFlag.unresolved, tsNs);
-      if (process < 0) {
-        this.counters[CounterIndex.unattributed]!++;
-        return -1;
-      }
-      this.onUnknownTid(tid);
+      const isOver = this.taskTombs.isOldNews(tgid, tsNs);
+      const flags = isOver ? 0 : ProcessFlag.unresolved;
+      process = books.addProcess(tgid, this.unknownUid, flags, tsNs);
+      if (process < 0) return this.unattributed();
+      if (isOver) {
+        // Old news of the dead, for the sake of what it made: its children.
+        books.processes.exitTsNs[process] = this.taskTombs.tsNs(tgid);
+        Atomics.store(books.processes.state, process, ProcessState.exited);
+      } else this.onUnknownTid(tid);
     }
     books.addTask(tid, process, tsNs);
     return process;
   }
 
-  private bury(tgid: number, tsNs: number): void {
-    const at = tgid & (TOMBSTONES - 1);
-    this.tombTgid[at] = tgid;
-    this.tombTsNs[at] = tsNs;
+  private bury(tid: number, tsNs: number, uid: number): void {
+    this.taskTombs.bury(tid, tsNs, uid);
   }
 
-  /** Whether a process of this number exited after that time: the news is older than its end. */
-  isOldNews(tgid: number, tsNs: number): boolean {
-    const at = tgid & (TOMBSTONES - 1);
-    return this.tombTgid[at] === tgid && this.tombTsNs[at]! > tsNs;
+  /** Whether a task of this number ended after that time: the news is older than its end. */
+  isOldNews(tid: number, tsNs: number): boolean {
+    return this.taskTombs.isOldNews(tid, tsNs);
   }
 }

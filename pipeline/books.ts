@@ -34,6 +34,9 @@ export const UNKNOWN_UID = -1;
 export const TableNumber = { users: 1, processes: 2, tasks: 3, mms: 4 } as const;
 export const TABLE_NAMES = ["", "users", "processes", "tasks", "mms"] as const;
 
+/** Users remembered as touched; beyond that, all count as touched. */
+const TOUCHED_MAX = 8;
+
 /** A set of members as bits: 1 << Member. */
 export type MemberMask = number;
 
@@ -55,6 +58,10 @@ export class Books {
   private readonly onFull: (table: number) => void;
   /** Called when a user row is made, to give it its limits. */
   private readonly onUser: (userSlot: number) => void;
+  /** Users whose usage changed otherwise than by an event of theirs; to be compared anew. */
+  private readonly touched = new Int32Array(TOUCHED_MAX);
+  private touchedCount = 0;
+  private touchedAll = 0;
   private bucket = 0;
   private bucketEndNs = 0;
 
@@ -182,6 +189,7 @@ export class Books {
     processes.mmSlot1[slot] = 0;
     processes.mmFirst1[slot] = 0;
     processes.lenderSlot1[slot] = 0;
+    processes.lenderGeneration[slot] = 0;
     processes.startTicks[slot] = 0;
     processes.flags[slot] = flags;
     processes.sweepNumber[slot] = 0;
@@ -208,6 +216,10 @@ export class Books {
     processes.userSlot[slot] = to;
     users.processCount[to]!++;
     this.chargeUser(to, pages);
+    if (pages !== 0) {
+      this.touch(from);
+      this.touch(to);
+    }
   }
 
   /** Forgets a process, its mms and its tasks. @returns The pages that went with it. */
@@ -256,6 +268,7 @@ export class Books {
         processes.taskCount[from]!--;
         tasks.processSlot[slot] = processSlot;
         processes.taskCount[processSlot]!++;
+        this.forgetClaims(tid, from);
       }
       return slot;
     }
@@ -271,6 +284,14 @@ export class Books {
     processes.taskCount[processSlot]!++;
     this.taskMap.set(tid, slot);
     return slot;
+  }
+
+  /** What a task claimed for the process that it was thought to be of must be claimed again. */
+  private forgetClaims(tid: number, processSlot: number): void {
+    const { mms } = this;
+    for (let mm1 = this.processes.mmFirst1[processSlot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
+      if (mms.lastTid[mm1 - 1] === tid) mms.lastTid[mm1 - 1] = 0;
+    }
   }
 
   removeTask(slot: number): void {
@@ -296,7 +317,7 @@ export class Books {
   }
 
   /** Makes an mm of a process. @returns -1 when the table is full. */
-  addMm(mmId: number, state: number, processSlot: number): number {
+  addMm(mmId: number, state: number, processSlot: number, tsNs: number): number {
     const { mms } = this;
     const slot = this.mmSlots.allocate();
     if (slot < 0) {
@@ -307,6 +328,7 @@ export class Books {
     mms.state[slot] = state;
     mms.lastTid[slot] = 0;
     mms.ownerTsNs[slot] = 0;
+    mms.bornTsNs[slot] = tsNs;
     mms.pages.fill(0, slot * MEMBER_COUNT, (slot + 1) * MEMBER_COUNT);
     mms.tsNs.fill(0, slot * MEMBER_COUNT, (slot + 1) * MEMBER_COUNT);
     this.link(slot, processSlot);
@@ -326,20 +348,18 @@ export class Books {
   moveMm(slot: number, processSlot: number): void {
     const from = this.mms.processSlot1[slot]! - 1;
     if (from === processSlot) return;
-    const pages = this.countedPages(slot);
-    this.charge(from, -pages);
+    this.chargeAll(from, -this.countedPages(slot));
     this.unlink(slot, from);
     this.link(slot, processSlot);
-    this.charge(processSlot, pages);
+    this.chargeAll(processSlot, this.countedPages(slot));
   }
 
   /** Forgets an mm and takes its pages off its process. */
   removeMm(slot: number): void {
-    const { mms, processes } = this;
+    const { mms } = this;
     const owner = mms.processSlot1[slot]! - 1;
-    this.charge(owner, -this.countedPages(slot));
+    this.chargeAll(owner, -this.countedPages(slot));
     this.unlink(slot, owner);
-    if (processes.mmSlot1[owner] === slot + 1) processes.mmSlot1[owner] = 0;
     if (mms.state[slot] !== MmState.nameless) this.mmMap.delete(mms.mmId[slot]!);
     mms.state[slot] = MmState.free;
     mms.processSlot1[slot] = 0;
@@ -371,6 +391,13 @@ export class Books {
     const base = mmSlot * MEMBER_COUNT;
     return (mask & 1 ? pages[base]! : 0) + (mask & 2 ? pages[base + 1]! : 0) +
       (mask & 4 ? pages[base + 2]! : 0) + (mask & 8 ? pages[base + 3]! : 0);
+  }
+
+  /** Time of the newest event of an mm. */
+  newestTsNs(mmSlot: number): number {
+    const { tsNs } = this.mms;
+    const at = mmSlot * MEMBER_COUNT;
+    return Math.max(tsNs[at]!, tsNs[at + 1]!, tsNs[at + 2]!, tsNs[at + 3]!);
   }
 
   /** Whether every member of an mm is zero. */
@@ -412,6 +439,35 @@ export class Books {
     if (processes.growthBucket[processSlot] !== this.bucket) this.rollGrowth(processSlot);
     processes.pages[processSlot]! += delta;
     this.chargeUser(processes.userSlot[processSlot]!, delta);
+  }
+
+  /** A whole mm comes or goes: the user must be compared with its limits by somebody. */
+  private chargeAll(processSlot: number, pages: number): void {
+    if (pages === 0) return;
+    this.charge(processSlot, pages);
+    this.touch(this.processes.userSlot[processSlot]!);
+  }
+
+  private touch(userSlot: number): void {
+    if (this.touchedCount > TOUCHED_MAX) return;
+    for (let i = 0; i < this.touchedCount; i++) if (this.touched[i] === userSlot) return;
+    if (this.touchedCount < TOUCHED_MAX) this.touched[this.touchedCount] = userSlot;
+    this.touchedCount++;
+  }
+
+  get anyTouched(): boolean {
+    return this.touchedCount > 0;
+  }
+
+  /** A user whose usage changed otherwise than by an event of its own; -1 when there is none left. */
+  takeTouched(): number {
+    if (this.touchedCount > TOUCHED_MAX) {
+      // Too many to remember: all of them, from the last to the first.
+      this.touchedAll = this.userSlots.highWater;
+      this.touchedCount = 0;
+    }
+    if (this.touchedAll > 0) return --this.touchedAll;
+    return this.touchedCount > 0 ? this.touched[--this.touchedCount]! : -1;
   }
 
   private chargeUser(userSlot: number, delta: number): void {

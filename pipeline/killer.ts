@@ -168,10 +168,9 @@ export class Killer {
       ) break;
       const row = armed >= 0 ? armed : this.takeRow(VICTIMS_MAX - DYING_RESERVE);
       if (row < 0) break;
-      if (armed >= 0) this.kernel.close(victims.pidfd[armed]!);
-      victims.state[row] = VictimState.free;
       const handle = this.openChecked(slot, generation, users.uid[userSlot]!);
       if (handle < 0) continue;
+      if (armed >= 0) this.freeRow(armed);
       this.fillRow(row, VictimState.armed, userSlot, slot, generation, handle);
       break;
     }
@@ -283,6 +282,8 @@ export class Killer {
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
     this.reportKill(row, tsNs, trigger, killedNs);
+    // Should it not go, the user is looked at again.
+    this.wait(userSlot, killedNs + (options.dryRun ? DRY_RUN_PATIENCE_NS : options.patienceNs));
     return true;
   }
 
@@ -314,9 +315,13 @@ export class Killer {
 
   /** Looks whether victims are gone. @returns How many are. */
   private watchVictims(): number {
-    const { victims, users } = this.memory;
+    const { victims, users, processes } = this.memory;
     let gone = 0;
     for (let row = 0; row < VICTIMS_MAX; row++) {
+      if (victims.state[row] === VictimState.armed) {
+        const slot = victims.processSlot[row]!;
+        if (processes.generation[slot] !== victims.processGeneration[row]) this.freeRow(row);
+      }
       if (victims.state[row] !== VictimState.dying) continue;
       const dryRun = this.options.dryRun;
       const nowNs = this.kernel.nowNs();

@@ -303,8 +303,9 @@ export const PROCESS_COLUMNS = {
   mmSlot1: "i32",
   /** First of the list of all its mms, slot + 1. */
   mmFirst1: "i32",
-  /** The process whose mm a borrower runs on, slot + 1. */
+  /** The process whose mm a borrower runs on, or whose user an heir will have, slot + 1. */
   lenderSlot1: "i32",
+  lenderGeneration: "i32",
   startTicks: "i32",
   /** {@link ProcessFlag}. */
   flags: "i32",
@@ -318,8 +319,19 @@ export const PROCESS_COLUMNS = {
 } as const satisfies Columns;
 
 export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
-/** `borrower`: born with CLONE_VM and no exec yet, so it runs on its parent's mm. */
-export const ProcessFlag = { borrower: 1, unresolved: 2 } as const;
+/**
+ * `borrower`: born with CLONE_VM and no exec yet, so it runs on its parent's mm; `unresolved`: it
+ * acted before anybody announced it; `heir`: its user is its parent's, who is unresolved and so
+ * `hasHeirs`; `hasExeced`: what it runs on is its own; `lends`: it has, or had, borrowers.
+ */
+export const ProcessFlag = {
+  borrower: 1,
+  unresolved: 2,
+  heir: 4,
+  hasHeirs: 8,
+  hasExeced: 16,
+  lends: 32,
+} as const;
 
 export const TASK_COLUMNS = {
   bornTsNs: "f64",
@@ -335,6 +347,8 @@ export const MM_COLUMNS = {
   /** Newest time of each member, and of the newest claim of ownership. */
   tsNs: "f64x4",
   ownerTsNs: "f64",
+  /** When it was first heard of. */
+  bornTsNs: "f64",
   mmId: "i32",
   generation: "i32",
   /** {@link MmState}. */

@@ -86,22 +86,25 @@ export class ProcFacts {
     if (slot < 0) {
       slot = books.addProcess(tgid, uid, 0, tsNs);
       if (slot < 0) return;
-    } else if ((processes.flags[slot]! & ProcessFlag.unresolved) !== 0) {
-      processes.flags[slot]! &= ~ProcessFlag.unresolved;
-      this.currentIsNews = true;
     }
+    const unresolved = (processes.flags[slot]! & ProcessFlag.unresolved) !== 0;
+    if (unresolved) this.currentIsNews = true;
     const uidBefore = users.uid[processes.userSlot[slot]!]!;
-    if (uidBefore !== uid) {
+    if (unresolved || (processes.flags[slot]! & ProcessFlag.heir) !== 0) {
+      attribution.resolve(slot, uid);
+    } else if (uidBefore !== uid) {
       books.moveProcess(slot, uid);
       if (uidBefore !== UNKNOWN_UID) this.reports.put("moved", tsNs, [tgid, uidBefore, uid]);
     }
+    const borrowedBefore = books.isBorrower(slot);
     processes.startTicks[slot] = startTicks;
     processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, startTicks * NS_PER_TICK);
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
     if ((flags & ProcFlag.sharesParentMm) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
     else if (this.currentIsNews) processes.flags[slot]! |= ProcessFlag.borrower;
-    if (!books.isBorrower(slot)) this.current = slot;
+    // Of one that has just left its parent's mm, the reading may still be of that mm.
+    if (!books.isBorrower(slot) && !borrowedBefore) this.current = slot;
   }
 
   /**
@@ -128,10 +131,10 @@ export class ProcFacts {
     let mm = processes.mmSlot1[slot]! - 1;
     if (mm < 0) {
       if ((filePages | anonPages | swapPages | shmemPages) === 0) return -1;
-      mm = books.addMm(0, MmState.nameless, slot);
+      mm = books.addMm(0, MmState.nameless, slot, tsNs);
       if (mm < 0) return -1;
       processes.mmSlot1[slot] = mm + 1;
-    }
+    } else if (books.mms.bornTsNs[mm]! > tsNs) return -1; // Read before an exec.
     for (let member = 0; member < MEMBER_COUNT; member++) {
       drift += this.correct(mm, member, sizes[member]!, tsNs);
     }
@@ -153,19 +156,20 @@ export class ProcFacts {
     return this.degraded || tsNs - knownTsNs > QUIET_NS ? delta : 0;
   }
 
-  /** Drops the mms that a living process has left behind. @returns Minus their pages. */
+  /**
+   * Drops the mms that a living process has left behind; after a loss, even those that it may be
+   * building: what is built speaks again. @returns Minus their pages.
+   */
   private dropForgotten(slot: number, tsNs: number): number {
     const { books } = this;
     const { mms, processes } = books;
+    const quietNs = this.degraded ? QUIET_NS : FORGOTTEN_NS;
     let drift = 0;
     for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0;) {
       const mm = mm1 - 1;
       mm1 = mms.sibling1[mm]!;
       if (processes.mmSlot1[slot] === mm + 1) continue;
-      const at = mm * MEMBER_COUNT;
-      const { tsNs: seen } = mms;
-      const newest = Math.max(seen[at]!, seen[at + 1]!, seen[at + 2]!, seen[at + 3]!);
-      if (tsNs - newest < FORGOTTEN_NS) continue;
+      if (tsNs - books.newestTsNs(mm) < quietNs) continue;
       drift -= books.countedPages(mm);
       books.removeMm(mm);
     }
@@ -175,7 +179,9 @@ export class ProcFacts {
   /** A thread as /proc/PID/task has it. */
   task(tsNs: number, tid: number, tgid: number): void {
     const process = this.books.findProcess(tgid);
-    if (process >= 0) this.books.addTask(tid, process, tsNs);
+    if (process < 0 || this.attribution.isOldNews(tid, tsNs)) return;
+    if (tid !== tgid) this.attribution.mergeStray(tid, process, tsNs);
+    this.books.addTask(tid, process, tsNs);
   }
 
   /** /proc has no such process, or none of a user that counts. */
@@ -187,11 +193,14 @@ export class ProcFacts {
     this.noteDrift(books.processes.userSlot[slot]!, -this.attribution.vanish(slot, tsNs));
   }
 
-  /** A full sweep has ended: what it did not see, and is older than it, is no more. */
-  end(sweep: number): void {
+  /**
+   * A full sweep has ended: what it did not see, and is older than it, is no more.
+   * @returns false when its beginning was not seen: then it proves nothing.
+   */
+  end(sweep: number): boolean {
     const { books } = this;
     const { processes, users } = books;
-    if (sweep !== this.sweep) return;
+    if (sweep !== this.sweep) return false;
     for (let slot = 0; slot < books.processSlots.highWater; slot++) {
       if (processes.state[slot] === ProcessState.free) continue;
       if (processes.sweepNumber[slot] === sweep) continue;
@@ -209,6 +218,7 @@ export class ProcFacts {
       if (users.uid[user] === UNKNOWN_UID) continue;
       this.reports.put("drift", this.beganTsNs, [users.uid[user]!, pages]);
     }
+    return true;
   }
 
   private noteDrift(userSlot: number, pages: number): void {

@@ -1,0 +1,626 @@
+/**
+ * A deterministic simulator: the real accounting and killer on one memory, under a fake kernel
+ * ({@link FakeKernel}), a reader, a sweeper and a supervisor that a seeded generator steps in any
+ * order. The invariants of DESIGN.md section 5 are asserted all along.
+ *
+ *     new Sim({ ...SIM_DEFAULTS, seed: 7, loses: true }).run();
+ *
+ * Throws an error that names seed and options. What it cannot find: faults of memory ordering.
+ *
+ * @module
+ */
+import { Accounting } from "../../pipeline/accounting.ts";
+import { type Books, UNKNOWN_UID } from "../../pipeline/books.ts";
+import { attachRole } from "../../pipeline/doorbell.ts";
+import { Killer, type KillKernel, PATIENCE_NS, Refusal } from "../../pipeline/killer.ts";
+import {
+  HeaderWord,
+  Member,
+  ProcFlag,
+  RecordKind,
+  RecordWord,
+  Role,
+  RoleWord,
+  SweepFlag,
+  UserState,
+} from "../../pipeline/layout.ts";
+import { LimitRules, RulesPublisher } from "../../pipeline/limits.ts";
+import { attachMemory, createMemory, type Memory } from "../../pipeline/memory.ts";
+import { RecordWriter } from "../../pipeline/record_writer.ts";
+import { readReport, type Report } from "../../pipeline/reports.ts";
+import { RingConsumer, RingProducer } from "../../pipeline/ring.ts";
+import { COUNT_MASK, type FakeEvent, FakeKernel, type FakeProcess } from "./model.ts";
+import { Random } from "./random.ts";
+
+export interface SimOptions {
+  readonly seed: number;
+  readonly ticks: number;
+  readonly cpus: number;
+  readonly readers: number;
+  readonly ringRecords: number;
+  /** Processes that were there before toom. */
+  readonly before: number;
+  readonly processesMax: number;
+  /** Uids from 1000 on; all but the last have a limit. */
+  readonly users: number;
+  readonly hardPages: number;
+  /** Small buffers: events get lost. */
+  readonly loses: boolean;
+  /** Accounting and killer are started anew now and then. */
+  readonly restarts: boolean;
+  /** Roles stand still for a while. */
+  readonly stalls: boolean;
+  /** The sweeper works; without it, events alone must do. */
+  readonly sweeps: boolean;
+  readonly changesUsers: boolean;
+  readonly foreign: boolean;
+  /** A mistake to be found: a page too many, a second victim at once, or a wrong victim. */
+  readonly sabotage: "" | "delta" | "sum" | "patience" | "identity";
+}
+
+export const SIM_DEFAULTS: SimOptions = {
+  seed: 1,
+  ticks: 1500,
+  cpus: 2,
+  readers: 1,
+  ringRecords: 64,
+  before: 0,
+  processesMax: 24,
+  users: 3,
+  hardPages: 400,
+  loses: false,
+  restarts: false,
+  stalls: false,
+  sweeps: true,
+  changesUsers: false,
+  foreign: false,
+  sabotage: "",
+};
+
+export interface SimResult {
+  readonly events: number;
+  readonly kills: number;
+  readonly losses: number;
+  readonly reports: readonly Report[];
+}
+
+const FIRST_UID = 1000;
+const LARGE = 1 << 30;
+/** A user must have been over its limit within this time, for one of its processes to be killed. */
+const BLAME_NS = 3e9;
+const SETTLE_TICKS = 4000;
+
+type RoleStep = "kernel" | "reader" | "accounting" | "killer" | "sweeper" | "time";
+
+export class Sim implements KillKernel {
+  readonly options: SimOptions;
+  readonly memory: Memory;
+  readonly kernel: FakeKernel;
+  accounting: Accounting;
+  killer: Killer;
+  readonly reports: Report[] = [];
+  kills = 0;
+  losses = 0;
+  events = 0;
+  private readonly random: Random;
+  private readonly writers: RecordWriter[];
+  private readonly sweepWriter: RecordWriter;
+  private readonly queries: RingConsumer;
+  private readonly reportRings: RingConsumer[];
+  private readonly handles = new Map<number, FakeProcess>();
+  private nextHandle = 3;
+  /** By process: when it was signalled. */
+  private readonly signalled = new Map<FakeProcess, number>();
+  private readonly overNs = new Map<number, number>();
+  private readonly stalledUntil = new Map<RoleStep, number>();
+  private tick = 0;
+  private quiet = false;
+  // The sweep under way.
+  private sweepNumber = 0;
+  private sweepPids: number[] = [];
+  private sweeping = false;
+  private wanted = true;
+  private sweptNs = -Infinity;
+
+  constructor(options: SimOptions) {
+    this.options = options;
+    this.random = new Random(options.seed);
+    const buffer = createMemory({
+      readers: options.readers,
+      ringRecords: options.ringRecords,
+      users: 16,
+      processes: 128,
+      tasks: 512,
+      mms: 256,
+      rules: 8,
+      pageBytes: 4096,
+    });
+    const memory = this.memory = attachMemory(buffer);
+    const rules = new LimitRules();
+    for (let user = 0; user < options.users - 1; user++) {
+      const uid = FIRST_UID + user;
+      const { hardPages } = options;
+      rules.set({
+        uidFirst: uid,
+        uidLast: uid,
+        hardPages,
+        softPages: Math.floor(hardPages * 0.9),
+      });
+    }
+    new RulesPublisher(memory.rules).publish(rules);
+    this.kernel = new FakeKernel(this.random, options.cpus, options.loses ? 40 : LARGE);
+    this.writers = memory.plan.readerRings.map((place) =>
+      new RecordWriter(new RingProducer(buffer, place), () => {
+        throw new Error("the reader looks for room first");
+      })
+    );
+    this.sweepWriter = new RecordWriter(
+      new RingProducer(buffer, memory.plan.sweeperRing),
+      () => {
+        this.sweepWriter.ring.publish();
+        this.accounting.step(this.kernel.nowNs, 1024);
+      },
+    );
+    this.queries = new RingConsumer(buffer, memory.plan.queryRing);
+    this.reportRings = [Role.accounting, Role.killer].map((role) =>
+      new RingConsumer(buffer, memory.plan.reportRings[role]!)
+    );
+    this.kernel.tracing = false;
+    for (let i = 0; i < options.before; i++) this.operate();
+    this.kernel.tracing = true;
+    this.accounting = this.startAccounting();
+    this.killer = this.startKiller();
+  }
+
+  /** @throws {Error} That names seed and options, when an invariant does not hold. */
+  run(): SimResult {
+    try {
+      for (this.tick = 0; this.tick < this.options.ticks; this.tick++) this.step();
+      this.settle();
+      if (this.options.sweeps) this.sweepNow();
+      this.assertTruth();
+    } catch (cause) {
+      throw new Error(
+        `Simulation failed in tick ${this.tick}: ${cause}\n  ${JSON.stringify(this.options)}`,
+        { cause },
+      );
+    }
+    const { events, kills, losses, reports } = this;
+    return { events, kills, losses, reports };
+  }
+
+  get books(): Books {
+    return this.accounting.books;
+  }
+
+  private startAccounting(): Accounting {
+    const accounting = new Accounting(this.memory, {
+      countMask: COUNT_MASK,
+      unknownUid: UNKNOWN_UID,
+      wakeSweeper: () => {},
+    });
+    if (this.options.sabotage === "delta") {
+      const { books } = accounting;
+      const setMember = books.setMember.bind(books);
+      let calls = 0;
+      books.setMember = (mm, member, pages, tsNs) =>
+        setMember(mm, member, ++calls % 200 === 0 && pages > 0 ? pages + 1 : pages, tsNs);
+    }
+    accounting.start();
+    return accounting;
+  }
+
+  private startKiller(): Killer {
+    const patienceNs = this.options.sabotage === "patience" ? 0 : PATIENCE_NS;
+    const killer = new Killer(this.memory, this, { policy: "largest", dryRun: false, patienceNs });
+    killer.start();
+    return killer;
+  }
+
+  // ------------------------------------------------------------------------------- one tick
+
+  private step(): void {
+    const { random, options } = this;
+    const weights: readonly RoleStep[] = [
+      "kernel",
+      "kernel",
+      "kernel",
+      "kernel",
+      "reader",
+      "reader",
+      "reader",
+      "accounting",
+      "accounting",
+      "accounting",
+      "killer",
+      "killer",
+      "sweeper",
+      "time",
+    ];
+    const role = random.pick(weights);
+    if (options.stalls && random.oneIn(200)) {
+      this.stalledUntil.set(random.pick(weights), this.tick + random.between(10, 120));
+    }
+    if (options.restarts && random.oneIn(150)) this.restart();
+    if ((this.stalledUntil.get(role) ?? 0) > this.tick) return;
+    this.roleStep(role);
+    this.noteTruth();
+  }
+
+  private roleStep(role: RoleStep): void {
+    const { random } = this;
+    switch (role) {
+      case "kernel":
+        if (!this.quiet) this.operate();
+        break;
+      case "reader":
+        this.read(random.below(this.options.readers), false);
+        break;
+      case "accounting":
+        this.account(random.between(1, 40));
+        break;
+      case "killer":
+        this.killer.step();
+        break;
+      case "sweeper":
+        if (this.options.sweeps) this.sweep(random.between(1, 8));
+        break;
+      case "time":
+        this.kernel.pass(random.pick([1e4, 1e6, 5e6, 3e7]));
+        break;
+    }
+    this.collectReports();
+  }
+
+  private account(records: number): number {
+    const taken = this.accounting.step(this.kernel.nowNs, records);
+    if (this.options.sabotage === "sum" && this.random.oneIn(100)) {
+      this.books.users.usagePages[0]!++;
+    }
+    this.books.checkSums();
+    return taken;
+  }
+
+  private restart(): void {
+    if (this.random.oneIn(2)) {
+      this.accounting = this.startAccounting();
+      return;
+    }
+    const words = attachRole(this.memory, Role.killer);
+    Atomics.add(words, RoleWord.epoch, 1);
+    this.killer = this.startKiller();
+  }
+
+  /** Something happens on the machine. */
+  private operate(): void {
+    const { kernel, random, options } = this;
+    kernel.onAnyCpu();
+    const runnable = kernel.alive().filter(({ suspended }) => !suspended);
+    if (runnable.length < 2 || (runnable.length < options.processesMax && random.oneIn(25))) {
+      // A login: its shell is announced by nobody; a helper of the system forks it, and execs.
+      const process = kernel.spawn(FIRST_UID + random.below(options.users));
+      process.isProtected = random.oneIn(8);
+      kernel.grow(process, Member.anon, random.between(1, 10));
+      if (kernel.tracing && options.sweeps) this.look.push(process.pid);
+      if (kernel.tracing && !options.sweeps) this.announce(process);
+      return;
+    }
+    const process = random.pick(runnable);
+    const isFull = runnable.length >= options.processesMax;
+    const what = random.below(100);
+    if (process.lender !== undefined) {
+      if (what < 20) kernel.grow(process, Member.anon, 1);
+      else if (what < 80) kernel.exec(process);
+      else kernel.exit(process);
+    } else if (what < 45) {
+      const member = random.pick([Member.anon, Member.anon, Member.file, Member.shmem]);
+      kernel.grow(process, member, random.between(1, 30));
+    } else if (what < 60) {
+      const member = random.pick([Member.anon, Member.file, Member.shmem, Member.swap]);
+      const pages = process.mm.pages[member]!;
+      if (pages > 0) kernel.grow(process, member, -random.between(1, pages));
+    } else if (what < 63) {
+      if (process.mm.pages[Member.anon]! > 0) {
+        kernel.grow(process, Member.anon, -1);
+        kernel.grow(process, Member.swap, 1);
+      }
+    } else if (what < 70) {
+      if (!isFull) kernel.fork(process, random.oneIn(6));
+    } else if (what < 77) {
+      if (!isFull) kernel.vfork(process);
+    } else if (what < 82) kernel.exec(process);
+    else if (what < 88) {
+      if (process.tids.length < 5) kernel.thread(process);
+    } else if (what < 91) kernel.endThread(process);
+    else if (what < 94) kernel.exit(process);
+    else if (what < 96 && options.foreign) {
+      const actor = random.pick(runnable);
+      kernel.foreign(actor.pid, process, Member.anon, random.between(1, 5));
+    } else if (what < 98 && options.changesUsers) {
+      kernel.setUid(process, FIRST_UID + random.below(options.users));
+    }
+  }
+
+  /** Without a sweeper: its record, as if it had been found at once. */
+  private announce(process: FakeProcess): void {
+    this.tell(process.pid);
+    this.sweepWriter.ring.publish();
+  }
+
+  private noteTruth(): void {
+    const { kernel, options } = this;
+    for (let user = 0; user < options.users - 1; user++) {
+      const uid = FIRST_UID + user;
+      if (kernel.usagePages(uid) > options.hardPages) this.overNs.set(uid, kernel.nowNs);
+    }
+  }
+
+  // ---------------------------------------------------------------------------------- reader
+
+  /** Takes some events of each CPU, merged by time, as far as the ring has room. */
+  private read(reader: number, all: boolean): number {
+    const { random, kernel, options } = this;
+    const writer = this.writers[reader]!;
+    const batch: FakeEvent[] = [];
+    for (let cpu = reader; cpu < options.cpus; cpu += options.readers) {
+      const buffer = kernel.buffers[cpu]!;
+      let room = options.ringRecords - writer.ring.backlog - batch.length - 1;
+      const wanted = all ? LARGE : random.pick([0, 3, 10, 40]);
+      if (wanted > 0 && buffer.lost > 0 && room > 0 && buffer.events.length > 0) {
+        const first = buffer.events[0]!;
+        batch.push({
+          ...first,
+          kind: RecordKind.lost,
+          a: random.oneIn(2) ? buffer.lost : -1,
+          b: 0,
+          c: 0,
+          d: 0,
+        });
+        this.losses++;
+        buffer.lost = 0;
+        room--;
+      }
+      const count = Math.min(wanted, room, buffer.events.length);
+      if (count > 0) batch.push(...buffer.events.splice(0, count));
+    }
+    batch.sort((one, other) => one.tsNs - other.tsNs);
+    for (const { tsNs, kind, cpu, tid, a, b, c, d } of batch) {
+      writer.put(tsNs, kind, cpu, tid, a, b, c, d);
+    }
+    this.events += batch.length;
+    writer.ring.publish();
+    return batch.length;
+  }
+
+  // --------------------------------------------------------------------------------- sweeper
+
+  private readonly look: number[] = [];
+
+  private sweep(processes: number): void {
+    const { kernel, queries, sweepWriter } = this;
+    for (let word = queries.next(); word >= 0; word = queries.next()) {
+      const kind = queries.words[word + RecordWord.kindCpu]!;
+      if (kind === RecordKind.resync) this.wanted = true;
+      else this.resolve(queries.words[word + RecordWord.tid]!);
+    }
+    queries.release();
+    for (const pid of [...this.look.splice(0), ...kernel.uidChanges.splice(0)]) this.tell(pid);
+    if (!this.sweeping && (this.wanted || kernel.nowNs - this.sweptNs >= 1e9)) {
+      this.sweeping = true;
+      this.wanted = false;
+      this.sweptNs = kernel.nowNs;
+      const flags = SweepFlag.full;
+      sweepWriter.put(kernel.nowNs, RecordKind.sweepBegin, 0, ++this.sweepNumber, flags, 0, 0, 0);
+      this.sweepPids = [...kernel.processes.keys()];
+    }
+    if (this.sweeping) {
+      for (const pid of this.sweepPids.splice(0, processes)) this.tell(pid);
+      if (this.sweepPids.length === 0) {
+        this.sweeping = false;
+        sweepWriter.put(
+          kernel.nowNs,
+          RecordKind.sweepEnd,
+          0,
+          this.sweepNumber,
+          SweepFlag.full,
+          0,
+          0,
+          0,
+        );
+        Atomics.store(this.memory.header, HeaderWord.discovered, 1);
+      }
+    }
+    sweepWriter.ring.publish();
+  }
+
+  private tell(pid: number): boolean {
+    const { kernel, sweepWriter } = this;
+    const process = kernel.processes.get(pid);
+    if (process === undefined || process.state !== "alive") return false;
+    const tsNs = kernel.nowNs;
+    kernel.nowNs += 100;
+    const { uid, tids, mm, lender, bornNs } = process;
+    const shares = lender !== undefined && lender.state === "alive" && lender.mm === mm;
+    const ticks = Math.floor(bornNs / 1e7);
+    const flags = shares ? ProcFlag.sharesParentMm : 0;
+    const [file, anon, swap, shmem] = mm.pages;
+    sweepWriter.put(tsNs, RecordKind.proc, 0, pid, uid, ticks, tids.length, flags);
+    sweepWriter.put(tsNs, RecordKind.procPages, 0, pid, file!, anon!, swap!, shmem!);
+    for (const tid of tids) sweepWriter.put(tsNs, RecordKind.task, 0, tid, pid, 0, 0, 0);
+    return true;
+  }
+
+  private resolve(tid: number): void {
+    const { kernel } = this;
+    const tsNs = kernel.nowNs;
+    const process = kernel.alive().find(({ tids }) => tids.includes(tid));
+    if (process !== undefined) {
+      this.tell(process.pid);
+      if (process.pid === tid) return;
+    }
+    this.sweepWriter.put(tsNs, RecordKind.gone, 0, tid, 0, 0, 0, 0);
+  }
+
+  // --------------------------------------------------------------------- liveness, and the end
+
+  /** No faults, nothing new: all must come to rest, below the limits. */
+  private settle(): void {
+    const { kernel, random, options } = this;
+    this.quiet = true;
+    this.stalledUntil.clear();
+    for (const process of kernel.alive()) process.suspended = false;
+    const roles: readonly RoleStep[] = ["reader", "accounting", "killer", "sweeper", "time"];
+    for (let tick = 0; tick < SETTLE_TICKS; tick++) {
+      if (tick % 100 === 99 && !this.readersHaveWork() && this.overUsers().length === 0) {
+        // Enough time for all that waits.
+        if (kernel.alive().every(({ diesAtNs }) => diesAtNs === Infinity)) break;
+      }
+      this.tick++;
+      this.roleStep(random.pick(roles));
+    }
+    for (let i = 0; i < 20; i++) kernel.pass(1e8);
+    this.drain();
+    const over = this.overUsers();
+    const detail = over.map((uid) => `${uid}: ${kernel.usagePages(uid)} > ${options.hardPages}`);
+    if (over.length > 0) throw new Error(`liveness: users stay over: ${detail}`);
+  }
+
+  private readersHaveWork(): boolean {
+    return this.kernel.buffers.some(({ events }) => events.length > 0);
+  }
+
+  /** Users over their limit that have a process which may be killed. */
+  private overUsers(): number[] {
+    const { kernel, options } = this;
+    const uids = Array.from({ length: options.users - 1 }, (_, user) => FIRST_UID + user);
+    return uids.filter((uid) =>
+      kernel.usagePages(uid) > options.hardPages &&
+      kernel.alive().some((process) =>
+        process.uid === uid && !process.isProtected &&
+        process.mm.pages.some((pages, member) => pages > 0 && (COUNT_MASK >> member) & 1)
+      )
+    );
+  }
+
+  private drain(): void {
+    for (let rounds = 0; rounds < 1000; rounds++) {
+      let work = 0;
+      for (let reader = 0; reader < this.options.readers; reader++) work += this.read(reader, true);
+      work += this.account(1024);
+      work += this.killer.step();
+      this.collectReports();
+      if (work === 0) return;
+    }
+    throw new Error("liveness: accounting and killer never come to rest");
+  }
+
+  /** Whole sweeps, after which the books must be right. */
+  private sweepNow(): void {
+    for (let i = 0; i < 3; i++) {
+      this.kernel.pass(1.1e9);
+      this.wanted = true;
+      do {
+        this.sweep(LARGE);
+        this.drain();
+      } while (this.sweeping);
+    }
+    if (this.memory.header[HeaderWord.degraded] !== 0) throw new Error("I4: still degraded");
+  }
+
+  /** I4: nothing is in flight, so books and truth agree. */
+  assertTruth(): void {
+    const { books, kernel, options } = this;
+    const wrong: string[] = [];
+    for (let user = 0; user < options.users; user++) {
+      const uid = FIRST_UID + user;
+      const slot = books.findUser(uid);
+      const booked = slot < 0 ? 0 : books.users.usagePages[slot]!;
+      const truth = kernel.usagePages(uid);
+      if (booked !== truth) wrong.push(`uid ${uid}: books ${booked}, truth ${truth}`);
+    }
+    const unknown = books.findUser(UNKNOWN_UID);
+    if (unknown >= 0 && books.users.state[unknown] !== UserState.free) {
+      const pages = books.users.usagePages[unknown]!;
+      if (pages !== 0) wrong.push(`nobody's: ${pages}`);
+    }
+    if (wrong.length > 0) throw new Error(`I4: ${wrong.join("; ")}`);
+  }
+
+  private collectReports(): void {
+    for (const ring of this.reportRings) {
+      for (let report = readReport(ring); report !== undefined; report = readReport(ring)) {
+        this.reports.push(report);
+      }
+    }
+  }
+
+  // -------------------------------------------------------------------------- the kill kernel
+
+  open(pid: number): number {
+    const process = this.kernel.processes.get(pid);
+    if (process === undefined) return -3;
+    this.handles.set(++this.nextHandle, process);
+    return this.nextHandle;
+  }
+
+  private process(handle: number): FakeProcess {
+    const process = this.handles.get(handle);
+    if (process === undefined) throw new Error(`handle ${handle} is not open`);
+    return process;
+  }
+
+  check(handle: number, _pid: number, uid: number): number {
+    const process = this.process(handle);
+    if (process.state !== "alive") return Refusal.gone;
+    if (this.options.sabotage === "identity") return Refusal.none;
+    if (process.isProtected) return Refusal.protected;
+    return process.uid === uid ? Refusal.none : Refusal.otherUser;
+  }
+
+  kill(handle: number, pid: number): number {
+    const { kernel, options, random } = this;
+    const process = this.process(handle);
+    if (process.pid !== pid) throw new Error(`I1: the handle of ${pid} is ${process.pid}'s`);
+    if (process.state !== "alive") return -3;
+    if (process.isProtected) throw new Error(`I1: ${pid} is protected`);
+    const { uid } = process;
+    const { nowNs } = kernel;
+    for (const [other, atNs] of this.signalled) {
+      if (other === process || other.uid !== uid || other.state !== "alive") continue;
+      if (nowNs - atNs < PATIENCE_NS) {
+        throw new Error(`I2: ${pid} of ${uid} while ${other.pid} dies since ${nowNs - atNs} ns`);
+      }
+    }
+    // Losses and restarts make the books wrong until a sweep; else nobody may suffer for nothing.
+    if (!options.loses && !options.restarts && !options.changesUsers) {
+      const overNs = this.overNs.get(uid);
+      const isOver = kernel.usagePages(uid) > options.hardPages;
+      if (!isOver && (overNs === undefined || nowNs - overNs > BLAME_NS)) {
+        throw new Error(`${pid} is killed, but uid ${uid} was not over its limit`);
+      }
+    }
+    this.signalled.set(process, nowNs);
+    this.kills++;
+    process.diesAtNs = nowNs + random.pick([1e5, 1e6, 2e7, 2.5e9]);
+    return 0;
+  }
+
+  reap(): void {}
+
+  exited(handle: number): boolean {
+    return this.process(handle).state !== "alive";
+  }
+
+  close(handle: number): void {
+    if (!this.handles.delete(handle)) throw new Error(`handle ${handle} is closed twice`);
+  }
+
+  comm(): Uint8Array {
+    return new Uint8Array(0);
+  }
+
+  nowNs(): number {
+    this.kernel.nowNs += 50;
+    return this.kernel.nowNs;
+  }
+}
