@@ -18,7 +18,6 @@ import { invariant } from "./invariant.ts";
 /** What a report tells, and the names of its numbers, in order. */
 export const REPORTS = {
   soft: ["uid", "usagePages", "softPages", "hardPages"],
-  under: ["uid", "usagePages"],
   kill: [
     "uid",
     "pid",
@@ -44,7 +43,6 @@ export const REPORTS = {
   pressure: ["reason", "uid"],
   kernelKill: ["pid", "uid"],
   moved: ["pid", "fromUid", "toUid"],
-  note: ["code"],
 } as const;
 export type ReportName = keyof typeof REPORTS;
 
