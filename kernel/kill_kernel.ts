@@ -37,14 +37,14 @@ export class PidfdKillKernel implements KillKernel {
   }
 
   check(handle: number, pid: number, uid: number): number {
-    if (pid <= 1 || pid === this.ownPid) return Refusal.protected;
     const { status } = this;
     if (!this.proc.readStatus(pid, status)) return Refusal.gone;
     const adjustment = this.proc.readOomScoreAdj(pid);
     // If it has not exited by now, the pid was still its own while /proc was read.
     if (pidfdExited(handle)) return Refusal.gone;
     if (status.state === STATE_ZOMBIE || status.state === STATE_DEAD) return Refusal.gone;
-    if (status.kthread || adjustment === OOM_SCORE_ADJ_NEVER) return Refusal.protected;
+    if (pid <= 1 || pid === this.ownPid || status.kthread) return Refusal.protected;
+    if (adjustment === OOM_SCORE_ADJ_NEVER) return Refusal.protected;
     return (status.realUid | 0) === uid ? Refusal.none : Refusal.otherUser;
   }
 
@@ -76,5 +76,49 @@ export class PidfdKillKernel implements KillKernel {
 
   nowNs(): number {
     return this.clock.nowNs();
+  }
+}
+
+/**
+ * The hands in rehearsal: all calls are the real ones, upon toom itself, but for the signal, which
+ * is number 0.
+ */
+export class RehearsalKillKernel implements KillKernel {
+  private readonly real: PidfdKillKernel;
+  private readonly ownPid = openLibc().getpid();
+
+  constructor(real: PidfdKillKernel) {
+    this.real = real;
+  }
+
+  open(_pid: number): number {
+    return this.real.open(this.ownPid);
+  }
+
+  check(handle: number, _pid: number, uid: number): number {
+    this.real.check(handle, this.ownPid, uid);
+    return Refusal.none;
+  }
+
+  kill(handle: number, _pid: number): number {
+    return pidfdSendSignal(handle, 0);
+  }
+
+  reap(_handle: number): void {}
+
+  exited(handle: number): boolean {
+    return !this.real.exited(handle);
+  }
+
+  close(handle: number): void {
+    this.real.close(handle);
+  }
+
+  comm(_pid: number): Uint8Array {
+    return this.real.comm(this.ownPid);
+  }
+
+  nowNs(): number {
+    return this.real.nowNs();
   }
 }

@@ -136,6 +136,10 @@ export const SYMBOLS = {
     parameters: ["i32", "i32", "i32", "buffer"],
     result: "i32",
   },
+  /** `int sched_getaffinity(pid_t tid, size_t size, cpu_set_t *mask)`, sched_setaffinity(2) */
+  sched_getaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  /** `int sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *mask)`, sched_setaffinity(2) */
+  sched_setaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   /** `int setpriority(int which, id_t who, int nice)`, setpriority(2) */
   setpriority: { parameters: ["i32", "u32", "i32"], result: "i32" },
 

@@ -9,12 +9,13 @@ import { Accounting } from "../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../pipeline/books.ts";
 import { BellSleeper } from "../pipeline/doorbell.ts";
 import { Role } from "../pipeline/layout.ts";
+import { PaperKillKernel, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
 import { MonotonicClock } from "../kernel/clock.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
 
-runWorker({ fifoPriority: FIFO_PRIORITY.accounting }, ({ memory, init }) => {
+runWorker({ fifoPriority: FIFO_PRIORITY.accounting }, ({ memory, init, alive }) => {
   const clock = new MonotonicClock();
   const bell = new BellSleeper(memory, Role.accounting);
   const sweeper = new EventFd(init.config.sweeperWakeFd);
@@ -24,6 +25,13 @@ runWorker({ fifoPriority: FIFO_PRIORITY.accounting }, ({ memory, init }) => {
     wakeSweeper: () => sweeper.ring(),
   });
   accounting.start();
+  warmUp({
+    kills: WARM_UP_KILLS,
+    policy: init.config.victimPolicy,
+    countMask: init.config.countMask,
+    kernel: new PaperKillKernel(),
+    alive,
+  });
   return {
     step: () => {
       bell.listen();

@@ -9,14 +9,15 @@
 import { BellSleeper } from "../pipeline/doorbell.ts";
 import { Killer, PATIENCE_NS } from "../pipeline/killer.ts";
 import { Role } from "../pipeline/layout.ts";
-import { PidfdKillKernel } from "../kernel/kill_kernel.ts";
+import { WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
+import { PidfdKillKernel, RehearsalKillKernel } from "../kernel/kill_kernel.ts";
 import { probePidfd } from "../kernel/pidfd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
 
 const WATCH_MS = 1;
 
-runWorker({ fifoPriority: FIFO_PRIORITY.killer }, ({ memory, init }) => {
+runWorker({ fifoPriority: FIFO_PRIORITY.killer }, ({ memory, init, alive }) => {
   const bell = new BellSleeper(memory, Role.killer);
   const kernel = new PidfdKillKernel(probePidfd().mrelease);
   const killer = new Killer(memory, kernel, {
@@ -25,6 +26,13 @@ runWorker({ fifoPriority: FIFO_PRIORITY.killer }, ({ memory, init }) => {
     patienceNs: PATIENCE_NS,
   });
   killer.start();
+  warmUp({
+    kills: WARM_UP_KILLS,
+    policy: init.config.victimPolicy,
+    countMask: init.config.countMask,
+    kernel: new RehearsalKillKernel(kernel),
+    alive,
+  });
   return {
     step: () => {
       bell.listen();

@@ -39,6 +39,8 @@ export interface WorkerConfig {
   readonly minAvailableBytes: number;
   /** SCHED_FIFO for the workers on the event's way. */
   readonly realTime: boolean;
+  /** The CPU that the workers on the event's way share; -1: wherever the kernel puts them. */
+  readonly pathCpu: number;
   readonly formats: FormatTexts;
   /** Pipes of each reader. */
   readonly readerPipes: readonly (readonly TracePipe[])[];

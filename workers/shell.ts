@@ -11,6 +11,7 @@ import { attachRole } from "../pipeline/doorbell.ts";
 import { Fault, HEARTBEAT_MS, roleName, RoleState, RoleWord } from "../pipeline/layout.ts";
 import { gettid, openLibc } from "../kernel/libc.ts";
 
+import { pinThread } from "../kernel/affinity.ts";
 import { setFifo, setThreadName } from "../kernel/self_protection.ts";
 import type { WorkerInit } from "./protocol.ts";
 
@@ -27,6 +28,8 @@ export interface WorkerAgent {
 export interface WorkerContext {
   readonly memory: Memory;
   readonly init: WorkerInit;
+  /** A sign of life, for long work. */
+  readonly alive: () => void;
 }
 
 export interface ShellOptions {
@@ -54,9 +57,14 @@ async function serve(
   const words = attachRole(memory, init.role);
   openLibc();
   setThreadName(`toom-${roleName(init.role)}`);
-  if (options.fifoPriority > 0 && init.config.realTime) setFifo(options.fifoPriority);
   Atomics.store(words, RoleWord.tid, gettid());
-  const agent = makeAgent({ memory, init });
+  const alive = (): void => void Atomics.add(words, RoleWord.heartbeat, 1);
+  const agent = makeAgent({ memory, init, alive });
+  // After the rehearsals: compiling is not urgent.
+  if (options.fifoPriority > 0) {
+    if (init.config.realTime) setFifo(options.fifoPriority);
+    if (init.config.pathCpu >= 0) pinThread(init.config.pathCpu);
+  }
   Atomics.store(words, RoleWord.epochSeen, init.epoch);
   Atomics.store(words, RoleWord.state, RoleState.running);
   const replaced = (): boolean => Atomics.load(words, RoleWord.epoch) !== init.epoch;
@@ -70,7 +78,7 @@ async function serve(
       }
       continue;
     }
-    Atomics.add(words, RoleWord.heartbeat, 1);
+    alive();
     Atomics.store(words, RoleWord.pong, Atomics.load(words, RoleWord.ping));
     if (agent.step()) continue;
     if (agent.wantsEventLoop === true) await new Promise((resolve) => setTimeout(resolve, 0));

@@ -176,6 +176,7 @@ export class Supervisor implements ControlBackend {
       intervalMs: options.intervalMs,
       minAvailableBytes: options.minAvailableBytes,
       realTime: true,
+      pathCpu: Number(Deno.env.get("TOOM_CPU") ?? "-1"),
       formats: tracing.formats,
       readerPipes: tracing.readerPipes,
       readerWakeFds: this.readerWakes.map(({ fd }) => fd),
