@@ -92,6 +92,7 @@ export class Accounting {
     this.reports = new ReportWriter(
       new RingProducer(buffer, plan.reportRings[Role.accounting]!),
       this.counters,
+      new Doorbell(memory, Role.supervisor),
     );
     this.rules = new RulesView(memory.rules);
     this.rules.refresh();

@@ -83,10 +83,7 @@ export class Attribution {
     tsNs: number,
   ): number {
     const { books } = this;
-    if (this.mmTombs.isOldNews(mmId, tsNs)) {
-      this.counters[CounterIndex.stale]!++;
-      return -1;
-    }
+    if (this.isOfFormerLife(mmId, tsNs)) return -1;
     const actor = this.processOrNew(tid, tgidHint, tsNs);
     if (actor < 0) return -1;
     if (!curr) return this.foreignMm(mmId, tid, actor, pages, tsNs);
@@ -138,6 +135,72 @@ export class Attribution {
     return mm;
   }
 
+  /**
+   * curr=0 by a task that is not known to run on this mm: a stranger, or the id has come back and
+   * this is the next life being built, while the teardown of the last is still on its way. What
+   * the task does next, fork or exec, will tell.
+   */
+  foreign(mm: number, tid: number, pages: number, tsNs: number): void {
+    const { tasks, mms } = this.books;
+    if (mms.state[mm] !== MmState.live || pages > this.buildPagesMax) return;
+    const task = this.books.findTask(tid);
+    if (task < 0 || mms.processSlot1[mm] === tasks.processSlot[task]! + 1) return;
+    tasks.buildingMmSlot1[task] = mm + 1;
+    if (mms.foreignTid[mm] !== tid) {
+      mms.foreignTid[mm] = tid;
+      mms.foreignTsNs[mm] = tsNs;
+    }
+    this.isReborn(mm, -1);
+  }
+
+  /**
+   * Whether an mm has been built anew since its process was done with it: then it goes to the
+   * builder. @param endTsNs When the process left it; -1 asks whether it has exited.
+   */
+  private isReborn(mm: number, endTsNs: number): boolean {
+    const { books } = this;
+    const { mms, processes, tasks } = books;
+    const foreignTsNs = mms.foreignTsNs[mm]!;
+    const owner = mms.processSlot1[mm]! - 1;
+    if (foreignTsNs === 0) return false;
+    if (endTsNs < 0) {
+      if (processes.state[owner] !== ProcessState.exited) return false;
+      endTsNs = processes.exitTsNs[owner]!;
+    }
+    const task = books.findTask(mms.foreignTid[mm]!);
+    if (foreignTsNs <= endTsNs || task < 0) return false;
+    this.mmTombs.bury(mms.mmId[mm]!, foreignTsNs, 0);
+    books.rebirth(mm, foreignTsNs);
+    books.moveMm(mm, tasks.processSlot[task]!);
+    this.dropIfOver(owner);
+    return true;
+  }
+
+  /** Whether this is news of an mm that was over before this one took its id. */
+  isOfFormerLife(mmId: number, tsNs: number): boolean {
+    if (!this.mmTombs.isOldNews(mmId, tsNs)) return false;
+    this.counters[CounterIndex.stale]!++;
+    return true;
+  }
+
+  /** The mm that a task has just built, by fork or exec; -1 none. */
+  private takeBuilt(task: number): number {
+    const { tasks, mms } = this.books;
+    if (task < 0) return -1;
+    const mm = tasks.buildingMmSlot1[task]! - 1;
+    tasks.buildingMmSlot1[task] = 0;
+    if (mm < 0) return -1;
+    // The slot may have been freed and taken since, when the fork that built it failed.
+    if (mms.processSlot1[mm] === tasks.processSlot[task]! + 1) {
+      return mms.state[mm] === MmState.building ? mm : -1;
+    }
+    // Somebody else's: the id came back before the end of the last life did.
+    if (mms.state[mm] !== MmState.live || mms.foreignTid[mm] !== tasks.tid[task]) return -1;
+    this.mmTombs.bury(mms.mmId[mm]!, mms.foreignTsNs[mm]!, 0);
+    this.books.rebirth(mm, mms.foreignTsNs[mm]!);
+    return mm;
+  }
+
   private unattributed(): number {
     this.counters[CounterIndex.unattributed]!++;
     return -1;
@@ -162,6 +225,14 @@ export class Attribution {
     }
     // What a process built itself and then runs on comes from an exec.
     const built = building && owner === process;
+    if (
+      !building && process !== owner && processes.state[owner] === ProcessState.alive &&
+      (processes.flags[process]! & ~ProcessFlag.lends) === ProcessFlag.unresolved
+    ) {
+      // Born of vfork, most likely: nobody else runs on the mm of a living process.
+      processes.flags[process]! |= ProcessFlag.borrower;
+      this.setLender(process, owner);
+    }
     if (books.isBorrower(process)) {
       if (!built) {
         mms.lastTid[mm] = tid;
@@ -224,6 +295,7 @@ export class Attribution {
       books.removeMm(mm);
       return;
     }
+    if (this.isReborn(mm, tsNs)) return;
     // It may have been its parent's, which only its birth can tell.
     if ((processes.flags[process]! & ProcessFlag.unresolved) !== 0) return;
     if (!books.isEmpty(mm) && this.bequeath(process, mm)) return;
@@ -251,7 +323,7 @@ export class Attribution {
     tsNs: number,
   ): void {
     const { books } = this;
-    const { processes, tasks, users } = books;
+    const { processes, users } = books;
     const childIsOver = this.taskTombs.isOldNews(childTid, tsNs);
     if (childIsOver && (cloneFlags & CLONE_THREAD) === 0) return;
     const parent = this.processOrNew(parentTid, parentTgid, tsNs);
@@ -289,12 +361,8 @@ export class Attribution {
       return;
     }
     if (books.isBorrower(child)) this.endBorrowing(child);
-    const parentTask = books.findTask(parentTid);
-    const building1 = parentTask >= 0 ? tasks.buildingMmSlot1[parentTask]! : 0;
-    if (building1 !== 0) {
-      tasks.buildingMmSlot1[parentTask] = 0;
-      this.adoptBuilt(building1 - 1, parent, child);
-    }
+    const built = this.takeBuilt(books.findTask(parentTid));
+    if (built >= 0) this.adoptBuilt(built, child);
     this.dropLeft(child);
     this.dropIfOver(parent);
   }
@@ -335,11 +403,10 @@ export class Attribution {
   }
 
   /** The mm that a fork built goes to the child. */
-  private adoptBuilt(mm: number, parent: number, child: number): void {
+  private adoptBuilt(mm: number, child: number): void {
     const { books } = this;
     const { processes, mms } = books;
-    // The slot may have been freed and taken since, when the fork that built it failed.
-    if (mms.state[mm] !== MmState.building || mms.processSlot1[mm] !== parent + 1) return;
+    if (mms.processSlot1[mm] === child + 1) return;
     const main = processes.mmSlot1[child]! - 1;
     if (main >= 0 && mms.state[main] !== MmState.nameless) {
       // The child runs on another already.
@@ -347,8 +414,11 @@ export class Attribution {
       books.removeMm(mm);
       return;
     }
+    const owner = mms.processSlot1[mm]! - 1;
     books.moveMm(mm, child);
     processes.mmSlot1[child] = mm + 1;
+    mms.lastTid[mm] = 0;
+    this.dropIfOver(owner);
     if (main < 0) return;
     this.absorb(main, mm);
     books.removeMm(main);
@@ -376,15 +446,15 @@ export class Attribution {
     if (process < 0) return;
     if (oldPid !== pid) this.mergeStray(oldPid, process, tsNs);
     const task = books.findTask(oldPid);
-    const building = task < 0 ? -1 : books.tasks.buildingMmSlot1[task]! - 1;
+    const built = this.takeBuilt(task);
     this.ownsFromNow(process);
     if (oldPid !== pid && task >= 0) books.removeTask(task);
     books.addTask(pid, process, tsNs);
-    const { state, processSlot1 } = books.mms;
-    if (
-      building >= 0 && state[building] === MmState.building &&
-      processSlot1[building] === process + 1 && !this.hasMovedOn(process, building, tsNs)
-    ) this.own(building, process, pid, tsNs, true);
+    if (built < 0 || this.hasMovedOn(process, built, tsNs)) return;
+    const owner = books.mms.processSlot1[built]! - 1;
+    if (owner !== process) books.moveMm(built, process);
+    this.own(built, process, pid, tsNs, true);
+    if (owner !== process) this.dropIfOver(owner);
   }
 
   /** sched_process_exit: comes before the memory goes, so the process stays until that is gone. */
@@ -405,9 +475,12 @@ export class Attribution {
     processes.exitTsNs[process] = tsNs;
     Atomics.store(processes.state, process, ProcessState.exited);
     this.bury(processes.tgid[process]!, tsNs, uid);
-    // Borrowers keep the mm alive.
     const main = processes.mmSlot1[process]! - 1;
-    if (main >= 0) this.bequeath(process, main);
+    if (main >= 0) {
+      if (this.isReborn(main, tsNs)) return; // dropIfOver was called.
+      // Borrowers keep the mm alive. Of one that is empty already, no teardown will tell.
+      if (!this.bequeath(process, main) && books.isEmpty(main)) books.removeMm(main);
+    }
     this.dropIfOver(process);
   }
 

@@ -329,6 +329,8 @@ export class Books {
     mms.lastTid[slot] = 0;
     mms.ownerTsNs[slot] = 0;
     mms.bornTsNs[slot] = tsNs;
+    mms.foreignTsNs[slot] = 0;
+    mms.foreignTid[slot] = 0;
     mms.pages.fill(0, slot * MEMBER_COUNT, (slot + 1) * MEMBER_COUNT);
     mms.tsNs.fill(0, slot * MEMBER_COUNT, (slot + 1) * MEMBER_COUNT);
     this.link(slot, processSlot);
@@ -342,6 +344,25 @@ export class Books {
     this.mms.mmId[slot] = mmId;
     this.mms.state[slot] = MmState.live;
     this.mmMap.set(mmId, slot);
+  }
+
+  /** The id has come back: what was known from before that time is over. */
+  rebirth(slot: number, tsNs: number): void {
+    const { mms } = this;
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      const at = slot * MEMBER_COUNT + member;
+      if (mms.tsNs[at]! >= tsNs) continue;
+      const pages = mms.pages[at]!;
+      mms.tsNs[at] = tsNs;
+      mms.pages[at] = 0;
+      if ((this.countMask >> member) & 1) this.chargeAll(mms.processSlot1[slot]! - 1, -pages);
+    }
+    mms.state[slot] = MmState.building;
+    mms.bornTsNs[slot] = tsNs;
+    mms.ownerTsNs[slot] = 0;
+    mms.lastTid[slot] = 0;
+    mms.foreignTsNs[slot] = 0;
+    mms.foreignTid[slot] = 0;
   }
 
   /** Hands an mm with its pages to another process. */

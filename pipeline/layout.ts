@@ -167,6 +167,8 @@ export const RoleWord = {
   fault: 2,
   /** Supervisor: raised to ask for an answer in `pong`. */
   ping: 3,
+  /** Supervisor: raised to ask for a rehearsal; `rehearsed` follows. */
+  rehearse: 4,
   /** Worker: {@link RoleState}. */
   state: LINE_WORDS,
   /** Worker: raised at least every {@link HEARTBEAT_MS}. */
@@ -179,6 +181,8 @@ export const RoleWord = {
   tid: LINE_WORDS + 4,
   /** Worker: epoch of the incarnation that wrote these words. */
   epochSeen: LINE_WORDS + 5,
+  /** Worker: copy of `rehearse`. */
+  rehearsed: LINE_WORDS + 6,
   /** Anybody: raised to wake the worker up. */
   bell: 2 * LINE_WORDS,
 } as const;
@@ -349,6 +353,9 @@ export const MM_COLUMNS = {
   ownerTsNs: "f64",
   /** When it was first heard of. */
   bornTsNs: "f64",
+  /** When a task that is not known to run on it began to change it, and which. */
+  foreignTsNs: "f64",
+  foreignTid: "i32",
   mmId: "i32",
   generation: "i32",
   /** {@link MmState}. */

@@ -34,6 +34,7 @@ export class ProcFacts {
   private errorPages = 0;
   /** Slot of the process whose pages come next, -1 when they are of no use. */
   private current = -1;
+  private currentGeneration = 0;
   private currentIsNews = false;
 
   constructor(
@@ -102,9 +103,16 @@ export class ProcFacts {
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
     if ((flags & ProcFlag.sharesParentMm) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
-    else if (this.currentIsNews) processes.flags[slot]! |= ProcessFlag.borrower;
+    else if ((processes.flags[slot]! & (ProcessFlag.borrower | ProcessFlag.hasExeced)) === 0) {
+      // What it was thought to have is its parent's, whose own reading tells how much it is.
+      processes.flags[slot]! |= ProcessFlag.borrower;
+      this.dropMms(slot);
+    }
     // Of one that has just left its parent's mm, the reading may still be of that mm.
-    if (!books.isBorrower(slot) && !borrowedBefore) this.current = slot;
+    if (!books.isBorrower(slot) && !borrowedBefore) {
+      this.current = slot;
+      this.currentGeneration = processes.generation[slot]!;
+    }
   }
 
   /**
@@ -123,6 +131,9 @@ export class ProcFacts {
     const { processes } = books;
     if (slot < 0 || processes.tgid[slot] !== tgid) return -1;
     this.current = -1;
+    // Events may come between the two records, the end of the process among them.
+    if (processes.generation[slot] !== this.currentGeneration) return -1;
+    if (processes.state[slot] !== ProcessState.alive) return -1;
     sizes[0] = filePages;
     sizes[1] = anonPages;
     sizes[2] = swapPages;
@@ -154,6 +165,16 @@ export class ProcFacts {
     if (!this.degraded && knownTsNs > 0 && Math.abs(difference) <= this.errorPages) return 0;
     const delta = this.books.setMember(mm, member, pages, tsNs);
     return this.degraded || tsNs - knownTsNs > QUIET_NS ? delta : 0;
+  }
+
+  private dropMms(slot: number): void {
+    const { books } = this;
+    const { mms, processes } = books;
+    for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0;) {
+      const mm = mm1 - 1;
+      mm1 = mms.sibling1[mm]!;
+      if (mms.state[mm] !== MmState.building) books.removeMm(mm);
+    }
   }
 
   /**

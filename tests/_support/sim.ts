@@ -54,6 +54,10 @@ export interface SimOptions {
   readonly sweeps: boolean;
   readonly changesUsers: boolean;
   readonly foreign: boolean;
+  /** Processes appear that no birth announces; else all come from the users' first ones. */
+  readonly logins: boolean;
+  /** The reader sees one CPU's events late; else all CPUs' in the order of time. */
+  readonly skew: boolean;
   /** A mistake to be found: a page too many, a second victim at once, or a wrong victim. */
   readonly sabotage: "" | "delta" | "sum" | "patience" | "identity";
 }
@@ -74,6 +78,8 @@ export const SIM_DEFAULTS: SimOptions = {
   sweeps: true,
   changesUsers: false,
   foreign: false,
+  logins: false,
+  skew: false,
   sabotage: "",
 };
 
@@ -86,8 +92,6 @@ export interface SimResult {
 
 const FIRST_UID = 1000;
 const LARGE = 1 << 30;
-/** A user must have been over its limit within this time, for one of its processes to be killed. */
-const BLAME_NS = 3e9;
 const SETTLE_TICKS = 4000;
 
 type RoleStep = "kernel" | "reader" | "accounting" | "killer" | "sweeper" | "time";
@@ -110,8 +114,13 @@ export class Sim implements KillKernel {
   private readonly handles = new Map<number, FakeProcess>();
   private nextHandle = 3;
   /** By process: when it was signalled. */
-  private readonly signalled = new Map<FakeProcess, number>();
-  private readonly overNs = new Map<number, number>();
+  private readonly signalled = new Map<FakeProcess, { atNs: number; uid: number }>();
+  /** First process of each user. */
+  private readonly roots: FakeProcess[] = [];
+  /** Usage may differ from the truth by what is in flight, and by nothing else. */
+  private readonly isStrict: boolean;
+  /** Times of the records in each reader's ring. */
+  private readonly written: number[][];
   private readonly stalledUntil = new Map<RoleStep, number>();
   private tick = 0;
   private quiet = false;
@@ -148,7 +157,7 @@ export class Sim implements KillKernel {
       });
     }
     new RulesPublisher(memory.rules).publish(rules);
-    this.kernel = new FakeKernel(this.random, options.cpus, options.loses ? 40 : LARGE);
+    this.kernel = new FakeKernel(this.random, options.cpus, options.loses ? 12 : LARGE);
     this.writers = memory.plan.readerRings.map((place) =>
       new RecordWriter(new RingProducer(buffer, place), () => {
         throw new Error("the reader looks for room first");
@@ -165,11 +174,21 @@ export class Sim implements KillKernel {
     this.reportRings = [Role.accounting, Role.killer].map((role) =>
       new RingConsumer(buffer, memory.plan.reportRings[role]!)
     );
+    this.written = this.writers.map(() => []);
+    this.isStrict = options.before === 0 && !options.foreign && !options.loses &&
+      !options.restarts && !options.changesUsers && !options.logins && !options.skew &&
+      options.readers === 1;
     this.kernel.tracing = false;
+    for (let user = 0; user < options.users; user++) {
+      this.roots.push(this.kernel.spawn(FIRST_UID + user));
+    }
     for (let i = 0; i < options.before; i++) this.operate();
     this.kernel.tracing = true;
     this.accounting = this.startAccounting();
     this.killer = this.startKiller();
+    for (const pid of this.kernel.processes.keys()) if (options.before === 0) this.tell(pid);
+    this.sweepWriter.ring.publish();
+    this.accounting.step(this.kernel.nowNs);
   }
 
   /** @throws {Error} That names seed and options, when an invariant does not hold. */
@@ -244,7 +263,7 @@ export class Sim implements KillKernel {
     if (options.restarts && random.oneIn(150)) this.restart();
     if ((this.stalledUntil.get(role) ?? 0) > this.tick) return;
     this.roleStep(role);
-    this.noteTruth();
+    if (this.isStrict) this.assertInFlight();
   }
 
   private roleStep(role: RoleStep): void {
@@ -295,14 +314,17 @@ export class Sim implements KillKernel {
   private operate(): void {
     const { kernel, random, options } = this;
     kernel.onAnyCpu();
-    const runnable = kernel.alive().filter(({ suspended }) => !suspended);
+    const runnable = kernel.alive().filter((process) =>
+      !process.suspended && !this.roots.includes(process)
+    );
     if (runnable.length < 2 || (runnable.length < options.processesMax && random.oneIn(25))) {
-      // A login: its shell is announced by nobody; a helper of the system forks it, and execs.
-      const process = kernel.spawn(FIRST_UID + random.below(options.users));
-      process.isProtected = random.oneIn(8);
-      kernel.grow(process, Member.anon, random.between(1, 10));
-      if (kernel.tracing && options.sweeps) this.look.push(process.pid);
-      if (kernel.tracing && !options.sweeps) this.announce(process);
+      const user = random.below(options.users);
+      const process = options.logins
+        ? kernel.spawn(FIRST_UID + user)
+        : kernel.fork(this.roots[user]!);
+      process!.isProtected = random.oneIn(8);
+      kernel.grow(process!, Member.anon, random.between(1, 10));
+      if (options.logins) this.look.push(process!.pid);
       return;
     }
     const process = random.pick(runnable);
@@ -341,17 +363,36 @@ export class Sim implements KillKernel {
     }
   }
 
-  /** Without a sweeper: its record, as if it had been found at once. */
-  private announce(process: FakeProcess): void {
-    this.tell(process.pid);
-    this.sweepWriter.ring.publish();
+  /** Counted pages of a user that accounting cannot know of yet, at most. */
+  private inFlightPages(uid: number): number {
+    let oldestNs = Infinity;
+    for (const { events } of this.kernel.buffers) {
+      oldestNs = Math.min(oldestNs, events[0]?.tsNs ?? Infinity);
+    }
+    this.writers.forEach(({ ring }, reader) => {
+      const times = this.written[reader]!;
+      times.splice(0, times.length - ring.backlog);
+      for (const tsNs of times) oldestNs = Math.min(oldestNs, tsNs);
+    });
+    let sum = 0;
+    for (const { tsNs, uid: whose, pages } of this.kernel.changes) {
+      if (tsNs >= oldestNs && whose === uid) sum += pages;
+    }
+    return sum;
   }
 
-  private noteTruth(): void {
-    const { kernel, options } = this;
-    for (let user = 0; user < options.users - 1; user++) {
+  /** I4, in motion. */
+  private assertInFlight(): void {
+    const { books, kernel, options } = this;
+    for (let user = 0; user < options.users; user++) {
       const uid = FIRST_UID + user;
-      if (kernel.usagePages(uid) > options.hardPages) this.overNs.set(uid, kernel.nowNs);
+      const slot = books.findUser(uid);
+      const booked = slot < 0 ? 0 : books.users.usagePages[slot]!;
+      const truth = kernel.usagePages(uid);
+      if (booked === truth) continue;
+      const inFlight = this.inFlightPages(uid);
+      if (Math.abs(booked - truth) <= inFlight) continue;
+      throw new Error(`I4: uid ${uid}: books ${booked}, truth ${truth}, in flight ${inFlight}`);
     }
   }
 
@@ -362,6 +403,7 @@ export class Sim implements KillKernel {
     const { random, kernel, options } = this;
     const writer = this.writers[reader]!;
     const batch: FakeEvent[] = [];
+    if (!options.skew && options.readers === 1) return this.readInOrder(writer, all);
     for (let cpu = reader; cpu < options.cpus; cpu += options.readers) {
       const buffer = kernel.buffers[cpu]!;
       let room = options.ringRecords - writer.ring.backlog - batch.length - 1;
@@ -384,8 +426,39 @@ export class Sim implements KillKernel {
       if (count > 0) batch.push(...buffer.events.splice(0, count));
     }
     batch.sort((one, other) => one.tsNs - other.tsNs);
+    return this.write(reader, batch);
+  }
+
+  /** Always the oldest event of all CPUs. */
+  private readInOrder(writer: RecordWriter, all: boolean): number {
+    const { kernel, random, options } = this;
+    const batch: FakeEvent[] = [];
+    const room = options.ringRecords - writer.ring.backlog - 1;
+    const wanted = all ? room : Math.min(room, random.pick([3, 10, 40]));
+    while (batch.length < wanted) {
+      let next = kernel.buffers[0]!;
+      for (const buffer of kernel.buffers) {
+        if ((buffer.events[0]?.tsNs ?? Infinity) < (next.events[0]?.tsNs ?? Infinity)) {
+          next = buffer;
+        }
+      }
+      const first = next.events[0];
+      if (first === undefined) break;
+      if (next.lost > 0) {
+        const count = random.oneIn(2) ? next.lost : -1;
+        batch.push({ ...first, kind: RecordKind.lost, a: count, b: 0, c: 0, d: 0 });
+        this.losses++;
+        next.lost = 0;
+      } else batch.push(next.events.shift()!);
+    }
+    return this.write(0, batch);
+  }
+
+  private write(reader: number, batch: readonly FakeEvent[]): number {
+    const writer = this.writers[reader]!;
     for (const { tsNs, kind, cpu, tid, a, b, c, d } of batch) {
       writer.put(tsNs, kind, cpu, tid, a, b, c, d);
+      this.written[reader]!.push(tsNs);
     }
     this.events += batch.length;
     writer.ring.publish();
@@ -585,21 +658,21 @@ export class Sim implements KillKernel {
     if (process.isProtected) throw new Error(`I1: ${pid} is protected`);
     const { uid } = process;
     const { nowNs } = kernel;
-    for (const [other, atNs] of this.signalled) {
-      if (other === process || other.uid !== uid || other.state !== "alive") continue;
+    for (const [other, { atNs, uid: whose }] of this.signalled) {
+      if (other === process || whose !== uid || other.state !== "alive") continue;
       if (nowNs - atNs < PATIENCE_NS) {
         throw new Error(`I2: ${pid} of ${uid} while ${other.pid} dies since ${nowNs - atNs} ns`);
       }
     }
     // Losses and restarts make the books wrong until a sweep; else nobody may suffer for nothing.
-    if (!options.loses && !options.restarts && !options.changesUsers) {
-      const overNs = this.overNs.get(uid);
-      const isOver = kernel.usagePages(uid) > options.hardPages;
-      if (!isOver && (overNs === undefined || nowNs - overNs > BLAME_NS)) {
-        throw new Error(`${pid} is killed, but uid ${uid} was not over its limit`);
+    if (this.isStrict) {
+      const truth = kernel.usagePages(uid);
+      const inFlight = this.inFlightPages(uid);
+      if (truth + inFlight <= options.hardPages) {
+        throw new Error(`${pid} of uid ${uid} is killed at ${truth} pages, ${inFlight} in flight`);
       }
     }
-    this.signalled.set(process, nowNs);
+    this.signalled.set(process, { atNs: nowNs, uid });
     this.kills++;
     process.diesAtNs = nowNs + random.pick([1e5, 1e6, 2e7, 2.5e9]);
     return 0;
