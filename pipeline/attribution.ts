@@ -18,6 +18,7 @@
  */
 import { CounterIndex, MEMBER_COUNT, MmState, ProcessFlag, ProcessState } from "./layout.ts";
 import type { Books } from "./books.ts";
+import { Kinship } from "./kinship.ts";
 import { Tombs } from "./tombs.ts";
 
 /** include/uapi/linux/sched.h */
@@ -25,6 +26,8 @@ const CLONE_VM = 0x100;
 const CLONE_THREAD = 0x10000;
 
 export class Attribution {
+  /** Who borrows whose mm, and who inherits whose user. */
+  readonly kin: Kinship;
   private readonly books: Books;
   private readonly counters: Float64Array;
   private readonly unknownUid: number;
@@ -47,6 +50,7 @@ export class Attribution {
     buildPagesMax: number,
     onUnknownTid: (tid: number) => void,
   ) {
+    this.kin = new Kinship(books);
     this.books = books;
     this.counters = counters;
     this.unknownUid = unknownUid;
@@ -61,7 +65,7 @@ export class Attribution {
     const { processes, mms } = this.books;
     const actor = this.processOrNew(tid, tgidHint, tsNs);
     if (actor < 0) return -1;
-    const process = this.runsOn(actor);
+    const process = this.kin.runsOn(actor);
     if (process < 0) return this.unattributed();
     const mm1 = processes.mmSlot1[process]!;
     if (mm1 !== 0) return mm1 - 1;
@@ -88,11 +92,11 @@ export class Attribution {
     if (actor < 0) return -1;
     if (!curr) return this.foreignMm(mmId, tid, actor, pages, tsNs);
     const { processes, mms } = books;
-    let process = this.runsOn(actor);
+    let process = this.kin.runsOn(actor);
     if (process < 0) return this.unattributed();
-    if (process !== actor && this.runsNamed(process)) {
+    if (process !== actor && this.kin.runsNamed(process)) {
       // The lender's is known and this is another: the exec that ended the borrowing comes late.
-      this.ownsFromNow(actor);
+      this.kin.ownsFromNow(actor);
       process = actor;
     }
     const main = processes.mmSlot1[process]! - 1;
@@ -231,14 +235,14 @@ export class Attribution {
     ) {
       // Born of vfork, most likely: nobody else runs on the mm of a living process.
       processes.flags[process]! |= ProcessFlag.borrower;
-      this.setLender(process, owner);
+      this.kin.setLender(process, owner);
     }
     if (books.isBorrower(process)) {
       if (!built) {
         mms.lastTid[mm] = tid;
         return;
       }
-      this.ownsFromNow(process);
+      this.kin.ownsFromNow(process);
     }
     if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return;
     if (built) processes.flags[process]! |= ProcessFlag.hasExeced;
@@ -260,7 +264,7 @@ export class Attribution {
     const flags = ProcessFlag.unresolved | ProcessFlag.borrower;
     const process = books.addProcess(tid, uid, flags, tsNs);
     if (process < 0) return;
-    this.setLender(process, owner);
+    this.kin.setLender(process, owner);
     books.addTask(tid, process, tsNs);
   }
 
@@ -291,14 +295,14 @@ export class Attribution {
     if (mms.state[mm] === MmState.nameless) {
       // What /proc said goes into the mm that turns out to be meant.
       if (!built) this.absorb(mm, next);
-      else if (!books.isEmpty(mm) && this.bequeath(process, mm)) return;
+      else if (!books.isEmpty(mm) && this.kin.bequeath(process, mm)) return;
       books.removeMm(mm);
       return;
     }
     if (this.isReborn(mm, tsNs)) return;
     // It may have been its parent's, which only its birth can tell.
     if ((processes.flags[process]! & ProcessFlag.unresolved) !== 0) return;
-    if (!books.isEmpty(mm) && this.bequeath(process, mm)) return;
+    if (!books.isEmpty(mm) && this.kin.bequeath(process, mm)) return;
     this.mmTombs.bury(mms.mmId[mm]!, tsNs, 0);
     books.removeMm(mm);
   }
@@ -350,17 +354,19 @@ export class Attribution {
     if (child < 0) {
       child = books.addProcess(childTid, uid, 0, tsNs);
       if (child < 0) return;
-    } else if ((processes.flags[child]! & ProcessFlag.unresolved) !== 0) this.resolve(child, uid);
+    } else if ((processes.flags[child]! & ProcessFlag.unresolved) !== 0) {
+      this.kin.resolve(child, uid);
+    }
     processes.bornTsNs[child] = Math.min(processes.bornTsNs[child]!, tsNs);
     books.addTask(childTid, child, tsNs);
     if ((processes.flags[parent]! & (ProcessFlag.unresolved | ProcessFlag.heir)) !== 0) {
-      this.inheritLater(child, parent);
+      this.kin.inheritLater(child, parent);
     }
     if ((cloneFlags & CLONE_VM) !== 0) {
       this.becomeBorrower(child, parent);
       return;
     }
-    if (books.isBorrower(child)) this.endBorrowing(child);
+    if (books.isBorrower(child)) this.kin.endBorrowing(child);
     const built = this.takeBuilt(books.findTask(parentTid));
     if (built >= 0) this.adoptBuilt(built, child);
     this.dropLeft(child);
@@ -371,11 +377,11 @@ export class Attribution {
   private becomeBorrower(child: number, parent: number): void {
     const { books } = this;
     const { processes, mms } = books;
-    const lender = this.runsOn(parent);
+    const lender = this.kin.runsOn(parent);
     const hasExeced = (processes.flags[child]! & ProcessFlag.hasExeced) !== 0;
     if (!hasExeced) {
       processes.flags[child]! |= ProcessFlag.borrower;
-      this.setLender(child, lender < 0 ? parent : lender);
+      this.kin.setLender(child, lender < 0 ? parent : lender);
     }
     if (lender < 0) return;
     for (let mm1 = processes.mmFirst1[child]!; mm1 !== 0;) {
@@ -447,7 +453,7 @@ export class Attribution {
     if (oldPid !== pid) this.mergeStray(oldPid, process, tsNs);
     const task = books.findTask(oldPid);
     const built = this.takeBuilt(task);
-    this.ownsFromNow(process);
+    this.kin.ownsFromNow(process);
     if (oldPid !== pid && task >= 0) books.removeTask(task);
     books.addTask(pid, process, tsNs);
     if (built < 0 || this.hasMovedOn(process, built, tsNs)) return;
@@ -479,7 +485,7 @@ export class Attribution {
     if (main >= 0) {
       if (this.isReborn(main, tsNs)) return; // dropIfOver was called.
       // Borrowers keep the mm alive. Of one that is empty already, no teardown will tell.
-      if (!this.bequeath(process, main) && books.isEmpty(main)) books.removeMm(main);
+      if (!this.kin.bequeath(process, main) && books.isEmpty(main)) books.removeMm(main);
     }
     this.dropIfOver(process);
   }
@@ -502,7 +508,7 @@ export class Attribution {
   private finish(process: number): number {
     const { processes } = this.books;
     const main = processes.mmSlot1[process]! - 1;
-    if (main >= 0 && !this.books.isEmpty(main)) this.bequeath(process, main);
+    if (main >= 0 && !this.books.isEmpty(main)) this.kin.bequeath(process, main);
     return this.books.removeProcess(process);
   }
 
@@ -511,26 +517,6 @@ export class Attribution {
     const { processes, users } = this.books;
     this.bury(processes.tgid[process]!, tsNs, users.uid[processes.userSlot[process]!]!);
     return this.finish(process);
-  }
-
-  /** Gives an mm to those who borrow it from its process, which is done with it. */
-  private bequeath(lender: number, mm: number): boolean {
-    const { books } = this;
-    const { processes, processSlots } = books;
-    if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;
-    let heir = -1;
-    for (let slot = 0; slot < processSlots.highWater; slot++) {
-      if (processes.state[slot] !== ProcessState.alive || !books.isBorrower(slot)) continue;
-      if (this.lenderOf(slot) !== lender) continue;
-      if (heir >= 0) this.setLender(slot, heir);
-      else {
-        heir = slot;
-        this.endBorrowing(slot);
-        books.moveMm(mm, slot);
-        processes.mmSlot1[slot] = mm + 1;
-      }
-    }
-    return heir >= 0;
   }
 
   /** An mm that became empty is over; so is its process when it has exited. */
@@ -553,29 +539,6 @@ export class Attribution {
 
   // ------------------------------------------------------------------------------ who is who
 
-  /** A process that acted before it was announced turns out to be this user's. */
-  resolve(process: number, uid: number): void {
-    const { books } = this;
-    const { processes, processSlots } = books;
-    const { unresolved, heir, hasHeirs } = ProcessFlag;
-    const flags = processes.flags[process]!;
-    processes.flags[process] = flags & ~(unresolved | heir | hasHeirs);
-    books.moveProcess(process, uid);
-    if ((flags & hasHeirs) === 0) return;
-    for (let slot = 0; slot < processSlots.highWater; slot++) {
-      if (processes.state[slot] === ProcessState.free) continue;
-      if ((processes.flags[slot]! & heir) === 0 || this.lenderOf(slot) !== process) continue;
-      this.resolve(slot, uid);
-    }
-  }
-
-  private inheritLater(child: number, parent: number): void {
-    const { processes } = this.books;
-    processes.flags[child]! |= ProcessFlag.heir;
-    processes.flags[parent]! |= ProcessFlag.hasHeirs;
-    this.setLender(child, parent);
-  }
-
   /** A task that acted before its birth was taken for a process, and is a thread of another. */
   mergeStray(tid: number, process: number, tsNs: number): void {
     const { books } = this;
@@ -588,48 +551,6 @@ export class Attribution {
       this.handOver(mm1 - 1, process);
     }
     books.removeProcess(stray);
-  }
-
-  private setLender(process: number, lender: number): void {
-    const { lenderSlot1, lenderGeneration, generation, flags } = this.books.processes;
-    flags[lender]! |= ProcessFlag.lends;
-    lenderSlot1[process] = lender + 1;
-    lenderGeneration[process] = generation[lender]!;
-  }
-
-  /** -1 when there is none, or it is gone. */
-  private lenderOf(process: number): number {
-    const { lenderSlot1, lenderGeneration, generation } = this.books.processes;
-    const lender = lenderSlot1[process]! - 1;
-    return lender >= 0 && generation[lender] === lenderGeneration[process] ? lender : -1;
-  }
-
-  private endBorrowing(process: number): void {
-    const { processes, mms } = this.books;
-    const lender = this.lenderOf(process);
-    processes.flags[process]! &= ~ProcessFlag.borrower;
-    if ((processes.flags[process]! & ProcessFlag.heir) === 0) processes.lenderSlot1[process] = 0;
-    if (lender < 0) return;
-    const tgid = processes.tgid[process]!;
-    for (let mm1 = processes.mmFirst1[lender]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
-      if (mms.lastTid[mm1 - 1] === tgid) mms.lastTid[mm1 - 1] = 0;
-    }
-  }
-
-  /** It has execed. */
-  private ownsFromNow(process: number): void {
-    if (this.books.isBorrower(process)) this.endBorrowing(process);
-    this.books.processes.flags[process]! |= ProcessFlag.hasExeced;
-  }
-
-  /** The process whose mm a process runs on: itself, or its lender; -1 when that is not known. */
-  private runsOn(process: number): number {
-    return this.books.isBorrower(process) ? this.lenderOf(process) : process;
-  }
-
-  private runsNamed(process: number): boolean {
-    const main = this.books.processes.mmSlot1[process]! - 1;
-    return main >= 0 && this.books.mms.state[main] !== MmState.nameless;
   }
 
   /** Process of a task; made, with an unknown user, for one that nobody announced. */

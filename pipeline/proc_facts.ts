@@ -92,7 +92,7 @@ export class ProcFacts {
     if (unresolved) this.currentIsNews = true;
     const uidBefore = users.uid[processes.userSlot[slot]!]!;
     if (unresolved || (processes.flags[slot]! & ProcessFlag.heir) !== 0) {
-      attribution.resolve(slot, uid);
+      attribution.kin.resolve(slot, uid);
     } else if (uidBefore !== uid) {
       books.moveProcess(slot, uid);
       if (uidBefore !== UNKNOWN_UID) this.reports.put("moved", tsNs, [tgid, uidBefore, uid]);
@@ -138,6 +138,7 @@ export class ProcFacts {
     sizes[1] = anonPages;
     sizes[2] = swapPages;
     sizes[3] = shmemPages;
+    if (this.isBeforeAnExec(slot, tsNs)) return -1;
     let drift = this.dropForgotten(slot, tsNs);
     let mm = processes.mmSlot1[slot]! - 1;
     if (mm < 0) {
@@ -145,7 +146,7 @@ export class ProcFacts {
       mm = books.addMm(0, MmState.nameless, slot, tsNs);
       if (mm < 0) return -1;
       processes.mmSlot1[slot] = mm + 1;
-    } else if (books.mms.bornTsNs[mm]! > tsNs) return -1; // Read before an exec.
+    }
     for (let member = 0; member < MEMBER_COUNT; member++) {
       drift += this.correct(mm, member, sizes[member]!, tsNs);
     }
@@ -165,6 +166,17 @@ export class ProcFacts {
     if (!this.degraded && knownTsNs > 0 && Math.abs(difference) <= this.errorPages) return 0;
     const delta = this.books.setMember(mm, member, pages, tsNs);
     return this.degraded || tsNs - knownTsNs > QUIET_NS ? delta : 0;
+  }
+
+  /** Whether the reading is of an mm before the one that the process has, or is building. */
+  private isBeforeAnExec(slot: number, tsNs: number): boolean {
+    const { mms, processes } = this.books;
+    const main1 = processes.mmSlot1[slot]!;
+    if (main1 !== 0) return mms.bornTsNs[main1 - 1]! > tsNs;
+    for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
+      if (mms.bornTsNs[mm1 - 1]! > tsNs) return true;
+    }
+    return false;
   }
 
   private dropMms(slot: number): void {
