@@ -58,6 +58,8 @@ export interface RunOptions {
   readonly stateDirPath: string;
   readonly processesMax: number;
   readonly usersMax: number;
+  /** The CPU of the workers on the event's way; -1 any. */
+  readonly pathCpu: number | "auto";
   /** Faults may be provoked over the control socket. */
   readonly debugFaults: boolean;
 }
@@ -175,6 +177,14 @@ export const RUN_COMMAND: CommandSpec = {
       help: "Users that can be watched at one time",
     },
     {
+      name: "cpu",
+      kind: "string",
+      value: "N|any|auto",
+      default: "auto",
+      help:
+        "CPU that reader, accounting and killer share; auto: the last one, or any with --readers",
+    },
+    {
       name: "debug-faults",
       kind: "boolean",
       hidden: true,
@@ -217,6 +227,7 @@ export function parseRunOptions(
     stateDirPath: values["state-dir"],
     processesMax: values["max-processes"],
     usersMax: values["max-users"],
+    pathCpu: values["cpu"],
     debugFaults: values["debug-faults"],
   });
 }
@@ -241,6 +252,7 @@ function schemaOf(host: LimitHost) {
     "state-dir": readAs(parsePath),
     "max-processes": wholeNumber(64, 1_048_576),
     "max-users": wholeNumber(16, 65_536),
+    "cpu": readAs(parseCpu),
     "debug-faults": z.boolean(),
   });
 }
@@ -292,6 +304,14 @@ export function parseMembers(text: string): number {
     mask |= 1 << Member[name as keyof typeof Member];
   }
   return mask;
+}
+
+/** Reads the CPU of `--cpu`. @returns -1 for any. @throws {FormatError} */
+export function parseCpu(text: string): number | "auto" {
+  if (text === "auto") return "auto";
+  if (text === "any") return -1;
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new FormatError(`expected a CPU's number, any, or auto, not ${quote(text)}`);
 }
 
 /** Names of the members of a mask, joined by +; {@link parseMembers} reads it back. */

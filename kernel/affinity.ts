@@ -24,16 +24,19 @@ export function allowedCpus(): number[] {
   return cpus;
 }
 
-/** Keeps the calling thread on one CPU. */
-export function pinThread(cpu: number): Protection {
+/**
+ * Keeps the calling thread, and the threads that it starts from now on, on some CPUs.
+ * @param cpus At least one.
+ */
+export function pinThread(cpus: readonly number[]): Protection {
   primeErrno();
   const mask = new Uint8Array(MASK_BYTES);
-  mask[cpu >> 3] = 1 << (cpu & 7);
+  for (const cpu of cpus) mask[cpu >> 3]! |= 1 << (cpu & 7);
   const result = openLibc().sched_setaffinity(0, sizeT(MASK_BYTES), asBuffer(mask));
   if (result !== -1) return { ok: true };
   return {
     ok: false,
     reason: `sched_setaffinity: ${errnoName(errno())}`,
-    mend: `let toom run on CPU ${cpu}`,
+    mend: `let toom run on CPU ${cpus.join(", ")}`,
   };
 }

@@ -118,6 +118,23 @@ export function setFifo(priority: number): Protection {
   );
 }
 
+const SCHED_OTHER = 0;
+
+/** Makes the calling thread an ordinary one again, of the niceness that it had. sched(7) */
+export function setOrdinary(): Protection {
+  primeErrno();
+  return outcome(
+    "sched_setscheduler",
+    openLibc().sched_setscheduler(
+      Syscall.schedSetscheduler,
+      0,
+      SCHED_OTHER,
+      asBuffer(new Int32Array(1)),
+    ),
+    "run as root",
+  );
+}
+
 const PRIO_PROCESS = 0;
 
 /**

@@ -140,6 +140,12 @@ export const SYMBOLS = {
   sched_getaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   /** `int sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *mask)`, sched_setaffinity(2) */
   sched_setaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  /** `int madvise(void *addr, size_t length, int advice)`, madvise(2) */
+  madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
+  /** `int mallopt(int param, int value)`, mallopt(3); glibc only */
+  mallopt: { parameters: ["i32", "i32"], result: "i32", optional: true },
+  /** `int malloc_trim(size_t pad)`, malloc_trim(3); glibc only */
+  malloc_trim: { parameters: ["usize"], result: "i32", optional: true },
   /** `int setpriority(int which, id_t who, int nice)`, setpriority(2) */
   setpriority: { parameters: ["i32", "u32", "i32"], result: "i32" },
 

@@ -250,6 +250,15 @@ export class TraceInstance {
     if (text !== "") this.#write("set_event_pid", text, OpenFlag.O_APPEND);
   }
 
+  /**
+   * The same on another thread. The kernel serializes these calls and {@link readPids}: while one is
+   * under way another waits for it.
+   */
+  async appendPidsAsync(pids: Iterable<number>): Promise<void> {
+    const path = `${this.path}/set_event_pid`;
+    await Deno.writeTextFile(path, pidText(pids), { append: true, create: false });
+  }
+
   /** What `set_event_pid` holds, {@link SENTINEL_PID} left out. Long lists cost milliseconds. */
   readPids(): number[] {
     const words = this.#read("set_event_pid").split("\n");

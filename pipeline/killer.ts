@@ -10,12 +10,10 @@
 import {
   CounterIndex,
   OrderKind,
-  ProcessState,
   RecordKind,
   RecordWord,
   Role,
   type Trigger,
-  VICTIMS_MAX,
   VictimState,
 } from "./layout.ts";
 import { attachCounters, type Memory } from "./memory.ts";
@@ -23,6 +21,7 @@ import { Doorbell } from "./doorbell.ts";
 import { Ranking, type VictimPolicy } from "./ranking.ts";
 import { ReportWriter } from "./reports.ts";
 import { RingConsumer, RingProducer } from "./ring.ts";
+import { VictimRows } from "./victim_rows.ts";
 
 /** What the killer needs of the kernel. Handles are pidfds, or what stands for them. */
 export interface KillKernel {
@@ -61,8 +60,13 @@ export const PATIENCE_NS = 1e9;
 const SPARE_NS = 1e9;
 /** Without a signal nobody goes; so often is that told. */
 const DRY_RUN_PATIENCE_NS = 10e9;
-/** Rows kept for victims, so that candidates of many users cannot take them all. */
-const DYING_RESERVE = 64;
+/**
+ * I1: identity is checked after the pidfd was opened, and once more at the kill when the check is
+ * older than this; while a user grows, arming keeps it fresh. A change of user in between is known
+ * from the kernel's own event, and the process is then no longer in the user's books.
+ */
+const CHECK_HOLDS_NS = 50e6;
+const RECHECK_NS = 10e6;
 /** When a user is over and nobody may be killed, it is looked at again after so long. */
 const NO_VICTIM_RETRY_NS = 100e6;
 /** man 3 errno */
@@ -85,6 +89,9 @@ export class Killer {
   /** By user slot: an order waits; not to be looked at again before this time, 0 none waits. */
   private readonly waitingUntilNs: Float64Array;
   private waitingCount = 0;
+  private readonly rows: VictimRows;
+  private readonly watchRow = (row: number, state: number): void => this.watch(row, state);
+  private goneCount = 0;
   private nowNs = 0;
 
   constructor(memory: Memory, kernel: KillKernel, options: KillerOptions) {
@@ -100,21 +107,20 @@ export class Killer {
     this.reports = new ReportWriter(
       new RingProducer(buffer, plan.reportRings[Role.killer]!),
       this.counters,
+      new Doorbell(memory, Role.supervisor),
     );
     this.sparedUntilNs = new Float64Array(plan.capacity.processes);
     this.sparedGeneration = new Int32Array(plan.capacity.processes);
     this.spare = (slot, generation) =>
       (this.sparedGeneration[slot] === generation && this.sparedUntilNs[slot]! > this.nowNs) ||
-      this.isDying(slot, generation);
+      this.rows.isDying(slot, generation);
+    this.rows = new VictimRows(memory, (handle) => kernel.close(handle));
     this.waitingUntilNs = new Float64Array(plan.capacity.users);
   }
 
   /** Takes over what a predecessor had open: victims stay watched, candidates are let go. */
   start(): void {
-    const { victims } = this.memory;
-    for (let row = 0; row < VICTIMS_MAX; row++) {
-      if (victims.state[row] === VictimState.armed) this.freeRow(row);
-    }
+    this.rows.adopt();
   }
 
   /**
@@ -147,38 +153,50 @@ export class Killer {
 
   /** Whether victims or waiting orders want to be looked at again soon. */
   get busy(): boolean {
-    return this.waitingCount > 0 || this.dyingRows() > 0;
+    return this.waitingCount > 0 || this.rows.dying > 0;
   }
 
   // ------------------------------------------------------------------------------------ arming
 
   /** Ranks the user's processes and opens the first that may be killed. */
   private arm(userSlot: number): void {
-    const { users, victims, processes } = this.memory;
+    const { users, victims } = this.memory;
     this.counters[CounterIndex.arms]!++;
     this.nowNs = this.kernel.nowNs();
     this.ranking.rank(userSlot, this.nowNs, this.spare);
-    const armed = this.armedRow(userSlot);
+    const armed = this.rows.armedOf(userSlot);
     for (let i = 0; i < this.ranking.count; i++) {
       const slot = this.ranking.processSlots[i]!;
       const generation = this.ranking.generations[i]!;
-      if (
-        armed >= 0 && victims.processSlot[armed] === slot &&
-        victims.processGeneration[armed] === generation
-      ) break;
-      const row = armed >= 0 ? armed : this.takeRow(VICTIMS_MAX - DYING_RESERVE);
-      if (row < 0) break;
+      if (armed >= 0 && this.rows.isAbout(armed, slot, generation)) {
+        if (this.nowNs - victims.checkedTsNs[armed]! > RECHECK_NS) this.checkAgain(armed);
+        break;
+      }
       const handle = this.openChecked(slot, generation, users.uid[userSlot]!);
       if (handle < 0) continue;
-      if (armed >= 0) this.freeRow(armed);
-      this.fillRow(row, VictimState.armed, userSlot, slot, generation, handle);
+      if (armed >= 0) this.rows.free(armed);
+      const row = this.rows.arm(userSlot, slot, generation, handle, this.nowNs, false);
+      if (row < 0) this.kernel.close(handle);
       break;
     }
-    if (this.ranking.count === 0 && armed >= 0) {
-      const slot = victims.processSlot[armed]!;
-      if (processes.generation[slot] !== victims.processGeneration[armed]) this.freeRow(armed);
-    }
     Atomics.add(users.armsDone, userSlot, 1);
+  }
+
+  /** Keeps a candidate's check fresh; the next arming chooses another when it fails. */
+  private checkAgain(row: number): void {
+    const { victims, users } = this.memory;
+    const pid = victims.pid[row]!;
+    const uid = users.uid[victims.userSlot[row]!]!;
+    const refusal = this.kernel.check(victims.pidfd[row]!, pid, uid);
+    if (refusal === Refusal.none) {
+      victims.checkedTsNs[row] = this.nowNs;
+      return;
+    }
+    const slot = victims.processSlot[row]!;
+    const generation = victims.processGeneration[row]!;
+    this.rows.free(row);
+    if (refusal === Refusal.gone) this.gone(slot, generation, pid);
+    else this.spareFor(slot, generation);
   }
 
   /** Opens and checks a candidate. @returns Its handle, -1 when it must be left alone. */
@@ -207,36 +225,41 @@ export class Killer {
   /** A user is over its hard limit, or was when accounting looked. */
   private act(userSlot: number, tsNs: number, trigger: Trigger, kind: number): void {
     const { users } = this.memory;
-    const stillOver = (): boolean =>
-      kind === OrderKind.relieve ||
-      Atomics.load(users.usagePages, userSlot) - this.dyingPages(userSlot) >
-        Atomics.load(users.hardPages, userSlot);
+    const { rows, ranking } = this;
     this.nowNs = this.kernel.nowNs();
-    if (this.hasYoungVictim(userSlot) || (this.hasVictim(userSlot) && !stillOver())) {
+    const mustGo = kind === OrderKind.relieve || this.isOver(userSlot);
+    if (
+      rows.dying > 0 &&
+      (this.hasYoungVictim(userSlot) || (!mustGo && rows.hasVictimSince(userSlot, -Infinity)))
+    ) {
       this.wait(userSlot, this.nowNs);
       return;
     }
-    if (!stillOver()) {
+    if (!mustGo) {
       this.counters[CounterIndex.spared]!++;
       this.answer(userSlot);
       return;
     }
-    let row = this.armedRow(userSlot);
-    if (row >= 0 && this.killRow(row, userSlot, tsNs, trigger)) return;
-    this.ranking.rank(userSlot, this.nowNs, this.spare);
-    for (let i = 0; i < this.ranking.count; i++) {
-      const slot = this.ranking.processSlots[i]!;
-      const generation = this.ranking.generations[i]!;
-      const handle = this.openChecked(slot, generation, users.uid[userSlot]!);
-      if (handle < 0) continue;
-      row = this.takeRow(VICTIMS_MAX);
-      if (row < 0) row = this.stealArmedRow();
-      if (row < 0) {
-        this.kernel.close(handle);
-        break;
+    // Ranked again, as a few events may be many pages: the candidate is mostly still the first.
+    ranking.rank(userSlot, this.nowNs, this.spare);
+    const armed = rows.armedOf(userSlot);
+    for (let i = 0; i < ranking.count; i++) {
+      const slot = ranking.processSlots[i]!;
+      const generation = ranking.generations[i]!;
+      let row = armed;
+      if (armed < 0 || !rows.isAbout(armed, slot, generation)) {
+        const handle = this.openChecked(slot, generation, users.uid[userSlot]!);
+        if (handle < 0) continue;
+        row = rows.arm(userSlot, slot, generation, handle, this.nowNs, true);
+        if (row < 0) {
+          this.kernel.close(handle);
+          break;
+        }
       }
-      this.fillRow(row, VictimState.armed, userSlot, slot, generation, handle);
-      if (this.killRow(row, userSlot, tsNs, trigger)) return;
+      if (this.killRow(row, userSlot, tsNs, trigger)) {
+        if (row !== armed && armed >= 0) rows.free(armed);
+        return;
+      }
     }
     // Nobody may be killed now: told, and looked at again when what was spared may be considered.
     this.counters[CounterIndex.killsFailed]!++;
@@ -246,6 +269,19 @@ export class Killer {
       users.hardPages[userSlot]!,
     ]);
     this.wait(userSlot, this.nowNs + NO_VICTIM_RETRY_NS);
+  }
+
+  /** Whether a user is over its hard limit, without what is being freed already. */
+  private isOver(userSlot: number): boolean {
+    const { users } = this.memory;
+    return Atomics.load(users.usagePages, userSlot) - this.rows.dyingPages(userSlot) >
+      Atomics.load(users.hardPages, userSlot);
+  }
+
+  private hasYoungVictim(userSlot: number): boolean {
+    const { dryRun, patienceNs } = this.options;
+    const sinceNs = this.nowNs - (dryRun ? DRY_RUN_PATIENCE_NS : patienceNs);
+    return this.rows.hasVictimSince(userSlot, sinceNs);
   }
 
   /** Kills the candidate of a row. @returns false when it must not or cannot be killed. */
@@ -261,24 +297,23 @@ export class Killer {
       processes.generation[slot] !== generation || processes.userSlot[slot] !== userSlot ||
       processes.pages[slot]! <= 0 || this.spare(slot, generation)
     ) {
-      this.freeRow(row);
+      this.rows.free(row);
       return false;
     }
-    const refusal = kernel.check(handle, pid, uid);
+    const isFresh = this.nowNs - victims.checkedTsNs[row]! <= CHECK_HOLDS_NS;
+    const refusal = isFresh ? Refusal.none : kernel.check(handle, pid, uid);
     const result = refusal !== Refusal.none || options.dryRun ? 0 : kernel.kill(handle, pid);
     const killedNs = kernel.nowNs();
     if (refusal !== Refusal.none || result !== 0) {
       if (refusal === Refusal.gone || result === -ESRCH) this.gone(slot, generation, pid);
       else this.spareFor(slot, generation);
       if (result !== 0) this.reports.put("killFailed", killedNs, [uid, pid, -result]);
-      this.freeRow(row);
+      this.rows.free(row);
       return false;
     }
     if (!options.dryRun) kernel.reap(handle);
     // From here on everything is bookkeeping: kill first, record after (I6).
-    victims.state[row] = VictimState.dying;
-    victims.killTsNs[row] = killedNs;
-    victims.pages[row] = processes.pages[slot]!;
+    this.rows.markDying(row, killedNs, processes.pages[slot]!);
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
     this.reportKill(row, tsNs, trigger, killedNs);
@@ -315,54 +350,46 @@ export class Killer {
 
   /** Looks whether victims are gone. @returns How many are. */
   private watchVictims(): number {
+    this.goneCount = 0;
+    this.rows.forEach(this.watchRow);
+    return this.goneCount;
+  }
+
+  private watch(row: number, state: number): void {
     const { victims, users, processes } = this.memory;
-    let gone = 0;
-    for (let row = 0; row < VICTIMS_MAX; row++) {
-      if (victims.state[row] === VictimState.armed) {
-        const slot = victims.processSlot[row]!;
-        if (processes.generation[slot] !== victims.processGeneration[row]) this.freeRow(row);
-      }
-      if (victims.state[row] !== VictimState.dying) continue;
-      const dryRun = this.options.dryRun;
-      const nowNs = this.kernel.nowNs();
-      const over = dryRun
-        ? nowNs - victims.killTsNs[row]! >= DRY_RUN_PATIENCE_NS
-        : this.kernel.exited(victims.pidfd[row]!);
-      if (!over) continue;
-      const userSlot = victims.userSlot[row]!;
-      if (!dryRun) {
-        this.reports.put("killed", nowNs, [
-          users.uid[userSlot]!,
-          victims.pid[row]!,
-          victims.pages[row]!,
-          (nowNs - victims.killTsNs[row]!) / 1000,
-        ]);
-        this.gone(
-          victims.processSlot[row]!,
-          victims.processGeneration[row]!,
-          victims.pid[row]!,
-        );
-      }
-      const current = users.generation[userSlot] === victims.userGeneration[row];
-      this.freeRow(row);
-      if (current) this.endWait(userSlot);
-      gone++;
+    const slot = victims.processSlot[row]!;
+    const generation = victims.processGeneration[row]!;
+    if (state === VictimState.armed) {
+      if (processes.generation[slot] !== generation) this.rows.free(row);
+      return;
     }
-    return gone;
+    const { dryRun } = this.options;
+    const nowNs = this.kernel.nowNs();
+    const tookNs = nowNs - victims.killTsNs[row]!;
+    const isOver = dryRun ? tookNs >= DRY_RUN_PATIENCE_NS : this.kernel.exited(victims.pidfd[row]!);
+    if (!isOver) return;
+    const userSlot = victims.userSlot[row]!;
+    if (!dryRun) {
+      const uid = users.uid[userSlot]!;
+      const pid = victims.pid[row]!;
+      this.reports.put("killed", nowNs, [uid, pid, victims.pages[row]!, tookNs / 1000]);
+      this.gone(slot, generation, pid);
+    }
+    const isCurrent = this.rows.isOf(row, userSlot);
+    this.rows.free(row);
+    if (isCurrent) this.endWait(userSlot);
+    this.goneCount++;
   }
 
   /** Orders that waited for a victim that takes its time. */
   private retryWaiting(): number {
     if (this.waitingCount === 0) return 0;
-    const { users } = this.memory;
     this.nowNs = this.kernel.nowNs();
     let done = 0;
     for (let userSlot = 0; userSlot < this.waitingUntilNs.length; userSlot++) {
       const untilNs = this.waitingUntilNs[userSlot]!;
       if (untilNs === 0 || untilNs > this.nowNs || this.hasYoungVictim(userSlot)) continue;
-      const overPages = Atomics.load(users.usagePages, userSlot) - this.dyingPages(userSlot) -
-        Atomics.load(users.hardPages, userSlot);
-      if (this.hasVictim(userSlot) && overPages <= 0) continue;
+      if (this.rows.hasVictimSince(userSlot, -Infinity) && !this.isOver(userSlot)) continue;
       this.endWait(userSlot);
       done++;
     }
@@ -416,105 +443,5 @@ export class Killer {
     this.answers.advance();
     this.answers.publish();
     this.accountingBell.ring();
-  }
-
-  // --------------------------------------------------------------------------------------- rows
-
-  private fillRow(
-    row: number,
-    state: number,
-    userSlot: number,
-    slot: number,
-    generation: number,
-    handle: number,
-  ): void {
-    const { victims, users, processes } = this.memory;
-    victims.userSlot[row] = userSlot;
-    victims.userGeneration[row] = users.generation[userSlot]!;
-    victims.processSlot[row] = slot;
-    victims.processGeneration[row] = generation;
-    victims.pid[row] = processes.tgid[slot]!;
-    victims.pidfd[row] = handle;
-    victims.pages[row] = processes.pages[slot]!;
-    victims.state[row] = state;
-  }
-
-  private freeRow(row: number): void {
-    this.kernel.close(this.memory.victims.pidfd[row]!);
-    this.memory.victims.state[row] = VictimState.free;
-  }
-
-  /** @returns A free row below `limit`, -1 when there is none. */
-  private takeRow(limit: number): number {
-    const { state } = this.memory.victims;
-    for (let row = 0; row < limit; row++) if (state[row] === VictimState.free) return row;
-    return -1;
-  }
-
-  private stealArmedRow(): number {
-    const { state } = this.memory.victims;
-    for (let row = 0; row < VICTIMS_MAX; row++) {
-      if (state[row] !== VictimState.armed) continue;
-      this.freeRow(row);
-      return row;
-    }
-    return -1;
-  }
-
-  private armedRow(userSlot: number): number {
-    return this.rowOf(userSlot, VictimState.armed, -Infinity);
-  }
-
-  private hasVictim(userSlot: number): boolean {
-    return this.rowOf(userSlot, VictimState.dying, -Infinity) >= 0;
-  }
-
-  private hasYoungVictim(userSlot: number): boolean {
-    const { dryRun, patienceNs } = this.options;
-    const sinceNs = this.nowNs - (dryRun ? DRY_RUN_PATIENCE_NS : patienceNs);
-    return this.rowOf(userSlot, VictimState.dying, sinceNs) >= 0;
-  }
-
-  /** A row of the user in this state, killed after `sinceNs` if it is about victims; else -1. */
-  private rowOf(userSlot: number, state: number, sinceNs: number): number {
-    const { victims, users } = this.memory;
-    for (let row = 0; row < VICTIMS_MAX; row++) {
-      if (victims.state[row] !== state || victims.userSlot[row] !== userSlot) continue;
-      if (victims.userGeneration[row] !== users.generation[userSlot]) continue;
-      if (state === VictimState.armed || victims.killTsNs[row]! > sinceNs) return row;
-    }
-    return -1;
-  }
-
-  private isDying(slot: number, generation: number): boolean {
-    const { victims } = this.memory;
-    for (let row = 0; row < VICTIMS_MAX; row++) {
-      if (
-        victims.state[row] === VictimState.dying && victims.processSlot[row] === slot &&
-        victims.processGeneration[row] === generation
-      ) return true;
-    }
-    return false;
-  }
-
-  private dyingRows(): number {
-    const { state } = this.memory.victims;
-    let count = 0;
-    for (let row = 0; row < VICTIMS_MAX; row++) if (state[row] === VictimState.dying) count++;
-    return count;
-  }
-
-  /** Pages of the user that are being freed: they must not cost a second process its life. */
-  private dyingPages(userSlot: number): number {
-    const { victims, processes } = this.memory;
-    let pages = 0;
-    for (let row = 0; row < VICTIMS_MAX; row++) {
-      if (victims.state[row] !== VictimState.dying || victims.userSlot[row] !== userSlot) continue;
-      const slot = victims.processSlot[row]!;
-      if (processes.generation[slot] !== victims.processGeneration[row]) continue;
-      if (processes.state[slot] === ProcessState.free) continue;
-      pages += processes.pages[slot]!;
-    }
-    return pages;
   }
 }

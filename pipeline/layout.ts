@@ -379,6 +379,8 @@ export const MmState = { free: 0, building: 1, live: 2, nameless: 3 } as const;
  */
 export const VICTIM_COLUMNS = {
   killTsNs: "f64",
+  /** When its identity was checked last. */
+  checkedTsNs: "f64",
   /** {@link VictimState}. */
   state: "i32",
   userSlot: "i32",

@@ -12,6 +12,7 @@ import {
   REPORT_TEXT_BYTES_MAX,
   REPORT_TEXT_OFFSET_BYTES,
 } from "./layout.ts";
+import type { Doorbell } from "./doorbell.ts";
 import type { RingConsumer, RingProducer } from "./ring.ts";
 import { invariant } from "./invariant.ts";
 
@@ -76,11 +77,14 @@ const NO_TEXT: Uint8Array = new Uint8Array(0);
 export class ReportWriter {
   private readonly ring: RingProducer;
   private readonly counters: Float64Array;
+  private readonly bell: Doorbell;
 
-  constructor(ring: RingProducer, counters: Float64Array) {
+  /** @param bell The supervisor's. */
+  constructor(ring: RingProducer, counters: Float64Array, bell: Doorbell) {
     invariant(ring.recordWords * 4 === REPORT_BYTES, "report writer: not a ring of reports");
     this.ring = ring;
     this.counters = counters;
+    this.bell = bell;
   }
 
   /**
@@ -110,6 +114,7 @@ export class ReportWriter {
     for (let i = 0; i < textLength; i++) bytes[textAt + i] = text[i]!;
     this.ring.advance();
     this.ring.publish();
+    this.bell.ring();
   }
 }
 

@@ -19,8 +19,10 @@ const HARD_PAGES = 64;
 const VICTIM_PID = 10;
 const NEIGHBOUR_PID = 11;
 
-/** Kills that a worker rehearses at its start: some 50 ms. */
-export const WARM_UP_KILLS = 400;
+/** Kills rehearsed at a worker's start: enough for V8 to compile the way, in some 50 ms. */
+export const WARM_UP_KILLS = 100;
+/** Kills rehearsed later, to have code and data at hand again. */
+export const REFRESH_KILLS = 10;
 
 /** A kernel on which everything succeeds at once and nothing happens. */
 export class PaperKillKernel implements KillKernel {

@@ -9,36 +9,43 @@ import { Accounting } from "../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../pipeline/books.ts";
 import { BellSleeper } from "../pipeline/doorbell.ts";
 import { Role } from "../pipeline/layout.ts";
-import { PaperKillKernel, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
+import { PaperKillKernel, REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
 import { MonotonicClock } from "../kernel/clock.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
 
-runWorker({ fifoPriority: FIFO_PRIORITY.accounting }, ({ memory, init, alive }) => {
-  const clock = new MonotonicClock();
-  const bell = new BellSleeper(memory, Role.accounting);
-  const sweeper = new EventFd(init.config.sweeperWakeFd);
-  const accounting = new Accounting(memory, {
-    countMask: init.config.countMask,
-    unknownUid: UNKNOWN_UID,
-    wakeSweeper: () => sweeper.ring(),
-  });
-  accounting.start();
-  warmUp({
-    kills: WARM_UP_KILLS,
-    policy: init.config.victimPolicy,
-    countMask: init.config.countMask,
-    kernel: new PaperKillKernel(),
-    alive,
-  });
-  return {
-    step: () => {
-      bell.listen();
-      return accounting.step(clock.nowNs()) > 0;
-    },
-    sleep: (timeoutMs) => {
-      if (!accounting.ready) bell.sleep(timeoutMs);
-    },
-  };
-});
+runWorker(
+  { fifoPriority: FIFO_PRIORITY.accounting, sharesPathCpu: true },
+  ({ memory, init, alive }) => {
+    const clock = new MonotonicClock();
+    const bell = new BellSleeper(memory, Role.accounting);
+    const sweeper = new EventFd(init.config.sweeperWakeFd);
+    const accounting = new Accounting(memory, {
+      countMask: init.config.countMask,
+      unknownUid: UNKNOWN_UID,
+      wakeSweeper: () => sweeper.ring(),
+    });
+    accounting.start();
+    const rehearse = (kills: number): void => {
+      warmUp({
+        kills,
+        policy: init.config.victimPolicy,
+        countMask: init.config.countMask,
+        kernel: new PaperKillKernel(),
+        alive,
+      });
+    };
+    rehearse(WARM_UP_KILLS);
+    return {
+      step: () => {
+        bell.listen();
+        return accounting.step(clock.nowNs()) > 0;
+      },
+      rehearse: () => rehearse(REFRESH_KILLS),
+      sleep: (timeoutMs) => {
+        if (!accounting.ready) bell.sleep(timeoutMs);
+      },
+    };
+  },
+);

@@ -10,7 +10,7 @@ import { Role } from "../pipeline/layout.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
 
-runWorker({ fifoPriority: FIFO_PRIORITY.none }, ({ memory }) => {
+runWorker({ fifoPriority: FIFO_PRIORITY.none, sharesPathCpu: false }, ({ memory }) => {
   const bell = new BellSleeper(memory, Role.coordinator);
   return {
     step: () => {

@@ -9,7 +9,7 @@
 import { BellSleeper } from "../pipeline/doorbell.ts";
 import { Killer, PATIENCE_NS } from "../pipeline/killer.ts";
 import { Role } from "../pipeline/layout.ts";
-import { WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
+import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
 import { PidfdKillKernel, RehearsalKillKernel } from "../kernel/kill_kernel.ts";
 import { probePidfd } from "../kernel/pidfd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
@@ -17,32 +17,39 @@ import { runWorker } from "./shell.ts";
 
 const WATCH_MS = 1;
 
-runWorker({ fifoPriority: FIFO_PRIORITY.killer }, ({ memory, init, alive }) => {
-  const bell = new BellSleeper(memory, Role.killer);
-  const kernel = new PidfdKillKernel(probePidfd().mrelease);
-  const killer = new Killer(memory, kernel, {
-    policy: init.config.victimPolicy,
-    dryRun: init.config.dryRun,
-    patienceNs: PATIENCE_NS,
-  });
-  killer.start();
-  warmUp({
-    kills: WARM_UP_KILLS,
-    policy: init.config.victimPolicy,
-    countMask: init.config.countMask,
-    kernel: new RehearsalKillKernel(kernel),
-    alive,
-  });
-  return {
-    step: () => {
-      bell.listen();
-      return killer.step() > 0;
-    },
-    sleep: (timeoutMs) => {
-      if (!killer.ready) bell.sleep(killer.busy ? WATCH_MS : timeoutMs);
-    },
-    get wantsEventLoop() {
-      return kernel.reapsUnderWay > 0 && !killer.busy && !killer.ready;
-    },
-  };
-});
+runWorker(
+  { fifoPriority: FIFO_PRIORITY.killer, sharesPathCpu: true },
+  ({ memory, init, alive }) => {
+    const bell = new BellSleeper(memory, Role.killer);
+    const kernel = new PidfdKillKernel(probePidfd().mrelease);
+    const killer = new Killer(memory, kernel, {
+      policy: init.config.victimPolicy,
+      dryRun: init.config.dryRun,
+      patienceNs: PATIENCE_NS,
+    });
+    killer.start();
+    const rehearse = (kills: number): void => {
+      warmUp({
+        kills,
+        policy: init.config.victimPolicy,
+        countMask: init.config.countMask,
+        kernel: new RehearsalKillKernel(kernel),
+        alive,
+      });
+    };
+    rehearse(WARM_UP_KILLS);
+    return {
+      step: () => {
+        bell.listen();
+        return killer.step() > 0;
+      },
+      sleep: (timeoutMs) => {
+        if (!killer.ready) bell.sleep(killer.busy ? WATCH_MS : timeoutMs);
+      },
+      rehearse: () => rehearse(REFRESH_KILLS),
+      get wantsEventLoop() {
+        return kernel.reapsUnderWay > 0 && !killer.busy && !killer.ready;
+      },
+    };
+  },
+);

@@ -4,4 +4,11 @@
  *
  * @module
  */
-export const FIFO_PRIORITY = { killer: 12, accounting: 11, reader: 10, none: 0 } as const;
+export const FIFO_PRIORITY = {
+  killer: 12,
+  accounting: 11,
+  reader: 10,
+  /** For logins; long sweeps are ordinary work. */
+  sweeper: 9,
+  none: 0,
+} as const;

@@ -86,4 +86,4 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
   };
 }
 
-runWorker({ fifoPriority: FIFO_PRIORITY.reader }, makeReader);
+runWorker({ fifoPriority: FIFO_PRIORITY.reader, sharesPathCpu: true }, makeReader);

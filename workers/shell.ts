@@ -21,6 +21,8 @@ export interface WorkerAgent {
   step(): boolean;
   /** Waits for work, at most so long. */
   sleep(timeoutMs: number): void;
+  /** Goes through what must be quick, upon nobody, to have code and data at hand. */
+  rehearse?(): void;
   /** Whether the event loop must turn once, for calls that ended on other threads. */
   readonly wantsEventLoop?: boolean;
 }
@@ -35,6 +37,8 @@ export interface WorkerContext {
 export interface ShellOptions {
   /** SCHED_FIFO priority, 0 for none. */
   readonly fifoPriority: number;
+  /** It is on the way from an event to a kill. */
+  readonly sharesPathCpu: boolean;
 }
 
 /** Runs a worker: called at the end of each worker's module. */
@@ -44,7 +48,11 @@ export function runWorker(
 ): void {
   self.onmessage = (message: MessageEvent<WorkerInit>): void => {
     self.onmessage = null;
-    void serve(message.data, options, makeAgent);
+    serve(message.data, options, makeAgent).catch((error: unknown) => {
+      // The supervisor starts another; an uncaught error would spill its stack on stderr.
+      self.postMessage(error instanceof Error ? error.message : String(error));
+      self.close();
+    });
   };
 }
 
@@ -61,10 +69,9 @@ async function serve(
   const alive = (): void => void Atomics.add(words, RoleWord.heartbeat, 1);
   const agent = makeAgent({ memory, init, alive });
   // After the rehearsals: compiling is not urgent.
-  if (options.fifoPriority > 0) {
-    if (init.config.realTime) setFifo(options.fifoPriority);
-    if (init.config.pathCpu >= 0) pinThread(init.config.pathCpu);
-  }
+  const { realTime, pathCpu } = init.config;
+  if (options.fifoPriority > 0 && realTime) setFifo(options.fifoPriority);
+  if (options.sharesPathCpu && pathCpu >= 0) pinThread([pathCpu]);
   Atomics.store(words, RoleWord.epochSeen, init.epoch);
   Atomics.store(words, RoleWord.state, RoleState.running);
   const replaced = (): boolean => Atomics.load(words, RoleWord.epoch) !== init.epoch;
@@ -79,6 +86,11 @@ async function serve(
       continue;
     }
     alive();
+    const rehearse = Atomics.load(words, RoleWord.rehearse);
+    if (rehearse !== words[RoleWord.rehearsed]) {
+      agent.rehearse?.();
+      Atomics.store(words, RoleWord.rehearsed, rehearse);
+    }
     Atomics.store(words, RoleWord.pong, Atomics.load(words, RoleWord.ping));
     if (agent.step()) continue;
     if (agent.wantsEventLoop === true) await new Promise((resolve) => setTimeout(resolve, 0));

@@ -57,6 +57,9 @@ export class Sweep {
   private readonly told = new Map<number, { startTicks: number; shares: boolean; sweep: number }>();
   /** Processes that executed a program or changed their user. */
   private readonly looks: number[] = [];
+  /** Processes that count and are not on the kernel's list yet. */
+  private readonly untraced = new Set<number>();
+  private isAppending = false;
   private number = 0;
   private rulesAreNew = false;
 
@@ -222,35 +225,63 @@ export class Sweep {
 
   /** Do the processes of the latest execs and changes of user count now, and whose are they? */
   lookAll(): void {
-    if (this.looks.length === 0) return;
-    const { rules, instance, clock, memory } = this.context;
+    const { rules, clock, memory } = this.context;
     const { status } = this;
-    const logins: number[] = [];
-    const tids: number[] = [];
-    for (const pid of this.looks) {
+    for (let i = 0; i < this.looks.length; i++) {
       const tsNs = clock.nowNs();
+      const pid = this.looks[i]!;
       if (pid === this.ownPid || !this.read(pid)) continue;
       const slot = this.slotOf(status.tgid);
       if (slot >= 0) {
         const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
         if (uid !== (status.realUid | 0)) this.tell(tsNs, true);
-      } else if (rules.find(status.realUid) !== undefined) {
-        // Its children of before, if any, are found by the sweep.
-        logins.push(status.tgid);
-        tids.push(...this.tids(status.tgid));
+      } else if (rules.find(status.realUid) !== undefined && this.slotOf(status.ppid) < 0) {
+        // A login: had its parent been traced, it would be too. Its own children of before, if
+        // any, are found by the sweep.
+        this.untraced.add(status.tgid);
         this.tell(tsNs, false);
       }
     }
     this.looks.length = 0;
-    if (logins.length === 0) return;
-    const traced = new Set(instance.readPids());
-    const missing = tids.filter((tid) => !traced.has(tid));
-    if (missing.length === 0) return;
-    this.trace(missing);
-    for (const pid of logins) {
+    this.traceLogins();
+  }
+
+  /**
+   * Has the logins traced, without waiting for it: the kernel lets one such call take effect only
+   * when the one before has returned, up to 40 ms later. Until then they are read again and again.
+   */
+  private traceLogins(): void {
+    if (this.untraced.size === 0) return;
+    const { clock, instance } = this.context;
+    for (const pid of this.untraced) {
       const tsNs = clock.nowNs();
+      if (this.read(pid)) this.tell(tsNs, false);
+      else this.untraced.delete(pid);
+    }
+    if (this.isAppending || this.untraced.size === 0) return;
+    const pids = [...this.untraced];
+    const tids = pids.flatMap((pid) => this.read(pid) ? this.tids(pid) : []);
+    this.isAppending = true;
+    instance.appendPidsAsync(tids).then(
+      () => this.traced(pids),
+      // A process that ended meanwhile is no failure; the sweep tries again.
+      () => this.traced(pids),
+    );
+  }
+
+  private traced(pids: readonly number[]): void {
+    this.isAppending = false;
+    for (const pid of pids) {
+      this.untraced.delete(pid);
+      const tsNs = this.context.clock.nowNs();
       if (this.read(pid)) this.tell(tsNs, true);
     }
+    this.context.publish();
+  }
+
+  /** Whether a call on another thread is under way, whose end the event loop brings. */
+  get isWaiting(): boolean {
+    return this.isAppending;
   }
 
   /** Accounting met a task that nobody announced. */

@@ -30,6 +30,7 @@ import { readMemInfo } from "../kernel/proc.ts";
 import { ProcConnector } from "../kernel/proc_connector.ts";
 import { openPsiTrigger } from "../kernel/psi.ts";
 import { RawSource } from "../kernel/raw_source.ts";
+import { setFifo, setOrdinary } from "../kernel/self_protection.ts";
 import { TraceInstance } from "../kernel/tracefs.ts";
 import { rawFormats } from "./formats.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
@@ -155,7 +156,10 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       if (due || (wanted && nowNs - sweptNs >= RESYNC_EVERY_NS)) {
         sweptNs = nowNs;
         wanted = false;
+        // Reading all of /proc may take long: not before everybody else.
+        if (config.realTime) setOrdinary();
         sweep.full(afterLoss);
+        if (config.realTime) setFifo(FIFO_PRIORITY.sweeper);
         afterLoss = false;
         counters[CounterIndex.sweeps]!++;
         Atomics.store(header, HeaderWord.discovered, 1);
@@ -165,6 +169,9 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       }
       publish();
       return false;
+    },
+    get wantsEventLoop() {
+      return sweep.isWaiting;
     },
     sleep: (timeoutMs) => {
       const dueMs = (sweptNs + config.intervalMs * 1e6 - clock.nowNs()) / 1e6;
@@ -181,4 +188,4 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   };
 }
 
-runWorker({ fifoPriority: FIFO_PRIORITY.none }, makeSweeper);
+runWorker({ fifoPriority: FIFO_PRIORITY.sweeper, sharesPathCpu: false }, makeSweeper);

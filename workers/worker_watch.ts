@@ -13,7 +13,7 @@ import { Fault, Role, roleName, RoleState, RoleWord } from "../pipeline/layout.t
 import type { WorkerConfig, WorkerInit } from "./protocol.ts";
 
 /** No heartbeat for so long: it hangs. */
-const HANGS_AFTER_MS = 600;
+const HANGS_AFTER_MS = 500;
 /** Loading a worker's modules may take a while on a busy machine. */
 const START_MS_MAX = 10_000;
 /** A worker that dies at once, again and again, is not started more often than this. */
@@ -29,7 +29,7 @@ interface Life {
   heartbeat: number;
   /** When the heartbeat was last seen to move. */
   movedMs: number;
-  startedMs: number;
+  restartedMs: number;
   restarts: number;
   /** Why it is being replaced, and since when it does not work; undefined when all is well. */
   failure: { readonly reason: string; readonly sinceMs: number } | undefined;
@@ -81,7 +81,7 @@ export class WorkerWatch {
       worker: undefined,
       heartbeat: 0,
       movedMs: 0,
-      startedMs: -Infinity,
+      restartedMs: -Infinity,
       restarts: 0,
       failure: undefined,
     }));
@@ -107,7 +107,6 @@ export class WorkerWatch {
   private spawn(life: Life): void {
     const { role, words } = life;
     const nowMs = performance.now();
-    life.startedMs = nowMs;
     life.movedMs = nowMs;
     life.heartbeat = Atomics.load(words, RoleWord.heartbeat);
     Atomics.store(words, RoleWord.fault, Fault.none);
@@ -116,10 +115,13 @@ export class WorkerWatch {
     this.wake(life); // Should the one before sleep, it may leave now.
     const worker = new Worker(moduleOf(role), { type: "module", name: roleName(role) });
     life.worker = worker;
+    const onThrow = (message: string): void => {
+      if (life.worker === worker) this.failed(life, `threw: ${message}`);
+    };
+    worker.onmessage = (event: MessageEvent<string>) => onThrow(event.data);
     worker.onerror = (event) => {
       event.preventDefault();
-      if (life.worker !== worker) return;
-      this.failed(life, `threw: ${event.message}`);
+      onThrow(event.message);
     };
     const init: WorkerInit = {
       memory: this.memory.buffer,
@@ -139,8 +141,10 @@ export class WorkerWatch {
   }
 
   private respawn(life: Life): void {
-    // The first time at once; one that keeps failing must not take the machine with it.
-    if (performance.now() - life.startedMs < RESTART_EVERY_MS) return;
+    // At once; but one that keeps failing must not take the machine with it.
+    const nowMs = performance.now();
+    if (nowMs - life.restartedMs < RESTART_EVERY_MS) return;
+    life.restartedMs = nowMs;
     life.restarts++;
     this.spawn(life);
   }
@@ -174,6 +178,20 @@ export class WorkerWatch {
       if (silentMs > patienceMs) {
         this.failed(life, `hung: no heartbeat for ${Math.round(silentMs)} ms`);
       }
+    }
+  }
+
+  /** Has all workers rehearse. @returns When they have, or the time is over. */
+  async rehearse(timeoutMs: number): Promise<void> {
+    for (const life of this.lives) {
+      Atomics.add(life.words, RoleWord.rehearse, 1);
+      this.wake(life);
+    }
+    const deadlineMs = performance.now() + timeoutMs;
+    const busy = ({ words }: Life): boolean =>
+      Atomics.load(words, RoleWord.rehearsed) !== Atomics.load(words, RoleWord.rehearse);
+    while (this.lives.some(busy) && performance.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
 

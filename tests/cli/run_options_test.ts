@@ -28,6 +28,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
     stateDirPath: "/var/lib/toom",
     processesMax: 16384,
     usersMax: 4096,
+    pathCpu: "auto",
     debugFaults: false,
   });
 });
@@ -36,7 +37,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
   const args = "--limit bob=1G --limit=2000-2999=64MiB,soft=32MiB --source raw --readers 64 " +
     "--count rss --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
     "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c --state-dir /tmp/s " +
-    "--max-processes 64 --max-users 16 --debug-faults";
+    "--max-processes 64 --max-users 16 --cpu any --debug-faults";
   const options = parseRunOptions(args.split(" "), HOST);
   assertEquals(options, {
     limits: [
@@ -58,6 +59,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     stateDirPath: "/tmp/s",
     processesMax: 64,
     usersMax: 16,
+    pathCpu: -1,
     debugFaults: true,
   });
   assert(Object.isFrozen(options) && Object.isFrozen(options?.limits));
