@@ -93,6 +93,8 @@ export interface SimResult {
 const FIRST_UID = 1000;
 const LARGE = 1 << 30;
 const SETTLE_TICKS = 4000;
+/** An identity that was checked longer ago must be checked again before a signal. */
+const CHECK_HOLDS_NS = 50e6;
 
 type RoleStep = "kernel" | "reader" | "accounting" | "killer" | "sweeper" | "time";
 
@@ -111,7 +113,10 @@ export class Sim implements KillKernel {
   private readonly sweepWriter: RecordWriter;
   private readonly queries: RingConsumer;
   private readonly reportRings: RingConsumer[];
-  private readonly handles = new Map<number, FakeProcess>();
+  private readonly handles = new Map<
+    number,
+    { readonly process: FakeProcess; checkedUid: number; checkedNs: number }
+  >();
   private nextHandle = 3;
   /** By process: when it was signalled. */
   private readonly signalled = new Map<FakeProcess, { atNs: number; uid: number }>();
@@ -632,22 +637,25 @@ export class Sim implements KillKernel {
   open(pid: number): number {
     const process = this.kernel.processes.get(pid);
     if (process === undefined) return -3;
-    this.handles.set(++this.nextHandle, process);
+    this.handles.set(++this.nextHandle, { process, checkedUid: -1, checkedNs: -Infinity });
     return this.nextHandle;
   }
 
   private process(handle: number): FakeProcess {
-    const process = this.handles.get(handle);
-    if (process === undefined) throw new Error(`handle ${handle} is not open`);
-    return process;
+    const open = this.handles.get(handle);
+    if (open === undefined) throw new Error(`handle ${handle} is not open`);
+    return open.process;
   }
 
   check(handle: number, _pid: number, uid: number): number {
     const process = this.process(handle);
     if (process.state !== "alive") return Refusal.gone;
-    if (this.options.sabotage === "identity") return Refusal.none;
-    if (process.isProtected) return Refusal.protected;
-    return process.uid === uid ? Refusal.none : Refusal.otherUser;
+    if (process.isProtected && this.options.sabotage !== "identity") return Refusal.protected;
+    if (process.uid !== uid) return Refusal.otherUser;
+    const open = this.handles.get(handle)!;
+    open.checkedUid = uid;
+    open.checkedNs = this.kernel.nowNs;
+    return Refusal.none;
   }
 
   kill(handle: number, pid: number): number {
@@ -656,8 +664,9 @@ export class Sim implements KillKernel {
     if (process.pid !== pid) throw new Error(`I1: the handle of ${pid} is ${process.pid}'s`);
     if (process.state !== "alive") return -3;
     if (process.isProtected) throw new Error(`I1: ${pid} is protected`);
-    const { uid } = process;
     const { nowNs } = kernel;
+    const { checkedUid: uid, checkedNs } = this.handles.get(handle)!;
+    if (nowNs - checkedNs > CHECK_HOLDS_NS) throw new Error(`I1: ${pid} was not checked of late`);
     for (const [other, { atNs, uid: whose }] of this.signalled) {
       if (other === process || whose !== uid || other.state !== "alive") continue;
       if (nowNs - atNs < PATIENCE_NS) {
