@@ -1,0 +1,301 @@
+/**
+ * A desk for tests of the accounting: one memory, the real agent, and records written by hand, one
+ * microsecond apart. {@link Desk.step} checks the sums (I3) each time.
+ *
+ * @module
+ */
+import { Accounting } from "../../pipeline/accounting.ts";
+import { type Books, UNKNOWN_UID } from "../../pipeline/books.ts";
+import {
+  Member,
+  OrderKind,
+  packRss,
+  RecordKind,
+  RecordWord,
+  Role,
+  SweepFlag,
+  UserState,
+} from "../../pipeline/layout.ts";
+import { LimitRules, RulesPublisher } from "../../pipeline/limits.ts";
+import { attachMemory, type Capacity, createMemory, type Memory } from "../../pipeline/memory.ts";
+import { RecordWriter } from "../../pipeline/record_writer.ts";
+import { readReport, type Report, type ReportName } from "../../pipeline/reports.ts";
+import { RingConsumer, RingProducer } from "../../pipeline/ring.ts";
+import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK, COUNT_MASK } from "./model.ts";
+
+export const SMALL: Capacity = {
+  readers: 1,
+  ringRecords: 1024,
+  users: 8,
+  processes: 64,
+  tasks: 128,
+  mms: 64,
+  rules: 8,
+  pageBytes: 4096,
+};
+
+export interface Order {
+  readonly kind: "arm" | "kill" | "relieve" | "other";
+  readonly uid: number;
+  readonly userSlot: number;
+  readonly generation: number;
+}
+
+export interface DeskOptions {
+  readonly capacity?: Partial<Capacity>;
+  readonly countMask?: number;
+}
+
+/** Sizes of members in pages; what is not named is not changed, or 0. */
+export interface Sizes {
+  readonly file?: number;
+  readonly anon?: number;
+  readonly swap?: number;
+  readonly shmem?: number;
+}
+
+export class Desk {
+  readonly memory: Memory;
+  accounting: Accounting;
+  /** Time of the next record. */
+  nowNs = 10e9;
+  readonly asked: { kind: number; tid: number }[] = [];
+  private readonly writer: RecordWriter;
+  private readonly sweeper: RecordWriter;
+  private readonly killer: RecordWriter;
+  private readonly orderRing: RingConsumer;
+  private readonly queryRing: RingConsumer;
+  private readonly reportRing: RingConsumer;
+  private readonly rules = new LimitRules();
+  private readonly countMask: number;
+  private sweepNumber = 0;
+
+  constructor(options: DeskOptions = {}) {
+    const buffer = createMemory({ ...SMALL, ...options.capacity });
+    const memory = this.memory = attachMemory(buffer);
+    const { plan } = memory;
+    const give = (ring: RingProducer): RecordWriter =>
+      new RecordWriter(ring, () => {
+        throw new Error("the ring is full");
+      });
+    this.writer = give(new RingProducer(buffer, plan.readerRings[0]!));
+    this.sweeper = give(new RingProducer(buffer, plan.sweeperRing));
+    this.killer = give(new RingProducer(buffer, plan.killerRing));
+    this.orderRing = new RingConsumer(buffer, plan.orderRing);
+    this.queryRing = new RingConsumer(buffer, plan.queryRing);
+    this.reportRing = new RingConsumer(buffer, plan.reportRings[Role.accounting]!);
+    this.countMask = options.countMask ?? COUNT_MASK;
+    this.accounting = this.startAccounting();
+  }
+
+  startAccounting(): Accounting {
+    this.accounting = new Accounting(this.memory, {
+      countMask: this.countMask,
+      unknownUid: UNKNOWN_UID,
+      wakeSweeper: () => {},
+    });
+    this.accounting.start();
+    return this.accounting;
+  }
+
+  get books(): Books {
+    return this.accounting.books;
+  }
+
+  // --------------------------------------------------------------------------------- writing
+
+  tick(ns = 1000): number {
+    this.nowNs += ns;
+    return this.nowNs;
+  }
+
+  /** curr=1: a task's own mm. */
+  own(tid: number, mmId: number, sizes: Sizes, tsNs = this.tick()): this {
+    return this.rss(tid, mmId, sizes, 1, tsNs);
+  }
+
+  /** curr=0: under construction, teardown, or a stranger's. */
+  foreign(tid: number, mmId: number, sizes: Sizes, tsNs = this.tick()): this {
+    return this.rss(tid, mmId, sizes, 0, tsNs);
+  }
+
+  private rss(tid: number, mmId: number, sizes: Sizes, curr: number, tsNs: number): this {
+    for (const name of ["file", "anon", "swap", "shmem"] as const) {
+      const pages = sizes[name];
+      if (pages === undefined) continue;
+      this.writer.rss(tsNs, 0, tid, mmId, pages, packRss(Member[name], curr, false), 0);
+    }
+    return this;
+  }
+
+  /** An event of a kernel whose lines name no mm. */
+  nameless(tid: number, anon: number, curr = 1): this {
+    this.writer.rss(this.tick(), 0, tid, 0, anon, packRss(Member.anon, curr, true), 0);
+    return this;
+  }
+
+  fork(parent: number, child: number, tsNs = this.tick()): this {
+    this.writer.newTask(tsNs, 0, parent, child, CLONE_FORK, 0);
+    return this;
+  }
+
+  vfork(parent: number, child: number, tsNs = this.tick()): this {
+    this.writer.newTask(tsNs, 0, parent, child, CLONE_VFORK, 0);
+    return this;
+  }
+
+  thread(parent: number, child: number, tsNs = this.tick()): this {
+    this.writer.newTask(tsNs, 0, parent, child, CLONE_THREADS, 0);
+    return this;
+  }
+
+  exec(pid: number, oldPid = pid, tsNs = this.tick()): this {
+    this.writer.exec(tsNs, 0, oldPid, pid, oldPid);
+    return this;
+  }
+
+  exit(tid: number, groupDead = 1, tsNs = this.tick()): this {
+    this.writer.exit(tsNs, 0, tid, tid, groupDead);
+    return this;
+  }
+
+  free(tid: number, tsNs = this.tick()): this {
+    this.writer.free(tsNs, 0, 0, tid);
+    return this;
+  }
+
+  lost(count = 5, tsNs = this.tick()): this {
+    this.writer.lost(tsNs, 0, count);
+    return this;
+  }
+
+  put(kind: RecordKind, tid: number, a = 0, b = 0, c = 0, d = 0): this {
+    this.writer.put(this.tick(), kind, 0, tid, a, b, c, d);
+    return this;
+  }
+
+  // ---------------------------------------------------------------------------- /proc, killer
+
+  /** What /proc says of a process. */
+  proc(
+    tgid: number,
+    uid: number,
+    sizes: Sizes,
+    more: { tsNs?: number; flags?: number; startTicks?: number; tids?: readonly number[] } = {},
+  ): this {
+    const { tsNs = this.tick(), flags = 0, startTicks = 1, tids = [tgid] } = more;
+    const { file = 0, anon = 0, swap = 0, shmem = 0 } = sizes;
+    const { sweeper } = this;
+    sweeper.put(tsNs, RecordKind.proc, 0, tgid, uid, startTicks, tids.length, flags);
+    sweeper.put(tsNs, RecordKind.procPages, 0, tgid, file, anon, swap, shmem);
+    for (const tid of tids) sweeper.put(tsNs, RecordKind.task, 0, tid, tgid, 0, 0, 0);
+    return this;
+  }
+
+  gone(tid: number, tsNs = this.tick()): this {
+    this.sweeper.put(tsNs, RecordKind.gone, 0, tid, 0, 0, 0, 0);
+    return this;
+  }
+
+  /** A full sweep around the readings that `body` writes. */
+  sweep(body: () => void, errorPages = 0): this {
+    const sweep = ++this.sweepNumber;
+    const { sweeper } = this;
+    const { full } = SweepFlag;
+    sweeper.put(this.tick(), RecordKind.sweepBegin, 0, sweep, full, errorPages, 0, 0);
+    body();
+    sweeper.put(this.tick(), RecordKind.sweepEnd, 0, sweep, full, 0, 0, 0);
+    return this;
+  }
+
+  /** The killer's answer: somebody may be ordered again. */
+  recheck(order: Order): this {
+    const { kind } = { kind: RecordKind.order };
+    const { userSlot, generation, uid } = order;
+    this.killer.put(this.tick(), kind, 0, uid, OrderKind.recheck, userSlot, 0, generation);
+    return this;
+  }
+
+  limit(uid: number, hardPages: number, softPages = Math.floor(hardPages * 0.9)): this {
+    this.rules.set({ uidFirst: uid, uidLast: uid, hardPages, softPages });
+    new RulesPublisher(this.memory.rules).publish(this.rules);
+    return this;
+  }
+
+  unlimit(uid: number): this {
+    this.rules.clear(uid, uid);
+    new RulesPublisher(this.memory.rules).publish(this.rules);
+    return this;
+  }
+
+  // --------------------------------------------------------------------------------- reading
+
+  /** Lets accounting take all there is. */
+  step(): this {
+    this.writer.ring.publish();
+    this.sweeper.ring.publish();
+    this.killer.ring.publish();
+    while (this.accounting.step(this.nowNs) > 0) this.books.checkSums();
+    this.books.checkSums();
+    for (let word = this.queryRing.next(); word >= 0; word = this.queryRing.next()) {
+      const { words } = this.queryRing;
+      this.asked.push({
+        kind: words[word + RecordWord.kindCpu]!,
+        tid: words[word + RecordWord.tid]!,
+      });
+    }
+    this.queryRing.release();
+    return this;
+  }
+
+  usage(uid: number): number {
+    const slot = this.books.findUser(uid);
+    return slot < 0 ? 0 : this.books.users.usagePages[slot]!;
+  }
+
+  /** "free", "ok", "soft" or "hard". */
+  state(uid: number): string {
+    const slot = this.books.findUser(uid);
+    const state = slot < 0 ? UserState.free : this.books.users.state[slot]!;
+    return ["free", "ok", "soft", "hard"][state]!;
+  }
+
+  /** Pages of a process; -1 when it is not in the books. */
+  pages(tgid: number): number {
+    const slot = this.books.findProcess(tgid);
+    return slot < 0 ? -1 : this.books.processes.pages[slot]!;
+  }
+
+  /** Orders to the killer since the last call. */
+  orders(): Order[] {
+    const orders: Order[] = [];
+    const { words } = this.orderRing;
+    for (let word = this.orderRing.next(); word >= 0; word = this.orderRing.next()) {
+      const kind = words[word + RecordWord.a]!;
+      orders.push({
+        kind: kind === OrderKind.arm
+          ? "arm"
+          : kind === OrderKind.kill
+          ? "kill"
+          : kind === OrderKind.relieve
+          ? "relieve"
+          : "other",
+        uid: words[word + RecordWord.tid]!,
+        userSlot: words[word + RecordWord.b]!,
+        generation: words[word + RecordWord.d]!,
+      });
+    }
+    this.orderRing.release();
+    return orders;
+  }
+
+  /** Reports since the last call, by name if one is given. */
+  reports(name?: ReportName): Report[] {
+    const reports: Report[] = [];
+    for (;;) {
+      const report = readReport(this.reportRing);
+      if (report === undefined) return reports;
+      if (name === undefined || report.name === name) reports.push(report);
+    }
+  }
+}
