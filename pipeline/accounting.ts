@@ -480,7 +480,8 @@ export class Accounting {
   private sweepEnd(sweep: number, flags: number): void {
     const isWhole = (flags & SweepFlag.full) !== 0 && this.facts.end(sweep);
     if (this.facts.degraded && (flags & SweepFlag.full) !== 0) {
-      if (isWhole && this.facts.beganTsNs >= this.degradedSinceNs) {
+      const isLater = this.facts.beganTsNs >= this.degradedSinceNs;
+      if (isWhole && isLater && !this.fullSinceSweep) {
         this.facts.degraded = false;
         Atomics.store(this.header, HeaderWord.degraded, 0);
         this.reports.put("recovered", this.lastTsNs, [sweep]);

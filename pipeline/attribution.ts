@@ -101,6 +101,11 @@ export class Attribution {
     }
     const main = processes.mmSlot1[process]! - 1;
     if (main >= 0 && mms.state[main] === MmState.nameless) {
+      if (mms.bornTsNs[main]! > tsNs) {
+        // Older than the reading: this may be an mm from before an exec, or its parent's.
+        this.counters[CounterIndex.stale]!++;
+        return -1;
+      }
       books.nameMm(main, mmId);
       mms.lastTid[main] = tid;
       mms.ownerTsNs[main] = tsNs;
@@ -294,7 +299,7 @@ export class Attribution {
     const { processes, mms } = books;
     if (mms.state[mm] === MmState.nameless) {
       // What /proc said goes into the mm that turns out to be meant.
-      if (!built) this.absorb(mm, next);
+      if (!built || mms.bornTsNs[mm]! > tsNs) this.absorb(mm, next);
       else if (!books.isEmpty(mm) && this.kin.bequeath(process, mm)) return;
       books.removeMm(mm);
       return;

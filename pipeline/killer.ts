@@ -242,7 +242,7 @@ export class Killer {
     }
     // Ranked again, as a few events may be many pages: the candidate is mostly still the first.
     ranking.rank(userSlot, this.nowNs, this.spare);
-    const armed = rows.armedOf(userSlot);
+    let armed = rows.armedOf(userSlot);
     for (let i = 0; i < ranking.count; i++) {
       const slot = ranking.processSlots[i]!;
       const generation = ranking.generations[i]!;
@@ -260,6 +260,8 @@ export class Killer {
         if (row !== armed && armed >= 0) rows.free(armed);
         return;
       }
+      // That row is free now, and may be taken for the next candidate.
+      if (row === armed) armed = -1;
     }
     // Nobody may be killed now: told, and looked at again when what was spared may be considered.
     this.counters[CounterIndex.killsFailed]!++;

@@ -73,8 +73,9 @@ export class ProcFacts {
     this.current = -1;
     const { books, attribution } = this;
     const { processes, users } = books;
-    if (attribution.isOldNews(tgid, tsNs)) return;
     let slot = books.findProcess(tgid);
+    // One that is alive may have lost its leader since, which is no end.
+    if (slot < 0 && attribution.isOldNews(tgid, tsNs)) return;
     if (slot >= 0 && startTicks !== 0) {
       const known = processes.startTicks[slot]!;
       if (known !== 0 && known !== startTicks) {
