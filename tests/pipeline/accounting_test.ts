@@ -1,0 +1,347 @@
+import { assert, assertEquals } from "@std/assert";
+import { UNKNOWN_UID } from "../../pipeline/books.ts";
+import { attachRole } from "../../pipeline/doorbell.ts";
+import {
+  CounterIndex,
+  HeaderWord,
+  PressureReason,
+  RecordKind,
+  Role,
+  RoleWord,
+} from "../../pipeline/layout.ts";
+import { attachCounters, SIDE_RING_RECORDS } from "../../pipeline/memory.ts";
+import { Desk } from "../_support/desk.ts";
+
+const ANN = 1000;
+const BOB = 1001;
+const A = 0x1111;
+const B = -0x2222;
+const C = 0x3333;
+
+/** Ann may have 1000 pages, 900 softly; her process 10 has mm A. Bob has 50 pages and no limit. */
+function makeDesk(options: ConstructorParameters<typeof Desk>[0] = {}): Desk {
+  const desk = new Desk(options);
+  desk.limit(ANN, 1000, 900).proc(10, ANN, {}).proc(20, BOB, {}).step();
+  desk.own(20, C, { anon: 50 }).own(10, A, { anon: 100 }).step();
+  return desk;
+}
+
+function kinds(desk: Desk): string[] {
+  return desk.step().orders().map(({ kind }) => kind);
+}
+
+Deno.test("below soft nothing is ordered", () => {
+  const desk = makeDesk();
+  desk.own(10, A, { anon: 900 });
+  assertEquals(kinds(desk), []);
+  assertEquals(desk.state(ANN), "ok");
+});
+
+Deno.test("at soft: armed at once, told once, and armed again after every ten events", () => {
+  const desk = makeDesk();
+  desk.own(10, A, { anon: 901 });
+  assertEquals(kinds(desk), ["arm"]);
+  assertEquals(desk.state(ANN), "soft");
+  assertEquals(desk.reports("soft").map(({ values }) => values), [
+    { uid: ANN, usagePages: 901, softPages: 900, hardPages: 1000 },
+  ]);
+  const { users } = desk.books;
+  const slot = desk.books.findUser(ANN);
+  for (let i = 1; i <= 9; i++) desk.own(10, A, { anon: 901 + i });
+  users.armsDone[slot]!++;
+  assertEquals(kinds(desk), []);
+  desk.own(10, A, { anon: 911 });
+  assertEquals(kinds(desk), ["arm"]);
+  // The killer has not looked at that one yet.
+  for (let i = 1; i <= 30; i++) desk.own(10, A, { anon: 911 + i });
+  assertEquals(kinds(desk), []);
+  users.armsDone[slot]!++;
+  for (let i = 1; i <= 10; i++) desk.own(10, A, { anon: 941 + i });
+  assertEquals(kinds(desk), ["arm"]);
+  assertEquals(desk.reports("soft"), []);
+});
+
+Deno.test("who dances on the soft line is told of once a second", () => {
+  const desk = makeDesk();
+  for (let i = 0; i < 50; i++) desk.own(10, A, { anon: 901 }).own(10, A, { anon: 800 });
+  desk.step();
+  assertEquals(desk.state(ANN), "ok");
+  assertEquals(desk.reports("soft").length, 1);
+  desk.tick(1e9);
+  desk.own(10, A, { anon: 901 }).step();
+  assertEquals(desk.reports("soft").length, 1);
+});
+
+Deno.test("past hard: one order to kill, and none more until the killer has answered", () => {
+  const desk = makeDesk();
+  desk.own(10, A, { anon: 1000 }).step().orders();
+  desk.own(10, A, { anon: 1001 }).step();
+  const [kill] = desk.orders();
+  assertEquals([kill?.kind, kill?.uid], ["kill", ANN]);
+  assertEquals(desk.state(ANN), "hard");
+  for (let i = 0; i < 50; i++) desk.own(10, A, { anon: 1002 + i });
+  assertEquals(kinds(desk), []);
+  desk.recheck(kill!);
+  assertEquals(kinds(desk), ["kill"], "still over");
+  desk.own(10, A, { anon: 990 }).step();
+  assertEquals(desk.state(ANN), "soft");
+  desk.recheck(kill!);
+  assertEquals(kinds(desk).filter((kind) => kind === "kill"), []);
+  desk.own(10, A, { anon: 1001 });
+  assertEquals(kinds(desk), ["kill"]);
+});
+
+Deno.test("pages that come as a whole count at once: birth, /proc, change of user", () => {
+  const desk = makeDesk();
+  desk.proc(30, ANN, { anon: 950 });
+  assertEquals(kinds(desk), ["kill"], "/proc");
+  const other = makeDesk();
+  // Seen before its birth: nobody's, until the birth comes.
+  other.own(31, B, { anon: 950 }).step();
+  assertEquals(other.orders(), []);
+  other.foreign(10, 0x7777, { anon: 1 }).fork(10, 31, other.nowNs - 500);
+  assertEquals(kinds(other).includes("kill"), true, "birth");
+  const third = makeDesk();
+  third.own(20, C, { anon: 950 }).step();
+  third.proc(20, ANN, { anon: 950 });
+  assertEquals(kinds(third).includes("kill"), true, "change of user");
+});
+
+Deno.test("the state goes back when processes end, even if no event shrinks them", () => {
+  const desk = makeDesk();
+  desk.own(10, A, { anon: 1200 }).step();
+  assertEquals(desk.state(ANN), "hard");
+  desk.exit(10).free(10).step();
+  assertEquals([desk.usage(ANN), desk.state(ANN)], [0, "ok"]);
+});
+
+Deno.test("new limits hold from the next step on", () => {
+  const desk = makeDesk();
+  desk.limit(ANN, 50);
+  assertEquals(kinds(desk), ["kill"]);
+  const higher = makeDesk();
+  higher.own(10, A, { anon: 1100 }).step().orders();
+  higher.limit(ANN, 5000).step();
+  assertEquals(higher.state(ANN), "ok");
+  higher.unlimit(ANN).own(10, A, { anon: 1 << 20 });
+  assertEquals(kinds(higher), []);
+  higher.limit(BOB, 40);
+  assertEquals(kinds(higher), ["kill"], "a user that had no limit");
+});
+
+Deno.test("a restarted killer gets the orders again, and the armed ones do not block new ones", () => {
+  const desk = makeDesk();
+  desk.own(10, A, { anon: 950 });
+  assertEquals(kinds(desk), ["arm"]);
+  const words = attachRole(desk.memory, Role.killer);
+  Atomics.add(words, RoleWord.epoch, 1);
+  desk.step();
+  // The successor works off what its predecessor left: one more than accounting counts now.
+  desk.books.users.armsDone[desk.books.findUser(ANN)]! += 2;
+  for (let i = 1; i <= 20; i++) desk.own(10, A, { anon: 950 + i });
+  assert(kinds(desk).includes("arm"));
+  desk.own(10, A, { anon: 1001 });
+  assertEquals(kinds(desk), ["kill"]);
+  Atomics.add(words, RoleWord.epoch, 1);
+  assertEquals(kinds(desk), ["kill"]);
+});
+
+Deno.test("a killer's ring that is full sheds orders; a later event orders again", () => {
+  const desk = makeDesk();
+  desk.limit(ANN, 10, 5).step();
+  const [first] = desk.orders();
+  // Nobody takes the orders: each answer makes another one, until the ring is full.
+  for (let i = 0; i < SIDE_RING_RECORDS + 50; i++) {
+    desk.recheck(first!);
+    if (i % 1000 === 0) desk.step();
+  }
+  desk.step();
+  assert(attachCounters(desk.memory, Role.accounting)[CounterIndex.ordersShed]! > 0);
+  assertEquals(desk.orders().length, SIDE_RING_RECORDS);
+  desk.own(10, A, { anon: 101 });
+  assertEquals(kinds(desk), ["kill"]);
+});
+
+// ------------------------------------------------------------------------------- pressure
+
+Deno.test("pressure: the user furthest over its limit, else the nearest to it", () => {
+  const desk = new Desk();
+  desk.limit(1000, 1000).limit(1001, 500).limit(1002, 200);
+  desk.proc(10, 1000, { anon: 300 }).proc(20, 1001, { anon: 450 }).proc(30, 1002, { anon: 10 });
+  desk.proc(40, 1003, { anon: 100_000 });
+  desk.step().orders();
+  desk.put(RecordKind.pressure, 0, PressureReason.psi).step();
+  assertEquals(desk.orders().map(({ kind, uid }) => [kind, uid]), [["relieve", 1001]]);
+  assertEquals(desk.reports("pressure")[0]?.values["uid"], 1001);
+  // One order at a time, here too.
+  desk.put(RecordKind.pressure, 0, PressureReason.psi);
+  assertEquals(kinds(desk), []);
+  const over = new Desk();
+  over.limit(1000, 1000).limit(1001, 500);
+  over.proc(10, 1000, { anon: 1001 }).proc(20, 1001, { anon: 520 }).step().orders();
+  over.put(RecordKind.pressure, 0, PressureReason.minAvailable).step();
+  assertEquals(over.reports("pressure")[0]?.values, {
+    reason: PressureReason.minAvailable,
+    uid: 1001,
+  });
+});
+
+Deno.test("pressure: without a user that has a limit and memory, nobody is ordered to go", () => {
+  const desk = new Desk();
+  desk.limit(1000, 100).proc(10, 1000, {}).proc(20, BOB, { anon: 500 }).step();
+  desk.put(RecordKind.pressure, 0, PressureReason.psi);
+  assertEquals(kinds(desk), []);
+  assertEquals(desk.reports("pressure")[0]?.values["uid"], -1);
+});
+
+Deno.test("the kernel's own victim is credited to its user", () => {
+  const desk = makeDesk();
+  desk.put(RecordKind.oomVictim, 0, 10).put(RecordKind.oomVictim, 0, 999).step();
+  assertEquals(desk.reports("kernelKill").map(({ values }) => values), [
+    { pid: 10, uid: ANN },
+    { pid: 999, uid: UNKNOWN_UID },
+  ]);
+});
+
+// ------------------------------------------------------------------------------------ loss
+
+function isDegraded(desk: Desk): boolean {
+  return desk.memory.header[HeaderWord.degraded] === 1;
+}
+
+Deno.test("lost events: degraded, a sweep is asked for, it repairs, tells the drift, recovers", () => {
+  const desk = makeDesk();
+  desk.lost(17).step();
+  assert(isDegraded(desk));
+  assertEquals(desk.asked, [{ kind: RecordKind.resync, tid: 0 }]);
+  assertEquals(desk.reports().map(({ name }) => name), ["lost", "degraded"]);
+  // While events were lost: 10 grew by 30, 20 ended, 30 was born.
+  desk.sweep(() => {
+    desk.proc(10, ANN, { anon: 130 });
+    desk.proc(30, ANN, { anon: 7 });
+  }).step();
+  assertEquals([desk.usage(ANN), desk.usage(BOB)], [137, 0]);
+  assert(!isDegraded(desk));
+  const reports = desk.reports();
+  const drift = reports.filter(({ name }) => name === "drift").map(({ values }) => values);
+  assertEquals(drift, [{ uid: ANN, pages: 30 }, { uid: BOB, pages: -50 }]);
+  assertEquals(reports.at(-1)?.name, "recovered");
+  assertEquals(attachCounters(desk.memory, Role.accounting)[CounterIndex.lost], 17);
+});
+
+Deno.test("a sweep that began before the loss does not prove anything; another is asked for", () => {
+  const desk = makeDesk();
+  desk.sweep(() => {
+    desk.proc(10, ANN, { anon: 100 }).proc(20, BOB, { anon: 50 });
+    // On the reader's ring, which accounting empties first.
+    desk.lost(3);
+  }).step();
+  assert(isDegraded(desk));
+  assert(desk.asked.length > 0);
+  desk.sweep(() => desk.proc(10, ANN, { anon: 100 }).proc(20, BOB, { anon: 50 })).step();
+  assert(!isDegraded(desk));
+});
+
+Deno.test("small differences that /proc cannot help are left alone, but not after a loss", () => {
+  const desk = makeDesk();
+  const readings = (): void =>
+    void desk.proc(10, ANN, { anon: 110 }).proc(20, BOB, {
+      anon: 50,
+    });
+  desk.tick(1e9);
+  desk.sweep(readings, 64).step();
+  assertEquals(desk.usage(ANN), 100);
+  assertEquals(desk.reports("drift"), []);
+  desk.lost().sweep(readings, 64).step();
+  assertEquals(desk.usage(ANN), 110);
+});
+
+Deno.test("an mm that a process left behind is dropped", () => {
+  const desk = makeDesk();
+  desk.foreign(10, B, { anon: 40 }).step();
+  assertEquals(desk.usage(ANN), 140);
+  desk.tick(2e9);
+  desk.sweep(() => desk.proc(10, ANN, { anon: 100 }).proc(20, BOB, { anon: 50 })).step();
+  assertEquals(desk.usage(ANN), 100);
+  assertEquals(desk.reports("drift").map(({ values }) => values), [{ uid: ANN, pages: -40 }]);
+});
+
+Deno.test("what a sweep did not see, and was born before it, is no more; newer ones stay", () => {
+  const desk = makeDesk();
+  desk.sweep(() => {
+    desk.proc(20, BOB, { anon: 50 });
+    desk.foreign(20, B, { anon: 50 }).fork(20, 21);
+  }).step();
+  assertEquals([desk.usage(ANN), desk.usage(BOB)], [0, 100]);
+});
+
+Deno.test("a restarted accounting reads everything again, and trusts no sweep from before", () => {
+  const desk = makeDesk();
+  desk.own(10, A, { anon: 600 }).step();
+  desk.startAccounting();
+  desk.step();
+  assert(isDegraded(desk));
+  assertEquals(desk.usage(ANN), 0);
+  // The second half of a sweep whose first half the predecessor had taken.
+  desk.put(RecordKind.sweepEnd, 0, 5, 1).step();
+  assert(isDegraded(desk), "half a sweep");
+  desk.tick(1e6);
+  desk.sweep(() => desk.proc(10, ANN, { anon: 600 }).proc(20, BOB, { anon: 50 })).step();
+  assert(!isDegraded(desk));
+  assertEquals([desk.usage(ANN), desk.usage(BOB)], [600, 50]);
+  desk.own(10, A, { anon: 1001 });
+  assert(kinds(desk).includes("kill"));
+});
+
+// ----------------------------------------------------------------------------- full tables
+
+for (
+  const [table, capacity, more] of [
+    ["users", { users: 3 }, 30],
+    ["processes", { processes: 6 }, 30],
+    ["tasks", { tasks: 6 }, 30],
+    ["mms", { mms: 6 }, 30],
+  ] as const
+) {
+  Deno.test(`a full table of ${table} is survived, told, and recovered from`, () => {
+    const desk = makeDesk({ capacity });
+    for (let i = 0; i < more; i++) {
+      const pid = 100 + i;
+      if (table === "tasks") desk.thread(10, pid).own(pid, A, { anon: 100 + i });
+      else if (table === "users") desk.proc(pid, 2000 + i, { anon: 5 });
+      else {
+        desk.foreign(10, 0x10000 + i, { anon: 3 }).fork(10, pid);
+        desk.own(pid, 0x10000 + i, { file: 1 }).own(pid, 0x10000 + i, { anon: 4 });
+      }
+      desk.step();
+    }
+    assert(isDegraded(desk));
+    assert(attachCounters(desk.memory, Role.accounting)[CounterIndex.tableFull]! > 0);
+    assert(desk.reports("tableFull").length > 0);
+    // All but the first two end; the next sweep finds room for what is there.
+    for (let i = 0; i < more; i++) {
+      desk.exit(100 + i, table === "tasks" ? 0 : 1);
+      if (table !== "tasks") desk.foreign(100 + i, 0x10000 + i, { file: 0, anon: 0 });
+      desk.free(100 + i).step();
+    }
+    desk.tick(2e9);
+    desk.sweep(() => desk.proc(10, ANN, { anon: 120 }).proc(20, BOB, { anon: 50 })).step();
+    desk.tick(2e9);
+    desk.sweep(() => desk.proc(10, ANN, { anon: 120 }).proc(20, BOB, { anon: 50 })).step();
+    assert(!isDegraded(desk));
+    assertEquals([desk.usage(ANN), desk.usage(BOB)], [120, 50]);
+    desk.own(10, A, { anon: 1001 });
+    assert(kinds(desk).includes("kill"));
+  });
+}
+
+Deno.test("a table that stays full does not make sweeps chase each other", () => {
+  const desk = makeDesk({ capacity: { processes: 3 } });
+  const readings = (): void => {
+    for (let pid = 10; pid < 20; pid++) desk.proc(pid, ANN, { anon: 5 });
+  };
+  desk.sweep(readings).step();
+  desk.sweep(readings).step();
+  assert(isDegraded(desk));
+  assertEquals(desk.asked, []);
+});
