@@ -250,6 +250,8 @@ export class Attribution {
       this.kin.ownsFromNow(process);
     }
     if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return;
+    // From before /proc said that it borrows no more.
+    if (!building && process !== owner && tsNs < processes.seenTsNs[process]!) return;
     if (built) processes.flags[process]! |= ProcessFlag.hasExeced;
     if (process !== owner) books.moveMm(mm, process);
     this.own(mm, process, tid, tsNs, built);

@@ -192,7 +192,7 @@ export const RoleState = { absent: 0, starting: 1, running: 2, stopped: 3 } as c
 export const Fault = { none: 0, throw: 1, hang: 2 } as const;
 
 /** A worker shows life at least this often. */
-export const HEARTBEAT_MS = 100;
+export const HEARTBEAT_MS = 200;
 
 /** Counters of a role: doubles, written by that role only; late by at most one batch. */
 export const CounterIndex = {

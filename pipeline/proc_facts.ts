@@ -113,7 +113,7 @@ export class ProcFacts {
     if (!books.isBorrower(slot) && !borrowedBefore) {
       this.current = slot;
       this.currentGeneration = processes.generation[slot]!;
-    }
+    } else this.noteDrift(processes.userSlot[slot]!, this.dropForgotten(slot, tsNs));
   }
 
   /**

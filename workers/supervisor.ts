@@ -86,6 +86,8 @@ const TICK_MS = 200;
 /** Memory that was freed goes back to the kernel this often. */
 const TRIM_EVERY_MS = 10_000;
 const REHEARSE_MS_MAX = 5000;
+/** By then all that only the start needs has run. */
+const SETTLED_MS = 5000;
 const FIRST_SWEEP_MS_MAX = 30_000;
 /** All must have stopped within a second. */
 const STOP_MS_MAX = 600;
@@ -115,6 +117,7 @@ export class Supervisor implements ControlBackend {
   private readonly startedMs = performance.now();
   private control: ControlServer | undefined;
   private ticker: ReturnType<typeof setInterval> | undefined;
+  private settler: ReturnType<typeof setTimeout> | undefined;
   private trimmedMs = performance.now();
   private closed = false;
   private rate = { atMs: 0, events: 0, perSecond: 0 };
@@ -237,12 +240,17 @@ export class Supervisor implements ControlBackend {
     this.log.event({ event: "config", message: `goes without ${wish}: ${result.reason}` });
   }
 
-  /** Small, locked in memory, and with the way to a kill at hand. */
-  private async settle(): Promise<void> {
+  /**
+   * Small, and with the way to a kill at hand. Once more when the start is really over, and only
+   * then locked in memory: what is locked cannot be let go.
+   */
+  private async settle(isLast: boolean): Promise<void> {
     trimHeap();
     dropStartupCode();
-    this.protect("locked code", lockMemory());
-    this.protect("locked tables", lockBuffer(this.memory.buffer));
+    if (isLast) {
+      this.protect("locked code", lockMemory());
+      this.protect("locked tables", lockBuffer(this.memory.buffer));
+    }
     await this.watch.rehearse(REHEARSE_MS_MAX);
   }
 
@@ -284,7 +292,8 @@ export class Supervisor implements ControlBackend {
       onError: (error) =>
         log.event({ event: "error", where: "control", message: messageOf(error) }),
     });
-    await this.settle();
+    await this.settle(false);
+    this.settler = setTimeout(() => void this.settle(true), SETTLED_MS);
     log.event({
       event: "ready",
       version: options.version,
@@ -516,6 +525,7 @@ export class Supervisor implements ControlBackend {
   private async close(): Promise<void> {
     this.closed = true;
     clearInterval(this.ticker);
+    clearTimeout(this.settler);
     await Promise.all([this.control?.stop(), this.watch.stop(STOP_MS_MAX)]);
     this.drainReports();
     this.tracing.close();

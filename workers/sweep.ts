@@ -23,6 +23,8 @@ import { openLibc } from "../kernel/libc.ts";
 const ROUNDS_MAX = 8;
 /** Processes of users without a limit that a sweep looks at again, for a change of user. */
 const OTHERS_A_SWEEP = 256;
+/** Sweeps that pass over a kernel thread; its number may have come to another since. */
+const KTHREAD_SWEEPS = 60;
 const PIDS_MAX = 1 << 17;
 /** Execs that wait to be looked at; what is beyond that is found by the sweep. */
 const LOOKS_MAX = 4096;
@@ -116,13 +118,14 @@ export class Sweep {
       if (i % ALIVE_EVERY === 0) alive();
       if (this.told.get(pid)?.sweep === this.number) continue;
       const looked = this.others.get(pid);
-      if (looked !== undefined && this.number - looked < othersEvery && !traced.has(pid)) continue;
+      if (looked !== undefined && this.number < looked + othersEvery && !traced.has(pid)) continue;
       const tsNs = clock.nowNs();
       if (!this.read(pid)) continue;
       const limited = rules.find(this.status.realUid) !== undefined && pid !== this.ownPid &&
         !this.status.kthread;
       if (!limited && !traced.has(pid)) {
-        this.others.set(pid, this.number);
+        // A thread of the kernel stays one.
+        this.others.set(pid, this.number + (this.status.kthread ? KTHREAD_SWEEPS : 0));
         continue;
       }
       this.others.delete(pid);

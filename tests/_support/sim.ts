@@ -92,7 +92,7 @@ export interface SimResult {
 
 const FIRST_UID = 1000;
 const LARGE = 1 << 30;
-const SETTLE_TICKS = 4000;
+const SETTLE_TICKS = 10_000;
 /** An identity that was checked longer ago must be checked again before a signal. */
 const CHECK_HOLDS_NS = 50e6;
 
