@@ -189,6 +189,8 @@ export class FakeKernel {
     this.maybeMove();
     if (!this.random.oneIn(4)) this.rss(pid, mm, 1, Member.file, 30);
     this.emit(RecordKind.exec, pid, pid, caller, 0, 0);
+    // Until this is read, /proc may tell of the new mm beside what was built of it so far.
+    this.changes.push({ tsNs: this.nowNs, uid: process.uid, pages: 2 });
   }
 
   exit(process: FakeProcess): void {
