@@ -92,6 +92,8 @@ export class Killer {
   private readonly rows: VictimRows;
   private readonly watchRow = (row: number, state: number): void => this.watch(row, state);
   private goneCount = 0;
+  /** Pages of candidates that turned out to be gone, and are on the books still. */
+  private gonePages = 0;
   private nowNs = 0;
 
   constructor(memory: Memory, kernel: KillKernel, options: KillerOptions) {
@@ -227,6 +229,7 @@ export class Killer {
     const { users } = this.memory;
     const { rows, ranking } = this;
     this.nowNs = this.kernel.nowNs();
+    this.gonePages = 0;
     const mustGo = kind === OrderKind.relieve || this.isOver(userSlot);
     if (
       rows.dying > 0 &&
@@ -244,6 +247,11 @@ export class Killer {
     ranking.rank(userSlot, this.nowNs, this.spare);
     let armed = rows.armedOf(userSlot);
     for (let i = 0; i < ranking.count; i++) {
+      // Who turned out to be gone has freed what made the user be over, perhaps.
+      if (this.gonePages > 0 && (kind === OrderKind.relieve || !this.isOver(userSlot))) {
+        this.answer(userSlot);
+        return;
+      }
       const slot = ranking.processSlots[i]!;
       const generation = ranking.generations[i]!;
       let row = armed;
@@ -276,8 +284,8 @@ export class Killer {
   /** Whether a user is over its hard limit, without what is being freed already. */
   private isOver(userSlot: number): boolean {
     const { users } = this.memory;
-    return Atomics.load(users.usagePages, userSlot) - this.rows.dyingPages(userSlot) >
-      Atomics.load(users.hardPages, userSlot);
+    const pages = Atomics.load(users.usagePages, userSlot) - this.rows.dyingPages(userSlot);
+    return pages - this.gonePages > Atomics.load(users.hardPages, userSlot);
   }
 
   private hasYoungVictim(userSlot: number): boolean {
@@ -424,6 +432,8 @@ export class Killer {
   }
 
   private gone(slot: number, generation: number, pid: number): void {
+    const { processes } = this.memory;
+    if (processes.generation[slot] === generation) this.gonePages += processes.pages[slot]!;
     this.put(RecordKind.victimGone, pid, slot, generation, 0);
   }
 

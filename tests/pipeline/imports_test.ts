@@ -1,0 +1,125 @@
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../../", import.meta.url);
+const LINES_MAX = 620;
+
+/** What each folder may import, DESIGN.md section 2: one way only. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  pipeline: ["pipeline"],
+  kernel: ["kernel", "pipeline"],
+  workers: ["workers", "kernel", "pipeline"],
+  tmalloc: ["tmalloc", "pipeline"],
+  // mod.ts is started by commands as a program of its own, never imported.
+  cli: ["cli", "workers", "kernel", "pipeline", "tmalloc", "mod.ts"],
+};
+/** Files at the root that all may import. */
+const ROOT_FILES = ["version.ts"];
+/** The world outside, of which the pipeline must not know. */
+const IMPURE = [
+  /\bDeno\./,
+  /\bperformance\b/,
+  /\bDate\b/,
+  /\bMath\.random\b/,
+  /\bsetTimeout\b/,
+  /\bconsole\./,
+];
+
+interface Source {
+  /** Path from the root. */
+  readonly path: string;
+  readonly text: string;
+}
+
+function sourcesIn(folder: string): Source[] {
+  const sources: Source[] = [];
+  let entries: Iterable<Deno.DirEntry>;
+  try {
+    entries = [...Deno.readDirSync(new URL(`${folder}/`, ROOT))];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  for (const entry of entries) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) sources.push(...sourcesIn(path));
+    else if (entry.name.endsWith(".ts")) {
+      sources.push({ path, text: Deno.readTextFileSync(new URL(path, ROOT)) });
+    }
+  }
+  return sources;
+}
+
+/** Paths from the root of what a source imports from this repository. */
+function importsOf({ path, text }: Source): string[] {
+  const specifiers = [
+    ...text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|new URL\(\s*)"(\.{1,2}\/[^"]+)"/g),
+  ].map((match) => match[1]!);
+  return specifiers.map((specifier) =>
+    new URL(specifier, new URL(path, ROOT)).href.slice(ROOT.href.length)
+  );
+}
+
+/** The code without its comments and strings. */
+function codeOf(text: string): string {
+  return text
+    .replace(/\/\*[\s\S]*?\*\//g, "")
+    .replace(/(^|\s)\/\/.*$/gm, "$1")
+    .replace(/"(?:[^"\\\n]|\\.)*"/g, '""');
+}
+
+for (const [folder, allowed] of Object.entries(MAY_IMPORT)) {
+  Deno.test(`${folder}/ imports only ${allowed.join(", ")}`, () => {
+    const wrong: string[] = [];
+    for (const source of sourcesIn(folder)) {
+      for (const target of importsOf(source)) {
+        const top = target.split("/")[0]!;
+        if (!allowed.includes(top) && !ROOT_FILES.includes(top)) {
+          wrong.push(`${source.path} imports ${target}`);
+        }
+      }
+    }
+    assertEquals(wrong, []);
+  });
+}
+
+Deno.test("pipeline/ is pure: no Deno, no clock, no randomness, no package", () => {
+  const sources = sourcesIn("pipeline");
+  assert(sources.length > 10);
+  const wrong: string[] = [];
+  for (const { path, text } of sources) {
+    const code = codeOf(text);
+    for (const impure of IMPURE) if (impure.test(code)) wrong.push(`${path}: ${impure}`);
+    for (const match of text.matchAll(/\bfrom\s*"([^".][^"]*)"/g)) {
+      wrong.push(`${path}: ${match[1]}`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("what the tidy checks look for, they find", () => {
+  const source = { path: "pipeline/a.ts", text: 'import { x } from "../kernel/b.ts"; // Date' };
+  assertEquals(importsOf(source), ["kernel/b.ts"]);
+  assertEquals(
+    importsOf({ path: "cli/a.ts", text: 'new URL("../workers/w.ts", import.meta.url)' }),
+    [
+      "workers/w.ts",
+    ],
+  );
+  assert(!IMPURE.some((impure) => impure.test(codeOf(source.text))));
+  assert(IMPURE.some((impure) => impure.test(codeOf("const now = Date.now();"))));
+});
+
+Deno.test("nobody imports cli/ but mod.ts", () => {
+  for (const folder of ["pipeline", "kernel", "workers", "tmalloc"]) {
+    for (const source of sourcesIn(folder)) {
+      for (const target of importsOf(source)) assert(!target.startsWith("cli/"), source.path);
+    }
+  }
+});
+
+Deno.test(`no module has more than ${LINES_MAX} lines`, () => {
+  const long = ["pipeline", "kernel", "workers", "cli", "tmalloc"].flatMap(sourcesIn)
+    .map(({ path, text }) => ({ path, lines: text.split("\n").length }))
+    .filter(({ lines }) => lines > LINES_MAX);
+  assertEquals(long, []);
+});
