@@ -27,7 +27,13 @@ if (import.meta.main) {
   const encoder = new TextEncoder();
   const writer = (target: { writeSync(bytes: Uint8Array): number }) => (line: string): void => {
     let bytes = encoder.encode(`${line}\n`);
-    while (bytes.length > 0) bytes = bytes.subarray(target.writeSync(bytes));
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(target.writeSync(bytes));
+    } catch (error) {
+      // Whoever read our lines has seen enough, as `head` does.
+      if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
+      throw error;
+    }
   };
   Deno.exit(await main(Deno.args, { out: writer(Deno.stdout), err: writer(Deno.stderr) }));
 }

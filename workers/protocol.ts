@@ -46,7 +46,8 @@ export interface WorkerConfig {
   readonly readerPipes: readonly (readonly TracePipe[])[];
   /** eventfd of each reader, to end its sleep. */
   readonly readerWakeFds: readonly number[];
-  /** The instance with all execs. */
+  /** The instance with all execs, and whether its pipes give pages or lines. */
+  readonly loginSource: "raw" | "text";
   readonly loginPipes: readonly TracePipe[];
   readonly sweeperWakeFd: number;
   /** Name of the instance with the traced users' events. */

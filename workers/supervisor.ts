@@ -85,6 +85,7 @@ const LOCK_PATH = "/run/toom.lock";
 const TICK_MS = 200;
 /** Memory that was freed goes back to the kernel this often. */
 const TRIM_EVERY_MS = 10_000;
+const PING_MS_MAX = 2000;
 const REHEARSE_MS_MAX = 5000;
 /** By then all that only the start needs has run. */
 const SETTLED_MS = 5000;
@@ -207,6 +208,7 @@ export class Supervisor implements ControlBackend {
       formats: tracing.formats,
       readerPipes: tracing.readerPipes,
       readerWakeFds: this.readerWakes.map(({ fd }) => fd),
+      loginSource: tracing.loginSource,
       loginPipes: tracing.loginPipes,
       sweeperWakeFd: this.sweeperWake.fd,
       instanceName: tracing.events.name,
@@ -279,6 +281,7 @@ export class Supervisor implements ControlBackend {
     for (const rule of state.list()) this.logLimit("set", rule, rule.origin);
     tracing.start();
     await this.watch.start();
+    await this.watch.ping(Role.coordinator, PING_MS_MAX);
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     void this.followReports();
     await this.firstSweep();
@@ -502,6 +505,21 @@ export class Supervisor implements ControlBackend {
         state: USER_STATE_NAMES[state] as StatusReport["users"][number]["state"],
         processes: users.processCount[slot]!,
         kills: users.kills[slot]!,
+      });
+    }
+    // Users with a limit of their own who have not been seen yet.
+    for (const { uidFirst, uidLast, hardPages, softPages } of this.state.list()) {
+      if (uidFirst !== uidLast || reports.some(({ uid }) => uid === uidFirst)) continue;
+      reports.push({
+        uid: uidFirst,
+        user: this.userName(uidFirst),
+        usagePages: 0,
+        softPages,
+        hardPages,
+        peakPages: 0,
+        state: "ok",
+        processes: 0,
+        kills: 0,
       });
     }
     return reports.sort((a, b) => a.uid - b.uid);

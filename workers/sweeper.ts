@@ -30,6 +30,7 @@ import { readMemInfo } from "../kernel/proc.ts";
 import { ProcConnector } from "../kernel/proc_connector.ts";
 import { openPsiTrigger } from "../kernel/psi.ts";
 import { RawSource } from "../kernel/raw_source.ts";
+import { TextSource } from "../kernel/text_source.ts";
 import { setFifo, setOrdinary } from "../kernel/self_protection.ts";
 import { TraceInstance } from "../kernel/tracefs.ts";
 import { rawFormats } from "./formats.ts";
@@ -88,12 +89,9 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const loginRing = new RingProducer(loginMemory, loginPlace);
   const logins = new RingConsumer(loginMemory, loginPlace);
   const loginWriter = new RecordWriter(loginRing, () => takeLogins());
-  const loginSource = new RawSource(
-    config.loginPipes,
-    rawFormats(config),
-    loginWriter,
-    () => takeLogins(),
-  );
+  const loginSource = config.loginSource === "raw"
+    ? new RawSource(config.loginPipes, rawFormats(config), loginWriter, () => takeLogins())
+    : new TextSource(config.loginPipes, config.pageBytes, loginWriter, () => takeLogins());
   const takeLogins = (): void => {
     loginRing.publish();
     for (let word = logins.next(); word >= 0; word = logins.next()) {

@@ -9,6 +9,7 @@
  */
 import { closeFd, openFd, OpenFlag } from "../kernel/fd.ts";
 import { findTracefs, removeDeadInstances, TraceInstance } from "../kernel/tracefs.ts";
+import { EXEC_TEXT_FILTER } from "../kernel/text_parser.ts";
 import { ProcReader } from "../kernel/proc.ts";
 import type { FormatTexts, TracePipe } from "./protocol.ts";
 import { rawFormats } from "./formats.ts";
@@ -32,6 +33,7 @@ export class Tracing {
   readonly events: TraceInstance;
   readonly formats: FormatTexts;
   readonly readerPipes: readonly (readonly TracePipe[])[];
+  readonly loginSource: "raw" | "text";
   readonly loginPipes: readonly TracePipe[];
   /** Instances that a dead predecessor had left behind. */
   readonly removed: readonly string[];
@@ -62,12 +64,13 @@ export class Tracing {
       });
       this.logins.configure({ bufferKib: LOGINS_BUFFER_KIB, eventFork: false });
       this.formats = this.readFormats();
-      [this.source, this.fallback] = chooseSource(options, this.formats);
+      const rawProblem = problemOfRaw(this.formats, options.pageBytes);
+      this.source = chooseSource(options.source, rawProblem);
+      this.fallback = options.source === "auto" ? rawProblem : undefined;
       this.readerPipes = this.openReaders(options.readers);
-      this.loginPipes = this.logins.cpus().map((cpu) => ({
-        cpu,
-        fd: openFd(this.logins.cpuRawPipePath(cpu), OpenFlag.O_RDONLY | OpenFlag.O_NONBLOCK),
-      }));
+      // Pages even where the source is text: no file name can pose as an event in them.
+      this.loginSource = rawProblem === undefined ? "raw" : "text";
+      this.loginPipes = this.openLogins();
     } catch (error) {
       this.close();
       throw error;
@@ -85,6 +88,9 @@ export class Tracing {
     // No exec here: its text line holds a file name, which may hold a forged line.
     events.enableEvent("sched", "sched_process_exit");
     events.enableEvent("sched", "sched_process_free");
+    if (this.loginSource === "text") {
+      logins.setFilter("sched", "sched_process_exec", EXEC_TEXT_FILTER);
+    }
     logins.enableEvent("sched", "sched_process_exec");
     if (this.formats.oomVictim !== undefined) logins.enableEvent("oom", "mark_victim");
     events.setTracing(true);
@@ -119,6 +125,13 @@ export class Tracing {
     };
   }
 
+  private openLogins(): TracePipe[] {
+    const { logins } = this;
+    const flags = OpenFlag.O_RDONLY | OpenFlag.O_NONBLOCK;
+    if (this.loginSource === "text") return [{ cpu: -1, fd: openFd(logins.pipePath, flags) }];
+    return logins.cpus().map((cpu) => ({ cpu, fd: openFd(logins.cpuRawPipePath(cpu), flags) }));
+  }
+
   /** Each reader has its share of the CPUs, as the kernel has one buffer a CPU. */
   private openReaders(readers: number): TracePipe[][] {
     const flags = OpenFlag.O_RDONLY | OpenFlag.O_NONBLOCK;
@@ -139,7 +152,8 @@ export class Tracing {
 /** @returns Names of the instances that were removed. */
 function removeDead(tracefsPath: string): readonly string[] {
   const { removed, live } = removeDeadInstances(undefined, tracefsPath);
-  const [other] = live;
+  // A doctor's look at the machine is over in a moment and kills nobody.
+  const [other] = live.filter(({ name }) => !name.endsWith("-doctor"));
   if (other !== undefined) {
     throw new StartError(
       `another toom is tracing on this kernel (pid ${other.pid}, instance ${other.name})`,
@@ -149,17 +163,22 @@ function removeDead(tracefsPath: string): readonly string[] {
   return removed;
 }
 
-function chooseSource(
-  options: TracingOptions,
-  formats: FormatTexts,
-): ["raw" | "text", string | undefined] {
-  if (options.source === "text") return ["text", undefined];
+/** Why pages cannot be decoded here; undefined when they can. */
+function problemOfRaw(formats: FormatTexts, pageBytes: number): string | undefined {
   try {
-    rawFormats({ formats, pageBytes: options.pageBytes });
-    return ["raw", undefined];
+    rawFormats({ formats, pageBytes });
+    return undefined;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    if (options.source === "auto") return ["text", why];
-    throw new StartError(`the raw source does not work here: ${why}`, "use --source text");
+    return error instanceof Error ? error.message : String(error);
   }
+}
+
+function chooseSource(
+  wanted: "auto" | "raw" | "text",
+  rawProblem: string | undefined,
+): "raw" | "text" {
+  if (wanted === "raw" && rawProblem !== undefined) {
+    throw new StartError(`the raw source does not work here: ${rawProblem}`, "use --source text");
+  }
+  return wanted === "text" || rawProblem !== undefined ? "text" : "raw";
 }

@@ -181,6 +181,22 @@ export class WorkerWatch {
     }
   }
 
+  /** Asks a worker for an answer through shared memory. @throws {Error} When none comes in time. */
+  async ping(role: number, timeoutMs: number): Promise<void> {
+    const life = this.lives.find((one) => one.role === role);
+    if (life === undefined) throw new Error(`Cannot ping ${roleName(role)}: there is none`);
+    const { words } = life;
+    const ping = Atomics.add(words, RoleWord.ping, 1) + 1;
+    this.wake(life);
+    const deadlineMs = performance.now() + timeoutMs;
+    while (Atomics.load(words, RoleWord.pong) !== ping) {
+      if (performance.now() > deadlineMs) {
+        throw new Error(`Cannot start: the worker ${roleName(role)} does not answer`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
   /** Has all workers rehearse. @returns When they have, or the time is over. */
   async rehearse(timeoutMs: number): Promise<void> {
     for (const life of this.lives) {

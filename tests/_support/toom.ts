@@ -68,7 +68,7 @@ export class Toom implements AsyncDisposable {
         toom.child.status.then(() => false),
       ]);
       if (ready) return toom;
-      await toom.stop();
+      await toom[Symbol.asyncDispose]();
       const why = toom.errors.join("\n");
       if (!why.includes("another toom") || performance.now() > deadlineMs) {
         throw new Error(`toom does not start: ${why}`);

@@ -1,4 +1,5 @@
-"""Processes for the end-to-end tests. Run as: workload.py MODE [ARG]...
+"""Processes for the end-to-end tests. Run with the text of this file in TOOM_WORKLOAD as:
+python3 -S -E -c "import os; exec(os.environ['TOOM_WORKLOAD'])" MODE [ARG]...
 
 Each prints a line when it is where it wants to be, then reads lines: `go` goes on, the end of the
 input ends it. Everything is touched page by page."""
@@ -12,6 +13,11 @@ import time
 MIB = 1 << 20
 libc = ctypes.CDLL(None, use_errno=True)
 MADV_HUGEPAGE = 14
+
+
+def self_command(*args):
+    run = "import os; exec(os.environ['TOOM_WORKLOAD'])"
+    return [sys.executable, "-S", "-E", "-c", run, *args]
 
 
 def touch(mib, huge=False, shared=False):
@@ -64,7 +70,7 @@ def main(mode, args):
         left = int(args[0])
         touch(2)
         if left > 0:
-            os.execv(sys.executable, [sys.executable, __file__, "exec-chain", str(left - 1)])
+            os.execv(sys.executable, self_command("exec-chain", str(left - 1)))
         hold(4)
     elif mode == "threads":
         kept = []
@@ -87,7 +93,7 @@ def main(mode, args):
         for _ in range(int(args[0])):
             os.waitpid(os.posix_spawn("/bin/true", ["true"], os.environ), 0)
         kept = touch(3)
-        child = os.posix_spawn(sys.executable, [sys.executable, __file__, "hold", "5"], os.environ)
+        child = os.posix_spawn(sys.executable, self_command("hold", "5"), os.environ)
         wait()
         os.waitpid(child, 0)
     elif mode == "setuid":
@@ -109,7 +115,7 @@ def main(mode, args):
         if pid == 0:
             os.setgid(uid)
             os.setuid(uid)
-            os.execv(sys.executable, [sys.executable, __file__, "hold", args[1]])
+            os.execv(sys.executable, self_command("hold", args[1]))
         os.waitpid(pid, 0)
     elif mode == "fork-hold":
         # A parent with memory and children that share it copy on write.

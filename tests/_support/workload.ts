@@ -14,18 +14,9 @@ const PYTHON = ["/usr/bin/python3", "/usr/local/bin/python3"].find(hasFile);
 export const E2E_POSSIBLE = hasTracefs() && PYTHON !== undefined;
 export const E2E_NEEDS = "root, tracefs with rss_stat, and python3";
 
-// Where every user may read it, wherever the project lies.
-let script: string | undefined;
-function scriptPath(): string {
-  if (script === undefined) {
-    script = Deno.makeTempFileSync({ prefix: "toom-workload-", suffix: ".py" });
-    Deno.copyFileSync(new URL("./workload.py", import.meta.url), script);
-    Deno.chmodSync(script, 0o755);
-    const path = script;
-    globalThis.addEventListener("unload", () => Deno.removeSync(path));
-  }
-  return script;
-}
+// Handed over as text: the project may lie where a scratch user cannot read.
+const SCRIPT = Deno.readTextFileSync(new URL("./workload.py", import.meta.url));
+const RUN_SCRIPT = "import os; exec(os.environ['TOOM_WORKLOAD'])";
 
 export class Workload implements AsyncDisposable {
   private readonly child: Deno.ChildProcess;
@@ -38,10 +29,11 @@ export class Workload implements AsyncDisposable {
   /** @param uid 0, or a scratch user. */
   constructor(uid: number, mode: string, ...args: (string | number)[]) {
     this.child = new Deno.Command(PYTHON!, {
-      args: ["-S", "-E", scriptPath(), mode, ...args.map(String)],
+      args: ["-S", "-E", "-c", RUN_SCRIPT, mode, ...args.map(String)],
       ...(uid === 0 ? {} : { uid, gid: uid }),
       cwd: "/",
       clearEnv: true,
+      env: { TOOM_WORKLOAD: SCRIPT },
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",

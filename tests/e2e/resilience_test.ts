@@ -82,7 +82,7 @@ async function fault(toom: Toom, role: string, kind: string): Promise<void> {
 Deno.test({
   ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run removes what a killed toom left behind"),
   fn: async () => {
-    const stateDir = Deno.makeTempDirSync();
+    const stateDir = await Deno.makeTempDir();
     const first = await Toom.start([`--limit=${UID}=64MiB`], { stateDir });
     const firstInstances = instancesOf(first.pid);
     assertEquals(firstInstances.length, 2);
@@ -97,7 +97,7 @@ Deno.test({
       await assertEnforced(second);
     }
     await first[Symbol.asyncDispose]();
-    Deno.removeSync(stateDir, { recursive: true });
+    await Deno.remove(stateDir, { recursive: true });
   },
 });
 
@@ -158,7 +158,7 @@ for (const kind of ["throw", "hang"]) {
 Deno.test({
   ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom limit takes effect at once and survives a restart"),
   fn: async () => {
-    const stateDir = Deno.makeTempDirSync();
+    const stateDir = await Deno.makeTempDir();
     await using above = await new Workload(UID, "hold", 60).until("held");
     const first = await Toom.start([], { stateDir });
     const set = await first.command("limit", "set", String(UID), "32MiB");
@@ -182,7 +182,7 @@ Deno.test({
     await using free = await new Workload(UID, "hold", 60).until("held");
     await new Promise((resolve) => setTimeout(resolve, 1200));
     assert(free.alive, "and is gone when it is cleared");
-    Deno.removeSync(stateDir, { recursive: true });
+    await Deno.remove(stateDir, { recursive: true });
   },
 });
 
