@@ -32,6 +32,7 @@ export class ProcFacts {
   private readonly sizes = new Int32Array(MEMBER_COUNT);
   private sweep = 0;
   private errorPages = 0;
+  private isSweeping = false;
   /** Slot of the process whose pages come next, -1 when they are of no use. */
   private current = -1;
   private currentGeneration = 0;
@@ -59,6 +60,7 @@ export class ProcFacts {
     this.beganTsNs = tsNs;
     this.sweep = sweep;
     this.errorPages = errorPages;
+    this.isSweeping = true;
   }
 
   /** A process as /proc/PID/status has it; its pages follow in the next record. */
@@ -252,11 +254,13 @@ export class ProcFacts {
       if (users.uid[user] === UNKNOWN_UID) continue;
       this.reports.put("drift", this.beganTsNs, [users.uid[user]!, pages]);
     }
+    this.isSweeping = false;
     return true;
   }
 
+  /** Only sweeps own up to drift: a login is read because it is not traced yet. */
   private noteDrift(userSlot: number, pages: number): void {
-    if (pages === 0) return;
+    if (pages === 0 || !this.isSweeping) return;
     this.driftPages[userSlot]! += pages;
     this.counters[CounterIndex.driftPages]! += Math.abs(pages);
   }
