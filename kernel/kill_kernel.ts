@@ -7,7 +7,14 @@ import { type KillKernel, Refusal } from "../pipeline/killer.ts";
 import { MonotonicClock } from "./clock.ts";
 import { Errno } from "./errno.ts";
 import { closeFd } from "./fd.ts";
-import { pidfdExited, pidfdOpen, pidfdSendSignal, processMreleaseAsync, SIGKILL } from "./pidfd.ts";
+import {
+  killByPid,
+  pidfdExited,
+  pidfdOpen,
+  pidfdSendSignal,
+  processMreleaseAsync,
+  SIGKILL,
+} from "./pidfd.ts";
 import { ProcReader, ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "./proc.ts";
 import { openLibc } from "./libc.ts";
 
@@ -27,6 +34,11 @@ export class PidfdKillKernel implements KillKernel {
     this.canReap = canReap;
   }
 
+  /** Whether handles are pidfds, that take signals. */
+  get canSignal(): boolean {
+    return true;
+  }
+
   /** Calls to process_mrelease(2) that other threads are still in. */
   get reapsUnderWay(): number {
     return this.reaping;
@@ -41,7 +53,7 @@ export class PidfdKillKernel implements KillKernel {
     if (!this.proc.readStatus(pid, status)) return Refusal.gone;
     const adjustment = this.proc.readOomScoreAdj(pid);
     // If it has not exited by now, the pid was still its own while /proc was read.
-    if (pidfdExited(handle)) return Refusal.gone;
+    if (this.exited(handle)) return Refusal.gone;
     if (status.state === STATE_ZOMBIE || status.state === STATE_DEAD) return Refusal.gone;
     if (pid <= 1 || pid === this.ownPid || status.kthread) return Refusal.protected;
     if (adjustment === OOM_SCORE_ADJ_NEVER) return Refusal.protected;
@@ -79,6 +91,55 @@ export class PidfdKillKernel implements KillKernel {
   }
 }
 
+/** Processes that {@link PidKillKernel} can have in hand at once. */
+const HANDLES_MAX = 1024;
+
+/**
+ * The killer's hands on kernels without pidfd_open(2) (before 5.3; some Android trees have rss_stat
+ * and no pidfds): pid and start time name the process. A pid that comes back between the look at
+ * its start time and the signal would be hit; pids are handed out in turn, so that takes as many
+ * forks as there are pids in some 10 us.
+ */
+export class PidKillKernel extends PidfdKillKernel {
+  private readonly pids = new Int32Array(HANDLES_MAX);
+  private readonly startTicks = new Int32Array(HANDLES_MAX);
+  private readonly stat = new ProcReader();
+  private readonly now = new ProcStatus();
+
+  constructor() {
+    super(false);
+  }
+
+  override get canSignal(): boolean {
+    return false;
+  }
+
+  override open(pid: number): number {
+    const ticks = pid > 1 ? this.stat.readStartTicks(pid) : -1;
+    if (ticks < 0) return -Errno.ESRCH;
+    const handle = this.pids.indexOf(0);
+    if (handle < 0) return -Errno.EMFILE;
+    this.pids[handle] = pid;
+    this.startTicks[handle] = ticks;
+    return handle;
+  }
+
+  override kill(handle: number, pid: number): number {
+    return killByPid(pid, this.startTicks[handle]!);
+  }
+
+  override exited(handle: number): boolean {
+    const pid = this.pids[handle]!;
+    if (this.stat.readStartTicks(pid) !== this.startTicks[handle]) return true;
+    if (!this.stat.readStatus(pid, this.now)) return true;
+    return this.now.state === STATE_ZOMBIE || this.now.state === STATE_DEAD;
+  }
+
+  override close(handle: number): void {
+    this.pids[handle] = 0;
+  }
+}
+
 /**
  * The hands in rehearsal: all calls are the real ones, upon toom itself, but for the signal, which
  * is number 0.
@@ -101,7 +162,7 @@ export class RehearsalKillKernel implements KillKernel {
   }
 
   kill(handle: number, _pid: number): number {
-    return pidfdSendSignal(handle, 0);
+    return this.real.canSignal ? pidfdSendSignal(handle, 0) : 0;
   }
 
   reap(_handle: number): void {}

@@ -10,7 +10,7 @@ import { BellSleeper } from "../pipeline/doorbell.ts";
 import { Killer, PATIENCE_NS } from "../pipeline/killer.ts";
 import { Role } from "../pipeline/layout.ts";
 import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
-import { PidfdKillKernel, RehearsalKillKernel } from "../kernel/kill_kernel.ts";
+import { PidfdKillKernel, PidKillKernel, RehearsalKillKernel } from "../kernel/kill_kernel.ts";
 import { probePidfd } from "../kernel/pidfd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
@@ -21,7 +21,10 @@ runWorker(
   { fifoPriority: FIFO_PRIORITY.killer, sharesPathCpu: true },
   ({ memory, init, alive }) => {
     const bell = new BellSleeper(memory, Role.killer);
-    const kernel = new PidfdKillKernel(probePidfd().mrelease);
+    const pidfd = probePidfd();
+    const kernel = pidfd.open && pidfd.sendSignal
+      ? new PidfdKillKernel(pidfd.mrelease)
+      : new PidKillKernel();
     const killer = new Killer(memory, kernel, {
       policy: init.config.victimPolicy,
       dryRun: init.config.dryRun,

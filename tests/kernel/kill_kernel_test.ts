@@ -1,0 +1,68 @@
+import { assert, assertEquals } from "@std/assert";
+import { PidfdKillKernel, PidKillKernel } from "../../kernel/kill_kernel.ts";
+import { Refusal } from "../../pipeline/killer.ts";
+import { isRoot, needing, spawnAs, waitUntil } from "../_support/real_kernel.ts";
+
+const UID = 60031;
+
+for (
+  const [name, make] of [
+    ["PidfdKillKernel", (): PidfdKillKernel => new PidfdKillKernel(true)],
+    ["PidKillKernel", (): PidfdKillKernel => new PidKillKernel()],
+  ] as const
+) {
+  Deno.test({
+    ...needing(isRoot(), "root", `${name} checks who it is, kills it, and sees its end`),
+    fn: async () => {
+      const kernel = make();
+      await using process = spawnAs(UID, ["sleep", "60"]);
+      const handle = kernel.open(process.pid);
+      assert(handle >= 0, `open: ${handle}`);
+      assertEquals(kernel.check(handle, process.pid, UID), Refusal.none);
+      assertEquals(kernel.check(handle, process.pid, UID + 1), Refusal.otherUser);
+      assertEquals(kernel.exited(handle), false);
+      assertEquals(new TextDecoder().decode(kernel.comm(process.pid)), "sleep");
+      assertEquals(kernel.kill(handle, process.pid), 0);
+      kernel.reap(handle);
+      await waitUntil(() => kernel.exited(handle), "the victim has exited");
+      assertEquals((await process.child.status).signal, "SIGKILL");
+      assertEquals(kernel.check(handle, process.pid, UID), Refusal.gone);
+      await waitUntil(() => kernel.reapsUnderWay === 0, "the reaping has ended");
+      kernel.close(handle);
+    },
+  });
+
+  Deno.test({
+    ...needing(isRoot(), "root", `${name} refuses pid 1, kernel threads, and itself`),
+    fn: () => {
+      const kernel = make();
+      assert(kernel.open(1) < 0, "pid 1");
+      const own = kernel.open(Deno.pid);
+      assertEquals(kernel.check(own, Deno.pid, 0), Refusal.protected);
+      kernel.close(own);
+      // kthreadd, which no process is
+      const kthread = kernel.open(2);
+      if (kthread >= 0) {
+        assertEquals(kernel.check(kthread, 2, 0), Refusal.protected);
+        kernel.close(kthread);
+      }
+    },
+  });
+
+  Deno.test(`${name} says that a process is gone`, () => {
+    assert(make().open(2 ** 22 - 1) < 0, "nobody has the largest pid");
+  });
+}
+
+Deno.test({
+  ...needing(isRoot(), "root", "PidKillKernel does not kill who has the pid of a dead one"),
+  fn: async () => {
+    const kernel = new PidKillKernel();
+    const first = spawnAs(UID, ["sleep", "60"]);
+    const handle = kernel.open(first.pid);
+    await first.end();
+    await waitUntil(() => kernel.exited(handle), "it is gone");
+    assert(kernel.kill(handle, first.pid) < 0, "no signal to a number");
+    kernel.close(handle);
+  },
+});
