@@ -13,6 +13,7 @@ import time
 MIB = 1 << 20
 libc = ctypes.CDLL(None, use_errno=True)
 MADV_HUGEPAGE = 14
+PR_SET_PDEATHSIG = 1
 
 
 def self_command(*args):
@@ -124,6 +125,8 @@ def main(mode, args):
         for _ in range(int(args[0])):
             pid = os.fork()
             if pid == 0:
+                # Nobody must outlive the test, however its parent ends.
+                libc.prctl(PR_SET_PDEATHSIG, 9)
                 mine = touch(1)
                 time.sleep(3600)
                 os._exit(0)
