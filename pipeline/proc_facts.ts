@@ -106,8 +106,9 @@ export class ProcFacts {
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
     if ((flags & ProcFlag.sharesParentMm) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
-    else if ((processes.flags[slot]! & (ProcessFlag.borrower | ProcessFlag.hasExeced)) === 0) {
+    else if (!books.isBorrower(slot) && !this.hasExecedSince(slot, tsNs)) {
       // What it was thought to have is its parent's, whose own reading tells how much it is.
+      processes.flags[slot]! &= ~ProcessFlag.hasExeced;
       processes.flags[slot]! |= ProcessFlag.borrower;
       this.dropMms(slot);
     }
@@ -180,6 +181,13 @@ export class ProcFacts {
       if (mms.bornTsNs[mm1 - 1]! > tsNs) return true;
     }
     return false;
+  }
+
+  private hasExecedSince(slot: number, tsNs: number): boolean {
+    const { mms, processes } = this.books;
+    if ((processes.flags[slot]! & ProcessFlag.hasExeced) === 0) return false;
+    const main = processes.mmSlot1[slot]! - 1;
+    return main < 0 || mms.ownerTsNs[main]! > tsNs;
   }
 
   private dropMms(slot: number): void {
