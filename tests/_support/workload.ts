@@ -80,9 +80,17 @@ export class Workload implements AsyncDisposable {
     return this.status === undefined;
   }
 
-  /** Waits for its end. */
-  async end(): Promise<Deno.CommandStatus> {
-    return await this.child.status;
+  /** Waits for its end. @throws {Error} When it lives on. */
+  async end(timeoutMs = 30_000): Promise<Deno.CommandStatus> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`workload ${this.pid} lives on`)), timeoutMs);
+    });
+    try {
+      return await Promise.race([this.child.status, timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Ends it gently: the end of its input. */
