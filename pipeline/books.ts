@@ -494,7 +494,9 @@ export class Books {
   private chargeUser(userSlot: number, delta: number): void {
     const { users } = this;
     const usagePages = users.usagePages[userSlot]! + delta;
-    Atomics.store(users.usagePages, userSlot, usagePages);
+    // Plain, as all payload: whoever must look is told through a ring, which publishes it, and the
+    // end of the batch publishes it to all. A locked store here is a fifth of the cost of an event.
+    users.usagePages[userSlot] = usagePages;
     if (usagePages > users.peakPages[userSlot]!) users.peakPages[userSlot] = usagePages;
   }
 
