@@ -278,7 +278,7 @@ export class Accounting {
         facts.begin(tsNs, tid, b);
         break;
       case RecordKind.sweepEnd:
-        this.sweepEnd(tid, a);
+        this.sweepEnd(tsNs, tid, a);
         break;
       case RecordKind.oomVictim:
         this.oomVictim(tsNs, a);
@@ -440,7 +440,7 @@ export class Accounting {
     if (processes.generation[processSlot] !== generation || processes.tgid[processSlot] !== pid) {
       return;
     }
-    this.attribution.vanish(processSlot, tsNs);
+    this.attribution.killed(processSlot, tsNs);
   }
 
   private killerRestarted(nowNs: number): void {
@@ -477,8 +477,8 @@ export class Accounting {
     this.ask(RecordKind.resync, 0);
   }
 
-  private sweepEnd(sweep: number, flags: number): void {
-    const isWhole = (flags & SweepFlag.full) !== 0 && this.facts.end(sweep);
+  private sweepEnd(tsNs: number, sweep: number, flags: number): void {
+    const isWhole = (flags & SweepFlag.full) !== 0 && this.facts.end(tsNs, sweep);
     if (this.facts.degraded && (flags & SweepFlag.full) !== 0) {
       const isLater = this.facts.beganTsNs >= this.degradedSinceNs;
       if (isWhole && isLater && !this.fullSinceSweep) {

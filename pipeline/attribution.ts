@@ -483,12 +483,14 @@ export class Attribution {
     if (processes.bornTsNs[process]! > tsNs) return;
     const uid = books.users.uid[processes.userSlot[process]!]!;
     this.bury(pid, tsNs, uid);
-    if (task >= 0) books.removeTask(task);
+    const main = processes.mmSlot1[process]! - 1;
+    // A last thread that is not the leader tears down, and that names what only /proc told of.
+    const isNameless = main >= 0 && books.mms.state[main] === MmState.nameless;
+    if (task >= 0 && !(isNameless && groupDead > 0)) books.removeTask(task);
     if (groupDead === 0 || (groupDead < 0 && processes.taskCount[process]! > 0)) return;
     processes.exitTsNs[process] = tsNs;
     Atomics.store(processes.state, process, ProcessState.exited);
     this.bury(processes.tgid[process]!, tsNs, uid);
-    const main = processes.mmSlot1[process]! - 1;
     if (main >= 0) {
       if (this.isReborn(main, tsNs)) return; // dropIfOver was called.
       // Borrowers keep the mm alive. Of one that is empty already, no teardown will tell.
@@ -524,6 +526,26 @@ export class Attribution {
     const { processes, users } = this.books;
     this.bury(processes.tgid[process]!, tsNs, users.uid[processes.userSlot[process]!]!);
     return this.finish(process);
+  }
+
+  /** A victim is gone, but its child may be on its way: what it was building stays for that. */
+  killed(process: number, tsNs: number): void {
+    const { books } = this;
+    const { processes, mms } = books;
+    const wasAlive = processes.state[process] === ProcessState.alive;
+    let isBuilding = false;
+    for (let mm1 = processes.mmFirst1[process]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
+      isBuilding ||= mms.state[mm1 - 1] === MmState.building;
+    }
+    if (!wasAlive || !isBuilding) {
+      this.vanish(process, tsNs);
+      return;
+    }
+    this.bury(processes.tgid[process]!, tsNs, books.users.uid[processes.userSlot[process]!]!);
+    processes.exitTsNs[process] = tsNs;
+    Atomics.store(processes.state, process, ProcessState.exited);
+    const main = processes.mmSlot1[process]! - 1;
+    if (main >= 0 && !this.kin.bequeath(process, main)) books.removeMm(main);
   }
 
   /** An mm that became empty is over; so is its process when it has exited. */

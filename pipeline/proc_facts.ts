@@ -241,7 +241,7 @@ export class ProcFacts {
    * A full sweep has ended: what it did not see, and is older than it, is no more.
    * @returns false when its beginning was not seen: then it proves nothing.
    */
-  end(sweep: number): boolean {
+  end(tsNs: number, sweep: number): boolean {
     const { books } = this;
     const { processes, users } = books;
     if (sweep !== this.sweep) return false;
@@ -252,7 +252,8 @@ export class ProcFacts {
       if (processes.seenTsNs[slot]! >= this.beganTsNs) continue;
       this.noteDrift(
         processes.userSlot[slot]!,
-        -this.attribution.vanish(slot, this.beganTsNs),
+        // It may have ended as late as now, and what it did before that is still to come.
+        -this.attribution.vanish(slot, tsNs),
       );
     }
     for (let user = 0; user < books.userSlots.highWater; user++) {

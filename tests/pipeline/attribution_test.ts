@@ -540,3 +540,26 @@ Deno.test("any order: a parent dies before the birth of its child is read", () =
     { 10: 0, 11: 103 },
   );
 });
+
+Deno.test("a process from before toom whose last thread is not its leader", () => {
+  const desk = new Desk();
+  desk.proc(20, BOB, { anon: 50 }).proc(10, ANN, { anon: 80, shmem: 20 }, { tids: [10, 31] });
+  desk.step().exit(10, 0).exit(31, 1).foreign(31, A, { anon: 0 });
+  assertUsage(desk, 20);
+  desk.foreign(31, A, { shmem: 0 });
+  assertUsage(desk, 0);
+  assertEquals([desk.pages(10), desk.pages(31), desk.books.taskSlots.used], [-1, -1, 1]);
+});
+
+Deno.test("what a process did before a sweep missed it still counts", () => {
+  const desk = makeDesk();
+  let bornNs = 0;
+  desk.sweep(() => {
+    desk.proc(20, BOB, { anon: 50 });
+    bornNs = desk.tick();
+  }).step();
+  assertEquals(desk.pages(10), -1);
+  desk.foreign(10, B, { anon: 100 }, bornNs).fork(10, 11, bornNs + 10);
+  desk.own(11, B, { anon: 104 });
+  assertUsage(desk, 104);
+});

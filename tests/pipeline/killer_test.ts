@@ -230,6 +230,17 @@ Deno.test("I1: what changes between arming and the kill is noticed when the chec
   assertEquals(scene.hands.killed, [11]);
 });
 
+Deno.test("a child that its victim was forking is counted", () => {
+  const scene = makeScene();
+  scene.grow(12, 201).run();
+  assertEquals(scene.hands.killed, [10]);
+  scene.desk.foreign(10, 0x7777, { anon: 400 }).step();
+  scene.die(10);
+  scene.desk.fork(10, 13).step();
+  assertEquals([scene.desk.pages(10), scene.desk.pages(13)], [-1, 400]);
+  assertEquals(scene.desk.usage(ANN), 901);
+});
+
 Deno.test("I2: no second victim before the first is gone", () => {
   const scene = makeScene();
   scene.grow(12, 2000).run();
