@@ -17,6 +17,8 @@ import type { ReportWriter } from "./reports.ts";
 const QUIET_NS = 20e6;
 /** An mm that its process left and nobody spoke of for this long is over. */
 const FORGOTTEN_NS = 1e9;
+/** Older than the window of the victim policy `growing`. */
+const OLD_NS = 1e9;
 const NS_PER_TICK = 1e7;
 
 export class ProcFacts {
@@ -155,8 +157,11 @@ export class ProcFacts {
       drift += this.correct(mm, member, sizes[member]!, tsNs);
     }
     const userSlot = processes.userSlot[slot]!;
-    if (this.currentIsNews) books.settleGrowth(slot);
-    else this.noteDrift(userSlot, drift);
+    if (this.currentIsNews) {
+      // What is old has not grown; what was born a moment ago, and is read because it is not
+      // traced yet, has.
+      if (tsNs - processes.bornTsNs[slot]! > OLD_NS) books.settleGrowth(slot);
+    } else this.noteDrift(userSlot, drift);
     return userSlot;
   }
 
