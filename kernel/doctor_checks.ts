@@ -193,6 +193,8 @@ const LIFECYCLE = [
 /** Room for all that a child of ours does. */
 const BUFFER_KIB = 4096;
 const TOUCHED_BYTES = 8 * 1024 * 1024;
+/** More than malloc ever keeps for the next one (M_MMAP_THRESHOLD, mallopt(3)): new pages each time. */
+const FRESH_BYTES = 64 * 1024 * 1024;
 
 async function checkEvents(examiner: Examiner, notes: string[]): Promise<void> {
   let tracefs = "";
@@ -359,9 +361,9 @@ function messageOf(error: unknown): string {
 
 /** Touches fresh pages, on this thread. */
 function touchMemory(): void {
-  const bytes = new Uint8Array(TOUCHED_BYTES);
+  const bytes = new Uint8Array(FRESH_BYTES);
   const step = pageBytes();
-  for (let at = 0; at < bytes.length; at += step) bytes[at] = 1;
+  for (let at = 0; at < TOUCHED_BYTES; at += step) bytes[at] = 1;
 }
 
 /** Runs a short child to its end. @returns Its pid. */
