@@ -16,7 +16,7 @@ import {
   readCapture,
 } from "../tests/_support/captures.ts";
 
-/** What one read(2) of trace_pipe gives at most, TRACING 3. */
+/** What one read(2) of trace_pipe gives at most. */
 const READ_BYTES = 8150;
 const TEXT_REPEATS = 20;
 const RAW_REPEATS = 50;
@@ -57,7 +57,7 @@ function parseTextOnce(): number {
   return parser.counters.events;
 }
 
-/** The expression of TRACING 1.2 over decoded lines. */
+/** The lines as one expression, over decoded lines. */
 function parseTextNaively(): number {
   const decoder = new TextDecoder("latin1");
   const members = ["MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES"];

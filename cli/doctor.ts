@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { type Examination, examine } from "../kernel/doctor_checks.ts";
+import { type Examination, examine } from "../kernel/doctor/examine.ts";
 import { checkOptions, type CommandSpec, helpText, parseCommand } from "./args.ts";
 import { type CommandIo, ExitCode, guard } from "./errors.ts";
 

@@ -100,7 +100,6 @@ export class ProcFacts {
       attribution.kin.resolve(slot, uid);
     } else if (uidBefore !== uid) {
       books.moveProcess(slot, uid);
-      if (uidBefore !== UNKNOWN_UID) this.reports.put("moved", tsNs, [tgid, uidBefore, uid]);
     }
     const borrowedBefore = books.isBorrower(slot);
     processes.startTicks[slot] = startTicks;

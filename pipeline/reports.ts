@@ -43,7 +43,6 @@ export const REPORTS = {
   tableFull: ["table"],
   pressure: ["reason", "uid"],
   kernelKill: ["pid", "uid"],
-  moved: ["pid", "fromUid", "toUid"],
 } as const;
 export type ReportName = keyof typeof REPORTS;
 

@@ -93,8 +93,6 @@ export class ReportLog {
           pid: number("pid"),
           comm: null,
         };
-      case "moved":
-        return undefined;
     }
   }
 

@@ -1,7 +1,7 @@
 /**
  * A deterministic simulator: the real accounting and killer on one memory, under a fake kernel
  * ({@link FakeKernel}), a reader, a sweeper and a supervisor that a seeded generator steps in any
- * order. The invariants of DESIGN.md section 5 are asserted all along.
+ * order. The invariants of docs/INVARIANTS.md are asserted all along.
  *
  *     new Sim({ ...SIM_DEFAULTS, seed: 7, loses: true }).run();
  *

@@ -1,7 +1,7 @@
 /**
  * The compiled program, alone in an empty folder and with an empty environment.
  *
- * It is built with the kit of shared/tools/compile-kit.sh (deno and denort; TOOM_COMPILE_KIT says
+ * It is built with the kit of .ci/compile-kit.sh (deno and denort; TOOM_COMPILE_KIT says
  * where), else with the Deno of the tests, which must download its base binary.
  *
  * @module

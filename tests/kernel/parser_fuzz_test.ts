@@ -30,7 +30,7 @@ const FORMATS = captureFormats();
 const TEXTS_WITHOUT_EXEC = TEXTS.filter((text) => {
   return !new TextDecoder("latin1").decode(text).includes("sched_process_exec");
 });
-/** The expression of TRACING 1.2, an oracle for the text parser. */
+/** The lines of trace_pipe as one expression, an oracle for the text parser. */
 const ORACLE =
   /-(\d{1,10}) +(?:\( *(?:\d{1,9}|-+)\) +)?\[(\d{1,6})\] (?:[.#*A-Za-z0-9]{4,5} +)? *(\d+\.\d{6}|\d+): rss_stat: mm_id=(\d+) curr=([01]) (?:type=(\w+)|member=(\d+)) size=(-?\d{1,20})B$/;
 

@@ -44,7 +44,7 @@ const RSS = {
   tgid: 0,
 } as const;
 
-Deno.test("TextParser reads every prefix of TRACING 1.2", () => {
+Deno.test("TextParser reads every prefix that kernels print", () => {
   const cases: Array<[string, Partial<PlainRecord>]> = [
     [HEAD, {}],
     ["        wl_touch-7986    [001]   1585.648746: ", { tid: 7986, tsNs: 1585648746000 }],
@@ -85,7 +85,7 @@ Deno.test("TextParser reads every prefix of TRACING 1.2", () => {
   }
 });
 
-Deno.test("TextParser reads every body of TRACING 1.1", () => {
+Deno.test("TextParser reads every body that kernels print", () => {
   const cases: Array<[string, Partial<PlainRecord>]> = [
     ["mm_id=2320283767 curr=1 type=MM_FILEPAGES size=40960B", { member: 0 }],
     ["mm_id=2320283767 curr=1 type=MM_SWAPENTS size=40960B", { member: 2 }],
@@ -108,7 +108,7 @@ Deno.test("TextParser reads every body of TRACING 1.1", () => {
   }
 });
 
-Deno.test("TextParser reads the lines of the original's slides", () => {
+Deno.test("TextParser reads the original's lines", () => {
   const { records, counters } = parse(
     "ndroid.systemui-888 [000] ... 2 597.590000: rss_stat: member=1 size=6681\n" +
       "ndroid.systemui-888 [000] ... 2 597.610000: rss_stat: member=1 size=6639\n" +

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 const ROOT = new URL("../../", import.meta.url);
 const LINES_MAX = 620;
 
-/** What each folder may import, DESIGN.md section 2: one way only. */
+/** What each folder may import (docs/ARCHITECTURE.md): one way only. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pipeline: ["pipeline"],
   kernel: ["kernel", "pipeline"],
