@@ -28,6 +28,7 @@ import {
 import { type LimitHost, parseLimitSpec } from "./limit_spec.ts";
 
 export const CONTROL_SOCKET_DEFAULT = "/run/toom/control.sock";
+export const TMALLOC_SOCKET_DEFAULT = "/run/toom/tmalloc.sock";
 export const STATE_DIR_DEFAULT = "/var/lib/toom";
 /** Members of `sockaddr_un.sun_path`, less the closing zero. */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -55,6 +56,8 @@ export interface RunOptions {
   /** Sub-buffer of the kernel's ring buffer; `undefined` = as it is. */
   readonly subbufKib: number | undefined;
   readonly controlSocketPath: string;
+  /** Where programs ask for memory; undefined: nowhere. */
+  readonly tmallocSocketPath: string | undefined;
   readonly stateDirPath: string;
   readonly processesMax: number;
   readonly usersMax: number;
@@ -156,6 +159,13 @@ export const RUN_COMMAND: CommandSpec = {
     },
     CONTROL_SOCKET_OPTION,
     {
+      name: "tmalloc-socket",
+      kind: "string",
+      value: "PATH|none",
+      default: TMALLOC_SOCKET_DEFAULT,
+      help: "Unix socket on which programs ask for memory before they use it",
+    },
+    {
       name: "state-dir",
       kind: "string",
       value: "PATH",
@@ -224,6 +234,7 @@ export function parseRunOptions(
     bufferKib: values["buffer-kib"],
     subbufKib: values["subbuf-kib"],
     controlSocketPath: values["control-socket"],
+    tmallocSocketPath: values["tmalloc-socket"],
     stateDirPath: values["state-dir"],
     processesMax: values["max-processes"],
     usersMax: values["max-users"],
@@ -249,6 +260,7 @@ function schemaOf(host: LimitHost) {
     "buffer-kib": wholeNumber(4, 1_048_576),
     "subbuf-kib": readAs(parseSubbufKib).optional(),
     "control-socket": readAs(parseSocketPath),
+    "tmalloc-socket": readAs((text) => text === "none" ? undefined : parseSocketPath(text)),
     "state-dir": readAs(parsePath),
     "max-processes": wholeNumber(64, 1_048_576),
     "max-users": wholeNumber(16, 65_536),

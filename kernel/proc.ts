@@ -46,6 +46,15 @@ export class ProcStatus {
   vmSwapKib = 0;
 }
 
+/** What {@link ProcReader.readIdentity} tells. Reuse one. */
+export class ProcIdentity {
+  ppid = 0;
+  /** Clock ticks since the boot. */
+  startTicks = 0;
+  /** Where the stack begins, which an exec changes (by chance, ASLR, not with personality(2)). */
+  stackStart = 0;
+}
+
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
 const KEY_STATE = ascii("State:");
 const KEY_TGID = ascii("Tgid:");
@@ -245,6 +254,21 @@ export class ProcReader {
   readStartTicks(pid: number): number {
     const length = this.#read(pid, FILE_STAT, "stat");
     return length === 0 ? -1 : statField(this.#buffer, length, 22);
+  }
+
+  /**
+   * Tells one process, and one program in it, from all others.
+   *
+   * @param out Filled in when the result is true.
+   * @returns false when it is gone.
+   */
+  readIdentity(pid: number, out: ProcIdentity): boolean {
+    const length = this.#read(pid, FILE_STAT, "stat");
+    if (length === 0) return false;
+    out.ppid = statField(this.#buffer, length, 4);
+    out.startTicks = statField(this.#buffer, length, 22);
+    out.stackStart = statField(this.#buffer, length, 28);
+    return true;
   }
 
   /**

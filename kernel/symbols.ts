@@ -66,6 +66,10 @@ export const SYMBOLS = {
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   /** `int fcntl(int fd, int command, int argument)`, fcntl(2) */
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  /** `int ftruncate(int fd, off_t bytes)`, truncate(2) */
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
+  /** `void *mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset)`, mmap(2) */
+  mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
   /** `int flock(int fd, int operation)`, flock(2) */
   flock: { parameters: ["i32", "i32"], result: "i32" },
   /** `int poll(struct pollfd *fds, nfds_t count, int timeout_ms)`, poll(2) */
@@ -158,12 +162,30 @@ export const SYMBOLS = {
   /** `int setuid(uid_t uid)`, setuid(2) */
   setuid: { parameters: ["u32"], result: "i32" },
 
-  // Netlink.
+  // Sockets.
 
   /** `int socket(int domain, int type, int protocol)`, socket(2) */
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   /** `int bind(int fd, const struct sockaddr *address, socklen_t bytes)`, bind(2) */
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** `int listen(int fd, int backlog)`, listen(2) */
+  listen: { parameters: ["i32", "i32"], result: "i32" },
+  /** `int connect(int fd, const struct sockaddr *address, socklen_t bytes)`, connect(2) */
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** `int accept4(int fd, struct sockaddr *from, socklen_t *bytes, int flags)`, accept(2) */
+  accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
+  /** `int setsockopt(int fd, int level, int option, const void *value, socklen_t bytes)`, getsockopt(2) */
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  /** `int getsockopt(int fd, int level, int option, void *value, socklen_t *bytes)`, getsockopt(2) */
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  /** `ssize_t recvmsg(int fd, struct msghdr *message, int flags)`, recv(2) */
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  /** `int epoll_create1(int flags)`, epoll_create(2) */
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  /** `int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)`, epoll_ctl(2) */
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  /** `int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)`, epoll_wait(2) */
+  epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   /** `ssize_t send(int fd, const void *buffer, size_t bytes, int flags)`, send(2) */
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   /**

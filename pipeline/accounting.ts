@@ -53,6 +53,8 @@ export interface AccountingOptions {
   readonly unknownUid: number;
   /** Wakes the sweeper, which sleeps in poll(2) and not on a bell. */
   readonly wakeSweeper: () => void;
+  /** Wakes the coordinator, which sleeps in epoll_wait(2). */
+  readonly wakeCoordinator: () => void;
 }
 
 export class Accounting {
@@ -71,6 +73,7 @@ export class Accounting {
   private readonly killerRole: Int32Array;
   private readonly reports: ReportWriter;
   private readonly wakeSweeper: () => void;
+  private readonly wakeCoordinator: () => void;
   /** By user slot: a kill was ordered and not answered yet. */
   private readonly killOrdered: Uint8Array;
   /** By user slot: orders to arm so far, and events above soft since the last of them. */
@@ -105,6 +108,7 @@ export class Accounting {
     this.killerRole = attachRole(memory, Role.killer);
     this.killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
     this.wakeSweeper = options.wakeSweeper;
+    this.wakeCoordinator = options.wakeCoordinator;
     this.killOrdered = new Uint8Array(plan.capacity.users);
     this.armsOrdered = new Int32Array(plan.capacity.users);
     this.eventsSinceArm = new Int32Array(plan.capacity.users);
@@ -157,6 +161,10 @@ export class Accounting {
     // What /proc says is older than what the readers had when it was read: readers first.
     if (taken < records) taken += this.drain(this.sweeper, records);
     taken += this.drain(this.killer, records);
+    if (this.books.freedForWaits) {
+      this.books.freedForWaits = false;
+      this.wakeCoordinator();
+    }
     if (taken > 0) {
       this.counters[CounterIndex.batches]!++;
       this.counters[CounterIndex.lastTsNs] = this.lastTsNs;

@@ -64,6 +64,8 @@ export class Books {
   private touchedAll = 0;
   private bucket = 0;
   private bucketEndNs = 0;
+  /** Memory has come back to a user of whom the coordinator keeps somebody waiting. */
+  freedForWaits = false;
 
   /**
    * @param countMask The counted members.
@@ -145,6 +147,7 @@ export class Books {
     users.softPages[slot] = NO_LIMIT_PAGES;
     users.processCount[slot] = 0;
     users.promisedPages[slot] = 0;
+    users.waits[slot] = 0;
     users.kills[slot] = 0;
     users.crossedTsNs[slot] = 0;
     Atomics.store(users.state, slot, UserState.ok);
@@ -498,6 +501,7 @@ export class Books {
     // end of the batch publishes it to all. A locked store here is a fifth of the cost of an event.
     users.usagePages[userSlot] = usagePages;
     if (usagePages > users.peakPages[userSlot]!) users.peakPages[userSlot] = usagePages;
+    if (delta < 0 && users.waits[userSlot] !== 0) this.freedForWaits = true;
   }
 
   private startBucket(tsNs: number): void {

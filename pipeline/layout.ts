@@ -20,7 +20,7 @@ export const LINE_WORDS = LINE_BYTES / 4;
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of this file that an older reader would misread. */
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 // ---------------------------------------------------------------------------------------------
 // Records: what flows through the rings.
@@ -191,6 +191,9 @@ export const ROLE_BLOCK_BYTES = 3 * LINE_BYTES;
 export const RoleState = { absent: 0, starting: 1, running: 2, stopped: 3 } as const;
 export const Fault = { none: 0, throw: 1, hang: 2 } as const;
 
+/** Sockets, epolls and pidfds of the coordinator. */
+export const DESCRIPTORS_MAX = 20_480;
+
 /** A worker shows life at least this often. */
 export const HEARTBEAT_MS = 200;
 
@@ -223,8 +226,31 @@ export const CounterIndex = {
   /** Accounting: time of the newest record applied, nanoseconds. */
   lastTsNs: 19,
   ordersShed: 20,
+  /** Coordinator: requests answered, granted, refused; waits that came to their deadline. */
+  requests: 21,
+  granted: 22,
+  denied: 23,
+  timedOut: 24,
+  /** Coordinator: connections closed at once, because there were too many. */
+  connectionsRefused: 25,
+  /** Coordinator: connections closed for what came, {@link BROKEN_REASONS}. */
+  broken: 26,
+  /** Coordinator: as of now. */
+  connections: 32,
+  clients: 33,
+  waiting: 34,
 } as const;
-export const COUNTER_COUNT = 32;
+export const COUNTER_COUNT = 40;
+/** Why the coordinator closes a connection; the counter of each is `CounterIndex.broken` + index. */
+export const BROKEN_REASONS = [
+  "short",
+  "oversized",
+  "version",
+  "malformed",
+  "no-credentials",
+  "does-not-read",
+] as const;
+export type BrokenReason = typeof BROKEN_REASONS[number];
 
 // ---------------------------------------------------------------------------------------------
 // Reports: what workers tell the supervisor's log. 256 bytes: 16 doubles, then 128 bytes of text.
@@ -275,6 +301,8 @@ export const USER_COLUMNS = {
   processCount: "i32",
   /** Pages promised by the coordinator and not touched yet. Writer: coordinator. */
   promisedPages: "i32",
+  /** Requests that wait for memory of this user. Writer: coordinator. */
+  waits: "i32",
   /** Writer: killer. */
   kills: "i32",
   /** Orders to arm that the killer has looked at. Writer: killer. */

@@ -7,6 +7,7 @@
 import {
   type Columns,
   COUNTER_COUNT,
+  DESCRIPTORS_MAX,
   HEADER_BYTES,
   HeaderWord,
   LAYOUT_VERSION,
@@ -89,6 +90,8 @@ export interface Plan {
   readonly processMap: number;
   readonly taskMap: number;
   readonly mmMap: number;
+  /** Descriptors that the coordinator holds, each + 1: a successor closes them. */
+  readonly descriptors: number;
 }
 
 /**
@@ -139,6 +142,7 @@ export function planMemory(capacity: Capacity): Plan {
     processMap: region(intMapBytes(capacity.processes)),
     taskMap: region(intMapBytes(capacity.tasks)),
     mmMap: region(intMapBytes(capacity.mms)),
+    descriptors: region(DESCRIPTORS_MAX * 4),
   };
   return { ...plan, totalBytes: at };
 }
@@ -174,6 +178,7 @@ export interface Memory {
   readonly tasks: ColumnArrays<typeof TASK_COLUMNS>;
   readonly mms: ColumnArrays<typeof MM_COLUMNS>;
   readonly victims: ColumnArrays<typeof VICTIM_COLUMNS>;
+  readonly descriptors: Int32Array;
 }
 
 /**
@@ -213,6 +218,7 @@ export function attachMemory(buffer: SharedArrayBuffer): Memory {
     tasks: attachColumns(buffer, plan.tasks, TASK_COLUMNS, capacity.tasks),
     mms: attachColumns(buffer, plan.mms, MM_COLUMNS, capacity.mms),
     victims: attachColumns(buffer, plan.victims, VICTIM_COLUMNS, VICTIMS_MAX),
+    descriptors: new Int32Array(buffer, plan.descriptors, DESCRIPTORS_MAX),
   };
 }
 

@@ -141,6 +141,7 @@ export class Replay {
       countMask: options.countMask,
       unknownUid: options.assumeUid === undefined ? UNKNOWN_UID : options.assumeUid | 0,
       wakeSweeper: () => {},
+      wakeCoordinator: () => {},
     });
     this.accounting.start();
     this.victims = new CapturedProcesses(

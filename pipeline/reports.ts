@@ -43,6 +43,7 @@ export const REPORTS = {
   tableFull: ["table"],
   pressure: ["reason", "uid"],
   kernelKill: ["pid", "uid"],
+  denied: ["uid", "pid", "committedPages", "requestPages", "hardPages", "reason"],
 } as const;
 export type ReportName = keyof typeof REPORTS;
 
@@ -54,6 +55,10 @@ const KIND: Readonly<Record<ReportName, number>> = Object.fromEntries(
 /** Why the books are not to be trusted. */
 export const DegradedReason = { lost: 1, workerRestart: 2, tableFull: 3 } as const;
 export const DEGRADED_REASON_NAMES = ["", "events lost", "worker restarted", "table full"] as const;
+
+/** Why a request for memory was not granted. */
+export const DENIED_REASONS = ["limit", "claims", "own-claim"] as const;
+export type DeniedReason = typeof DENIED_REASONS[number];
 
 const NUMBERS_MAX = REPORT_TEXT_OFFSET_BYTES / 8 - 3;
 for (const name of NAMES) {

@@ -82,6 +82,7 @@ export function warmUp(options: WarmUpOptions): number {
     countMask: options.countMask | 1 << Member.anon,
     unknownUid: UID,
     wakeSweeper: () => {},
+    wakeCoordinator: () => {},
   });
   accounting.start();
   const killer = new Killer(memory, options.kernel, {

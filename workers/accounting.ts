@@ -21,10 +21,12 @@ runWorker(
     const clock = new MonotonicClock();
     const bell = new BellSleeper(memory, Role.accounting);
     const sweeper = new EventFd(init.config.sweeperWakeFd);
+    const coordinator = new EventFd(init.config.coordinatorWakeFd);
     const accounting = new Accounting(memory, {
       countMask: init.config.countMask,
       unknownUid: UNKNOWN_UID,
       wakeSweeper: () => sweeper.ring(),
+      wakeCoordinator: () => coordinator.ring(),
     });
     accounting.start();
     const rehearse = (kills: number): void => {

@@ -1,16 +1,59 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /**
- * The coordinator worker: alive and watched; its pings are answered by the shell.
+ * The coordinator worker: the shell of pipeline/coordinator.ts and its socket. Sleeps in
+ * epoll_wait(2).
  *
  * @module
  */
-import { BellSleeper } from "../pipeline/doorbell.ts";
+import { attachCounters } from "../pipeline/memory.ts";
+import { BellSleeper, Doorbell } from "../pipeline/doorbell.ts";
 import { Role } from "../pipeline/layout.ts";
+import { Ledger, ledgerBytes } from "../pipeline/ledger.ts";
+import { ReportWriter } from "../pipeline/reports.ts";
+import { RingProducer } from "../pipeline/ring.ts";
+import { MonotonicClock } from "../kernel/clock.ts";
+import { EventFd, readTextFile } from "../kernel/fd.ts";
+import { mapSharedFile } from "../kernel/shared_file.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
-import { runWorker } from "./shell.ts";
+import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
+import { TmallocServer } from "./tmalloc_server.ts";
 
-runWorker({ fifoPriority: FIFO_PRIORITY.none, sharesPathCpu: false }, ({ memory }) => {
+/** Processes that may hold promises. */
+const LEDGER_ROWS = 8192;
+
+function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
+  const { tmalloc, pageBytes, countMask, coordinatorWakeFd } = init.config;
+  if (tmalloc === undefined) return makeIdle(memory);
+  const counters = attachCounters(memory, Role.coordinator);
+  const server = new TmallocServer({
+    memory,
+    ledger: new Ledger(
+      mapSharedFile(tmalloc.ledgerPath, ledgerBytes(LEDGER_ROWS)),
+      LEDGER_ROWS,
+      pageBytes,
+      bootId(),
+    ),
+    counters,
+    reports: new ReportWriter(
+      new RingProducer(memory.buffer, memory.plan.reportRings[Role.coordinator]!),
+      counters,
+      new Doorbell(memory, Role.supervisor),
+    ),
+    clock: new MonotonicClock(),
+    listenFd: tmalloc.listenFd,
+    wake: new EventFd(coordinatorWakeFd),
+    pageBytes,
+    countMask,
+  });
+  return {
+    step: () => server.turn(0),
+    sleep: (timeoutMs) => void server.turn(timeoutMs),
+  };
+}
+
+/** Without a socket there is nothing to do but to be alive. */
+function makeIdle(memory: WorkerContext["memory"]): WorkerAgent {
   const bell = new BellSleeper(memory, Role.coordinator);
   return {
     step: () => {
@@ -19,4 +62,15 @@ runWorker({ fifoPriority: FIFO_PRIORITY.none, sharesPathCpu: false }, ({ memory 
     },
     sleep: (timeoutMs) => bell.sleep(timeoutMs),
   };
-});
+}
+
+/** The 16 bytes by which the kernel names this boot. random(4) */
+function bootId(): Uint8Array {
+  const hex = readTextFile("/proc/sys/kernel/random/boot_id").replace(/[^0-9a-f]/g, "");
+  return Uint8Array.from(
+    { length: 16 },
+    (_, index) => parseInt(hex.slice(2 * index, 2 * index + 2), 16),
+  );
+}
+
+runWorker({ fifoPriority: FIFO_PRIORITY.coordinator, sharesPathCpu: false }, makeCoordinator);

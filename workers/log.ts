@@ -8,6 +8,7 @@
  * @module
  */
 import { type LimitRule } from "../pipeline/limits.ts";
+import type { DeniedReason } from "../pipeline/reports.ts";
 import { escapeJsonLine, formatBytes, quote } from "../pipeline/units.ts";
 
 export type TriggerName = "user" | "kernel" | "last-defense";
@@ -33,6 +34,8 @@ export interface ReadyEvent {
   readonly victim: string;
   readonly dryRun: boolean;
   readonly controlSocket: string;
+  /** null: not served. */
+  readonly tmallocSocket: string | null;
   readonly startMs: number;
 }
 
@@ -93,6 +96,8 @@ export interface DeniedEvent {
   readonly committedPages: number;
   readonly requestPages: number;
   readonly hardPages: number;
+  /** `claims`: it fits, but then not everybody could get what it has claimed. */
+  readonly reason: DeniedReason;
 }
 
 /** The kernel dropped events. */
@@ -203,7 +208,9 @@ export function formatText(event: LogEvent): string {
     case "ready":
       return `ready: version=${event.version} pid=${event.pid} source=${event.source} ` +
         `readers=${event.readers} limits=${event.limits} counted=${event.counted} ` +
-        `victim=${event.victim} control=${word(event.controlSocket)} start=${event.startMs}ms` +
+        `victim=${event.victim} control=${word(event.controlSocket)} ` +
+        (event.tmallocSocket === null ? "" : `tmalloc=${word(event.tmallocSocket)} `) +
+        `start=${event.startMs}ms` +
         (event.dryRun ? " dry-run" : "");
     case "limit":
       return event.action === "clear"
@@ -219,8 +226,7 @@ export function formatText(event: LogEvent): string {
       return `killed: uid=${event.uid} pid=${event.pid} freed=${event.freedBytes}B ` +
         `(${formatBytes(event.freedBytes)}) exit=${event.exitUs}us`;
     case "denied":
-      return `request not granted: uid=${event.uid} pid=${event.pid} ` +
-        `${event.committedPages}+${event.requestPages}>${event.hardPages}`;
+      return `request not granted: uid=${event.uid} pid=${event.pid} ${deniedSum(event)}`;
     case "lost":
       return `lost: ${event.events < 0 ? "an unknown number of" : event.events} events ` +
         `on cpu ${event.cpu}`;
@@ -269,6 +275,15 @@ function user(event: { readonly uid: number; readonly user: string | null }): st
 /** As it is when nothing in it could be mistaken, else in quotes. */
 function word(text: string): string {
   return /^[\w./:@+-]+$/.test(text) ? text : quote(text, 256);
+}
+
+/** The sum in the original's words; where it is not the sum that forbids, what does. */
+function deniedSum({ committedPages, requestPages, hardPages, reason }: DeniedEvent): string {
+  const sum = `${committedPages}+${requestPages}`;
+  if (reason === "limit") return `${sum}>${hardPages}`;
+  return reason === "claims"
+    ? `${sum}<=${hardPages}, but then not all claims could be met`
+    : `${sum}, beyond its own claim`;
 }
 
 /** Free text, made harmless but not quoted. */

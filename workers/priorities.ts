@@ -10,5 +10,7 @@ export const FIFO_PRIORITY = {
   reader: 10,
   /** For logins; long sweeps are ordinary work. */
   sweeper: 9,
+  /** Programs wait for its answers; it never works long on one. */
+  coordinator: 8,
   none: 0,
 } as const;

@@ -26,6 +26,14 @@ export interface FormatTexts {
   readonly oomVictim: string | undefined;
 }
 
+/** Where tmalloc is served. */
+export interface TmallocPlace {
+  /** Bound and listening. */
+  readonly listenFd: number;
+  /** The file that remembers promises. */
+  readonly ledgerPath: string;
+}
+
 /** Settings that all workers share. */
 export interface WorkerConfig {
   readonly source: "raw" | "text";
@@ -50,6 +58,9 @@ export interface WorkerConfig {
   readonly loginSource: "raw" | "text";
   readonly loginPipes: readonly TracePipe[];
   readonly sweeperWakeFd: number;
+  readonly coordinatorWakeFd: number;
+  /** The socket that programs ask on; undefined: nobody is to ask. */
+  readonly tmalloc: TmallocPlace | undefined;
   /** Name of the instance with the traced users' events. */
   readonly instanceName: string;
   readonly tracefsPath: string;

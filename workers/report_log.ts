@@ -5,7 +5,7 @@
  */
 import { TABLE_NAMES, UNKNOWN_UID } from "../pipeline/books.ts";
 import { PressureReason, TRIGGER_NAMES } from "../pipeline/layout.ts";
-import { DEGRADED_REASON_NAMES, type Report } from "../pipeline/reports.ts";
+import { DEGRADED_REASON_NAMES, DENIED_REASONS, type Report } from "../pipeline/reports.ts";
 import type { LogEvent, TriggerName, Weighed } from "./log.ts";
 
 /** A user's name as passwd has it, null when it has none. */
@@ -92,6 +92,16 @@ export class ReportLog {
           uid: number("uid") === UNKNOWN_UID ? null : uid,
           pid: number("pid"),
           comm: null,
+        };
+      case "denied":
+        return {
+          event: "denied",
+          uid,
+          pid: number("pid"),
+          committedPages: number("committedPages"),
+          requestPages: number("requestPages"),
+          hardPages: number("hardPages"),
+          reason: DENIED_REASONS[number("reason")]!,
         };
     }
   }

@@ -32,11 +32,12 @@ import type { VictimPolicy } from "../pipeline/ranking.ts";
 import { readReport } from "../pipeline/reports.ts";
 import { RingConsumer } from "../pipeline/ring.ts";
 import { allowedCpus, pinThread } from "../kernel/affinity.ts";
-import { EventFd } from "../kernel/fd.ts";
+import { closeFd, EventFd } from "../kernel/fd.ts";
 import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
 import { acquireLock, type HeldLock } from "../kernel/lock.ts";
 import { nameOf } from "../kernel/passwd.ts";
 import { readMemInfo } from "../kernel/proc.ts";
+import { listenSeqpacket } from "../kernel/seqpacket.ts";
 import {
   lockBuffer,
   lockMemory,
@@ -48,7 +49,7 @@ import type { ControlBackend, FaultRequest, OriginRule, StatusReport } from "./c
 import { ControlServer } from "./control_server.ts";
 import { StartError } from "./errors.ts";
 import type { Log } from "./log.ts";
-import type { WorkerConfig } from "./protocol.ts";
+import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
 import { LimitState } from "./state_file.ts";
 import { Tracing } from "./tracing.ts";
@@ -70,6 +71,8 @@ export interface SupervisorOptions {
   readonly bufferKib: number;
   readonly subbufKib: number | undefined;
   readonly controlSocketPath: string;
+  /** undefined: tmalloc is not served. */
+  readonly tmallocSocketPath: string | undefined;
   readonly stateDirPath: string;
   readonly processesMax: number;
   readonly usersMax: number;
@@ -81,6 +84,10 @@ export interface SupervisorOptions {
 
 /** One toom a machine, whatever its sockets and directories are called. */
 const LOCK_PATH = "/run/toom.lock";
+/** Everybody may ask: who it is, the kernel tells. */
+const TMALLOC_SOCKET_MODE = 0o666;
+/** Beside the socket: what it holds is of this boot. */
+const TMALLOC_LEDGER_NAME = "tmalloc.ledger";
 /** How often hearts are listened to; and reports looked for, should their bell not be heard. */
 const TICK_MS = 200;
 /** Memory that was freed goes back to the kernel this often. */
@@ -111,6 +118,8 @@ export class Supervisor implements ControlBackend {
   private readonly watch: WorkerWatch;
   private readonly readerWakes: readonly EventFd[];
   private readonly sweeperWake: EventFd;
+  private readonly coordinatorWake: EventFd;
+  private readonly tmalloc: TmallocPlace | undefined;
   private readonly accountingBell: Doorbell;
   private readonly reports: readonly RingConsumer[];
   private readonly reportLog: ReportLog;
@@ -182,11 +191,14 @@ export class Supervisor implements ControlBackend {
     });
     this.readerWakes = this.tracing.readerPipes.map(() => new EventFd());
     this.sweeperWake = new EventFd();
+    this.coordinatorWake = new EventFd();
+    this.tmalloc = this.openTmalloc();
     this.watch = new WorkerWatch(
       this.memory,
       this.workerConfig(),
       (role) => {
         if (role === Role.sweeper) this.sweeperWake.ring();
+        else if (role === Role.coordinator) this.coordinatorWake.ring();
         else if (role >= Role.reader) this.readerWakes[role - Role.reader]!.ring();
       },
       (role, reason, downMs) => log.event({ event: "worker-restart", role, reason, downMs }),
@@ -211,9 +223,27 @@ export class Supervisor implements ControlBackend {
       loginSource: tracing.loginSource,
       loginPipes: tracing.loginPipes,
       sweeperWakeFd: this.sweeperWake.fd,
+      coordinatorWakeFd: this.coordinatorWake.fd,
+      tmalloc: this.tmalloc,
       instanceName: tracing.events.name,
       tracefsPath: tracing.tracefsPath,
     };
+  }
+
+  /** Enforcement does not depend on it: without the socket, toom goes on. */
+  private openTmalloc(): TmallocPlace | undefined {
+    const path = this.options.tmallocSocketPath;
+    if (path === undefined) return undefined;
+    try {
+      const dirPath = path.replace(/[^/]*$/, "");
+      if (dirPath !== "") Deno.mkdirSync(dirPath, { recursive: true, mode: 0o755 });
+      const listenFd = listenSeqpacket(path, TMALLOC_SOCKET_MODE);
+      return { listenFd, ledgerPath: `${dirPath}${TMALLOC_LEDGER_NAME}` };
+    } catch (error) {
+      const message = `cannot serve tmalloc on ${path}: ${messageOf(error)}`;
+      this.log.event({ event: "error", where: "tmalloc", message });
+      return undefined;
+    }
   }
 
   /**
@@ -308,6 +338,7 @@ export class Supervisor implements ControlBackend {
       victim: options.victim,
       dryRun: options.dryRun,
       controlSocket: options.controlSocketPath,
+      tmallocSocket: this.tmalloc === undefined ? null : options.tmallocSocketPath!,
       startMs: Math.round(performance.now() - this.startedMs),
     });
   }
@@ -424,6 +455,7 @@ export class Supervisor implements ControlBackend {
     this.publisher.publish(this.state.rules);
     this.accountingBell.ring();
     this.sweeperWake.ring();
+    this.coordinatorWake.ring();
   }
 
   fault(role: string, kind: FaultRequest["kind"]): boolean {
@@ -547,6 +579,18 @@ export class Supervisor implements ControlBackend {
     await Promise.all([this.control?.stop(), this.watch.stop(STOP_MS_MAX)]);
     this.drainReports();
     this.tracing.close();
+    this.closeTmalloc();
+  }
+
+  /** The ledger stays: those who hold promises may be there when toom comes back. */
+  private closeTmalloc(): void {
+    if (this.tmalloc === undefined) return;
+    closeFd(this.tmalloc.listenFd);
+    try {
+      Deno.removeSync(this.options.tmallocSocketPath!);
+    } catch {
+      // Somebody else has removed it.
+    }
   }
 }
 

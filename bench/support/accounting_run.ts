@@ -56,6 +56,7 @@ export class AccountingRun {
       countMask: COUNT_MASK,
       unknownUid: UNKNOWN_UID,
       wakeSweeper: () => {},
+      wakeCoordinator: () => {},
     });
     this.accounting.start();
     this.writer = new RecordWriter(new RingProducer(buffer, plan.readerRings[0]!), () => {

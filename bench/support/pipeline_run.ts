@@ -46,6 +46,7 @@ export class FreshAccounting {
       countMask: COUNT_MASK,
       unknownUid: PIPELINE_UID,
       wakeSweeper: () => {},
+      wakeCoordinator: () => {},
     });
     this.accounting.start();
     const { queryRing, orderRing, reportRings } = plan;

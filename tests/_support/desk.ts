@@ -93,6 +93,7 @@ export class Desk {
       countMask: this.countMask,
       unknownUid: UNKNOWN_UID,
       wakeSweeper: () => {},
+      wakeCoordinator: () => {},
     });
     this.accounting.start();
     return this.accounting;

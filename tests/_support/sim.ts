@@ -224,6 +224,7 @@ export class Sim implements KillKernel {
       countMask: COUNT_MASK,
       unknownUid: UNKNOWN_UID,
       wakeSweeper: () => {},
+      wakeCoordinator: () => {},
     });
     if (this.options.sabotage === "delta") {
       const { books } = accounting;

@@ -25,6 +25,7 @@ export class Toom implements AsyncDisposable {
   readonly errors: string[] = [];
   readonly stateDir: string;
   readonly socketPath: string;
+  readonly tmallocPath: string;
   private readonly dir: string;
   private readonly child: Deno.ChildProcess;
   private readonly reading: Promise<unknown>;
@@ -32,8 +33,11 @@ export class Toom implements AsyncDisposable {
 
   private constructor(args: readonly string[], options: ToomOptions) {
     this.dir = Deno.makeTempDirSync({ prefix: "toom-test-" });
+    // Everybody may ask for memory.
+    Deno.chmodSync(this.dir, 0o755);
     this.stateDir = options.stateDir ?? `${this.dir}/state`;
     this.socketPath = `${this.dir}/control.sock`;
+    this.tmallocPath = `${this.dir}/tmalloc.sock`;
     this.child = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -44,6 +48,7 @@ export class Toom implements AsyncDisposable {
         "--log-format=json",
         `--state-dir=${this.stateDir}`,
         `--control-socket=${this.socketPath}`,
+        `--tmalloc-socket=${this.tmallocPath}`,
         ...args,
       ],
       stdout: "piped",
@@ -113,6 +118,18 @@ export class Toom implements AsyncDisposable {
   async usagePages(uid: number): Promise<number> {
     const { users } = await this.status();
     return users.find((user) => user.uid === uid)?.usagePages ?? 0;
+  }
+
+  /** Provokes a fault in a worker; needs --debug-faults. */
+  async fault(role: string, kind: "throw" | "hang"): Promise<void> {
+    using client = Deno.createHttpClient({ proxy: { transport: "unix", path: this.socketPath } });
+    const answer = await fetch("http://localhost/v1/debug/fault", {
+      client,
+      method: "POST",
+      body: JSON.stringify({ role, kind }),
+    });
+    await answer.body?.cancel();
+    if (!answer.ok) throw new Error(`no fault in ${role}: ${answer.status}`);
   }
 
   /** Runs another toom command against this one. */

@@ -32,7 +32,7 @@ Deno.test({
     ]);
     await using first = await new Workload(UID, "hold-on-go", 20).until("here");
     await using second = await new Workload(UID, "hold-on-go", 20).until("here");
-    await fault(toom, "reader0", "hang");
+    await toom.fault("reader0", "hang");
     // The second's events push out the first's, of which no later event tells.
     await (await first.go()).until("held");
     await (await second.go()).until("held");
@@ -63,21 +63,6 @@ Deno.test({
     assert(churn.alive, "who stays below lives");
   },
 });
-
-async function fault(toom: Toom, role: string, kind: string): Promise<void> {
-  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: toom.socketPath } });
-  try {
-    const answer = await fetch("http://localhost/v1/debug/fault", {
-      client,
-      method: "POST",
-      body: JSON.stringify({ role, kind }),
-      headers: { "content-type": "application/json" },
-    });
-    assertEquals(answer.status, 200, await answer.text());
-  } finally {
-    client.close();
-  }
-}
 
 Deno.test({
   ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run removes what a killed toom left behind"),
@@ -122,7 +107,7 @@ Deno.test({
   },
 });
 
-for (const kind of ["throw", "hang"]) {
+for (const kind of ["throw", "hang"] as const) {
   Deno.test({
     ...needing(
       E2E_POSSIBLE,
@@ -134,7 +119,7 @@ for (const kind of ["throw", "hang"]) {
       for (const role of ["reader0", "accounting", "killer", "coordinator", "sweeper"]) {
         await t.step(role, async () => {
           await using neighbour = await new Workload(UID, "hold", 10).until("held");
-          await fault(toom, role, kind);
+          await toom.fault(role, kind);
           const line = await toom.waitFor("worker-restart", (one) => one["role"] === role, 5000);
           assert(Number(line["downMs"]) < 1000, `down for ${line["downMs"]} ms`);
           await assertEnforced(toom);

@@ -37,10 +37,11 @@ const EVENTS: readonly (readonly [LogEvent, string])[] = [
       victim: "largest",
       dryRun: true,
       controlSocket: "/run/toom/control.sock",
+      tmallocSocket: "/run/toom/tmalloc.sock",
       startMs: 90,
     },
     "ready: version=0.1.0 pid=7 source=raw readers=1 limits=2 counted=anon+swap+shmem " +
-    "victim=largest control=/run/toom/control.sock start=90ms dry-run",
+    "victim=largest control=/run/toom/control.sock tmalloc=/run/toom/tmalloc.sock start=90ms dry-run",
   ],
   [
     {
@@ -91,8 +92,21 @@ const EVENTS: readonly (readonly [LogEvent, string])[] = [
       committedPages: 4086,
       requestPages: 11,
       hardPages: 4096,
+      reason: "limit",
     },
     "request not granted: uid=10071 pid=209 4086+11>4096",
+  ],
+  [
+    {
+      event: "denied",
+      uid: 10071,
+      pid: 209,
+      committedPages: 2400,
+      requestPages: 400,
+      hardPages: 4096,
+      reason: "claims",
+    },
+    "request not granted: uid=10071 pid=209 2400+400<=4096, but then not all claims could be met",
   ],
   [{ event: "lost", events: 12, cpu: 3 }, "lost: 12 events on cpu 3"],
   [{ event: "lost", events: -1, cpu: 3 }, "lost: an unknown number of events on cpu 3"],

@@ -1,0 +1,311 @@
+/**
+ * What the users' processes have and were promised: committed pages, from the ledger and from the
+ * tables that accounting keeps.
+ *
+ *     level(p)       = base(p) + reserved(p)
+ *     committed(p)   = max(resident(p), level(p)) + held(p)
+ *     committed(u)   = sum of committed(p) over all processes of u, whether they ask or not
+ *
+ * reserved is what p was granted and has not given back; base is what p has that it never asked
+ * for. It cannot be told apart from the rest from outside, so base is what p had when it asked
+ * first, and raised when p turns out to have more than its level: what it had not asked for then
+ * comes on top of what it asks for next. held is room for copies of p that it is about to fork.
+ *
+ * @module
+ */
+import { ProcessState, TABLE_HEADER_BYTES, TableWord, UserState } from "./layout.ts";
+import { type Ledger, LedgerWord } from "./ledger.ts";
+import type { Memory } from "./memory.ts";
+import type { PendingRequest } from "./pending.ts";
+
+/** After giving memory back, what the tables say of a process may be too much for so long. */
+const SETTLE_NS = 20e6;
+
+/** Room for a child that is about to be born. */
+interface Hold {
+  readonly pages: number;
+  readonly untilNs: number;
+}
+
+/** A process that asks. */
+export class Client {
+  readonly pid: number;
+  /** Its row in the ledger. */
+  readonly row: number;
+  /** Row of the processes table; check before use. */
+  slot = -1;
+  connections = 0;
+  heldPages = 0;
+  readonly holds: Hold[] = [];
+  /** When it last gave back. */
+  releasedNs = -Infinity;
+  /** Resident at the last audit. */
+  auditedPages = 0x7fffffff;
+
+  constructor(pid: number, row: number) {
+    this.pid = pid;
+    this.row = row;
+  }
+}
+
+/** A user whose processes ask. */
+export class UserStake {
+  readonly uid: number;
+  readonly clients = new Set<Client>();
+  /** Requests that wait for an answer, in the order in which they came. */
+  readonly pending: PendingRequest[] = [];
+  heldPages = 0;
+  /** Its row in the users table; check before use. */
+  row = -1;
+
+  constructor(uid: number) {
+    this.uid = uid;
+  }
+}
+
+export class Stakes {
+  readonly clients = new Map<number, Client>();
+  readonly users = new Map<number, UserStake>();
+  private readonly memory: Memory;
+  private readonly ledger: Ledger;
+  private readonly userHeader: Int32Array;
+  private readonly processHeader: Int32Array;
+  /** Level of the client in a row of the processes table, during a scan. */
+  private readonly levels: Int32Array;
+
+  constructor(memory: Memory, ledger: Ledger) {
+    const { buffer, plan } = memory;
+    this.memory = memory;
+    this.ledger = ledger;
+    this.userHeader = new Int32Array(buffer, plan.users, TABLE_HEADER_BYTES / 4);
+    this.processHeader = new Int32Array(buffer, plan.processes, TABLE_HEADER_BYTES / 4);
+    this.levels = new Int32Array(plan.capacity.processes);
+  }
+
+  // -------------------------------------------------------------------------------- who there is
+
+  userOf(uid: number): UserStake {
+    let user = this.users.get(uid);
+    if (user === undefined) this.users.set(uid, user = new UserStake(uid));
+    return user;
+  }
+
+  uidOf(client: Client): number {
+    return this.ledger.get(client.row, LedgerWord.uid) >>> 0;
+  }
+
+  /** @returns undefined when there is no room in the ledger. */
+  add(pid: number, startTicks: number, imageId: number, uid: number): Client | undefined {
+    const row = this.ledger.add(pid, startTicks, imageId, uid | 0);
+    return row < 0 ? undefined : this.adopt(row);
+  }
+
+  /** Makes a client of a row that is in the ledger already. */
+  adopt(row: number): Client {
+    const client = new Client(this.ledger.get(row, LedgerWord.pid), row);
+    this.clients.set(client.pid, client);
+    this.userOf(this.uidOf(client)).clients.add(client);
+    return client;
+  }
+
+  /** Everything that it was promised is free again. */
+  drop(client: Client): void {
+    const user = this.userOf(this.uidOf(client));
+    user.clients.delete(client);
+    user.heldPages -= client.heldPages;
+    this.clients.delete(client.pid);
+    this.ledger.drop(client.row);
+    this.dropIfIdle(user);
+  }
+
+  dropIfIdle(user: UserStake): void {
+    if (user.clients.size > 0 || user.pending.length > 0) return;
+    this.publish(user, 0);
+    this.users.delete(user.uid);
+  }
+
+  /** It has changed its user: its promises go with it. */
+  move(client: Client, uid: number): void {
+    const from = this.userOf(this.uidOf(client));
+    from.clients.delete(client);
+    from.heldPages -= client.heldPages;
+    this.ledger.set(client.row, LedgerWord.uid, uid | 0);
+    const to = this.userOf(uid);
+    to.clients.add(client);
+    to.heldPages += client.heldPages;
+    this.dropIfIdle(from);
+  }
+
+  // ------------------------------------------------------------------------------ what they have
+
+  base(client: Client): number {
+    return this.ledger.get(client.row, LedgerWord.basePages);
+  }
+
+  reserved(client: Client): number {
+    return this.ledger.get(client.row, LedgerWord.reservedPages);
+  }
+
+  claim(client: Client): number {
+    return this.ledger.get(client.row, LedgerWord.claimPages);
+  }
+
+  level(client: Client): number {
+    return this.base(client) + this.reserved(client);
+  }
+
+  /** Counted pages by the tables; 0 when it has no row there (yet). */
+  resident(client: Client): number {
+    const slot = this.slotOf(client);
+    return slot < 0 ? 0 : Math.max(0, Atomics.load(this.memory.processes.pages, slot));
+  }
+
+  /** What it gives back when it ends. */
+  committed(client: Client): number {
+    return Math.max(this.resident(client), this.level(client)) + client.heldPages;
+  }
+
+  /**
+   * Committed pages of a user.
+   *
+   * Summed up process by process, not from the user's own sum: the two change one after the other,
+   * and a difference between them would look like free memory.
+   *
+   * @param isStale What processes have above their level counts as given back already, though
+   *   the tables do not know yet.
+   */
+  committedOf(user: UserStake, isStale = false): number {
+    const { processes } = this.memory;
+    const { levels } = this;
+    const userRow = this.rowOf(user);
+    let pages = user.heldPages;
+    for (const client of user.clients) {
+      const slot = this.slotOf(client);
+      // What has no row, or one of another user yet, counts as promised in full.
+      if (slot < 0 || processes.userSlot[slot] !== userRow) pages += this.level(client);
+      else levels[slot] = this.level(client) + 1;
+    }
+    if (userRow >= 0) {
+      const highWater = Atomics.load(this.processHeader, TableWord.highWater);
+      for (let slot = 0; slot < highWater; slot++) {
+        if (processes.userSlot[slot] !== userRow) continue;
+        if (processes.state[slot] === ProcessState.free) continue;
+        const resident = processes.pages[slot]!;
+        const level = levels[slot]! - 1;
+        if (level < 0) pages += Math.max(resident, 0);
+        else pages += isStale || level > resident ? level : resident;
+      }
+    }
+    for (const client of user.clients) if (client.slot >= 0) levels[client.slot] = 0;
+    return pages;
+  }
+
+  /** Tells the tables what is promised beyond usage. */
+  publish(user: UserStake, committedPages: number): void {
+    const row = this.rowOf(user);
+    if (row < 0) return;
+    const usagePages = Atomics.load(this.memory.users.usagePages, row);
+    const promised = Math.max(0, committedPages - usagePages);
+    Atomics.store(this.memory.users.promisedPages, row, promised);
+  }
+
+  /** Accounting rings when memory of such a user comes back. */
+  announceWaits(user: UserStake): void {
+    const row = this.rowOf(user);
+    if (row >= 0) Atomics.store(this.memory.users.waits, row, user.pending.length);
+  }
+
+  /** Row in the users table, -1 when it has none. */
+  private rowOf(user: UserStake): number {
+    const { users } = this.memory;
+    const uid = user.uid | 0;
+    if (user.row >= 0 && users.uid[user.row] === uid) {
+      if (users.state[user.row] !== UserState.free) return user.row;
+    }
+    user.row = -1;
+    const highWater = Atomics.load(this.userHeader, TableWord.highWater);
+    for (let row = 0; row < highWater; row++) {
+      if (users.uid[row] === uid && users.state[row] !== UserState.free) user.row = row;
+    }
+    return user.row;
+  }
+
+  /** Row in the processes table, -1 when it has none. */
+  private slotOf(client: Client): number {
+    const { processes } = this.memory;
+    const { slot, pid } = client;
+    const isHere = (at: number): boolean =>
+      processes.tgid[at] === pid && processes.state[at] === ProcessState.alive;
+    if (slot >= 0 && isHere(slot)) return slot;
+    client.slot = -1;
+    const highWater = Atomics.load(this.processHeader, TableWord.highWater);
+    for (let at = 0; at < highWater && client.slot < 0; at++) if (isHere(at)) client.slot = at;
+    return client.slot;
+  }
+
+  // --------------------------------------------------------------------------- what is promised
+
+  /** Grants pages. */
+  grant(client: Client, pages: number, nowNs: number): void {
+    const reserved = this.reserved(client);
+    // What it has beyond its level it did not ask for, unless the tables lag behind a release.
+    if (nowNs - client.releasedNs > SETTLE_NS) {
+      const unasked = this.resident(client) - reserved;
+      if (unasked > this.base(client)) this.setBase(client, unasked);
+    }
+    this.ledger.set(client.row, LedgerWord.reservedPages, reserved + pages);
+  }
+
+  /** Takes pages back. @returns How many there were to take. */
+  release(client: Client, pages: number, nowNs: number): number {
+    const reserved = this.reserved(client);
+    const taken = Math.min(reserved, pages);
+    this.ledger.set(client.row, LedgerWord.reservedPages, reserved - taken);
+    client.releasedNs = nowNs;
+    return taken;
+  }
+
+  setBase(client: Client, pages: number): void {
+    this.ledger.set(client.row, LedgerWord.basePages, pages);
+  }
+
+  setReserved(client: Client, pages: number): void {
+    this.ledger.set(client.row, LedgerWord.reservedPages, pages);
+  }
+
+  setClaim(client: Client, pages: number): void {
+    this.ledger.set(client.row, LedgerWord.claimPages, pages);
+  }
+
+  hold(client: Client, pages: number, untilNs: number): void {
+    client.holds.push({ pages, untilNs });
+    client.heldPages += pages;
+    this.userOf(this.uidOf(client)).heldPages += pages;
+  }
+
+  /** Ends the oldest hold: its child is there and counts by itself. */
+  endHold(client: Client): void {
+    const hold = client.holds.shift();
+    if (hold === undefined) return;
+    client.heldPages -= hold.pages;
+    this.userOf(this.uidOf(client)).heldPages -= hold.pages;
+  }
+
+  /** Ends the holds whose child never came. @returns When the next one ends. */
+  expireHolds(client: Client, nowNs: number): number {
+    while (client.holds.length > 0 && client.holds[0]!.untilNs <= nowNs) this.endHold(client);
+    return client.holds[0]?.untilNs ?? Infinity;
+  }
+
+  /**
+   * Lowers the base of a process that has less than that for some time: whatever of it was not
+   * asked for, it cannot be more than all that it has.
+   */
+  audit(client: Client): void {
+    const resident = this.resident(client);
+    if (this.slotOf(client) < 0) return;
+    const most = Math.max(resident, client.auditedPages);
+    if (most < this.base(client)) this.setBase(client, most);
+    client.auditedPages = resident;
+  }
+}

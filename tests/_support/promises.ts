@@ -1,0 +1,257 @@
+/**
+ * A world of programs that ask: the real coordinator and the real accounting on one memory, and
+ * programs that do as they were allowed, in any order, with tables that lag behind.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import {
+  Coordinator,
+  type CoordinatorHost,
+  type ProcessIdentity,
+} from "../../pipeline/coordinator.ts";
+import { CounterIndex, HeaderWord, Role } from "../../pipeline/layout.ts";
+import { Ledger, ledgerBytes } from "../../pipeline/ledger.ts";
+import { attachCounters } from "../../pipeline/memory.ts";
+import { Doorbell } from "../../pipeline/doorbell.ts";
+import { ReportWriter } from "../../pipeline/reports.ts";
+import { RingProducer } from "../../pipeline/ring.ts";
+import {
+  makeRequest,
+  type Reply,
+  type Request,
+  RequestType,
+  Status,
+} from "../../pipeline/tmalloc_message.ts";
+import { Desk } from "./desk.ts";
+
+const PAGE_BYTES = 4096;
+const LEDGER_ROWS = 64;
+const BOOT = new Uint8Array(16);
+
+/** What the world knows of a program, beyond what it told anybody. */
+export interface Program {
+  readonly pid: number;
+  mmId: number;
+  /** Truly there. */
+  residentPages: number;
+  /** Granted, and not touched yet. */
+  untouchedPages: number;
+  /** Granted, and not given back. */
+  reservedPages: number;
+  levelPages: number;
+  execs: number;
+  connection: number;
+  /** It waits for an answer. */
+  isAsking: boolean;
+  readonly parentPid: number;
+}
+
+export class PromiseWorld implements CoordinatorHost {
+  readonly desk = new Desk();
+  readonly programs = new Map<number, Program>();
+  readonly uid: number;
+  readonly hardPages: number;
+  coordinator: Coordinator;
+  /** Replies so far, newest last. */
+  readonly replies: { connection: number; reply: Reply }[] = [];
+  mostPages = 0;
+  private readonly ledgerMemory = new ArrayBuffer(ledgerBytes(LEDGER_ROWS));
+  private nextMmId = 1000;
+  private nextConnection = 1;
+  /** Numbers come back soon, as they do. */
+  private nextPid = 0;
+
+  constructor(uid: number, hardPages: number) {
+    this.uid = uid;
+    this.hardPages = hardPages;
+    this.desk.limit(uid, hardPages);
+    Atomics.store(this.desk.memory.header, HeaderWord.sweepDone, 1);
+    this.coordinator = this.startCoordinator();
+  }
+
+  /** A new coordinator on the same ledger: all connections are gone. */
+  startCoordinator(): Coordinator {
+    const { memory } = this.desk;
+    const counters = attachCounters(memory, Role.coordinator);
+    const ring = new RingProducer(memory.buffer, memory.plan.reportRings[Role.coordinator]!);
+    const reports = new ReportWriter(ring, counters, new Doorbell(memory, Role.supervisor));
+    const ledger = new Ledger(this.ledgerMemory, LEDGER_ROWS, PAGE_BYTES, BOOT);
+    this.coordinator = new Coordinator(memory, ledger, this, counters, reports);
+    this.coordinator.start();
+    for (const program of this.programs.values()) {
+      program.isAsking = false;
+      program.connection = this.nextConnection++;
+    }
+    return this.coordinator;
+  }
+
+  get nowNs(): number {
+    return this.desk.nowNs;
+  }
+
+  // ------------------------------------------------------------------------------------- host
+
+  identify(pid: number): ProcessIdentity | undefined {
+    const program = this.programs.get(pid);
+    if (program === undefined) return undefined;
+    return {
+      startTicks: program.mmId % 7,
+      imageId: program.execs,
+      parentPid: program.parentPid,
+      residentPages: program.residentPages,
+    };
+  }
+
+  reply(connection: number, reply: Reply): void {
+    this.replies.push({ connection, reply: { ...reply } });
+    const program = [...this.programs.values()].find((one) => one.connection === connection);
+    if (program === undefined) return;
+    program.isAsking = false;
+    program.levelPages = reply.levelPages;
+    if (reply.status !== Status.ok) return;
+    if (reply.type === RequestType.reserve || reply.type === RequestType.wait) {
+      program.untouchedPages += reply.pages;
+      program.reservedPages += reply.pages;
+    }
+  }
+
+  watch(pid: number): boolean {
+    return this.programs.has(pid);
+  }
+
+  unwatch(): void {}
+
+  // --------------------------------------------------------------------------------- programs
+
+  /** A program that was there before anybody asked. */
+  spawn(pages: number): Program {
+    const program = this.make(pages, 1);
+    this.desk.proc(program.pid, this.uid, { anon: 0 });
+    this.tell(program);
+    this.sync();
+    return program;
+  }
+
+  private make(pages: number, parentPid: number): Program {
+    do this.nextPid = this.nextPid % 40 + 1; while (this.programs.has(100 + this.nextPid));
+    const program: Program = {
+      pid: 100 + this.nextPid,
+      mmId: this.nextMmId++,
+      residentPages: pages,
+      untouchedPages: 0,
+      reservedPages: 0,
+      levelPages: 0,
+      execs: 0,
+      connection: this.nextConnection++,
+      isAsking: false,
+      parentPid,
+    };
+    this.programs.set(program.pid, program);
+    return program;
+  }
+
+  private tell(program: Program): void {
+    this.desk.own(program.pid, program.mmId, { anon: program.residentPages });
+    const pages = this.truePages();
+    this.mostPages = Math.max(this.mostPages, pages);
+    assert(pages <= this.hardPages, `I5: ${pages} pages are used of ${this.hardPages}`);
+  }
+
+  truePages(): number {
+    let pages = 0;
+    for (const { residentPages } of this.programs.values()) pages += residentPages;
+    return pages;
+  }
+
+  ask(program: Program, fields: Partial<Request>): void {
+    const request = { ...makeRequest(), id: 1, minPages: fields.pages ?? 0, ...fields };
+    program.isAsking = true;
+    const { connection, pid } = program;
+    this.coordinator.request(this.desk.tick(), connection, pid, this.uid, request);
+  }
+
+  touch(program: Program, pages: number): void {
+    const count = Math.min(pages, program.untouchedPages);
+    program.untouchedPages -= count;
+    program.residentPages += count;
+    this.tell(program);
+  }
+
+  /** Gives pages back: first to the kernel, then to the coordinator. */
+  giveBack(program: Program, pages: number): void {
+    const count = Math.min(pages, program.reservedPages);
+    const touched = Math.max(0, count - program.untouchedPages);
+    program.untouchedPages -= count - touched;
+    program.residentPages -= touched;
+    program.reservedPages -= count;
+    this.tell(program);
+    this.ask(program, { type: RequestType.release, pages: count });
+  }
+
+  /** Room must have been granted. The child declares what it has. */
+  fork(parent: Program): Program {
+    const child = this.make(parent.residentPages, parent.pid);
+    this.desk.foreign(parent.pid, child.mmId, { anon: child.residentPages });
+    this.desk.fork(parent.pid, child.pid);
+    this.tell(child);
+    this.ask(child, { type: RequestType.declare, pages: child.residentPages });
+    return child;
+  }
+
+  exec(program: Program): void {
+    this.desk.foreign(program.pid, program.mmId, { anon: 0 });
+    program.mmId = this.nextMmId++;
+    program.execs++;
+    program.residentPages = Math.min(program.residentPages, 3);
+    program.untouchedPages = program.reservedPages = program.levelPages = 0;
+    program.isAsking = false;
+    this.desk.exec(program.pid);
+    this.tell(program);
+    this.coordinator.disconnected(this.desk.tick(), program.connection);
+    program.connection = this.nextConnection++;
+  }
+
+  /** By its own will or another's: nobody says good-bye. */
+  end(program: Program): void {
+    this.programs.delete(program.pid);
+    this.desk.exit(program.pid).foreign(program.pid, program.mmId, { anon: 0 });
+    const nowNs = this.desk.tick();
+    this.coordinator.disconnected(nowNs, program.connection);
+    this.coordinator.exited(nowNs, program.pid);
+  }
+
+  reconnect(program: Program): void {
+    this.coordinator.disconnected(this.desk.tick(), program.connection);
+    program.isAsking = false;
+    program.connection = this.nextConnection++;
+    const pages = program.residentPages + program.untouchedPages;
+    this.ask(program, { type: RequestType.declare, pages: Math.max(pages, program.levelPages) });
+  }
+
+  // -------------------------------------------------------------------------------------- time
+
+  /** The tables catch up. */
+  sync(): void {
+    this.desk.step();
+    assertEquals(this.desk.usage(this.uid), this.truePages());
+  }
+
+  /** Time passes for the coordinator. */
+  turn(ns: number): void {
+    this.coordinator.step(this.desk.tick(ns));
+    this.coordinator.nextNs(this.desk.nowNs);
+  }
+
+  counter(index: number): number {
+    return attachCounters(this.desk.memory, Role.coordinator)[index]!;
+  }
+
+  get granted(): number {
+    return this.counter(CounterIndex.granted);
+  }
+
+  get denied(): number {
+    return this.counter(CounterIndex.denied);
+  }
+}

@@ -1,0 +1,354 @@
+/**
+ * The socket side of tmalloc: connections, their messages, and the processes at their other ends.
+ *
+ * Each user's connections are behind an epoll of their own, and a turn takes a few messages of each
+ * user: a flood by one user costs another no more than that (I7).
+ *
+ * @module
+ */
+import {
+  Coordinator,
+  type CoordinatorHost,
+  type ProcessIdentity,
+} from "../pipeline/coordinator.ts";
+import {
+  BROKEN_REASONS,
+  type BrokenReason,
+  CounterIndex,
+  DESCRIPTORS_MAX,
+  Member,
+} from "../pipeline/layout.ts";
+import type { Ledger } from "../pipeline/ledger.ts";
+import type { Memory } from "../pipeline/memory.ts";
+import type { ReportWriter } from "../pipeline/reports.ts";
+import {
+  makeRequest,
+  readRequest,
+  type Reply,
+  REPLY_BYTES,
+  REQUEST_BYTES,
+  writeReply,
+} from "../pipeline/tmalloc_message.ts";
+import type { MonotonicClock } from "../kernel/clock.ts";
+import { Epoll, EPOLLIN, EPOLLRDHUP } from "../kernel/epoll.ts";
+import { Errno } from "../kernel/errno.ts";
+import { closeFd, type EventFd } from "../kernel/fd.ts";
+import { pidfdOpen } from "../kernel/pidfd.ts";
+import { ProcIdentity, ProcReader, ProcStatus } from "../kernel/proc.ts";
+import {
+  acceptConnection,
+  isAgain,
+  MessageReceiver,
+  peerUid,
+  sendMessage,
+} from "../kernel/seqpacket.ts";
+
+/** Connections in all, and of one user. */
+export const CONNECTIONS_MAX = 8192;
+export const CONNECTIONS_PER_USER_MAX = 2048;
+/** Messages of one user in one turn. */
+const MESSAGES_PER_TURN = 4;
+const ACCEPTS_PER_TURN = 8;
+const TOP_EVENTS_MAX = 64;
+/** Without descriptors to give, nobody is let in for so long. */
+const ACCEPT_PAUSE_NS = 100e6;
+
+/** What a key of the top epoll means: kinds in the high bits, a number in the low ones. */
+const KEY_KIND = 0x6000_0000;
+const KEY_NUMBER = 0x1fff_ffff;
+const KeyKind = { special: 0, user: 0x2000_0000, process: 0x4000_0000 } as const;
+const KEY_LISTENER = 1;
+const KEY_WAKE = 2;
+
+interface Connection {
+  readonly fd: number;
+  readonly user: ConnectedUser;
+  /** To be closed at the end of the turn. */
+  broken: BrokenReason | "closed" | undefined;
+}
+
+interface ConnectedUser {
+  readonly uid: number;
+  readonly epoll: Epoll;
+  readonly key: number;
+  connections: number;
+}
+
+export interface TmallocServerOptions {
+  readonly memory: Memory;
+  readonly ledger: Ledger;
+  readonly counters: Float64Array;
+  readonly reports: ReportWriter;
+  readonly clock: MonotonicClock;
+  readonly listenFd: number;
+  /** Rung when memory has come back or a limit has changed. */
+  readonly wake: EventFd;
+  readonly pageBytes: number;
+  /** Counted members. */
+  readonly countMask: number;
+}
+
+export class TmallocServer implements CoordinatorHost {
+  readonly coordinator: Coordinator;
+  private readonly options: TmallocServerOptions;
+  private readonly top = new Epoll(TOP_EVENTS_MAX);
+  private readonly connections: (Connection | undefined)[] = [];
+  private readonly freeConnections: number[] = [];
+  private readonly users = new Map<number, ConnectedUser>();
+  private readonly usersByKey = new Map<number, ConnectedUser>();
+  private nextUserKey = 0;
+  private readonly pidfds = new Map<number, number>();
+  private readonly receiver = new MessageReceiver(REQUEST_BYTES);
+  private readonly received: DataView;
+  private readonly request = makeRequest();
+  private readonly replyBytes = new Uint8Array(new ArrayBuffer(REPLY_BYTES * 2), 0, REPLY_BYTES);
+  private readonly replyView: DataView;
+  private readonly proc = new ProcReader();
+  private readonly status = new ProcStatus();
+  private readonly identity = new ProcIdentity();
+  private readonly brokenIds: number[] = [];
+  private open = 0;
+  private acceptFromNs = 0;
+  private dueNs = 0;
+
+  constructor(options: TmallocServerOptions) {
+    this.options = options;
+    const { memory, ledger, counters, reports, listenFd, wake } = options;
+    this.received = new DataView(this.receiver.bytes.buffer, 0, REQUEST_BYTES);
+    this.replyView = new DataView(this.replyBytes.buffer, 0, REPLY_BYTES);
+    this.closePredecessors();
+    this.own(this.top.fd);
+    this.top.add(listenFd, EPOLLIN, KEY_LISTENER);
+    this.top.add(wake.fd, EPOLLIN, KEY_WAKE);
+    this.coordinator = new Coordinator(memory, ledger, this, counters, reports);
+    this.coordinator.start();
+  }
+
+  // -------------------------------------------------------------------------------------- turns
+
+  /**
+   * One turn: some messages of each user that has any.
+   *
+   * @param timeoutMs How long to wait for something to do.
+   * @returns Whether there was anything.
+   */
+  turn(timeoutMs: number): boolean {
+    const { clock, wake, counters } = this.options;
+    const waitMs = timeoutMs === 0 ? 0 : this.waitMs(timeoutMs, clock.nowNs());
+    const ready = this.top.wait(waitMs);
+    const nowNs = clock.nowNs();
+    let isDue = nowNs >= this.dueNs;
+    for (let i = 0; i < ready; i++) {
+      const key = this.top.key(i);
+      const number = key & KEY_NUMBER;
+      if ((key & KEY_KIND) === KeyKind.user) this.serveUser(number, nowNs);
+      else if ((key & KEY_KIND) === KeyKind.process) this.coordinator.exited(nowNs, number);
+      else if (number === KEY_LISTENER) this.accept(nowNs);
+      else isDue = wake.drain() || isDue;
+    }
+    if (this.brokenIds.length > 0) this.closeBroken(nowNs);
+    if (isDue) this.coordinator.step(nowNs);
+    if (isDue || ready > 0) this.dueNs = this.coordinator.nextNs(nowNs);
+    counters[CounterIndex.connections] = this.open;
+    return ready > 0;
+  }
+
+  private waitMs(timeoutMs: number, nowNs: number): number {
+    if (this.acceptFromNs > 0) this.resumeAccepting(nowNs);
+    return Math.max(0, Math.min(timeoutMs, Math.ceil((this.dueNs - nowNs) / 1e6)));
+  }
+
+  private serveUser(key: number, nowNs: number): void {
+    const user = this.usersByKey.get(key);
+    if (user === undefined) return;
+    const ready = user.epoll.wait(0);
+    for (let i = 0; i < ready; i++) this.receive(user.epoll.key(i), nowNs);
+  }
+
+  private receive(id: number, nowNs: number): void {
+    const connection = this.connections[id];
+    if (connection === undefined || connection.broken !== undefined) return;
+    const { receiver, request } = this;
+    const length = receiver.receive(connection.fd);
+    if (isAgain(length)) return;
+    if (length <= 0) this.breakOff(id, "closed");
+    else if (receiver.pid === 0) this.breakOff(id, "no-credentials");
+    else {
+      const fault = readRequest(this.received, length, this.options.pageBytes, request);
+      if (fault !== undefined) this.breakOff(id, fault);
+      else this.coordinator.request(nowNs, id, receiver.pid, receiver.uid, request);
+    }
+  }
+
+  // -------------------------------------------------------------------------------- connections
+
+  private accept(nowNs: number): void {
+    const { listenFd, counters } = this.options;
+    for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
+      const fd = acceptConnection(listenFd);
+      if (isAgain(fd)) return;
+      if (fd < 0) {
+        // Out of descriptors or memory: the listener would stay ready and the worker spin.
+        if (fd === -Errno.EMFILE || fd === -Errno.ENFILE || fd === -Errno.ENOMEM) {
+          this.top.remove(listenFd);
+          this.acceptFromNs = nowNs + ACCEPT_PAUSE_NS;
+          return;
+        }
+        continue; // The client has gone already.
+      }
+      if (!this.welcome(fd)) {
+        counters[CounterIndex.connectionsRefused]!++;
+        closeFd(fd);
+      }
+    }
+  }
+
+  private resumeAccepting(nowNs: number): void {
+    if (nowNs < this.acceptFromNs) return;
+    this.acceptFromNs = 0;
+    this.top.add(this.options.listenFd, EPOLLIN, KEY_LISTENER);
+  }
+
+  private welcome(fd: number): boolean {
+    const uid = peerUid(fd);
+    if (uid < 0 || this.open >= CONNECTIONS_MAX) return false;
+    const user = this.users.get(uid) ?? this.addUser(uid);
+    if (user === undefined || user.connections >= CONNECTIONS_PER_USER_MAX) return false;
+    const id = this.freeConnections.pop() ?? this.connections.length;
+    if (user.epoll.add(fd, EPOLLIN | EPOLLRDHUP, id) < 0) {
+      this.freeConnections.push(id);
+      this.dropIfAlone(user);
+      return false;
+    }
+    this.connections[id] = { fd, user, broken: undefined };
+    user.connections++;
+    this.open++;
+    this.own(fd);
+    return true;
+  }
+
+  private addUser(uid: number): ConnectedUser | undefined {
+    let epoll: Epoll;
+    try {
+      epoll = new Epoll(MESSAGES_PER_TURN);
+    } catch {
+      return undefined;
+    }
+    const key = this.nextUserKey++ & KEY_NUMBER;
+    const user = { uid, epoll, key, connections: 0 };
+    this.own(epoll.fd);
+    this.top.add(epoll.fd, EPOLLIN, KeyKind.user | key);
+    this.users.set(uid, user);
+    this.usersByKey.set(key, user);
+    return user;
+  }
+
+  private dropIfAlone(user: ConnectedUser): void {
+    if (user.connections > 0) return;
+    this.users.delete(user.uid);
+    this.usersByKey.delete(user.key);
+    this.disown(user.epoll.fd);
+  }
+
+  private breakOff(id: number, reason: BrokenReason | "closed"): void {
+    const connection = this.connections[id]!;
+    if (connection.broken !== undefined) return;
+    connection.broken = reason;
+    this.brokenIds.push(id);
+  }
+
+  /** Not sooner than at the end of a turn: nobody else must get the number meanwhile. */
+  private closeBroken(nowNs: number): void {
+    // Closing one may answer others, and break them off in turn.
+    for (let id = this.brokenIds.pop(); id !== undefined; id = this.brokenIds.pop()) {
+      const { fd, user, broken } = this.connections[id]!;
+      if (broken !== "closed") {
+        this.options.counters[CounterIndex.broken + BROKEN_REASONS.indexOf(broken!)]!++;
+      }
+      this.disown(fd);
+      user.connections--;
+      this.open--;
+      this.connections[id] = undefined;
+      this.freeConnections.push(id);
+      this.dropIfAlone(user);
+      this.coordinator.disconnected(nowNs, id);
+    }
+  }
+
+  // ------------------------------------------------------------------------ the agent's host
+
+  reply(id: number, reply: Reply): void {
+    const connection = this.connections[id];
+    if (connection === undefined || connection.broken !== undefined) return;
+    writeReply(this.replyView, reply, this.options.pageBytes);
+    const sent = sendMessage(connection.fd, this.replyBytes);
+    if (sent < 0) this.breakOff(id, isAgain(sent) ? "does-not-read" : "closed");
+  }
+
+  identify(pid: number): ProcessIdentity | undefined {
+    const { proc, status, identity } = this;
+    if (!proc.readIdentity(pid, identity) || !proc.readStatus(pid, status)) return undefined;
+    return {
+      startTicks: identity.startTicks | 0,
+      imageId: (identity.stackStart / 16) | 0,
+      parentPid: identity.ppid,
+      residentPages: this.residentPages(),
+    };
+  }
+
+  private residentPages(): number {
+    const { countMask, pageBytes } = this.options;
+    const { status } = this;
+    let kib = 0;
+    if ((countMask >> Member.file & 1) !== 0) kib += status.rssFileKib;
+    if ((countMask >> Member.anon & 1) !== 0) kib += status.rssAnonKib;
+    if ((countMask >> Member.swap & 1) !== 0) kib += status.vmSwapKib;
+    if ((countMask >> Member.shmem & 1) !== 0) kib += status.rssShmemKib;
+    return Math.ceil(kib * 1024 / pageBytes);
+  }
+
+  watch(pid: number): boolean {
+    const fd = pidfdOpen(pid);
+    // Kernels without pidfds: the audit finds who is gone.
+    if (fd < 0) return fd !== -Errno.ESRCH;
+    if (this.top.add(fd, EPOLLIN, KeyKind.process | pid) < 0) {
+      closeFd(fd);
+      return true;
+    }
+    this.pidfds.set(pid, fd);
+    this.own(fd);
+    return true;
+  }
+
+  unwatch(pid: number): void {
+    const fd = this.pidfds.get(pid);
+    if (fd === undefined) return;
+    this.pidfds.delete(pid);
+    this.disown(fd);
+  }
+
+  // -------------------------------------------------------------------------------- descriptors
+
+  /**
+   * Descriptors belong to the process and outlive a worker that throws. Clients of the one before
+   * must hear that it is gone: their requests died with it.
+   */
+  private closePredecessors(): void {
+    const { descriptors } = this.options.memory;
+    for (let index = 0; index < DESCRIPTORS_MAX; index++) {
+      if (descriptors[index] === 0) continue;
+      closeFd(descriptors[index]! - 1);
+      descriptors[index] = 0;
+    }
+  }
+
+  /** Notes a descriptor, in the place that its number names: what is beyond is not kept. */
+  private own(fd: number): void {
+    if (fd < DESCRIPTORS_MAX) this.options.memory.descriptors[fd] = fd + 1;
+  }
+
+  private disown(fd: number): void {
+    if (fd < DESCRIPTORS_MAX) this.options.memory.descriptors[fd] = 0;
+    closeFd(fd);
+  }
+}
