@@ -52,7 +52,7 @@ export interface ProcessIdentity {
   /** Another after each exec. */
   readonly imageId: number;
   readonly parentPid: number;
-  /** Counted pages. */
+  /** Counted pages, and by how many that may be too few on this kernel. */
   readonly residentPages: number;
 }
 
@@ -132,7 +132,7 @@ export class Coordinator {
       const status = hardPages === PAGES_MAX || request.type === RequestType.query
         ? Status.ok
         : Status.noRoom;
-      if (client !== undefined && status === Status.ok) this.unlimited(client, request, nowNs);
+      if (client !== undefined && status === Status.ok) this.unlimited(client, request);
       const granted = status === Status.ok && request.type !== RequestType.query;
       this.answer(connection, request, uid, client, status, granted ? request.pages : 0);
       return;
@@ -142,7 +142,7 @@ export class Coordinator {
         this.answer(connection, request, uid, client, Status.ok, 0);
         break;
       case RequestType.release: {
-        const taken = this.stakes.release(client, request.pages, nowNs);
+        const taken = this.stakes.release(client, request.pages);
         this.answer(connection, request, uid, client, Status.ok, taken);
         this.serve(this.stakes.userOf(uid), nowNs);
         break;
@@ -220,22 +220,24 @@ export class Coordinator {
 
   /** Its level is what it says: after a reconnect, or of a child that was born with a part of it. */
   private declare(connection: number, client: Client, uid: number, request: Request): void {
-    const { stakes } = this;
-    const base = stakes.base(client);
-    stakes.setReserved(client, Math.max(0, request.pages - base));
+    this.setLevel(client, request);
     this.answer(connection, request, uid, client, Status.ok, 0);
   }
 
   /** Nothing is asked of who has no limit, but what it holds counts should it get one. */
-  private unlimited(client: Client, request: Request, nowNs: number): void {
+  private unlimited(client: Client, request: Request): void {
     const { stakes } = this;
     const { type, pages } = request;
     if (type === RequestType.reserve || type === RequestType.wait) {
-      stakes.grant(client, Math.min(pages, PAGES_MAX - stakes.level(client)), nowNs);
-    } else if (type === RequestType.release) stakes.release(client, pages, nowNs);
-    else if (type === RequestType.declare) {
-      stakes.setReserved(client, Math.max(0, pages - stakes.base(client)));
-    }
+      stakes.grant(client, Math.min(pages, PAGES_MAX - stakes.level(client)));
+    } else if (type === RequestType.release) stakes.release(client, pages);
+    else if (type === RequestType.declare) this.setLevel(client, request);
+  }
+
+  private setLevel(client: Client, { pages, minPages }: Request): void {
+    const { stakes } = this;
+    if (minPages > 0 && stakes.level(client) !== pages) stakes.setBase(client, pages - minPages);
+    stakes.setReserved(client, Math.max(0, pages - stakes.base(client)));
   }
 
   // ------------------------------------------------------------------------------------ waiting
@@ -283,7 +285,7 @@ export class Coordinator {
       if (one.type === RequestType.fork) {
         this.stakes.hold(client, grantPages, nowNs + HOLD_NS);
         this.holdsUntilNs = Math.min(this.holdsUntilNs, nowNs + HOLD_NS);
-      } else this.stakes.grant(client, grantPages, nowNs);
+      } else this.grant(client, grantPages);
       this.answer(one.connection, one, user.uid, client, Status.ok, grantPages);
       return true;
     }
@@ -296,6 +298,15 @@ export class Coordinator {
     if (one.deadlineNs > nowNs && !isHopeless) return false;
     this.refuse(user, one, verdict, hardPages);
     return true;
+  }
+
+  private grant(client: Client, pages: number): void {
+    // The tables may lag behind what it has given back; /proc does not.
+    if (this.stakes.seemsToHaveMore(client)) {
+      const identity = this.host.identify(client.pid);
+      if (identity !== undefined) this.stakes.correctBase(client, identity.residentPages);
+    }
+    this.stakes.grant(client, pages);
   }
 
   private refuse(
@@ -380,8 +391,9 @@ export class Coordinator {
     const count = Math.min(AUDIT_CLIENTS, clients.length);
     for (let i = 0; i < count; i++) {
       const client = clients[(this.auditFrom + i) % clients.length]!;
-      if (this.isSame(client, this.host.identify(client.pid))) this.stakes.audit(client);
-      else this.forget(client);
+      const identity = this.host.identify(client.pid);
+      if (identity === undefined || !this.isSame(client, identity)) this.forget(client);
+      else this.stakes.correctBase(client, identity.residentPages);
     }
     this.auditFrom += count;
     for (const user of this.stakes.users.values()) {
@@ -455,7 +467,8 @@ export class Coordinator {
       stakes.drop(client);
       return undefined;
     }
-    stakes.setBase(client, Math.max(identity.residentPages, stakes.resident(client)));
+    // Not what the tables say: they may still have what it was before an exec.
+    stakes.setBase(client, identity.residentPages);
     const parent = stakes.clients.get(identity.parentPid);
     if (type === RequestType.declare && parent !== undefined) stakes.endHold(parent);
     return client;

@@ -8,8 +8,8 @@
  *
  * reserved is what p was granted and has not given back; base is what p has that it never asked
  * for. It cannot be told apart from the rest from outside, so base is what p had when it asked
- * first, and raised when p turns out to have more than its level: what it had not asked for then
- * comes on top of what it asks for next. held is room for copies of p that it is about to fork.
+ * first, lowered when p turns out to have less than that in all, and raised when p turns out to
+ * have more than its level: what it did not ask for comes on top of what it asks for next. held is room for copies of p that it is about to fork.
  *
  * @module
  */
@@ -17,9 +17,6 @@ import { ProcessState, TABLE_HEADER_BYTES, TableWord, UserState } from "./layout
 import { type Ledger, LedgerWord } from "./ledger.ts";
 import type { Memory } from "./memory.ts";
 import type { PendingRequest } from "./pending.ts";
-
-/** After giving memory back, what the tables say of a process may be too much for so long. */
-const SETTLE_NS = 20e6;
 
 /** Room for a child that is about to be born. */
 interface Hold {
@@ -37,10 +34,6 @@ export class Client {
   connections = 0;
   heldPages = 0;
   readonly holds: Hold[] = [];
-  /** When it last gave back. */
-  releasedNs = -Infinity;
-  /** Resident at the last audit. */
-  auditedPages = 0x7fffffff;
 
   constructor(pid: number, row: number) {
     this.pid = pid;
@@ -246,22 +239,29 @@ export class Stakes {
   // --------------------------------------------------------------------------- what is promised
 
   /** Grants pages. */
-  grant(client: Client, pages: number, nowNs: number): void {
-    const reserved = this.reserved(client);
-    // What it has beyond its level it did not ask for, unless the tables lag behind a release.
-    if (nowNs - client.releasedNs > SETTLE_NS) {
-      const unasked = this.resident(client) - reserved;
-      if (unasked > this.base(client)) this.setBase(client, unasked);
-    }
-    this.ledger.set(client.row, LedgerWord.reservedPages, reserved + pages);
+  grant(client: Client, pages: number): void {
+    this.setReserved(client, this.reserved(client) + pages);
+  }
+
+  /** Whether, by the tables, it has something that it did not ask for and that its base lacks. */
+  seemsToHaveMore(client: Client): boolean {
+    return this.resident(client) > this.level(client);
+  }
+
+  /**
+   * Corrects the base by what a process truly has. What it did not ask for cannot be more than all
+   * that it has, and not less than what it has beyond all that it was granted.
+   */
+  correctBase(client: Client, truePages: number): void {
+    const base = Math.max(this.base(client), truePages - this.reserved(client));
+    this.setBase(client, Math.min(base, truePages));
   }
 
   /** Takes pages back. @returns How many there were to take. */
-  release(client: Client, pages: number, nowNs: number): number {
+  release(client: Client, pages: number): number {
     const reserved = this.reserved(client);
     const taken = Math.min(reserved, pages);
-    this.ledger.set(client.row, LedgerWord.reservedPages, reserved - taken);
-    client.releasedNs = nowNs;
+    this.setReserved(client, reserved - taken);
     return taken;
   }
 
@@ -295,17 +295,5 @@ export class Stakes {
   expireHolds(client: Client, nowNs: number): number {
     while (client.holds.length > 0 && client.holds[0]!.untilNs <= nowNs) this.endHold(client);
     return client.holds[0]?.untilNs ?? Infinity;
-  }
-
-  /**
-   * Lowers the base of a process that has less than that for some time: whatever of it was not
-   * asked for, it cannot be more than all that it has.
-   */
-  audit(client: Client): void {
-    const resident = this.resident(client);
-    if (this.slotOf(client) < 0) return;
-    const most = Math.max(resident, client.auditedPages);
-    if (most < this.base(client)) this.setBase(client, most);
-    client.auditedPages = resident;
   }
 }

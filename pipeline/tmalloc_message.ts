@@ -62,7 +62,7 @@ export interface Request {
   id: number;
   /** Rounded up. */
   pages: number;
-  /** Rounded up; `pages` when the message left it 0. */
+  /** Rounded up; `pages` when the message left it 0 (of declare: 0 then). */
   minPages: number;
   timeoutMs: number;
   noReply: boolean;
@@ -102,7 +102,8 @@ export function readRequest(
   if (type < RequestType.reserve || type > REQUEST_TYPE_MAX) return "malformed";
   const mayBeSilent = type === RequestType.release || type === RequestType.declare;
   if ((flags & ~(mayBeSilent ? RequestFlag.noReply : 0)) !== 0) return "malformed";
-  const takes = type === RequestType.reserve || type === RequestType.wait;
+  const takes = type === RequestType.reserve || type === RequestType.wait ||
+    type === RequestType.declare;
   const pages = pagesAt(view, RequestAt.bytes, pageBytes);
   const minPages = pagesAt(view, RequestAt.minBytes, pageBytes);
   const timeoutMs = view.getUint32(RequestAt.timeoutMs, true);
@@ -111,7 +112,7 @@ export function readRequest(
   out.type = type as RequestType;
   out.id = view.getUint32(RequestAt.id, true);
   out.pages = pages;
-  out.minPages = minPages === 0 ? pages : minPages;
+  out.minPages = minPages === 0 && type !== RequestType.declare ? pages : minPages;
   out.timeoutMs = timeoutMs;
   out.noReply = (flags & RequestFlag.noReply) !== 0;
   return undefined;

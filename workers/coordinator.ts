@@ -14,6 +14,7 @@ import { ReportWriter } from "../pipeline/reports.ts";
 import { RingProducer } from "../pipeline/ring.ts";
 import { MonotonicClock } from "../kernel/clock.ts";
 import { EventFd, readTextFile } from "../kernel/fd.ts";
+import { procErrorPages } from "../kernel/proc_accuracy.ts";
 import { mapSharedFile } from "../kernel/shared_file.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
@@ -45,6 +46,7 @@ function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
     wake: new EventFd(coordinatorWakeFd),
     pageBytes,
     countMask,
+    procErrorPages: procErrorPages(Deno.osRelease(), navigator.hardwareConcurrency),
   });
   return {
     step: () => server.turn(0),

@@ -86,6 +86,8 @@ export interface TmallocServerOptions {
   readonly pageBytes: number;
   /** Counted members. */
   readonly countMask: number;
+  /** By how much /proc may be wrong about a process. */
+  readonly procErrorPages: number;
 }
 
 export class TmallocServer implements CoordinatorHost {
@@ -292,7 +294,7 @@ export class TmallocServer implements CoordinatorHost {
       startTicks: identity.startTicks | 0,
       imageId: (identity.stackStart / 16) | 0,
       parentPid: identity.ppid,
-      residentPages: this.residentPages(),
+      residentPages: this.residentPages() + this.options.procErrorPages,
     };
   }
 

@@ -225,8 +225,8 @@ export class PromiseWorld implements CoordinatorHost {
     this.coordinator.disconnected(this.desk.tick(), program.connection);
     program.isAsking = false;
     program.connection = this.nextConnection++;
-    const pages = program.residentPages + program.untouchedPages;
-    this.ask(program, { type: RequestType.declare, pages: Math.max(pages, program.levelPages) });
+    const pages = Math.max(program.residentPages + program.untouchedPages, program.levelPages);
+    this.ask(program, { type: RequestType.declare, pages, minPages: program.reservedPages });
   }
 
   // -------------------------------------------------------------------------------------- time
