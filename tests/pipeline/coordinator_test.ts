@@ -224,7 +224,8 @@ function act(world: PromiseWorld, random: Random): void {
   else if (kind < 18 && programs.length < 12) {
     const before = world.replies.length;
     world.ask(program, { type: fork });
-    const reply = world.replies[before]?.reply;
+    const reply = world.replies.slice(before)
+      .find(({ connection }) => connection === program.connection)?.reply;
     if (reply?.status === Status.ok) world.fork(program);
     else if (reply === undefined) world.reconnect(program); // It lost patience.
   } else if (kind < 19 && random.oneIn(3)) world.exec(program);
