@@ -5,7 +5,12 @@
  */
 import { z } from "zod";
 import { formatBytes } from "../pipeline/units.ts";
-import type { StatusReport, UserReport, WorkerReport } from "../workers/control_api.ts";
+import type {
+  StatusReport,
+  TmallocReport,
+  UserReport,
+  WorkerReport,
+} from "../workers/control_api.ts";
 import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
 import { ControlClient } from "./control_client.ts";
 import { type CommandIo, ExitCode, guard } from "./errors.ts";
@@ -69,9 +74,18 @@ export function statusLines(report: StatusReport): readonly string[] {
     `${events.malformed} malformed, ${events.foreign} foreign, ${events.stale} stale, ` +
     `${events.unattributed} unattributed`,
     `sweeps  ${events.sweeps}, drift corrected ${events.driftPages} pages`,
+    `tmalloc ${tmallocLine(report.tmalloc)}`,
     "",
     ...tableLines(WORKER_COLUMNS, report.workers),
   ];
+}
+
+function tmallocLine(tmalloc: TmallocReport): string {
+  if (tmalloc.socketPath === null) return "not served";
+  const broken = Object.values(tmalloc.brokenConnections).reduce((sum, count) => sum + count, 0);
+  return `${tmalloc.requests} requests of ${tmalloc.processes} processes: ${tmalloc.granted} ` +
+    `granted, ${tmalloc.denied} denied, ${tmalloc.waiting} waiting; ${tmalloc.connections} ` +
+    `connections, ${tmalloc.refusedConnections} refused, ${broken} broken off`;
 }
 
 function userColumns(pageBytes: number): readonly Column<UserReport>[] {
@@ -81,6 +95,7 @@ function userColumns(pageBytes: number): readonly Column<UserReport>[] {
     { title: "USER", text: ({ user }) => user ?? "-" },
     { title: "UID", text: ({ uid }) => String(uid), right: true },
     { title: "USAGE", text: ({ usagePages }) => size(usagePages), right: true },
+    { title: "PROMISED", text: ({ promisedPages }) => size(promisedPages), right: true },
     { title: "SOFT", text: ({ softPages }) => limit(softPages), right: true },
     { title: "HARD", text: ({ hardPages }) => limit(hardPages), right: true },
     { title: "PEAK", text: ({ peakPages }) => size(peakPages), right: true },

@@ -17,7 +17,6 @@ const MAGIC = 0x746d6c63;
 const VERSION = 1;
 const HEADER_WORDS = 16;
 const ROW_WORDS = 16;
-const HeaderWord = { magic: 0, version: 1, rows: 2, pageBytes: 3, boot: 4 } as const;
 const BOOT_WORDS = 4;
 
 /** Words of a row. */

@@ -82,6 +82,8 @@ export const UserReport = z.object({
   /** `null`: the uid has no name. */
   user: z.string().nullable(),
   usagePages: z.number().int(),
+  /** Granted by tmalloc and not in use yet. */
+  promisedPages: count,
   /** 0: no limit. */
   softPages: count,
   hardPages: count,
@@ -100,6 +102,26 @@ export const WorkerReport = z.object({
   events: count,
 });
 export type WorkerReport = z.infer<typeof WorkerReport>;
+
+export const TmallocReport = z.object({
+  /** `null`: not served. */
+  socketPath: z.string().nullable(),
+  connections: count,
+  /** Processes that have asked and live. */
+  processes: count,
+  /** Requests that wait for memory. */
+  waiting: count,
+  requests: count,
+  granted: count,
+  denied: count,
+  /** Waits that came to their deadline. */
+  timedOut: count,
+  /** Closed at once: there were too many. */
+  refusedConnections: count,
+  /** Closed for what they sent, by reason. */
+  brokenConnections: z.record(z.string(), count),
+});
+export type TmallocReport = z.infer<typeof TmallocReport>;
 
 export const StatusReport = z.object({
   version: z.string(),
@@ -123,6 +145,7 @@ export const StatusReport = z.object({
     driftPages: count,
     sweeps: count,
   }),
+  tmalloc: TmallocReport,
   workers: z.array(WorkerReport),
   memory: z.object({ rssBytes: count }),
 });

@@ -13,12 +13,8 @@ import {
   roleName,
   RoleState,
   RoleWord,
-  TABLE_HEADER_BYTES,
-  TableWord,
-  USER_STATE_NAMES,
-  UserState,
 } from "../pipeline/layout.ts";
-import { type MemberMask, NO_LIMIT_PAGES, UNKNOWN_UID } from "../pipeline/books.ts";
+import type { MemberMask } from "../pipeline/books.ts";
 import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
 import { type LimitRule, RULES_MAX, RulesPublisher, type SoftSpec } from "../pipeline/limits.ts";
 import {
@@ -51,6 +47,7 @@ import { StartError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
+import { memoryReport } from "./status.ts";
 import { LimitState } from "./state_file.ts";
 import { Tracing } from "./tracing.ts";
 import { WorkerWatch } from "./worker_watch.ts";
@@ -467,43 +464,20 @@ export class Supervisor implements ControlBackend {
   }
 
   status(): StatusReport {
-    const { memory, options } = this;
-    const accounting = attachCounters(memory, Role.accounting);
-    const killer = attachCounters(memory, Role.killer);
-    let malformed = 0;
-    let foreign = 0;
-    let lost = 0;
-    for (let i = 0; i < options.readerCount; i++) {
-      const counters = attachCounters(memory, Role.reader + i);
-      malformed += counters[CounterIndex.malformed]!;
-      foreign += counters[CounterIndex.foreign]!;
-      lost += counters[CounterIndex.lost]!;
-    }
+    const { options } = this;
     return {
       version: options.version,
       pid: Deno.pid,
       uptimeSeconds: Math.round((performance.now() - this.startedMs) / 100) / 10,
       pageBytes: options.pageBytes,
       source: this.tracing.source,
-      degraded: Atomics.load(memory.header, HeaderWord.degraded) !== 0,
       dryRun: options.dryRun,
-      users: this.userReports(),
-      kills: {
-        total: killer[CounterIndex.kills]!,
-        failed: killer[CounterIndex.killsFailed]!,
-        spared: killer[CounterIndex.spared]!,
-      },
-      events: {
-        total: accounting[CounterIndex.events]!,
-        perSecond: this.rate.perSecond,
-        lost,
-        malformed,
-        foreign,
-        stale: accounting[CounterIndex.stale]!,
-        unattributed: accounting[CounterIndex.unattributed]!,
-        driftPages: accounting[CounterIndex.driftPages]!,
-        sweeps: accounting[CounterIndex.sweeps]!,
-      },
+      ...memoryReport(this.memory, {
+        rules: this.state.list(),
+        nameOf: (uid) => this.userName(uid),
+        eventsPerSecond: this.rate.perSecond,
+        tmallocSocketPath: this.tmalloc === undefined ? null : options.tmallocSocketPath!,
+      }),
       workers: this.watch.reports().map(({ role, restarts, heartbeatAgeMs, state }) => ({
         role: roleName(role),
         state: stateName(state),
@@ -513,48 +487,6 @@ export class Supervisor implements ControlBackend {
       })),
       memory: { rssBytes: Deno.memoryUsage().rss },
     };
-  }
-
-  /** Users that have a limit, by uid. */
-  private userReports(): StatusReport["users"] {
-    const { users, buffer, plan } = this.memory;
-    const header = new Int32Array(buffer, plan.users, TABLE_HEADER_BYTES / 4);
-    const reports: StatusReport["users"] = [];
-    const highWater = Atomics.load(header, TableWord.highWater);
-    for (let slot = 0; slot < highWater; slot++) {
-      const state = Atomics.load(users.state, slot);
-      const hardPages = Atomics.load(users.hardPages, slot);
-      if (state === UserState.free || hardPages === NO_LIMIT_PAGES) continue;
-      if (users.uid[slot] === UNKNOWN_UID) continue;
-      const uid = users.uid[slot]! >>> 0;
-      reports.push({
-        uid,
-        user: this.userName(uid),
-        usagePages: Atomics.load(users.usagePages, slot),
-        softPages: users.softPages[slot]!,
-        hardPages,
-        peakPages: users.peakPages[slot]!,
-        state: USER_STATE_NAMES[state] as StatusReport["users"][number]["state"],
-        processes: users.processCount[slot]!,
-        kills: users.kills[slot]!,
-      });
-    }
-    // Users with a limit of their own who have not been seen yet.
-    for (const { uidFirst, uidLast, hardPages, softPages } of this.state.list()) {
-      if (uidFirst !== uidLast || reports.some(({ uid }) => uid === uidFirst)) continue;
-      reports.push({
-        uid: uidFirst,
-        user: this.userName(uidFirst),
-        usagePages: 0,
-        softPages,
-        hardPages,
-        peakPages: 0,
-        state: "ok",
-        processes: 0,
-        kills: 0,
-      });
-    }
-    return reports.sort((a, b) => a.uid - b.uid);
   }
 
   // --------------------------------------------------------------------------------------- stop

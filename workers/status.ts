@@ -1,0 +1,132 @@
+/**
+ * What the shared memory tells of users, kills, events and tmalloc, for `toom status`.
+ *
+ * @module
+ */
+import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../pipeline/books.ts";
+import {
+  BROKEN_REASONS,
+  CounterIndex,
+  HeaderWord,
+  Role,
+  TABLE_HEADER_BYTES,
+  TableWord,
+  USER_STATE_NAMES,
+  UserState,
+} from "../pipeline/layout.ts";
+import type { LimitRule } from "../pipeline/limits.ts";
+import { attachCounters, type Memory } from "../pipeline/memory.ts";
+import type { StatusReport, TmallocReport, UserReport } from "./control_api.ts";
+import type { NameOf } from "./report_log.ts";
+
+export interface StatusContext {
+  /** The limits in force. */
+  readonly rules: readonly LimitRule[];
+  readonly nameOf: NameOf;
+  readonly eventsPerSecond: number;
+  /** null: not served. */
+  readonly tmallocSocketPath: string | null;
+}
+
+/** The parts of a status that are read off the shared memory. */
+export function memoryReport(
+  memory: Memory,
+  context: StatusContext,
+): Pick<StatusReport, "degraded" | "users" | "kills" | "events" | "tmalloc"> {
+  const accounting = attachCounters(memory, Role.accounting);
+  const killer = attachCounters(memory, Role.killer);
+  let malformed = 0;
+  let foreign = 0;
+  let lost = 0;
+  for (let i = 0; i < memory.plan.capacity.readers; i++) {
+    const counters = attachCounters(memory, Role.reader + i);
+    malformed += counters[CounterIndex.malformed]!;
+    foreign += counters[CounterIndex.foreign]!;
+    lost += counters[CounterIndex.lost]!;
+  }
+  return {
+    degraded: Atomics.load(memory.header, HeaderWord.degraded) !== 0,
+    users: userReports(memory, context),
+    kills: {
+      total: killer[CounterIndex.kills]!,
+      failed: killer[CounterIndex.killsFailed]!,
+      spared: killer[CounterIndex.spared]!,
+    },
+    events: {
+      total: accounting[CounterIndex.events]!,
+      perSecond: context.eventsPerSecond,
+      lost,
+      malformed,
+      foreign,
+      stale: accounting[CounterIndex.stale]!,
+      unattributed: accounting[CounterIndex.unattributed]!,
+      driftPages: accounting[CounterIndex.driftPages]!,
+      sweeps: accounting[CounterIndex.sweeps]!,
+    },
+    tmalloc: tmallocReport(memory, context.tmallocSocketPath),
+  };
+}
+
+function tmallocReport(memory: Memory, socketPath: string | null): TmallocReport {
+  const counters = attachCounters(memory, Role.coordinator);
+  const broken = BROKEN_REASONS.map((reason, index) => [
+    reason,
+    counters[CounterIndex.broken + index]!,
+  ]);
+  return {
+    socketPath,
+    connections: counters[CounterIndex.connections]!,
+    processes: counters[CounterIndex.clients]!,
+    waiting: counters[CounterIndex.waiting]!,
+    requests: counters[CounterIndex.requests]!,
+    granted: counters[CounterIndex.granted]!,
+    denied: counters[CounterIndex.denied]!,
+    timedOut: counters[CounterIndex.timedOut]!,
+    refusedConnections: counters[CounterIndex.connectionsRefused]!,
+    brokenConnections: Object.fromEntries(broken),
+  };
+}
+
+/** Users that have a limit, by uid. */
+function userReports(memory: Memory, { rules, nameOf }: StatusContext): UserReport[] {
+  const { users, buffer, plan } = memory;
+  const header = new Int32Array(buffer, plan.users, TABLE_HEADER_BYTES / 4);
+  const reports: UserReport[] = [];
+  const highWater = Atomics.load(header, TableWord.highWater);
+  for (let slot = 0; slot < highWater; slot++) {
+    const state = Atomics.load(users.state, slot);
+    const hardPages = Atomics.load(users.hardPages, slot);
+    if (state === UserState.free || hardPages === NO_LIMIT_PAGES) continue;
+    if (users.uid[slot] === UNKNOWN_UID) continue;
+    const uid = users.uid[slot]! >>> 0;
+    reports.push({
+      uid,
+      user: nameOf(uid),
+      usagePages: Atomics.load(users.usagePages, slot),
+      promisedPages: Atomics.load(users.promisedPages, slot),
+      softPages: users.softPages[slot]!,
+      hardPages,
+      peakPages: users.peakPages[slot]!,
+      state: USER_STATE_NAMES[state] as UserReport["state"],
+      processes: users.processCount[slot]!,
+      kills: users.kills[slot]!,
+    });
+  }
+  // Users with a limit of their own who have not been seen yet.
+  for (const { uidFirst, uidLast, hardPages, softPages } of rules) {
+    if (uidFirst !== uidLast || reports.some(({ uid }) => uid === uidFirst)) continue;
+    reports.push({
+      uid: uidFirst,
+      user: nameOf(uidFirst),
+      usagePages: 0,
+      promisedPages: 0,
+      softPages,
+      hardPages,
+      peakPages: 0,
+      state: "ok",
+      processes: 0,
+      kills: 0,
+    });
+  }
+  return reports.sort((a, b) => a.uid - b.uid);
+}
