@@ -50,6 +50,10 @@ export const CONNECTIONS_PER_USER_MAX = 2048;
 const MESSAGES_PER_TURN = 4;
 const ACCEPTS_PER_TURN = 8;
 const TOP_EVENTS_MAX = 64;
+/** How long a turn may look for more before it sleeps, and how often it tries again in vain. */
+const SPIN_NS_MAX = 60e3;
+const SPIN_NS_MIN = 15e3;
+const SPINS_SKIPPED_MAX = 32;
 /** Without descriptors to give, nobody is let in for so long. */
 const ACCEPT_PAUSE_NS = 100e6;
 
@@ -110,6 +114,9 @@ export class TmallocServer implements CoordinatorHost {
   private readonly identity = new ProcIdentity();
   private readonly brokenIds: number[] = [];
   private open = 0;
+  private wasBusy = false;
+  private spinNs = 0;
+  private spinsSkipped = 0;
   private acceptFromNs = 0;
   private dueNs = 0;
 
@@ -137,8 +144,9 @@ export class TmallocServer implements CoordinatorHost {
   turn(timeoutMs: number): boolean {
     const { clock, wake, counters } = this.options;
     const waitMs = timeoutMs === 0 ? 0 : this.waitMs(timeoutMs, clock.nowNs());
-    const ready = this.top.wait(waitMs);
+    const ready = timeoutMs === 0 ? this.spin() : this.top.wait(waitMs);
     const nowNs = clock.nowNs();
+    this.wasBusy = ready > 0;
     let isDue = nowNs >= this.dueNs;
     for (let i = 0; i < ready; i++) {
       const key = this.top.key(i);
@@ -153,6 +161,23 @@ export class TmallocServer implements CoordinatorHost {
     if (isDue || ready > 0) this.dueNs = this.coordinator.nextNs(nowNs);
     counters[CounterIndex.connections] = this.open;
     return ready > 0;
+  }
+
+  /**
+   * Looks for more, for a moment, after there was something: who asked on another CPU will ask
+   * again, and waking up costs more than the work. Where that fails, the moment gets shorter.
+   */
+  private spin(): number {
+    const { clock } = this.options;
+    let ready = this.top.wait(0);
+    if (ready > 0 || !this.wasBusy) return ready;
+    if (this.spinNs === 0 && ++this.spinsSkipped < SPINS_SKIPPED_MAX) return ready;
+    this.spinsSkipped = 0;
+    const untilNs = clock.nowNs() + Math.max(this.spinNs, SPIN_NS_MIN);
+    while (ready === 0 && clock.nowNs() < untilNs) ready = this.top.wait(0);
+    if (ready > 0) this.spinNs = SPIN_NS_MAX;
+    else this.spinNs = this.spinNs > SPIN_NS_MIN ? this.spinNs / 2 : 0;
+    return ready;
   }
 
   private waitMs(timeoutMs: number, nowNs: number): number {
