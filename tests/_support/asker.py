@@ -5,6 +5,7 @@ Each line is a command; each answer is one line of JSON. Sizes are bytes.
 
   reserve BYTES [MIN] | release BYTES | query | claim BYTES | wait BYTES MS | declare BYTES | fork
   raw HEX           sends these bytes as one message
+  forge PID UID     asks, and says that it is another
   touch BYTES       touches fresh pages          drop      gives all of them back to the kernel
   child             forks a child that takes over input and output; the parent waits for its end
   exec              executes this program anew   reconnect opens another connection
@@ -86,6 +87,14 @@ while True:
             answer = receive()
         except OSError as error:
             answer = {"closed": True, "errno": error.errno}
+    elif command == "forge":
+        pid, uid = int(args[0]), int(args[1])
+        forged = [(socket.SOL_SOCKET, 2, struct.pack("<iII", pid, uid, uid))]
+        try:
+            sock.sendmsg([struct.pack("<HHIQIIQ", 1, 2, 7, 1 << 20, 0, 0, 0)], forged)
+            answer = receive()
+        except OSError as error:
+            answer = {"errno": error.errno}
     elif command == "touch":
         touch(int(args[0]))
     elif command == "drop":

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { hasFile } from "./real_kernel.ts";
+import { PYTHON } from "./workload.ts";
 
-const PYTHON = ["/usr/bin/python3", "/usr/local/bin/python3"].find(hasFile);
 const SCRIPT = Deno.readTextFileSync(new URL("./asker.py", import.meta.url));
 
 /** A reply of docs/tmalloc-protocol.md as numbers of bytes; or `closed`. */
 export interface AskerAnswer {
   readonly here?: number;
   readonly closed?: boolean;
+  readonly errno?: number;
   readonly status: number;
   readonly unlimited: boolean;
   readonly never: boolean;

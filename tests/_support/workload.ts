@@ -8,7 +8,8 @@ import { ProcReader, ProcStatus, sharesMm } from "../../kernel/proc.ts";
 import { pageBytes } from "../../kernel/libc.ts";
 import { hasFile, hasTracefs } from "./real_kernel.ts";
 
-const PYTHON = ["/usr/bin/python3", "/usr/local/bin/python3"].find(hasFile);
+/** Undefined where there is none. */
+export const PYTHON = ["/usr/bin/python3", "/usr/local/bin/python3"].find(hasFile);
 
 /** Whether the end-to-end tests can run here, and what they need. */
 export const E2E_POSSIBLE = hasTracefs() && PYTHON !== undefined;
