@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { Fairness, Share } from "../pipeline/fairness.ts";
 import {
   Coordinator,
   type CoordinatorHost,
@@ -50,10 +51,14 @@ export const CONNECTIONS_PER_USER_MAX = 2048;
 const MESSAGES_PER_TURN = 4;
 const ACCEPTS_PER_TURN = 8;
 const TOP_EVENTS_MAX = 64;
+/** Users whose shares of the time are remembered. */
+const SHARES_MAX = 4096;
 /** How long a turn may look for more before it sleeps, and how often it tries again in vain. */
 const SPIN_NS_MAX = 60e3;
 const SPIN_NS_MIN = 15e3;
 const SPINS_SKIPPED_MAX = 32;
+/** What a connection costs besides its acceptance: its first message, its end. */
+const CONNECTION_COST_NS = 20e3;
 /** Without descriptors to give, nobody is let in for so long. */
 const ACCEPT_PAUSE_NS = 100e6;
 
@@ -76,6 +81,7 @@ interface ConnectedUser {
   readonly epoll: Epoll;
   readonly key: number;
   connections: number;
+  readonly share: Share;
 }
 
 export interface TmallocServerOptions {
@@ -113,6 +119,10 @@ export class TmallocServer implements CoordinatorHost {
   private readonly status = new ProcStatus();
   private readonly identity = new ProcIdentity();
   private readonly brokenIds: number[] = [];
+  private readonly fairness = new Fairness();
+  private readonly shares = new Map<number, Share>();
+  private readonly parked: ConnectedUser[] = [];
+  private parkedUntilNs = Infinity;
   private open = 0;
   private wasBusy = false;
   private spinNs = 0;
@@ -158,6 +168,7 @@ export class TmallocServer implements CoordinatorHost {
     }
     if (this.brokenIds.length > 0) this.closeBroken(nowNs);
     if (isDue) this.coordinator.step(nowNs);
+    if (nowNs >= this.parkedUntilNs) this.unpark();
     if (isDue || ready > 0) this.dueNs = this.coordinator.nextNs(nowNs);
     counters[CounterIndex.connections] = this.open;
     return ready > 0;
@@ -182,7 +193,8 @@ export class TmallocServer implements CoordinatorHost {
 
   private waitMs(timeoutMs: number, nowNs: number): number {
     if (this.acceptFromNs > 0) this.resumeAccepting(nowNs);
-    return Math.max(0, Math.min(timeoutMs, Math.ceil((this.dueNs - nowNs) / 1e6)));
+    const dueNs = Math.min(this.dueNs, this.parkedUntilNs);
+    return Math.max(0, Math.min(timeoutMs, Math.ceil((dueNs - nowNs) / 1e6)));
   }
 
   private serveUser(key: number, nowNs: number): void {
@@ -190,6 +202,27 @@ export class TmallocServer implements CoordinatorHost {
     if (user === undefined) return;
     const ready = user.epoll.wait(0);
     for (let i = 0; i < ready; i++) this.receive(user.epoll.key(i), nowNs);
+    const tookNs = this.options.clock.nowNs() - nowNs;
+    const parkedUntilNs = this.fairness.spent(user.share, nowNs, tookNs);
+    if (parkedUntilNs > 0) this.park(user, parkedUntilNs);
+  }
+
+  /** Does not listen to a user for some time; its messages wait in its sockets. */
+  private park(user: ConnectedUser, untilNs: number): void {
+    this.top.remove(user.epoll.fd);
+    this.parked.push(user);
+    this.parkedUntilNs = untilNs;
+  }
+
+  private unpark(): void {
+    for (const user of this.parked) {
+      // It may have gone meanwhile.
+      if (this.usersByKey.get(user.key) === user) {
+        this.top.add(user.epoll.fd, EPOLLIN, KeyKind.user | user.key);
+      }
+    }
+    this.parked.length = 0;
+    this.parkedUntilNs = Infinity;
   }
 
   private receive(id: number, nowNs: number): void {
@@ -210,8 +243,8 @@ export class TmallocServer implements CoordinatorHost {
   // -------------------------------------------------------------------------------- connections
 
   private accept(nowNs: number): void {
-    const { listenFd, counters } = this.options;
-    for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
+    const { listenFd, counters, clock } = this.options;
+    for (let i = 0, startNs = nowNs; i < ACCEPTS_PER_TURN; i++, startNs = clock.nowNs()) {
       const fd = acceptConnection(listenFd);
       if (isAgain(fd)) return;
       if (fd < 0) {
@@ -223,7 +256,7 @@ export class TmallocServer implements CoordinatorHost {
         }
         continue; // The client has gone already.
       }
-      if (!this.welcome(fd)) {
+      if (!this.welcome(fd, startNs)) {
         counters[CounterIndex.connectionsRefused]!++;
         closeFd(fd);
       }
@@ -236,9 +269,11 @@ export class TmallocServer implements CoordinatorHost {
     this.top.add(this.options.listenFd, EPOLLIN, KEY_LISTENER);
   }
 
-  private welcome(fd: number): boolean {
+  private welcome(fd: number, startNs: number): boolean {
     const uid = peerUid(fd);
     if (uid < 0 || this.open >= CONNECTIONS_MAX) return false;
+    const tookNs = this.options.clock.nowNs() - startNs + CONNECTION_COST_NS;
+    if (this.fairness.spent(this.shareOf(uid), startNs, tookNs) > 0) return false;
     const user = this.users.get(uid) ?? this.addUser(uid);
     if (user === undefined || user.connections >= CONNECTIONS_PER_USER_MAX) return false;
     const id = this.freeConnections.pop() ?? this.connections.length;
@@ -262,12 +297,22 @@ export class TmallocServer implements CoordinatorHost {
       return undefined;
     }
     const key = this.nextUserKey++ & KEY_NUMBER;
-    const user = { uid, epoll, key, connections: 0 };
+    const user = { uid, epoll, key, connections: 0, share: this.shareOf(uid) };
     this.own(epoll.fd);
     this.top.add(epoll.fd, EPOLLIN, KeyKind.user | key);
     this.users.set(uid, user);
     this.usersByKey.set(key, user);
     return user;
+  }
+
+  /** Outlives a user's connections: who makes ever new ones has used up its share all the same. */
+  private shareOf(uid: number): Share {
+    let share = this.shares.get(uid);
+    if (share === undefined) {
+      if (this.shares.size >= SHARES_MAX) this.shares.clear();
+      this.shares.set(uid, share = new Share());
+    }
+    return share;
   }
 
   private dropIfAlone(user: ConnectedUser): void {
