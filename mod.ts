@@ -1,8 +1,9 @@
 /**
  * toom: a low-overhead, low-latency, fault-tolerant out-of-memory killer that works per user.
  *
- * As a program: `deno run -A mod.ts --help`. As a library, the parts that work without a daemon:
- * sizes and limits, the record format, and the replay of captures.
+ * As a program: `deno run -A mod.ts --help`. As a library: the client of tmalloc, by which a program
+ * asks before it uses memory, and the parts that work without a daemon: sizes and limits, the record
+ * format, and the replay of captures.
  *
  * @module
  */
@@ -21,6 +22,15 @@ export {
   type ReplaySummary,
 } from "./pipeline/replay.ts";
 export { TextParser } from "./kernel/text_parser.ts";
+export {
+  Lease,
+  type Size,
+  tmalloc,
+  TmallocClient,
+  type TmallocInfo,
+  TmallocRefusedError,
+  TmallocUnavailableError,
+} from "./tmalloc/client.ts";
 export type { LimitReport, StatusReport, UserReport, WorkerReport } from "./workers/control_api.ts";
 
 if (import.meta.main) {

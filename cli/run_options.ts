@@ -14,6 +14,7 @@ import {
   SOFT_PERCENT_DEFAULT,
   type SoftSpec,
 } from "../pipeline/limits.ts";
+import { STREAM_SUFFIX } from "../pipeline/tmalloc_message.ts";
 import { FormatError, parseSizeBytes, quote } from "../pipeline/units.ts";
 import {
   checkOptions,
@@ -260,7 +261,7 @@ function schemaOf(host: LimitHost) {
     "buffer-kib": wholeNumber(4, 1_048_576),
     "subbuf-kib": readAs(parseSubbufKib).optional(),
     "control-socket": readAs(parseSocketPath),
-    "tmalloc-socket": readAs((text) => text === "none" ? undefined : parseSocketPath(text)),
+    "tmalloc-socket": readAs(parseTmallocSocket),
     "state-dir": readAs(parsePath),
     "max-processes": wholeNumber(64, 1_048_576),
     "max-users": wholeNumber(16, 65_536),
@@ -370,6 +371,13 @@ function parseSubbufKib(text: string): number {
 function parsePath(text: string): string {
   if (text !== "" && !text.includes("\0")) return text;
   throw new FormatError(`expected a path, not ${quote(text)}`);
+}
+
+/** Reads the path of the socket of tmalloc, which has a neighbour of a longer name. */
+function parseTmallocSocket(text: string): string | undefined {
+  if (text === "none") return undefined;
+  parseSocketPath(text + STREAM_SUFFIX);
+  return parseSocketPath(text);
 }
 
 /**

@@ -1,5 +1,6 @@
 /**
- * Unix sockets that keep messages apart and say who sent each. unix(7)
+ * Unix sockets that say who sent each message: those that keep messages apart, and streams for
+ * languages that know no others. unix(7)
  *
  * @module
  */
@@ -8,7 +9,9 @@ import { Errno, errno, KernelError, orErrno, primeErrno } from "./errno.ts";
 import { asBuffer, type Bytes, closeFd, OpenFlag, sizeT } from "./fd.ts";
 
 const AF_UNIX = 1;
-const SOCK_SEQPACKET = 5;
+/** Types of sockets, asm-generic numbers. */
+export const SocketType = { stream: 1, seqpacket: 5 } as const;
+export type SocketType = typeof SocketType[keyof typeof SocketType];
 const SOL_SOCKET = 1;
 const SO_PASSCRED = 16;
 const SO_PEERCRED = 17;
@@ -39,11 +42,11 @@ function addressOf(path: string): Uint8Array<ArrayBuffer> {
  * @returns The descriptor, non-blocking, with SO_PASSCRED on.
  * @throws {KernelError} With the path.
  */
-export function listenSeqpacket(path: string, mode: number): number {
+export function listenUnix(path: string, mode: number, type: SocketType): number {
   const libc = openLibc();
   const address = addressOf(path);
   primeErrno();
-  const fd = libc.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_FLAGS, 0);
+  const fd = libc.socket(AF_UNIX, type | SOCK_FLAGS, 0);
   if (fd === -1) throw new KernelError("socket", errno());
   const failed = (call: string): KernelError => {
     const error = errno();
@@ -75,7 +78,7 @@ export function connectSeqpacket(path: string): number {
   const libc = openLibc();
   const address = addressOf(path);
   primeErrno();
-  const fd = orErrno(libc.socket(AF_UNIX, SOCK_SEQPACKET | OpenFlag.O_CLOEXEC, 0));
+  const fd = orErrno(libc.socket(AF_UNIX, SocketType.seqpacket | OpenFlag.O_CLOEXEC, 0));
   if (fd < 0) return fd;
   const result = orErrno(libc.connect(fd, asBuffer(address), address.length));
   if (result === 0) return fd;
@@ -142,14 +145,13 @@ export class MessageReceiver {
   private readonly iov: BigUint64Array<ArrayBuffer>;
   private readonly control: Uint32Array<ArrayBuffer>;
 
-  /** @param bytesMax A longer message is cut, and its length given as `bytesMax + 1`. */
+  /** @param bytesMax A longer message is cut, and its length given as one more than was taken. */
   constructor(bytesMax: number) {
     // Over 64 bytes, or the array would lie in V8's heap and could move.
     this.bytes = new Uint8Array(new ArrayBuffer(Math.max(bytesMax, 128)), 0, bytesMax);
     this.control = new Uint32Array(new ArrayBuffer(128), 0, CONTROL_WORDS);
     this.iov = new BigUint64Array(new ArrayBuffer(128), 0, 2);
     this.iov[0] = addressIn(this.bytes);
-    this.iov[1] = BigInt(bytesMax);
     this.point(MsgWord.iov, this.iov);
     this.point(MsgWord.control, this.control);
     this.header[MsgWord.iovCount] = 1;
@@ -165,11 +167,13 @@ export class MessageReceiver {
   /**
    * Receives without waiting. HOT.
    *
+   * @param bytes Take no more than so many: of a stream, the rest stays for the next time.
    * @returns Bytes of the message; 0 when the other end has closed (or sent nothing, which is the
    *   same to us); or minus the error number.
    */
-  receive(fd: number): number {
+  receive(fd: number, bytes: number): number {
     const { header, control } = this;
+    this.iov[1] = sizeT(bytes);
     header[MsgWord.controlBytes] = CONTROL_WORDS * 4;
     header[MsgWord.flags] = 0;
     control[CmsgWord.bytes] = 0;
@@ -179,7 +183,7 @@ export class MessageReceiver {
       control[CmsgWord.level] === SOL_SOCKET && control[CmsgWord.type] === SCM_CREDENTIALS;
     this.pid = isUcred ? control[CmsgWord.pid]! : 0;
     this.uid = isUcred ? control[CmsgWord.uid]! : 0;
-    return (header[MsgWord.flags]! & MSG_TRUNC) !== 0 ? this.bytes.length + 1 : length;
+    return (header[MsgWord.flags]! & MSG_TRUNC) !== 0 ? bytes + 1 : length;
   }
 }
 

@@ -6,6 +6,8 @@
 import type { BrokenReason } from "./layout.ts";
 
 export const TMALLOC_VERSION = 1;
+/** Added to the socket's path: the same as a stream. */
+export const STREAM_SUFFIX = ".stream";
 export const REQUEST_BYTES = 32;
 export const REPLY_BYTES = 64;
 export const WAIT_MS_MAX = 86_400_000;

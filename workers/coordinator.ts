@@ -42,7 +42,10 @@ function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
       new Doorbell(memory, Role.supervisor),
     ),
     clock: new MonotonicClock(),
-    listenFd: tmalloc.listenFd,
+    listeners: [
+      { fd: tmalloc.listenFd, isStream: false },
+      { fd: tmalloc.streamListenFd, isStream: true },
+    ],
     wake: new EventFd(coordinatorWakeFd),
     pageBytes,
     countMask,

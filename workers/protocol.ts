@@ -28,8 +28,9 @@ export interface FormatTexts {
 
 /** Where tmalloc is served. */
 export interface TmallocPlace {
-  /** Bound and listening. */
+  /** Bound and listening: SOCK_SEQPACKET, and SOCK_STREAM for who has no other. */
   readonly listenFd: number;
+  readonly streamListenFd: number;
   /** The file that remembers promises. */
   readonly ledgerPath: string;
 }

@@ -28,12 +28,11 @@ import type { VictimPolicy } from "../pipeline/ranking.ts";
 import { readReport } from "../pipeline/reports.ts";
 import { RingConsumer } from "../pipeline/ring.ts";
 import { allowedCpus, pinThread } from "../kernel/affinity.ts";
-import { closeFd, EventFd } from "../kernel/fd.ts";
+import { EventFd } from "../kernel/fd.ts";
 import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
 import { acquireLock, type HeldLock } from "../kernel/lock.ts";
 import { nameOf } from "../kernel/passwd.ts";
 import { readMemInfo } from "../kernel/proc.ts";
-import { listenSeqpacket } from "../kernel/seqpacket.ts";
 import {
   lockBuffer,
   lockMemory,
@@ -49,6 +48,7 @@ import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
 import { memoryReport } from "./status.ts";
 import { LimitState } from "./state_file.ts";
+import { closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
 import { Tracing } from "./tracing.ts";
 import { WorkerWatch } from "./worker_watch.ts";
 
@@ -81,10 +81,6 @@ export interface SupervisorOptions {
 
 /** One toom a machine, whatever its sockets and directories are called. */
 const LOCK_PATH = "/run/toom.lock";
-/** Everybody may ask: who it is, the kernel tells. */
-const TMALLOC_SOCKET_MODE = 0o666;
-/** Beside the socket: what it holds is of this boot. */
-const TMALLOC_LEDGER_NAME = "tmalloc.ledger";
 /** How often hearts are listened to; and reports looked for, should their bell not be heard. */
 const TICK_MS = 200;
 /** Memory that was freed goes back to the kernel this often. */
@@ -232,10 +228,7 @@ export class Supervisor implements ControlBackend {
     const path = this.options.tmallocSocketPath;
     if (path === undefined) return undefined;
     try {
-      const dirPath = path.replace(/[^/]*$/, "");
-      if (dirPath !== "") Deno.mkdirSync(dirPath, { recursive: true, mode: 0o755 });
-      const listenFd = listenSeqpacket(path, TMALLOC_SOCKET_MODE);
-      return { listenFd, ledgerPath: `${dirPath}${TMALLOC_LEDGER_NAME}` };
+      return openTmallocPlace(path);
     } catch (error) {
       const message = `cannot serve tmalloc on ${path}: ${messageOf(error)}`;
       this.log.event({ event: "error", where: "tmalloc", message });
@@ -511,17 +504,8 @@ export class Supervisor implements ControlBackend {
     await Promise.all([this.control?.stop(), this.watch.stop(STOP_MS_MAX)]);
     this.drainReports();
     this.tracing.close();
-    this.closeTmalloc();
-  }
-
-  /** The ledger stays: those who hold promises may be there when toom comes back. */
-  private closeTmalloc(): void {
-    if (this.tmalloc === undefined) return;
-    closeFd(this.tmalloc.listenFd);
-    try {
-      Deno.removeSync(this.options.tmallocSocketPath!);
-    } catch {
-      // Somebody else has removed it.
+    if (this.tmalloc !== undefined) {
+      closeTmallocPlace(this.tmalloc, this.options.tmallocSocketPath!);
     }
   }
 }

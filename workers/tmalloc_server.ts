@@ -66,12 +66,15 @@ const ACCEPT_PAUSE_NS = 100e6;
 const KEY_KIND = 0x6000_0000;
 const KEY_NUMBER = 0x1fff_ffff;
 const KeyKind = { special: 0, user: 0x2000_0000, process: 0x4000_0000 } as const;
+const KEY_WAKE = 0;
+/** And those behind it: the listeners, in their order. */
 const KEY_LISTENER = 1;
-const KEY_WAKE = 2;
 
 interface Connection {
   readonly fd: number;
   readonly user: ConnectedUser;
+  /** Of a stream: the request of which not all has come yet. */
+  readonly partial: { readonly bytes: Uint8Array; length: number } | undefined;
   /** To be closed at the end of the turn. */
   broken: BrokenReason | "closed" | undefined;
 }
@@ -84,13 +87,20 @@ interface ConnectedUser {
   readonly share: Share;
 }
 
+/** A socket that listens. */
+export interface Listener {
+  readonly fd: number;
+  /** Its messages follow one another without a mark between them. */
+  readonly isStream: boolean;
+}
+
 export interface TmallocServerOptions {
   readonly memory: Memory;
   readonly ledger: Ledger;
   readonly counters: Float64Array;
   readonly reports: ReportWriter;
   readonly clock: MonotonicClock;
-  readonly listenFd: number;
+  readonly listeners: readonly Listener[];
   /** Rung when memory has come back or a limit has changed. */
   readonly wake: EventFd;
   readonly pageBytes: number;
@@ -132,12 +142,12 @@ export class TmallocServer implements CoordinatorHost {
 
   constructor(options: TmallocServerOptions) {
     this.options = options;
-    const { memory, ledger, counters, reports, listenFd, wake } = options;
+    const { memory, ledger, counters, reports, wake } = options;
     this.received = new DataView(this.receiver.bytes.buffer, 0, REQUEST_BYTES);
     this.replyView = new DataView(this.replyBytes.buffer, 0, REPLY_BYTES);
     this.closePredecessors();
     this.own(this.top.fd);
-    this.top.add(listenFd, EPOLLIN, KEY_LISTENER);
+    this.listen();
     this.top.add(wake.fd, EPOLLIN, KEY_WAKE);
     this.coordinator = new Coordinator(memory, ledger, this, counters, reports);
     this.coordinator.start();
@@ -163,8 +173,8 @@ export class TmallocServer implements CoordinatorHost {
       const number = key & KEY_NUMBER;
       if ((key & KEY_KIND) === KeyKind.user) this.serveUser(number, nowNs);
       else if ((key & KEY_KIND) === KeyKind.process) this.coordinator.exited(nowNs, number);
-      else if (number === KEY_LISTENER) this.accept(nowNs);
-      else isDue = wake.drain() || isDue;
+      else if (number === KEY_WAKE) isDue = wake.drain() || isDue;
+      else this.accept(this.options.listeners[number - KEY_LISTENER]!, nowNs);
     }
     if (this.brokenIds.length > 0) this.closeBroken(nowNs);
     if (isDue) this.coordinator.step(nowNs);
@@ -229,11 +239,17 @@ export class TmallocServer implements CoordinatorHost {
     const connection = this.connections[id];
     if (connection === undefined || connection.broken !== undefined) return;
     const { receiver, request } = this;
-    const length = receiver.receive(connection.fd);
+    const { partial } = connection;
+    const wanted = REQUEST_BYTES - (partial?.length ?? 0);
+    let length = receiver.receive(connection.fd, wanted);
     if (isAgain(length)) return;
     if (length <= 0) this.breakOff(id, "closed");
     else if (receiver.pid === 0) this.breakOff(id, "no-credentials");
     else {
+      if (partial !== undefined) {
+        length = append(partial, receiver.bytes, length);
+        if (length === 0) return;
+      }
       const fault = readRequest(this.received, length, this.options.pageBytes, request);
       if (fault !== undefined) this.breakOff(id, fault);
       else this.coordinator.request(nowNs, id, receiver.pid, receiver.uid, request);
@@ -242,34 +258,43 @@ export class TmallocServer implements CoordinatorHost {
 
   // -------------------------------------------------------------------------------- connections
 
-  private accept(nowNs: number): void {
-    const { listenFd, counters, clock } = this.options;
-    for (let i = 0, startNs = nowNs; i < ACCEPTS_PER_TURN; i++, startNs = clock.nowNs()) {
+  private accept(listener: Listener, nowNs: number): void {
+    const { counters, clock } = this.options;
+    const listenFd = listener.fd;
+    let startNs = nowNs;
+    for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
       const fd = acceptConnection(listenFd);
       if (isAgain(fd)) return;
       if (fd < 0) {
         // Out of descriptors or memory: the listener would stay ready and the worker spin.
         if (fd === -Errno.EMFILE || fd === -Errno.ENFILE || fd === -Errno.ENOMEM) {
-          this.top.remove(listenFd);
+          for (const { fd } of this.options.listeners) this.top.remove(fd);
           this.acceptFromNs = nowNs + ACCEPT_PAUSE_NS;
           return;
         }
         continue; // The client has gone already.
       }
-      if (!this.welcome(fd, startNs)) {
+      if (!this.welcome(fd, listener.isStream, startNs)) {
         counters[CounterIndex.connectionsRefused]!++;
         closeFd(fd);
       }
+      startNs = clock.nowNs();
     }
   }
 
   private resumeAccepting(nowNs: number): void {
     if (nowNs < this.acceptFromNs) return;
     this.acceptFromNs = 0;
-    this.top.add(this.options.listenFd, EPOLLIN, KEY_LISTENER);
+    this.listen();
   }
 
-  private welcome(fd: number, startNs: number): boolean {
+  private listen(): void {
+    this.options.listeners.forEach(({ fd }, index) =>
+      this.top.add(fd, EPOLLIN, KEY_LISTENER + index)
+    );
+  }
+
+  private welcome(fd: number, isStream: boolean, startNs: number): boolean {
     const uid = peerUid(fd);
     if (uid < 0 || this.open >= CONNECTIONS_MAX) return false;
     const tookNs = this.options.clock.nowNs() - startNs + CONNECTION_COST_NS;
@@ -282,7 +307,8 @@ export class TmallocServer implements CoordinatorHost {
       this.dropIfAlone(user);
       return false;
     }
-    this.connections[id] = { fd, user, broken: undefined };
+    const partial = isStream ? { bytes: new Uint8Array(REQUEST_BYTES), length: 0 } : undefined;
+    this.connections[id] = { fd, user, partial, broken: undefined };
     user.connections++;
     this.open++;
     this.own(fd);
@@ -423,4 +449,18 @@ export class TmallocServer implements CoordinatorHost {
     if (fd < DESCRIPTORS_MAX) this.options.memory.descriptors[fd] = 0;
     closeFd(fd);
   }
+}
+
+/** Adds what came of a stream. @returns Bytes of the request when it is whole, which `bytes` then holds. */
+function append(
+  partial: { readonly bytes: Uint8Array; length: number },
+  bytes: Uint8Array,
+  length: number,
+): number {
+  partial.bytes.set(bytes.subarray(0, length), partial.length);
+  partial.length += length;
+  if (partial.length < REQUEST_BYTES) return 0;
+  partial.length = 0;
+  bytes.set(partial.bytes);
+  return REQUEST_BYTES;
 }

@@ -17,6 +17,8 @@ const POLL_MS = 20;
 export interface ToomOptions {
   /** Keeps limits of an earlier toom; a new empty one when left out. */
   readonly stateDir?: string;
+  /** The socket that `args` name, of a toom that another follows. */
+  readonly tmallocPath?: string;
 }
 
 export class Toom implements AsyncDisposable {
@@ -37,7 +39,7 @@ export class Toom implements AsyncDisposable {
     Deno.chmodSync(this.dir, 0o755);
     this.stateDir = options.stateDir ?? `${this.dir}/state`;
     this.socketPath = `${this.dir}/control.sock`;
-    this.tmallocPath = `${this.dir}/tmalloc.sock`;
+    this.tmallocPath = options.tmallocPath ?? `${this.dir}/tmalloc.sock`;
     this.child = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -48,7 +50,7 @@ export class Toom implements AsyncDisposable {
         "--log-format=json",
         `--state-dir=${this.stateDir}`,
         `--control-socket=${this.socketPath}`,
-        `--tmalloc-socket=${this.tmallocPath}`,
+        ...(options.tmallocPath === undefined ? [`--tmalloc-socket=${this.tmallocPath}`] : []),
         ...args,
       ],
       stdout: "piped",

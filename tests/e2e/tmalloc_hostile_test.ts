@@ -90,6 +90,7 @@ Deno.test({
         const ratio = median(rounds) / median(quiet);
         assert(await hostile.end() > 100, "it did what it could");
         assert(rounds.at(-1)! < 2000, `the slowest took ${rounds.at(-1)} ms`);
+        // deno-lint-ignore no-console
         console.log(
           `    ${mode}: median ${ratio.toFixed(2)} times that of quiet, ` +
             `${rounds.length} round trips`,
