@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "Show users, kills, events and workers",
     load: async () => (await import("./status.ts")).statusCommand,
   },
+  exec: {
+    summary: "Run a program that asks before it uses memory",
+    load: async () => (await import("./exec.ts")).execCommand,
+  },
   replay: {
     summary: "Run a capture through a policy: what would have happened",
     load: async () => (await import("./replay.ts")).replayCommand,

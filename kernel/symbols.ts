@@ -153,6 +153,13 @@ export const SYMBOLS = {
   /** `int setpriority(int which, id_t who, int nice)`, setpriority(2) */
   setpriority: { parameters: ["i32", "u32", "i32"], result: "i32" },
 
+  /** `void (*signal(int signal, void (*handler)(int)))(int)`, signal(2) */
+  signal: { parameters: ["i32", "pointer"], result: "pointer" },
+  /** `int setrlimit(int resource, const struct rlimit *limit)`, getrlimit(2) */
+  setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  /** `int execve(const char *path, char *const argv[], char *const envp[])`, execve(2) */
+  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+
   // Becoming somebody else, for all threads of the process: libc tells each of them.
 
   /** `int setgroups(size_t count, const gid_t *groups)`, setgroups(2) */
