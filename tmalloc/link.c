@@ -1,0 +1,103 @@
+#define _GNU_SOURCE
+#include "link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { LOWEST_FD = 200 };      /* shells and scripts use the numbers below for redirections */
+enum { SLICE_US = 250 * 1000 }; /* how long one receive waits */
+
+/* A coordinator that runs on another CPU answers within some 10 µs; to be put to sleep and woken
+ * takes longer than that. So a receive looks a few times before it sleeps, fewer times after each
+ * time that it was in vain. */
+enum { SPINS_MOST = 64, SPINS_LEAST = 2 };
+static atomic_uint spins = SPINS_MOST;
+
+static int move_up(int fd) {
+  int high = fcntl(fd, F_DUPFD_CLOEXEC, LOWEST_FD);
+  if (high < 0) return fd;
+  close(fd);
+  return high;
+}
+
+bool tm_link_open(struct tm_link *link, const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  fd = move_up(fd);
+  struct timeval slice = {.tv_usec = SLICE_US};
+  struct stat status;
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof slice) != 0 ||
+      setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &slice, sizeof slice) != 0 ||
+      connect(fd, (struct sockaddr *)&address, sizeof address) != 0 || fstat(fd, &status) != 0) {
+    close(fd);
+    return false;
+  }
+  *link = (struct tm_link){fd, status.st_dev, status.st_ino};
+  return true;
+}
+
+bool tm_link_is_ours(const struct tm_link *link) {
+  struct stat status;
+  return link->fd >= 0 && fstat(link->fd, &status) == 0 && status.st_dev == link->device &&
+         status.st_ino == link->inode;
+}
+
+static bool send_with(const struct tm_link *link, const struct tm_request *request, int flags) {
+  if (!tm_link_is_ours(link)) return false;
+  ssize_t sent;
+  do sent = send(link->fd, request, sizeof *request, MSG_NOSIGNAL | flags);
+  while (sent < 0 && errno == EINTR);
+  return sent == (ssize_t)sizeof *request;
+}
+
+bool tm_link_send(const struct tm_link *link, const struct tm_request *request) {
+  return send_with(link, request, 0);
+}
+
+bool tm_link_send_now(const struct tm_link *link, const struct tm_request *request) {
+  return send_with(link, request, MSG_DONTWAIT);
+}
+
+static enum tm_received judge(ssize_t received, const struct tm_reply *reply) {
+  if (received < 0)
+    return errno == EAGAIN || errno == EINTR ? TM_GOT_NOTHING : TM_GOT_LOSS;
+  bool is_reply = received == (ssize_t)sizeof *reply && reply->version == TM_VERSION &&
+                  (reply->type & TM_REPLY) != 0;
+  return is_reply ? TM_GOT_REPLY : TM_GOT_LOSS;
+}
+
+static enum tm_received receive_with(int fd, struct tm_reply *reply, int flags) {
+  return judge(recv(fd, reply, sizeof *reply, flags | MSG_TRUNC), reply);
+}
+
+enum tm_received tm_link_receive(const struct tm_link *link, struct tm_reply *reply) {
+  unsigned most = atomic_load_explicit(&spins, memory_order_relaxed);
+  for (unsigned spin = 0; spin < most; spin++) {
+    enum tm_received received = receive_with(link->fd, reply, MSG_DONTWAIT);
+    if (received == TM_GOT_NOTHING) continue;
+    unsigned more = most * 2 < SPINS_MOST ? most * 2 : SPINS_MOST;
+    atomic_store_explicit(&spins, more, memory_order_relaxed);
+    return received;
+  }
+  unsigned fewer = most / 2 > SPINS_LEAST ? most / 2 : SPINS_LEAST;
+  atomic_store_explicit(&spins, fewer, memory_order_relaxed);
+  return receive_with(link->fd, reply, 0);
+}
+
+void tm_link_shut(const struct tm_link *link) {
+  if (tm_link_is_ours(link)) shutdown(link->fd, SHUT_RDWR);
+}
+
+void tm_link_close(struct tm_link *link) {
+  if (tm_link_is_ours(link)) close(link->fd);
+  *link = TM_NO_LINK;
+}
