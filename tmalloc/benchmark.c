@@ -1,7 +1,6 @@
 /* benchmark PROCESSES BYTES EPOCHS: processes that together want BYTES of memory, in blocks, and
  * stop where they are refused. With tmalloc they all end by themselves. With BENCHMARK_MALLOC=1
  * they use malloc, are never refused, and somebody has to be killed. */
-#define _GNU_SOURCE
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>

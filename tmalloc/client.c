@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "client.h"
 
 #include <errno.h>

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "fork.h"
 
 #include <pthread.h>

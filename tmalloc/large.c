@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "large.h"
 
 #include <errno.h>

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "pages.h"
 
 #include <pthread.h>

@@ -1,5 +1,4 @@
 /* malloc and its kin, and fork, for programs that know nothing of tmalloc: LD_PRELOAD. */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdint.h>

@@ -2,7 +2,6 @@
  *
  * Charged is anonymous memory from when it becomes writable until it is unmapped. Reservations
  * (not writable, or MAP_NORESERVE) cost nothing, and neither do mapped files. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "ranges.h"
 
 #include <string.h>

@@ -1,5 +1,4 @@
 /* The public functions. */
-#define _GNU_SOURCE
 #include "tmalloc.h"
 
 #include <errno.h>
