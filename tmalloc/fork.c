@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "kept.h"
 #include "lease.h"
 #include "pages.h"
 #include "slab.h"
@@ -18,6 +19,7 @@ static pid_t *owner;
 static void lock(void) {
   tm_lease_lock();
   tm_slab_lock();
+  tm_kept_lock();
   tm_units_lock();
   tm_client_lock();
 }
@@ -25,6 +27,7 @@ static void lock(void) {
 static void unlock(void) {
   tm_client_unlock();
   tm_units_unlock();
+  tm_kept_unlock();
   tm_slab_unlock();
   tm_lease_unlock();
 }

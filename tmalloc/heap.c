@@ -6,6 +6,7 @@
 
 #include "cache.h"
 #include "classes.h"
+#include "kept.h"
 #include "large.h"
 #include "slab.h"
 #include "sys.h"
@@ -18,7 +19,8 @@ static void *checked(void *block) {
 void *tm_heap_take(size_t size) {
   if (size <= TM_SMALL_MOST) return checked(tm_cache_take(tm_class_of(size)));
   if (size > PTRDIFF_MAX) return checked(NULL);
-  return checked(tm_large_take(size, 1));
+  bool is_zero;
+  return checked(tm_large_take(size, 1, &is_zero));
 }
 
 /* Blocks of a page and more may be fresh ones: these are not touched. */
@@ -36,7 +38,10 @@ void *tm_heap_take_zeros(size_t count, size_t size) {
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) return checked(NULL);
   if (bytes <= TM_SMALL_MOST) return checked(take_small_zeros(bytes));
-  return checked(tm_large_take(bytes, 1));
+  bool is_zero;
+  void *block = checked(tm_large_take(bytes, 1, &is_zero));
+  if (block != NULL && !is_zero) memset(block, 0, bytes);
+  return block;
 }
 
 /* Small blocks lie at multiples of their size after a header of 128 bytes. */
@@ -50,7 +55,8 @@ void *tm_heap_take_aligned(size_t alignment, size_t size) {
   if (size <= TM_SMALL_MOST && alignment <= TM_SPAN_HEADER)
     for (unsigned class = tm_class_of(size); class < TM_CLASSES; class++)
       if (class_is_aligned(class, alignment)) return checked(tm_cache_take(class));
-  return checked(tm_large_take(size, alignment));
+  bool is_zero;
+  return checked(tm_large_take(size, alignment, &is_zero));
 }
 
 void tm_heap_give(void *block) {
@@ -102,5 +108,5 @@ size_t tm_heap_need(size_t size) {
 
 void tm_heap_reclaim(void) {
   tm_cache_flush();
-  tm_slab_reclaim();
+  tm_kept_reclaim();
 }

@@ -1,10 +1,10 @@
 #include "large.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "classes.h"
+#include "kept.h"
 #include "lease.h"
 
 #define RUN_MOST (TM_UNITS_MOST * TM_UNIT)
@@ -29,9 +29,28 @@ static void *describe(struct tm_span *span, enum tm_kind kind, size_t charged, s
   return span->block;
 }
 
-static void *take_run(size_t offset, size_t size) {
+static void give_run(struct tm_span *span) {
+  atomic_fetch_sub_explicit(&large_charged, span->charged, memory_order_relaxed);
+  tm_kept_give(span, span->length / TM_UNIT);
+}
+
+static void *take_kept(size_t units, size_t pages, size_t offset) {
+  struct tm_span *span = tm_kept_take(units);
+  if (span == NULL) return NULL;
+  size_t has = span->charged;
+  atomic_fetch_add_explicit(&large_charged, has, memory_order_relaxed);
+  if (has >= pages || charge(pages - has))
+    return describe(span, TM_RUN, has > pages ? has : pages, units * TM_UNIT, offset);
+  give_run(span);
+  return NULL;
+}
+
+static void *take_run(size_t offset, size_t size, bool *is_zero) {
   size_t pages = tm_page_up(offset + size);
   size_t units = tm_round_up(pages, TM_UNIT) / TM_UNIT;
+  void *kept = take_kept(units, pages, offset);
+  *is_zero = kept == NULL;
+  if (kept != NULL) return kept;
   if (!charge(pages)) return NULL;
   struct tm_span *span = tm_units_take(units);
   if (span != NULL) return describe(span, TM_RUN, pages, units * TM_UNIT, offset);
@@ -50,22 +69,22 @@ static void *take_map(size_t offset, size_t size, size_t alignment) {
   return NULL;
 }
 
-void *tm_large_take(size_t size, size_t alignment) {
+void *tm_large_take(size_t size, size_t alignment, bool *is_zero) {
   size_t offset = alignment > TM_SPAN_HEADER ? alignment : TM_SPAN_HEADER;
   if (offset > TM_UNIT) offset = TM_UNIT;
-  if (alignment <= TM_UNIT && size <= RUN_MOST - offset) return take_run(offset, size);
+  if (alignment <= TM_UNIT && size <= RUN_MOST - offset) return take_run(offset, size, is_zero);
+  *is_zero = true;
   return take_map(offset, size, alignment);
 }
 
 void tm_large_give(struct tm_span *span) {
-  size_t charged = span->charged, length = span->length;
   if (span->kind == TM_RUN) {
-    tm_pages_drop(span, charged);
-    tm_units_give(span, length / TM_UNIT);
-  } else {
-    tm_sys_munmap(span, length);
+    give_run(span);
+    return;
   }
-  discharge(charged);
+  size_t length = span->length;
+  tm_sys_munmap(span, length);
+  discharge(length);
 }
 
 static void *resize_run(struct tm_span *span, size_t pages) {

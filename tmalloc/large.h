@@ -2,12 +2,13 @@
 #ifndef TM_LARGE_H
 #define TM_LARGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "span.h"
 
-/* A block of zeros. `alignment` is a power of two. NULL when refused. */
-void *tm_large_take(size_t size, size_t alignment);
+/* A block, and whether it reads as zeros. `alignment` is a power of two. NULL when refused. */
+void *tm_large_take(size_t size, size_t alignment, bool *is_zero);
 
 void tm_large_give(struct tm_span *span);
 

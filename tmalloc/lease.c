@@ -106,16 +106,16 @@ static void shrink_to(size_t keep) {
   if (!tm_client_release(have - keep)) atomic_fetch_add(&unused, have - keep);
 }
 
-/* How much may lie unused: enough that a program that frees and allocates in turns asks nobody. */
-static size_t unused_most(size_t in_use, size_t one_step) {
-  return 2 * one_step + at_most(in_use / 4, 4 * one_step);
+size_t tm_lease_slack(void) {
+  size_t in_use = atomic_load_explicit(&charged, memory_order_relaxed);
+  return at_most(in_use / 4, 4 * atomic_load_explicit(&step, memory_order_relaxed));
 }
 
 void tm_lease_discharge(size_t bytes) {
-  size_t in_use = atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed) - bytes;
+  atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed);
   size_t have = atomic_fetch_add_explicit(&unused, bytes, memory_order_acq_rel) + bytes;
   size_t one_step = atomic_load_explicit(&step, memory_order_relaxed);
-  if (have > unused_most(in_use, one_step)) shrink_to(one_step);
+  if (have > 2 * one_step + tm_lease_slack()) shrink_to(one_step);
 }
 
 int tm_lease_wait(size_t bytes, unsigned timeout_ms) {

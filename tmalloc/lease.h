@@ -23,6 +23,10 @@ bool tm_lease_ensure(size_t bytes);
  * to the coordinator. */
 void tm_lease_discharge(size_t bytes);
 
+/* How much memory may lie about, so that a program that frees and allocates in turns asks nobody:
+ * a quarter of what is in use, and less under a limit. */
+size_t tm_lease_slack(void);
+
 /* Waits until the lease has `bytes`. 0, or ETIMEDOUT, ENOMEM, EAGAIN. */
 int tm_lease_wait(size_t bytes, unsigned timeout_ms);
 

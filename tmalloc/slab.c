@@ -4,23 +4,14 @@
 #include <stdatomic.h>
 
 #include "classes.h"
+#include "kept.h"
 #include "lease.h"
-
-/* Slabs that became empty are kept with their pages up to this sum, for who frees and allocates
- * in turns. */
-#define KEPT_MOST ((size_t)256 << 10)
 
 /* Slabs of one class that have free blocks. */
 static struct bin {
   pthread_mutex_t lock;
   struct tm_span *first;
 } bins[TM_CLASSES] = {[0 ... TM_CLASSES - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}};
-
-static struct {
-  pthread_mutex_t lock;
-  struct tm_span *first;
-  size_t bytes;
-} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static _Atomic(size_t) slabs_charged;
 
@@ -31,35 +22,15 @@ static void charged_more(struct tm_span *slab, size_t charged) {
 
 /* Empty slabs: kept ones first, else addresses whose pages are charged as blocks are used. */
 
-static struct tm_span *pop_kept(void) {
-  pthread_mutex_lock(&kept.lock);
-  struct tm_span *slab = kept.first;
-  if (slab != NULL) {
-    kept.first = slab->next;
-    kept.bytes -= slab->charged;
-  }
-  pthread_mutex_unlock(&kept.lock);
+static struct tm_span *kept_slab(void) {
+  struct tm_span *slab = tm_kept_take(1);
+  if (slab != NULL) atomic_fetch_add_explicit(&slabs_charged, slab->charged, memory_order_relaxed);
   return slab;
 }
 
-static bool keep(struct tm_span *slab) {
-  pthread_mutex_lock(&kept.lock);
-  bool has_room = kept.bytes + slab->charged <= KEPT_MOST;
-  if (has_room) {
-    slab->next = kept.first;
-    kept.first = slab;
-    kept.bytes += slab->charged;
-  }
-  pthread_mutex_unlock(&kept.lock);
-  return has_room;
-}
-
-static void give_to_kernel(struct tm_span *slab) {
-  size_t charged = slab->charged;
-  tm_pages_drop(slab, charged);
-  tm_units_give(slab, 1);
-  atomic_fetch_sub_explicit(&slabs_charged, charged, memory_order_relaxed);
-  tm_lease_discharge(charged);
+static void give_slab(struct tm_span *slab) {
+  atomic_fetch_sub_explicit(&slabs_charged, slab->charged, memory_order_relaxed);
+  tm_kept_give(slab, 1);
 }
 
 static struct tm_span *fresh_slab(void) {
@@ -69,17 +40,16 @@ static struct tm_span *fresh_slab(void) {
     tm_lease_discharge(tm_page_size());
     return NULL;
   }
-  slab->is_fresh = true;
   charged_more(slab, tm_page_size());
   return slab;
 }
 
 static struct tm_span *empty_slab(unsigned class) {
-  struct tm_span *slab = pop_kept();
-  if (slab == NULL) slab = fresh_slab();
+  struct tm_span *kept = kept_slab();
+  struct tm_span *slab = kept != NULL ? kept : fresh_slab();
   if (slab == NULL) return NULL;
   *slab = (struct tm_span){
-      .kind = TM_SLAB, .class = class, .charged = slab->charged, .is_fresh = slab->is_fresh};
+      .kind = TM_SLAB, .class = class, .charged = slab->charged, .is_fresh = kept == NULL};
   return slab;
 }
 
@@ -144,7 +114,6 @@ static struct tm_span *give_block(struct bin *bin, void *block) {
   slab->free = block;
   if (--slab->used != 0) return NULL;
   unlink_slab(bin, slab);
-  slab->is_fresh = false;
   return slab;
 }
 
@@ -202,22 +171,16 @@ void tm_slab_give(unsigned class, struct tm_blocks *blocks, unsigned count) {
   while (empty != NULL) {
     struct tm_span *slab = empty;
     empty = slab->next;
-    if (!keep(slab)) give_to_kernel(slab);
+    give_slab(slab);
   }
-}
-
-void tm_slab_reclaim(void) {
-  for (struct tm_span *slab; (slab = pop_kept()) != NULL;) give_to_kernel(slab);
 }
 
 size_t tm_slab_charged(void) { return atomic_load(&slabs_charged); }
 
 void tm_slab_lock(void) {
   for (unsigned class = 0; class < TM_CLASSES; class++) pthread_mutex_lock(&bins[class].lock);
-  pthread_mutex_lock(&kept.lock);
 }
 
 void tm_slab_unlock(void) {
-  pthread_mutex_unlock(&kept.lock);
   for (unsigned class = 0; class < TM_CLASSES; class++) pthread_mutex_unlock(&bins[class].lock);
 }

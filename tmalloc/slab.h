@@ -35,9 +35,6 @@ void *tm_slab_take_one(unsigned class, bool *is_zero);
 /* Takes `count` of the blocks back, which are of one class. */
 void tm_slab_give(unsigned class, struct tm_blocks *blocks, unsigned count);
 
-/* Gives the pages of empty slabs back to the kernel. */
-void tm_slab_reclaim(void);
-
 /* Bytes charged for slabs. */
 size_t tm_slab_charged(void);
 

@@ -10,7 +10,7 @@
 #include "pages.h"
 #include "sys.h"
 
-enum tm_kind { TM_SLAB = 0x7a31, TM_RUN = 0x7a32, TM_MAP = 0x7a33 };
+enum tm_kind { TM_SLAB = 0x7a31, TM_RUN, TM_MAP, TM_KEPT };
 
 struct tm_span {
   uint32_t kind;

@@ -31,6 +31,7 @@ struct waiting {
 
 static struct control *control;
 static struct connection connections[CONNECTIONS];
+static size_t connections_most; /* those after this were never used */
 static struct waiting waits[WAITS];
 static size_t wait_count;
 static uint64_t fork_room;
@@ -88,7 +89,7 @@ static void answer(struct connection *to, const struct tm_request *request, int 
       .flags = (control->limit == TM_NO_LIMIT ? TM_UNLIMITED : 0) | (is_never ? TM_NEVER : 0),
       .bytes = bytes,
       .level_bytes = to->process->level,
-      .resident_bytes = resident(to->process->pid),
+      .resident_bytes = to->process->resident,
       .committed_bytes = committed(),
       .hard_bytes = control->limit,
       .claim_bytes = to->process->claim,
@@ -141,7 +142,8 @@ static void serve(struct connection *from, const struct tm_request *request) {
   struct control_process *process = from->process;
   uint64_t bytes = rounded(request->bytes);
   int status = 0;
-  if (process->level == 0 && request->type != TM_QUERY) process->level = rounded(resident(process->pid));
+  if (process->level == 0 && request->type != TM_QUERY)
+    process->level = process->resident = rounded(resident(process->pid));
   switch (request->type) {
     case TM_RESERVE: {
       uint64_t granted = grantable(from, request, &status);
@@ -238,6 +240,7 @@ static void join(int listener) {
   for (size_t i = 0; i < CONNECTIONS; i++)
     if (connections[i].fd < 0) {
       connections[i].fd = fd;
+      if (i >= connections_most) connections_most = i + 1;
       return;
     }
   close(fd);
@@ -276,14 +279,14 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < CONNECTIONS; i++) connections[i].fd = -1;
   int listener = listen_at(argv[1]);
   while (getppid() == parent) {
-    struct pollfd polled[CONNECTIONS + 1];
-    polled[CONNECTIONS] = (struct pollfd){listener, POLLIN, 0};
-    for (size_t i = 0; i < CONNECTIONS; i++)
-      polled[i] = (struct pollfd){connections[i].fd, POLLIN, 0};
-    poll(polled, CONNECTIONS + 1, wait_count != 0 ? 1 : PARENT_CHECK_MS);
-    for (size_t i = 0; i < CONNECTIONS; i++)
-      if (polled[i].revents != 0) receive(&connections[i]);
-    if (polled[CONNECTIONS].revents != 0) join(listener);
+    struct pollfd polled[CONNECTIONS + 1] = {{listener, POLLIN, 0}};
+    size_t count = connections_most;
+    for (size_t i = 0; i < count; i++)
+      polled[i + 1] = (struct pollfd){connections[i].fd, POLLIN, 0};
+    poll(polled, count + 1, wait_count != 0 ? 1 : PARENT_CHECK_MS);
+    for (size_t i = 0; i < count; i++)
+      if (polled[i + 1].revents != 0) receive(&connections[i]);
+    if (polled[0].revents != 0) join(listener);
     serve_waits();
   }
 }

@@ -17,7 +17,7 @@ enum { CONTROL_TYPES = 8, CONTROL_PROCESSES = 256 };
 
 struct control_process {
   _Atomic(int32_t) pid; /* 0: free */
-  _Atomic(uint64_t) level, declared, claim;
+  _Atomic(uint64_t) level, declared, claim, resident;
 };
 
 struct control {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../kept.h"
 #include "../large.h"
 #include "../lease.h"
 #include "../pages.h"
@@ -37,7 +38,8 @@ static void charge_is_what_spans_have(void) {
       *slot = tmalloc(size);
     }
     if (*slot != NULL) memset(*slot, 1, size);
-    CHECK(tm_lease_charged() == tm_slab_charged() + tm_large_charged() + tm_units_overhead());
+    CHECK(tm_lease_charged() == tm_slab_charged() + tm_large_charged() + tm_kept_charged() +
+                                   tm_units_overhead());
     if (i % 500 == 0) {
       CHECK_MOST(resident_now(), before + tm_lease_charged() + CONSTANT);
       CHECK_MOST(resident_now(), daemon_level(getpid()) + CONSTANT);

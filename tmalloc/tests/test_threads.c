@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../kept.h"
 #include "../large.h"
 #include "../lease.h"
 #include "../pages.h"
@@ -76,7 +77,8 @@ static void free_shared(void) {
 }
 
 static void check_charge(void) {
-  CHECK(tm_lease_charged() == tm_slab_charged() + tm_large_charged() + tm_units_overhead());
+  CHECK(tm_lease_charged() == tm_slab_charged() + tm_large_charged() + tm_kept_charged() +
+                                   tm_units_overhead());
 }
 
 static void blocks_stay_intact(void) {
