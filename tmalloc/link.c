@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,11 +14,12 @@
 enum { LOWEST_FD = 200 };      /* shells and scripts use the numbers below for redirections */
 enum { SLICE_US = 250 * 1000 }; /* how long one receive waits */
 
-/* A coordinator that runs on another CPU answers within some 10 µs; to be put to sleep and woken
- * takes longer than that. So a receive looks a few times before it sleeps, fewer times after each
- * time that it was in vain. */
-enum { SPINS_MOST = 64, SPINS_LEAST = 2 };
-static atomic_uint spins = SPINS_MOST;
+/* To be put to sleep and woken on another CPU takes some 50 µs in a virtual machine, far longer than
+ * the coordinator needs to answer. So a receive looks a few times before it sleeps, and lets the
+ * coordinator run in between where it is on the same CPU. Where that is in vain a few times in a
+ * row, it is tried only now and then. */
+enum { LOOKS = 96, VAIN_MOST = 4, TRY_AGAIN = 32 };
+static atomic_uint in_vain;
 
 static int move_up(int fd) {
   int high = fcntl(fd, F_DUPFD_CLOEXEC, LOWEST_FD);
@@ -79,16 +81,17 @@ static enum tm_received receive_with(int fd, struct tm_reply *reply, int flags) 
 }
 
 enum tm_received tm_link_receive(const struct tm_link *link, struct tm_reply *reply) {
-  unsigned most = atomic_load_explicit(&spins, memory_order_relaxed);
-  for (unsigned spin = 0; spin < most; spin++) {
+  unsigned vain = atomic_load_explicit(&in_vain, memory_order_relaxed);
+  unsigned looks = vain < VAIN_MOST || vain % TRY_AGAIN == 0 ? LOOKS : 0;
+  for (; looks > 0; looks--) {
     enum tm_received received = receive_with(link->fd, reply, MSG_DONTWAIT);
-    if (received == TM_GOT_NOTHING) continue;
-    unsigned more = most * 2 < SPINS_MOST ? most * 2 : SPINS_MOST;
-    atomic_store_explicit(&spins, more, memory_order_relaxed);
-    return received;
+    if (received != TM_GOT_NOTHING) {
+      atomic_store_explicit(&in_vain, 0, memory_order_relaxed);
+      return received;
+    }
+    sched_yield();
   }
-  unsigned fewer = most / 2 > SPINS_LEAST ? most / 2 : SPINS_LEAST;
-  atomic_store_explicit(&spins, fewer, memory_order_relaxed);
+  atomic_store_explicit(&in_vain, vain + 1, memory_order_relaxed);
   return receive_with(link->fd, reply, 0);
 }
 
