@@ -44,6 +44,7 @@ static int64_t now_ms(void) {
 }
 
 static uint64_t resident(pid_t pid) {
+  if (control->ignores_resident) return 0;
   char path[64], line[128];
   snprintf(path, sizeof path, "/proc/%d/status", pid);
   FILE *file = fopen(path, "re");

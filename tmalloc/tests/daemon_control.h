@@ -23,6 +23,7 @@ struct control_process {
 struct control {
   _Atomic(uint64_t) limit; /* UINT64_MAX: none */
   _Atomic(int) mode;
+  _Atomic(int) ignores_resident;
   _Atomic(uint64_t) messages[CONTROL_TYPES]; /* by type */
   _Atomic(uint64_t) refused, connections, committed_most;
   struct control_process processes[CONTROL_PROCESSES];

@@ -38,6 +38,10 @@ void daemon_limit(uint64_t bytes);
 uint64_t daemon_messages(int type);
 uint64_t daemon_level(pid_t pid); /* 0 when it does not know the process */
 
+/* Whether a sanitizer or valgrind has memory of its own in this process. What is resident says
+ * nothing then: it counts as 0, here and at the daemon. */
+bool under_tool(void);
+
 /* Anonymous and shared memory, and swap, of this process now. */
 size_t resident_now(void);
 

@@ -2,7 +2,6 @@
 
 T = $(B)/tests
 TESTS = test_api test_lease test_threads test_fork test_loss test_ranges
-SANITIZE = # set by check-sanitize, with B
 
 $(T)/%.o: tests/%.c
 	@mkdir -p $(@D)
@@ -30,12 +29,12 @@ $(T)/maps: $(T)/maps.o
 	$(CC) $(CFLAGS) -o $@ $^ $(LINK)
 
 check-sanitize:
-	$(MAKE) check-programs B=$(B)/asan \
+	TEST_UNDER_TOOL=1 $(MAKE) check-programs B=$(B)/asan \
 	  CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-	$(MAKE) check-programs B=$(B)/tsan CFLAGS="-O1 -g -fsanitize=thread"
+	TEST_UNDER_TOOL=1 $(MAKE) check-programs B=$(B)/tsan CFLAGS="-O1 -g -fsanitize=thread"
 
 check-valgrind: $(TESTS:%=$(T)/%) $(T)/test-daemon
-	$(MAKE) check-programs \
+	TEST_UNDER_TOOL=1 $(MAKE) check-programs \
 	  RUNNER="valgrind -q --error-exitcode=9 --leak-check=full --trace-children=no"
 
 bench: $(T)/bench $(T)/test-daemon
