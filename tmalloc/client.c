@@ -184,16 +184,20 @@ static void receive_one(void) {
   pthread_cond_broadcast(&client.news);
 }
 
-/* Sends the request on the link and waits for its reply. */
-static bool send_and_wait(const struct tm_request *request, struct tm_reply *reply) {
+/* Sends the request on the link and waits for its reply. A deadline counts from when it was first
+ * sent, at `began`. */
+static bool send_and_wait(const struct tm_request *request, struct tm_reply *reply,
+                          int64_t began) {
   struct tm_request message = *request;
+  int64_t elapsed_ms = (tm_now_ns() - began) / MS;
+  message.timeout_ms -= elapsed_ms < message.timeout_ms ? (uint32_t)elapsed_ms : message.timeout_ms;
   message.version = TM_VERSION;
   message.id = ++client.last_id;
   struct call call = {
       .request = request,
       .reply = reply,
       .id = message.id,
-      .deadline = tm_now_ns() + REPLY_WITHIN + request->timeout_ms * MS,
+      .deadline = tm_now_ns() + REPLY_WITHIN + message.timeout_ms * MS,
       .next = client.calls,
   };
   client.calls = &call;
@@ -218,7 +222,7 @@ bool tm_client_ask(const struct tm_request *request, struct tm_reply *reply) {
   pthread_mutex_lock(&client.lock);
   int64_t began = tm_now_ns();
   for (; !answered && sends < SENDS_MOST && connected(); sends++)
-    answered = send_and_wait(request, reply);
+    answered = send_and_wait(request, reply, began);
   if (!answered && sends == SENDS_MOST) go_on_without(tm_now_ns() - began);
   pthread_mutex_unlock(&client.lock);
   errno = error;
