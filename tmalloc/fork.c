@@ -1,0 +1,65 @@
+#include "fork.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "kept.h"
+#include "lease.h"
+#include "pages.h"
+#include "slab.h"
+#include "sys.h"
+
+/* The process that the memory belongs to. In a page that the kernel wipes in every forked child:
+ * zero there means that this is a child, whoever made it. */
+static pid_t *owner;
+
+/* In the order in which they are taken elsewhere. */
+static void lock(void) {
+  tm_lease_lock();
+  tm_slab_lock();
+  tm_kept_lock();
+  tm_units_lock();
+  tm_client_lock();
+}
+
+static void unlock(void) {
+  tm_client_unlock();
+  tm_units_unlock();
+  tm_kept_unlock();
+  tm_slab_unlock();
+  tm_lease_unlock();
+}
+
+/* The coordinator knows nothing of the child yet. Its next request connects and declares what it
+ * has; the unused lease stays with the parent. */
+static void become_child(void) {
+  tm_client_child(tm_lease_forget());
+  if (owner != NULL) *owner = getpid();
+}
+
+static void unlock_child(void) {
+  become_child();
+  unlock();
+}
+
+bool tm_fork_may_speak(void) {
+  if (owner == NULL) return true; /* too early, or a kernel without such pages */
+  if (*owner == 0) become_child();
+  return *owner == getpid();
+}
+
+/* First of all, so that the locks of who registers later are taken before these. */
+__attribute__((constructor(101))) static void prepare_forks(void) {
+  pthread_atfork(lock, unlock, unlock_child);
+  pid_t *page = tm_sys_mmap(NULL, tm_page_size(), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return;
+  if (madvise(page, tm_page_size(), MADV_WIPEONFORK) != 0) {
+    tm_sys_munmap(page, tm_page_size());
+    return;
+  }
+  *page = getpid();
+  owner = page;
+}

@@ -1,0 +1,11 @@
+/* Which process this is: after fork(2), clone(2) or vfork(2) the same memory may be another's. */
+#ifndef TM_FORK_H
+#define TM_FORK_H
+
+#include <stdbool.h>
+
+/* Whether this process may speak for its memory. False in a vfork child, whose memory is its
+ * parent's. A child that was made behind the libc's back is set up here. */
+bool tm_fork_may_speak(void);
+
+#endif

@@ -1,0 +1,81 @@
+/* malloc and its kin, and fork, for programs that know nothing of tmalloc: LD_PRELOAD. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "heap.h"
+#include "settings.h"
+#include "sys.h"
+#include "tmalloc.h"
+
+TMALLOC_API void *malloc(size_t size) { return tm_heap_take(size); }
+
+TMALLOC_API void *calloc(size_t count, size_t size) { return tm_heap_take_zeros(count, size); }
+
+TMALLOC_API void *realloc(void *block, size_t size) { return tm_heap_resize(block, size); }
+
+TMALLOC_API void free(void *block) { tm_heap_give(block); }
+
+TMALLOC_API size_t malloc_usable_size(void *block) { return tm_heap_size(block); }
+
+TMALLOC_API void *reallocarray(void *block, size_t count, size_t size) {
+  size_t bytes;
+  if (!__builtin_mul_overflow(count, size, &bytes)) return tm_heap_resize(block, bytes);
+  errno = ENOMEM;
+  return NULL;
+}
+
+static bool is_power_of_two(size_t number) { return number != 0 && (number & (number - 1)) == 0; }
+
+TMALLOC_API int posix_memalign(void **block, size_t alignment, size_t size) {
+  if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0) return EINVAL;
+  int error = errno;
+  void *taken = tm_heap_take_aligned(alignment, size);
+  errno = error;
+  if (taken == NULL) return ENOMEM;
+  *block = taken;
+  return 0;
+}
+
+TMALLOC_API void *aligned_alloc(size_t alignment, size_t size) {
+  if (is_power_of_two(alignment)) return tm_heap_take_aligned(alignment, size);
+  errno = EINVAL;
+  return NULL;
+}
+
+TMALLOC_API void *memalign(size_t alignment, size_t size) {
+  return aligned_alloc(alignment, size);
+}
+
+TMALLOC_API void *valloc(size_t size) { return tm_heap_take_aligned(tm_page_size(), size); }
+
+TMALLOC_API void *pvalloc(size_t size) {
+  size_t bytes = tm_page_up(size);
+  return tm_heap_take_aligned(tm_page_size(), bytes < size ? SIZE_MAX : bytes);
+}
+
+typedef pid_t forker(void);
+
+static forker *next_fork(void) {
+  static _Atomic(forker *) known;
+  forker *next = known;
+  if (next == NULL) {
+    *(void **)&next = dlsym(RTLD_NEXT, "fork");
+    if (next == NULL) tm_die("the libc has no fork");
+    known = next;
+  }
+  return next;
+}
+
+TMALLOC_API pid_t fork(void) {
+  struct tm_request room = {.type = TM_FORK};
+  struct tm_reply reply;
+  const struct tm_settings *settings = tm_settings();
+  bool answered = tm_client_ask(&room, &reply);
+  bool refused = answered ? reply.status != 0 : settings != NULL && settings->fail;
+  if (!refused) return next_fork()();
+  errno = ENOMEM;
+  return -1;
+}

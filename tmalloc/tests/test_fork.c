@@ -1,0 +1,134 @@
+/* Children: what they inherit, declare, and may not touch. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lease.h"
+#include "../protocol.h"
+#include "../tmalloc.h"
+#include "testing.h"
+
+static void *inherited;
+static uint64_t expected_level;
+
+static uint64_t level_declared(pid_t pid) {
+  for (size_t i = 0; i < CONTROL_PROCESSES; i++)
+    if (daemon_control->processes[i].pid == pid) return daemon_control->processes[i].declared;
+  return 0;
+}
+
+static void allocate(void) { CHECK(tmalloc(1 * MIB) != NULL); }
+
+static void allocate_in_child(void) {
+  CHECK(tm_lease_unused() == 0);
+  tfree(inherited);
+  CHECK(tmalloc(10 * MIB) != NULL);
+  CHECK(level_declared(getpid()) == expected_level);
+}
+
+static void fork_with_memory(pid_t (*forker)(void)) {
+  struct tmalloc_info before, after;
+  inherited = tmalloc(1000);
+  CHECK(tmalloc(5 * MIB) != NULL);
+  CHECK(tmalloc_query(&before) == 0);
+  expected_level = before.level_bytes - before.lease_bytes;
+  CHECK(in_child(forker, allocate_in_child));
+  CHECK(tmalloc_query(&after) == 0);
+  CHECK(after.level_bytes == before.level_bytes && after.lease_bytes == before.lease_bytes);
+  CHECK(daemon_control->connections == 2);
+}
+
+static void a_child_declares_what_it_inherited(void) {
+  fork_with_memory(fork);
+  CHECK(daemon_messages(TM_FORK) == 0);
+}
+
+static void tmalloc_fork_asks_first(void) {
+  fork_with_memory(tmalloc_fork);
+  CHECK(daemon_messages(TM_FORK) == 1);
+}
+
+static void tmalloc_fork_is_refused_without_room(void) {
+  void *block = tmalloc(40 * MIB);
+  errno = 0;
+  CHECK(tmalloc_fork() == -1 && errno == ENOMEM);
+  tfree(block);
+  tmalloc_trim();
+  CHECK(in_child(tmalloc_fork, allocate));
+  CHECK(daemon_messages(TM_FORK) == 2);
+}
+
+static pid_t raw_fork(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
+
+static void a_child_made_behind_our_back_is_one_of_its_own(void) { fork_with_memory(raw_fork); }
+
+static void grandchildren(void) {
+  allocate();
+  CHECK(in_child(fork, allocate));
+}
+
+static void children_of_children(void) {
+  allocate();
+  CHECK(in_child(fork, grandchildren));
+  CHECK(daemon_messages(TM_DECLARE) == 2);
+}
+
+static void a_vfork_child_speaks_for_nobody(void) {
+  if (under_tool()) return; /* these make a fork of it */
+  CHECK(tmalloc(1000) != NULL);
+  uint64_t messages = daemon_messages(TM_RESERVE);
+  static void *volatile block;
+  pid_t child = vfork();
+  if (child == 0) {
+    block = tmalloc(10 * MIB);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+  CHECK(block == NULL);
+  CHECK(daemon_messages(TM_RESERVE) == messages);
+  CHECK(tmalloc(10 * MIB) != NULL);
+}
+
+static atomic_bool is_over;
+
+static void *churn(void *seed) {
+  unsigned state = (unsigned)(uintptr_t)seed;
+  while (!is_over) tfree(tmalloc(1 + next_random(&state) % (100 * KIB)));
+  return NULL;
+}
+
+static void allocate_much(void) {
+  unsigned state = 5;
+  for (int i = 0; i < 300; i++) {
+    void *block = tmalloc(1 + next_random(&state) % (60 * KIB));
+    CHECK(block != NULL);
+    if (i % 2) tfree(block);
+  }
+}
+
+static void forks_amid_threads(void) {
+  pthread_t threads[3];
+  for (uintptr_t i = 0; i < 3; i++) CHECK(pthread_create(&threads[i], NULL, churn, (void *)i) == 0);
+  for (int i = 0; i < 40; i++) CHECK(in_child(fork, allocate_much));
+  is_over = true;
+  for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+}
+
+int main(int argc, char **argv) {
+  const struct test tests[] = {
+      TEST(a_child_declares_what_it_inherited),
+      TEST(tmalloc_fork_asks_first),
+      TEST(tmalloc_fork_is_refused_without_room),
+      TEST(a_child_made_behind_our_back_is_one_of_its_own),
+      TEST(children_of_children),
+      TEST(a_vfork_child_speaks_for_nobody),
+      TEST(forks_amid_threads),
+  };
+  return run_tests(tests, sizeof tests / sizeof *tests, argc > 1 ? argv[1] : NULL);
+}

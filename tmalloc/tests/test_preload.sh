@@ -1,0 +1,120 @@
+#!/bin/sh
+# Real programs under the preloaded library, each with a test daemon and a limit of its own.
+# usage: test_preload.sh BUILD_DIRECTORY
+
+build=$(cd "$1" && pwd)
+directory=$(mktemp -d /tmp/tmalloc-preload-XXXXXX)
+export TMALLOC_SOCKET="$directory/socket"
+failures=0
+daemon=
+
+stop_daemon() {
+  [ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null
+  wait "$daemon" 2>/dev/null
+  daemon=
+}
+
+clean_up() {
+  stop_daemon
+  rm -rf "$directory"
+}
+trap clean_up EXIT
+
+# start_daemon MEBIBYTES
+start_daemon() {
+  stop_daemon
+  rm -f "$directory/socket" "$directory/control"
+  "$build/tests/test-daemon" "$directory/socket" "$directory/control" $(($1 * 1048576)) &
+  daemon=$!
+  until [ -S "$directory/socket" ]; do sleep 0.01; done
+  sleep 0.02
+}
+
+# preload MEBIBYTES NAME COMMAND...: the command is to succeed
+preload() {
+  limit=$1 name=$2
+  shift 2
+  if ! command -v "$1" >/dev/null; then
+    echo "skip $name: there is no $1"
+    return
+  fi
+  start_daemon "$limit"
+  if timeout 60 env LD_PRELOAD="$build/libtmalloc-preload.so" "$@" \
+    >"$directory/out" 2>&1 </dev/null; then
+    echo "ok   $name"
+  else
+    echo "FAIL $name: exit $?"
+    tail -n 20 "$directory/out"
+    failures=$((failures + 1))
+  fi
+}
+
+cd "$directory" || exit 2
+seq 1 300000 | awk '{print ($1 * 7919) % 300007}' >numbers
+cat >hello.c <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+int main(void) { char *text = malloc(10); return text == NULL || puts("hello") < 0; }
+C
+cat >refused.py <<'PYTHON'
+import os, subprocess, threading
+kept = []
+try:
+    while True:
+        kept.append(bytearray(b"x") * 100_000)
+except MemoryError:
+    got = len(kept)
+    del kept[: got // 2]
+print(got, "blocks")
+assert 300 < got < 640
+small = []
+try:
+    while True:
+        small.append(object())
+except MemoryError:
+    del small
+kept.clear()
+results = []
+threads = [threading.Thread(target=lambda: results.append(sum(range(100000)))) for _ in range(8)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+assert len(results) == 8
+assert subprocess.run(["echo", "hello"], capture_output=True).stdout == b"hello\n"
+child = os.fork()
+if child == 0:
+    os._exit(0 if len([0] * 1000000) else 1)
+assert os.waitpid(child, 0)[1] == 0
+PYTHON
+cat >grow.js <<'JS'
+const kept = [];
+for (let i = 0; i < 50; i++) kept.push(Buffer.alloc(1 << 20, 1));
+console.log(kept.length, require("node:child_process").execSync("echo hello").toString());
+JS
+
+preload 64 "maps" "$build/tests/maps"
+preload 64 "python: MemoryError is caught" python3 refused.py
+preload 2048 "node" node grow.js
+preload 64 "sort" sort -n numbers -o sorted
+preload 256 "gcc" gcc -O2 -o hello hello.c
+preload 64 "what gcc made" ./hello
+preload 128 "git" sh -c 'git init -q r && cd r && cp ../numbers . && git add numbers &&
+  git -c user.name=t -c user.email=t@t commit -qm t && git gc -q && git log --oneline'
+preload 128 "bash pipelines" bash -c 'set -o pipefail
+  for i in 1 2 3 4 5; do sort -S 4M -n numbers | uniq | head -n 1000 | wc -l; done
+  test "$(cat <(echo a) <(echo b) | tr -d "\n")" = ab && exec 3<numbers && read -r x <&3'
+preload 64 "perl" perl -e 'my @a = map { "x" x 1000 } 1..10000; print scalar(@a), "\n"'
+preload 64 "tar and gzip" sh -c 'tar czf n.tgz numbers && tar tzf n.tgz'
+preload 64 "awk" awk '{ sum += $1 } END { print sum }' numbers
+preload 64 "closes all descriptors" bash -c 'for fd in /proc/self/fd/*; do
+  n=${fd##*/}; [ "$n" -gt 2 ] && eval "exec $n>&-"; done; x=$(printf %1000000s y); echo ${#x}'
+
+# The limit is passed by nobody who asks: each of these wants more than there is.
+preload 32 "refused programs end by themselves" bash -c '
+  for i in 1 2 3; do python3 -c "
+l = []
+try:
+  while True: l.append(bytearray(10000))
+except MemoryError: pass" & done
+  for i in 1 2 3; do wait -n; test $? -lt 128 || exit 1; done'
+
+[ "$failures" -eq 0 ]
