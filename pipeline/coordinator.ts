@@ -39,6 +39,8 @@ const SETTLE_NS = 5e6;
 const DISTRUST_NS_MAX = 1e9;
 /** A child must be born within this time after its parent has asked for room. */
 const HOLD_NS = 1e9;
+/** The same process's refusals are told at most this often. */
+const DENIED_EVERY_NS = 20e6;
 /** What waits for the books to be trusted must not make the worker spin. */
 const STEP_EVERY_NS_MIN = 0.5e6;
 const AUDIT_EVERY_NS = 200e6;
@@ -148,7 +150,7 @@ export class Coordinator {
         break;
       }
       case RequestType.claim:
-        this.claim(connection, client, uid, hardPages, request);
+        this.claim(connection, client, uid, hardPages, request, nowNs);
         this.serve(this.stakes.userOf(uid), nowNs);
         break;
       case RequestType.declare:
@@ -199,6 +201,7 @@ export class Coordinator {
     uid: number,
     hardPages: number,
     request: Request,
+    nowNs: number,
   ): void {
     const { stakes } = this;
     // Less than what it has already says that it needs no more.
@@ -208,8 +211,7 @@ export class Coordinator {
       ? undefined
       : this.admission.judgeClaim(user, client, pages, hardPages);
     if (verdict?.refusal !== undefined) {
-      const { committedPages } = verdict;
-      this.deny(client, committedPages, pages - stakes.level(client), hardPages, verdict);
+      this.deny(client, pages - stakes.level(client), hardPages, verdict, nowNs);
       const flags = verdict.isNever ? ReplyFlag.never : 0;
       this.answer(connection, request, uid, client, Status.refused, 0, flags);
       return;
@@ -296,7 +298,7 @@ export class Coordinator {
       one.deadlineNs = nowNs + SETTLE_NS;
     }
     if (one.deadlineNs > nowNs && !isHopeless) return false;
-    this.refuse(user, one, verdict, hardPages);
+    this.refuse(user, one, verdict, hardPages, nowNs);
     return true;
   }
 
@@ -314,8 +316,9 @@ export class Coordinator {
     one: PendingRequest,
     verdict: Verdict,
     hardPages: number,
+    nowNs: number,
   ): void {
-    const { committedPages, isNever } = verdict;
+    const { isNever } = verdict;
     const flags = isNever ? ReplyFlag.never : 0;
     let status: Status = Status.refused;
     if (verdict.refusal === "own-claim") status = Status.beyondClaim;
@@ -323,29 +326,26 @@ export class Coordinator {
       status = Status.timedOut;
       this.counters[CounterIndex.timedOut]!++;
     }
-    this.deny(one.client, committedPages, one.minPages, hardPages, verdict);
+    this.deny(one.client, one.minPages, hardPages, verdict, nowNs);
     this.answer(one.connection, one, user.uid, one.client, status, 0, flags);
   }
 
+  /** Counts a refusal, and tells of it: a program that tries over and over is told of now and then. */
   private deny(
     client: Client,
-    committedPages: number,
     requestPages: number,
     hardPages: number,
-    { refusal }: Verdict,
+    { refusal, committedPages }: Verdict,
+    nowNs: number,
   ): void {
     this.counters[CounterIndex.denied]!++;
+    if (nowNs - client.deniedNs < DENIED_EVERY_NS) return;
+    client.deniedNs = nowNs;
     // Held back for one that waits longer: to the log it is the limit.
     const reason = DENIED_REASONS.indexOf(refusal ?? "limit");
     const uid = this.stakes.uidOf(client) | 0;
-    this.reports.put("denied", 0, [
-      uid,
-      client.pid,
-      committedPages,
-      requestPages,
-      hardPages,
-      reason,
-    ]);
+    const numbers = [uid, client.pid, committedPages, requestPages, hardPages, reason];
+    this.reports.put("denied", nowNs, numbers);
   }
 
   // -------------------------------------------------------------------------------------- turns

@@ -34,6 +34,8 @@ export class Client {
   connections = 0;
   heldPages = 0;
   readonly holds: Hold[] = [];
+  /** When a refusal of it was told of last. */
+  deniedNs = -Infinity;
 
   constructor(pid: number, row: number) {
     this.pid = pid;

@@ -28,6 +28,8 @@ const KTHREAD_SWEEPS = 60;
 const PIDS_MAX = 1 << 17;
 /** Execs that wait to be looked at; what is beyond that is found by the sweep. */
 const LOOKS_MAX = 4096;
+/** Who changes its user to run something does so within this time. */
+const EXEC_WITHIN_NS = 50e6;
 /** Signs of life while reading /proc, every so many processes. */
 const ALIVE_EVERY = 64;
 
@@ -59,6 +61,8 @@ export class Sweep {
   private readonly told = new Map<number, { startTicks: number; shares: boolean; sweep: number }>();
   /** Processes that executed a program or changed their user. */
   private readonly looks: number[] = [];
+  /** Processes to look at later, and when; in that order. */
+  private readonly later = new Map<number, number>();
   /** Processes that count and are not on the kernel's list yet. */
   private readonly untraced = new Set<number>();
   private isAppending = false;
@@ -113,6 +117,8 @@ export class Sweep {
     const missing: number[] = [];
     const keep: number[] = [];
     let outdated = false;
+    // But those who were there before toom, or before their limit, count at once.
+    const isNewcomerToWait = this.number > 1 && !this.rulesAreNew;
     for (let i = 0; i < count; i++) {
       const pid = this.pids[i]!;
       if (i % ALIVE_EVERY === 0) alive();
@@ -129,6 +135,13 @@ export class Sweep {
         continue;
       }
       this.others.delete(pid);
+      // Met between its change of user and its exec, perhaps: see lookChanged().
+      if (limited && isNewcomerToWait && !traced.has(pid) && !this.told.has(pid)) {
+        if (this.slotOf(this.status.tgid) < 0) {
+          this.lookLater(pid);
+          continue;
+        }
+      }
       if (!limited) outdated = true;
       else if (this.rulesAreNew) keep.push(...this.tids(pid));
       const before = missing.length;
@@ -221,15 +234,43 @@ export class Sweep {
     this.context.alive();
   }
 
-  /** An exec or a change of user: {@link lookAll} finds out what it means. */
+  /** An exec: {@link lookAll} finds out what it means. */
   look(pid: number): void {
     if (this.looks.length < LOOKS_MAX) this.looks.push(pid);
+  }
+
+  /**
+   * A change of user. Who was somebody else until now is about to exec, as a rule, and what it has
+   * until then is a copy of its parent's, which must not be held against the user: it is looked at
+   * when it has, or a moment later.
+   */
+  lookChanged(pid: number): void {
+    if (this.slotOf(pid) >= 0) this.look(pid);
+    else this.lookLater(pid);
+  }
+
+  private lookLater(pid: number): void {
+    if (this.later.size >= LOOKS_MAX || this.later.has(pid)) return;
+    this.later.set(pid, this.context.clock.nowNs() + EXEC_WITHIN_NS);
+  }
+
+  /** When {@link lookAll} has something to do even if nothing happens; Infinity never. */
+  get nextLookNs(): number {
+    // In the order in which they came, and all wait equally long.
+    for (const dueNs of this.later.values()) return dueNs;
+    return Infinity;
   }
 
   /** Do the processes of the latest execs and changes of user count now, and whose are they? */
   lookAll(): void {
     const { rules, clock, memory } = this.context;
     const { status } = this;
+    const nowNs = clock.nowNs();
+    for (const [pid, dueNs] of this.later) {
+      if (dueNs > nowNs) break;
+      this.later.delete(pid);
+      this.look(pid);
+    }
     for (let i = 0; i < this.looks.length; i++) {
       const tsNs = clock.nowNs();
       const pid = this.looks[i]!;

@@ -146,7 +146,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       loginSource.read();
       takeLogins();
       if (connectorIndex >= 0 && connector.ok) {
-        connector.connector.read((tgid) => sweep.look(tgid));
+        connector.connector.read((tgid) => sweep.lookChanged(tgid));
       }
       sweep.lookAll();
       const nowNs = clock.nowNs();
@@ -172,7 +172,8 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       return sweep.isWaiting;
     },
     sleep: (timeoutMs) => {
-      const dueMs = (sweptNs + config.intervalMs * 1e6 - clock.nowNs()) / 1e6;
+      const dueNs = Math.min(sweptNs + config.intervalMs * 1e6, sweep.nextLookNs);
+      const dueMs = (dueNs - clock.nowNs()) / 1e6;
       const waitMs = Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs), wanted ? 20 : timeoutMs));
       if (poll.wait(waitMs) <= 0) return;
       counters[CounterIndex.wakeups]!++;

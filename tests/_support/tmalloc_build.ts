@@ -1,0 +1,84 @@
+/**
+ * The C side of tmalloc, built for the tests into a folder that everybody can read.
+ *
+ * @module
+ */
+import { hasFile } from "./real_kernel.ts";
+
+const SOURCE = new URL("../../tmalloc/", import.meta.url).pathname;
+
+/** Whether it can be built here, and what that needs. */
+export const TMALLOC_BUILDABLE = ["/usr/bin/make", "/usr/bin/cc"].every(hasFile);
+export const TMALLOC_NEEDS = "make and a C compiler";
+
+/** Programs and libraries, built; remove the folder when done. */
+export class TmallocBuild implements AsyncDisposable {
+  readonly dir: string;
+
+  private constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  static async make(): Promise<TmallocBuild> {
+    const build = new TmallocBuild(await Deno.makeTempDir({ prefix: "tmalloc-" }));
+    await Deno.chmod(build.dir, 0o755);
+    await run("make", ["-s", "-C", SOURCE]);
+    for (const name of ["benchmark", "libtmalloc-preload.so"]) {
+      await Deno.copyFile(`${SOURCE}build/${name}`, `${build.dir}/${name}`);
+      await Deno.chmod(`${build.dir}/${name}`, 0o755);
+    }
+    return build;
+  }
+
+  /** Compiles a program of the tests against the library. @returns Its path. */
+  async compile(sourceName: string): Promise<string> {
+    const path = `${this.dir}/${sourceName.replace(/\.c$/, "")}`;
+    const source = new URL(`./${sourceName}`, import.meta.url).pathname;
+    const library = `${SOURCE}build/libtmalloc.a`;
+    await run("cc", ["-O2", "-g", "-pthread", `-I${SOURCE}`, "-o", path, source, library]);
+    await Deno.chmod(path, 0o755);
+    return path;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+async function run(program: string, args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args }).output();
+  if (!success) throw new Error(`${program} failed: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** How a program of a scratch user ended. */
+export interface ProgramEnd {
+  readonly pid: number;
+  readonly code: number;
+  readonly signal: Deno.Signal | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a program as a scratch user, with an environment of its own. */
+export async function runAs(
+  uid: number,
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  cwd = "/",
+): Promise<ProgramEnd> {
+  const child = new Deno.Command(program, {
+    args: [...args],
+    uid,
+    gid: uid,
+    cwd,
+    clearEnv: true,
+    env: { PATH: "/usr/local/bin:/usr/bin:/bin", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const { code, signal, stdout, stderr } = await child.output();
+  const text = new TextDecoder();
+  return { pid: child.pid, code, signal, out: text.decode(stdout), err: text.decode(stderr) };
+}
