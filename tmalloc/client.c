@@ -78,8 +78,8 @@ static bool register_process(const struct tm_link *link) {
   struct tm_reply reply;
   if (!exchange(link, (struct tm_request){.type = TM_QUERY}, &reply)) return false;
   uint64_t allowance = tm_allowance(tm_settings(), reply.hard_bytes);
-  struct tm_request reserve = {
-      .type = TM_RESERVE, .bytes = allowance, .min_bytes = tm_page_size()};
+  uint64_t least = allowance < tm_page_size() ? allowance : tm_page_size();
+  struct tm_request reserve = {.type = TM_RESERVE, .bytes = allowance, .min_bytes = least};
   tm_lease_forget();
   if (!exchange(link, reserve, &reply)) return false;
   client.level = reply.level_bytes;
