@@ -78,8 +78,8 @@ static bool register_process(const struct tm_link *link) {
   struct tm_reply reply;
   if (!exchange(link, (struct tm_request){.type = TM_QUERY}, &reply)) return false;
   uint64_t allowance = tm_allowance(tm_settings(), reply.hard_bytes);
-  struct tm_request reserve = {
-      .type = TM_RESERVE, .bytes = allowance, .min_bytes = tm_page_size()};
+  uint64_t least = allowance < tm_page_size() ? allowance : tm_page_size();
+  struct tm_request reserve = {.type = TM_RESERVE, .bytes = allowance, .min_bytes = least};
   tm_lease_forget();
   if (!exchange(link, reserve, &reply)) return false;
   client.level = reply.level_bytes;
@@ -211,12 +211,29 @@ static bool send_and_wait(const struct tm_request *request, struct tm_reply *rep
   return call.state == ANSWERED;
 }
 
+/* Allocating is no cancellation point, and leaves errno alone. */
+struct calm {
+  int error;
+  int cancel_state;
+};
+
+static struct calm enter(void) {
+  struct calm calm = {.error = errno};
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &calm.cancel_state);
+  return calm;
+}
+
+static void leave(struct calm calm) {
+  pthread_setcancelstate(calm.cancel_state, NULL);
+  errno = calm.error;
+}
+
 bool tm_client_ask(const struct tm_request *request, struct tm_reply *reply) {
   if (!tm_fork_may_speak()) {
     *reply = (struct tm_reply){.status = ENOMEM, .hard_bytes = TM_NO_LIMIT};
     return true;
   }
-  int error = errno;
+  struct calm calm = enter();
   bool answered = false;
   int sends = 0;
   pthread_mutex_lock(&client.lock);
@@ -225,20 +242,19 @@ bool tm_client_ask(const struct tm_request *request, struct tm_reply *reply) {
     answered = send_and_wait(request, reply, began);
   if (!answered && sends == SENDS_MOST) go_on_without(tm_now_ns() - began);
   pthread_mutex_unlock(&client.lock);
-  errno = error;
+  leave(calm);
   return answered;
 }
 
 bool tm_client_release(uint64_t bytes) {
-  if (!tm_fork_may_speak()) return false;
-  int error = errno;
-  if (pthread_mutex_trylock(&client.lock) != 0) return false;
+  if (!tm_fork_may_speak() || pthread_mutex_trylock(&client.lock) != 0) return false;
+  struct calm calm = enter();
   struct tm_request release = {
       .version = TM_VERSION, .type = TM_RELEASE, .bytes = bytes, .flags = TM_NO_REPLY};
   bool told = client.link.fd < 0 || tm_link_send_now(&client.link, &release);
   if (told) client.level -= bytes < client.level ? bytes : client.level;
   pthread_mutex_unlock(&client.lock);
-  errno = error;
+  leave(calm);
   return told;
 }
 

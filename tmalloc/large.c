@@ -62,8 +62,10 @@ static void *take_run(size_t offset, size_t size, bool *is_zero) {
 static void *take_map(size_t offset, size_t size, size_t alignment) {
   size_t length = tm_page_up(offset + size);
   if (length < size || !charge(length)) return NULL;
-  struct tm_span *span = tm_map_aligned(length, alignment < TM_UNIT ? TM_UNIT : alignment,
-                                        alignment < TM_UNIT ? 0 : offset, PROT_READ | PROT_WRITE, 0);
+  /* Alignments beyond a unit are the block's, which then lies a unit after its span. */
+  bool is_wide = alignment >= TM_UNIT;
+  struct tm_span *span = tm_map_aligned(length, is_wide ? alignment : TM_UNIT,
+                                        is_wide ? offset : 0, PROT_READ | PROT_WRITE, 0);
   if (span != NULL) return describe(span, TM_MAP, length, length, offset);
   discharge(length);
   return NULL;

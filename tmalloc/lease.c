@@ -84,8 +84,8 @@ bool tm_lease_ensure(size_t bytes) {
   bool granted = need == 0 || ask(at_least(need, atomic_load(&step)), need);
   if (!granted) {
     tm_heap_reclaim();
-    need = missing(bytes);
-    granted = need == 0 || ask(need, need);
+    size_t still = missing(bytes);
+    granted = still == 0 || (still < need && ask(still, still)); /* the same twice is no use */
   }
   pthread_mutex_unlock(&growing);
   return granted;

@@ -62,6 +62,19 @@ static void link_slab(struct bin *bin, struct tm_span *slab) {
   bin->first = slab;
 }
 
+/* Blocks that were used before come first: their pages are charged already. */
+static void link_new_slab(struct bin *bin, struct tm_span *slab) {
+  struct tm_span *first = bin->first;
+  if (first == NULL) {
+    link_slab(bin, slab);
+    return;
+  }
+  slab->previous = first;
+  slab->next = first->next;
+  if (first->next != NULL) first->next->previous = slab;
+  first->next = slab;
+}
+
 static void unlink_slab(struct bin *bin, struct tm_span *slab) {
   if (slab->previous != NULL) slab->previous->next = slab->next;
   if (slab->next != NULL) slab->next->previous = slab->previous;
@@ -123,7 +136,7 @@ static bool supply(struct bin *bin, unsigned class, size_t lacking) {
   struct tm_span *slab = empty_slab(class);
   if (slab == NULL) return false;
   pthread_mutex_lock(&bin->lock);
-  link_slab(bin, slab);
+  link_new_slab(bin, slab);
   pthread_mutex_unlock(&bin->lock);
   return true;
 }

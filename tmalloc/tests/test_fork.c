@@ -120,6 +120,54 @@ static void forks_amid_threads(void) {
   for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
 }
 
+enum { PROCESSES = 5, SLOTS = 200 };
+
+static void use_all_there_is(unsigned seed) {
+  static char *slots[SLOTS];
+  unsigned state = seed;
+  for (int64_t end = now_ms() + 1500; now_ms() < end;) {
+    char **slot = &slots[next_random(&state) % SLOTS];
+    size_t size = 1 + next_random(&state) % (next_random(&state) % 8 == 0 ? 2 * MIB : 100 * KIB);
+    tfree(*slot);
+    *slot = tmalloc(size);
+    if (*slot != NULL) memset(*slot, 1, size);
+  }
+}
+
+static void signal_all(const pid_t *children, int number) {
+  for (int i = 0; i < PROCESSES; i++) kill(children[i], number);
+  for (int i = 0; i < PROCESSES && number == SIGSTOP; i++) waitpid(children[i], NULL, WUNTRACED);
+}
+
+static void processes_together_never_pass_the_limit(void) {
+  pid_t children[PROCESSES];
+  for (int i = 0; i < PROCESSES; i++) {
+    children[i] = fork();
+    CHECK(children[i] >= 0);
+    if (children[i] != 0) continue;
+    use_all_there_is((unsigned)i + 1);
+    _exit(0);
+  }
+  size_t most = 0;
+  for (int64_t end = now_ms() + 1300; now_ms() < end;) {
+    /* All at one moment: what one frees another may take. */
+    size_t sum = 0;
+    signal_all(children, SIGSTOP);
+    for (int i = 0; i < PROCESSES; i++) sum += resident_of(children[i]);
+    signal_all(children, SIGCONT);
+    if (sum > most) most = sum;
+    sleep_ms(2);
+  }
+  for (int i = 0; i < PROCESSES; i++) {
+    int status;
+    CHECK(waitpid(children[i], &status, 0) == children[i] && status == 0);
+  }
+  CHECK_MOST(1, daemon_control->refused);
+  CHECK_MOST(daemon_control->committed_most, 64 * MIB);
+  CHECK_MOST(most, 64 * MIB);
+  if (!under_tool()) CHECK_MOST(45 * MIB, most);
+}
+
 int main(int argc, char **argv) {
   const struct test tests[] = {
       TEST(a_child_declares_what_it_inherited),
@@ -129,6 +177,7 @@ int main(int argc, char **argv) {
       TEST(children_of_children),
       TEST(a_vfork_child_speaks_for_nobody),
       TEST(forks_amid_threads),
+      TEST(processes_together_never_pass_the_limit),
   };
   return run_tests(tests, sizeof tests / sizeof *tests, argc > 1 ? argv[1] : NULL);
 }

@@ -148,6 +148,21 @@ static void the_allowance_is_set_by_the_environment(void) {
   CHECK(info.lease_bytes == 0);
 }
 
+static void there_may_be_no_allowance(void) {
+  struct tmalloc_info info;
+  size_t before = resident_now();
+  setenv("TMALLOC_ALLOWANCE", "0", 1);
+  CHECK(tmalloc_query(&info) == 0);
+  CHECK_MOST(info.level_bytes, before + CONSTANT);
+  CHECK(tmalloc(1000) != NULL);
+}
+
+static void a_refusal_is_asked_for_once(void) {
+  CHECK(tmalloc(1000) != NULL);
+  CHECK(tmalloc(100 * MIB) == NULL);
+  CHECK(daemon_control->refused == 1);
+}
+
 static void a_claim_is_kept_to(void) {
   CHECK(tmalloc_claim(4 * MIB) == 0);
   size_t sum = 0;
@@ -231,6 +246,8 @@ int main(int argc, char **argv) {
       TEST(without_a_limit_steps_are_large),
       TEST(the_allowance_is_a_part_of_small_limits),
       TEST(the_allowance_is_set_by_the_environment),
+      TEST(there_may_be_no_allowance),
+      TEST(a_refusal_is_asked_for_once),
       TEST(a_claim_is_kept_to),
       TEST(a_wait_ends_when_memory_is_there),
       TEST(a_wait_has_a_deadline),

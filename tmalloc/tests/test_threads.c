@@ -128,12 +128,30 @@ static void replies_find_who_asked(void) {
   CHECK(daemon_control->connections == 1);
 }
 
+static void *wait_in_vain(void *unused) {
+  (void)unused;
+  CHECK(tmalloc_wait(40 * MIB, 300) == NULL);
+  for (int i = 0; i < 1000; i++) sleep_ms(10); /* a cancellation point */
+  return NULL;
+}
+
+static void a_cancelled_thread_holds_nothing(void) {
+  pthread_t thread;
+  void *block = tmalloc(50 * MIB);
+  CHECK(pthread_create(&thread, NULL, wait_in_vain, NULL) == 0);
+  sleep_ms(100);
+  CHECK(pthread_cancel(thread) == 0 && pthread_join(thread, NULL) == 0);
+  tfree(block);
+  CHECK(tmalloc(50 * MIB) != NULL);
+}
+
 int main(int argc, char **argv) {
   const struct test tests[] = {
       TEST(blocks_stay_intact),
       TEST(blocks_stay_intact_at_the_limit),
       TEST(threads_that_end_leave_nothing),
       TEST(replies_find_who_asked),
+      TEST(a_cancelled_thread_holds_nothing),
   };
   return run_tests(tests, sizeof tests / sizeof *tests, argc > 1 ? argv[1] : NULL);
 }

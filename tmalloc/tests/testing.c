@@ -60,11 +60,14 @@ uint64_t daemon_level(pid_t pid) {
 
 bool under_tool(void) { return getenv("TEST_UNDER_TOOL") != NULL; }
 
-size_t resident_now(void) {
+size_t resident_now(void) { return resident_of(getpid()); }
+
+size_t resident_of(pid_t pid) {
   if (under_tool()) return 0;
-  char text[4096];
+  char path[64], text[4096];
   size_t sum = 0;
-  int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   close(fd);
   CHECK(length > 0);

@@ -42,8 +42,9 @@ uint64_t daemon_level(pid_t pid); /* 0 when it does not know the process */
  * nothing then: it counts as 0, here and at the daemon. */
 bool under_tool(void);
 
-/* Anonymous and shared memory, and swap, of this process now. */
+/* Anonymous and shared memory, and swap, of this process, and of another, now. */
 size_t resident_now(void);
+size_t resident_of(pid_t pid);
 
 /* A child that runs `body` and exits; true when all checks in it held. */
 bool in_child(pid_t (*forker)(void), void (*body)(void));

@@ -1,4 +1,5 @@
-# Tests: each test_*.c is a program; test_preload.sh runs real ones under the preloaded library.
+# Tests: each test_*.c is a program; test_programs.sh runs real ones under the preloaded
+# library.
 
 T = $(B)/tests
 TESTS = test_api test_lease test_threads test_fork test_loss test_ranges
@@ -23,7 +24,7 @@ check-programs: $(TESTS:%=$(T)/%) $(T)/test-daemon
 	@set -e; for test in $(TESTS); do echo "$$test"; $(RUNNER) $(T)/$$test; done
 
 check: check-programs all $(T)/maps
-	sh tests/test_preload.sh $(B)
+	sh tests/test_programs.sh $(B)
 
 $(T)/maps: $(T)/maps.o
 	$(CC) $(CFLAGS) -o $@ $^ $(LINK)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Real programs under the preloaded library, each with a test daemon and a limit of its own.
-# usage: test_preload.sh BUILD_DIRECTORY
+# The benchmark, and real programs under the preloaded library, each with a test daemon and a limit
+# of its own.
+# usage: test_programs.sh BUILD_DIRECTORY
 
 build=$(cd "$1" && pwd)
 directory=$(mktemp -d /tmp/tmalloc-preload-XXXXXX)
@@ -30,7 +31,20 @@ start_daemon() {
   sleep 0.02
 }
 
-# preload MEBIBYTES NAME COMMAND...: the command is to succeed
+# succeeds NAME COMMAND...
+succeeds() {
+  name=$1
+  shift
+  if timeout 60 "$@" >"$directory/out" 2>&1 </dev/null; then
+    echo "ok   $name"
+  else
+    echo "FAIL $name: exit $?"
+    tail -n 20 "$directory/out"
+    failures=$((failures + 1))
+  fi
+}
+
+# preload MEBIBYTES NAME COMMAND...
 preload() {
   limit=$1 name=$2
   shift 2
@@ -39,14 +53,7 @@ preload() {
     return
   fi
   start_daemon "$limit"
-  if timeout 60 env LD_PRELOAD="$build/libtmalloc-preload.so" "$@" \
-    >"$directory/out" 2>&1 </dev/null; then
-    echo "ok   $name"
-  else
-    echo "FAIL $name: exit $?"
-    tail -n 20 "$directory/out"
-    failures=$((failures + 1))
-  fi
+  succeeds "$name" env LD_PRELOAD="$build/libtmalloc-preload.so" "$@"
 }
 
 cd "$directory" || exit 2
@@ -90,6 +97,12 @@ const kept = [];
 for (let i = 0; i < 50; i++) kept.push(Buffer.alloc(1 << 20, 1));
 console.log(kept.length, require("node:child_process").execSync("echo hello").toString());
 JS
+
+start_daemon 16
+succeeds "benchmark: who is refused exits" sh -c '"$1/benchmark" 4 1000000000 2 >benchmark.txt &&
+  [ "$(grep -c "^malloc / tmalloc returns NULL on [1-9]" benchmark.txt)" = 8 ] &&
+  [ "$(grep -cx "child process exit" benchmark.txt)" = 4 ] &&
+  [ "$(head -n 1 benchmark.txt)" = "process=4 mem=1000000000 epoch=2" ]' sh "$build"
 
 preload 64 "maps" "$build/tests/maps"
 preload 64 "python: MemoryError is caught" python3 refused.py
