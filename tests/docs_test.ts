@@ -10,6 +10,8 @@ const DOCUMENTS = [
   "CHANGELOG.md",
   "docs/ARCHITECTURE.md",
   "docs/INVARIANTS.md",
+  "docs/tmalloc-protocol.md",
+  "tmalloc/README.md",
   "deploy/toom.service",
   ".ci/run",
   ".ci/compile-kit.sh",

@@ -109,6 +109,48 @@ Deno.test({
 });
 
 Deno.test({
+  ...needing(
+    POSSIBLE,
+    NEEDS,
+    "a daemon killed under load comes back, and nothing is granted twice",
+  ),
+  fn: async () => {
+    await using build = await TmallocBuild.make();
+    const storm = await build.compile("tmalloc_storm.c");
+    const dir = await Deno.makeTempDir();
+    await Deno.chmod(dir, 0o755);
+    const tmallocPath = `${dir}/tmalloc.sock`;
+    const args = [`--limit=${STORM_UID}=${STORM_MIB}MiB`, `--tmalloc-socket=${tmallocPath}`];
+    const options = { tmallocPath, stateDir: `${dir}/state` };
+    let toom = await Toom.start(args, options);
+    try {
+      const running = runAs(STORM_UID, storm, ["7", "16", `${STORM_SEED}`], {
+        TMALLOC_SOCKET: tmallocPath,
+        TMALLOC_FALLBACK: "fail",
+      });
+      for (let i = 0; i < 3; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 1500));
+        await toom.stop("SIGKILL");
+        await toom[Symbol.asyncDispose]();
+        toom = await Toom.start(args, options);
+      }
+      const { code, out, err } = await running;
+      const what = `SEED=${STORM_SEED}: ${out} ${err}`;
+      assertEquals(code, 0, what);
+      assertEquals(JSON.parse(out).foreign, 0, what);
+      assertEquals(toom.of("kill"), [], what);
+      const { users, tmalloc } = await toom.status();
+      const user = users.find(({ uid }) => uid === STORM_UID)!;
+      assert(user.peakPages <= STORM_MIB * 256, `${what}: peak ${user.peakPages}`);
+      assert(tmalloc.granted > 100, `it went on asking: ${what}`);
+    } finally {
+      await toom[Symbol.asyncDispose]();
+      await Deno.remove(dir, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
   ...needing(POSSIBLE, NEEDS, "toom exec: programs that know nothing of it are told, not killed"),
   fn: async (t) => {
     await using build = await TmallocBuild.make();
