@@ -43,6 +43,7 @@ const HOLD_NS = 1e9;
 const DENIED_EVERY_NS = 20e6;
 /** What waits for the books to be trusted must not make the worker spin. */
 const STEP_EVERY_NS_MIN = 0.5e6;
+const NOTHING = {};
 const AUDIT_EVERY_NS = 200e6;
 /** Clients looked at in one audit. */
 const AUDIT_CLIENTS = 32;
@@ -213,7 +214,7 @@ export class Coordinator {
     if (verdict?.refusal !== undefined) {
       this.deny(client, pages - stakes.level(client), hardPages, verdict, nowNs);
       const flags = verdict.isNever ? ReplyFlag.never : 0;
-      this.answer(connection, request, uid, client, Status.refused, 0, flags);
+      this.answer(connection, request, uid, client, Status.refused, 0, { flags });
       return;
     }
     stakes.setClaim(client, pages);
@@ -288,7 +289,8 @@ export class Coordinator {
         this.stakes.hold(client, grantPages, nowNs + HOLD_NS);
         this.holdsUntilNs = Math.min(this.holdsUntilNs, nowNs + HOLD_NS);
       } else this.grant(client, grantPages);
-      this.answer(one.connection, one, user.uid, client, Status.ok, grantPages);
+      const committedPages = verdict.committedPages + grantPages;
+      this.answer(one.connection, one, user.uid, client, Status.ok, grantPages, { committedPages });
       return true;
     }
     const isHopeless = verdict.isNever || verdict.refusal === "own-claim";
@@ -327,7 +329,8 @@ export class Coordinator {
       this.counters[CounterIndex.timedOut]!++;
     }
     this.deny(one.client, one.minPages, hardPages, verdict, nowNs);
-    this.answer(one.connection, one, user.uid, one.client, status, 0, flags);
+    const { committedPages } = verdict;
+    this.answer(one.connection, one, user.uid, one.client, status, 0, { flags, committedPages });
   }
 
   /** Counts a refusal, and tells of it: a program that tries over and over is told of now and then. */
@@ -528,7 +531,7 @@ export class Coordinator {
     client: Client | undefined,
     status: Status,
     pages: number,
-    flags = 0,
+    known: { readonly flags?: number; readonly committedPages?: number } = NOTHING,
   ): void {
     if (request.noReply === true) return;
     const { reply, stakes } = this;
@@ -537,13 +540,13 @@ export class Coordinator {
     reply.type = request.type as RequestType;
     reply.id = request.id;
     reply.status = status;
-    reply.flags = flags | (hardPages === PAGES_MAX ? ReplyFlag.unlimited : 0);
+    reply.flags = (known.flags ?? 0) | (hardPages === PAGES_MAX ? ReplyFlag.unlimited : 0);
     reply.pages = pages;
     reply.levelPages = client === undefined ? 0 : stakes.level(client);
     reply.residentPages = client === undefined ? 0 : stakes.resident(client);
     reply.committedPages = user === undefined || hardPages === PAGES_MAX
       ? 0
-      : stakes.committedOf(user);
+      : known.committedPages ?? stakes.committedOf(user);
     reply.hardPages = hardPages;
     reply.claimPages = client === undefined ? 0 : stakes.claim(client);
     this.host.reply(connection, reply);

@@ -227,15 +227,18 @@ export class Stakes {
 
   /** Row in the processes table, -1 when it has none. */
   private slotOf(client: Client): number {
-    const { processes } = this.memory;
-    const { slot, pid } = client;
-    const isHere = (at: number): boolean =>
-      processes.tgid[at] === pid && processes.state[at] === ProcessState.alive;
-    if (slot >= 0 && isHere(slot)) return slot;
+    if (client.slot >= 0 && this.isAt(client.slot, client.pid)) return client.slot;
     client.slot = -1;
     const highWater = Atomics.load(this.processHeader, TableWord.highWater);
-    for (let at = 0; at < highWater && client.slot < 0; at++) if (isHere(at)) client.slot = at;
+    for (let slot = 0; slot < highWater && client.slot < 0; slot++) {
+      if (this.isAt(slot, client.pid)) client.slot = slot;
+    }
     return client.slot;
+  }
+
+  private isAt(slot: number, pid: number): boolean {
+    const { tgid, state } = this.memory.processes;
+    return tgid[slot] === pid && state[slot] === ProcessState.alive;
   }
 
   // --------------------------------------------------------------------------- what is promised
