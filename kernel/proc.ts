@@ -321,6 +321,20 @@ export class ProcReader {
     }
   }
 
+  /**
+   * Children of a process's main thread; empty when there are none, it is gone, or the kernel does
+   * not tell (CONFIG_PROC_CHILDREN).
+   */
+  listChildren(pid: number): number[] {
+    const length = this.#read(pid, ascii(`/task/${pid}/children\0`), "children");
+    const children: number[] = [];
+    for (let at = 0; at < length; at = skipWord(this.#buffer, at) + 1) {
+      const child = numberAt(this.#buffer, at);
+      if (child > 0) children.push(child);
+    }
+    return children;
+  }
+
   /** Whether there is a directory for that pid, thread or process. */
   exists(pid: number): boolean {
     writePath(this.#path, pid, FILE_NONE);

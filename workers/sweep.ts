@@ -280,8 +280,7 @@ export class Sweep {
         const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
         if (uid !== (status.realUid | 0)) this.tell(tsNs, true);
       } else if (rules.find(status.realUid) !== undefined && this.slotOf(status.ppid) < 0) {
-        // A login: had its parent been traced, it would be too. Its own children of before, if
-        // any, are found by the sweep.
+        // A login: had its parent been traced, it would be too.
         this.untraced.add(status.tgid);
         this.tell(tsNs, false);
       }
@@ -299,8 +298,10 @@ export class Sweep {
     const { clock, instance } = this.context;
     for (const pid of this.untraced) {
       const tsNs = clock.nowNs();
-      if (this.read(pid)) this.tell(tsNs, false);
-      else this.untraced.delete(pid);
+      if (this.read(pid)) {
+        this.tell(tsNs, false);
+        this.findChildren(pid);
+      } else this.untraced.delete(pid);
     }
     if (this.isAppending || this.untraced.size === 0) return;
     const pids = [...this.untraced];
@@ -318,9 +319,25 @@ export class Sweep {
     for (const pid of pids) {
       this.untraced.delete(pid);
       const tsNs = this.context.clock.nowNs();
-      if (this.read(pid)) this.tell(tsNs, true);
+      if (!this.read(pid)) continue;
+      this.tell(tsNs, true);
+      this.findChildren(pid);
     }
     this.context.publish();
+  }
+
+  /**
+   * Children that a login had before it was traced: nobody announced them, and without this they
+   * would be free until the next sweep. They are logins like itself.
+   */
+  private findChildren(pid: number): void {
+    for (const child of this.proc.listChildren(pid)) {
+      if (this.untraced.has(child) || this.slotOf(child) >= 0) continue;
+      const tsNs = this.context.clock.nowNs();
+      if (!this.read(child) || this.context.rules.find(this.status.realUid) === undefined) continue;
+      this.untraced.add(child); // And visited in turn, should the set be under way.
+      this.tell(tsNs, false);
+    }
   }
 
   /** Whether a call on another thread is under way, whose end the event loop brings. */

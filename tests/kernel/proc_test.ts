@@ -207,6 +207,27 @@ Deno.test("ProcReader.listPids() finds every process, and says how many when the
   assertEquals([...small], [...pids.subarray(0, 2)]);
 });
 
+Deno.test({
+  name: "ProcReader.listChildren() finds the children of a process",
+  ignore: !hasFile(`/proc/${Deno.pid}/task/${Deno.pid}/children`),
+  fn: async () => {
+    const reader = new ProcReader();
+    const shell = new Deno.Command("/bin/sh", {
+      args: ["-c", "sleep 60 & sleep 60 & echo $! here; wait"],
+      stdout: "piped",
+    }).spawn();
+    const lines = shell.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const second = Number((await lines.read()).value?.split(" ")[0]);
+    const children = reader.listChildren(shell.pid);
+    assertEquals([children.length, children[1]], [2, second]);
+    assertEquals(reader.listChildren(second), []);
+    for (const pid of [...children, shell.pid]) Deno.kill(pid, "SIGKILL");
+    await shell.status;
+    await lines.cancel();
+    assertEquals(reader.listChildren(shell.pid), []);
+  },
+});
+
 Deno.test("ProcReader.listTids() finds this thread and others", () => {
   const tids = new ProcReader().listTids(Deno.pid);
   assert(tids.includes(Deno.pid) && tids.length > 1, tids.join());
