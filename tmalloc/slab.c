@@ -22,31 +22,41 @@ static void charged_more(struct tm_span *slab, size_t charged) {
 
 /* Empty slabs: kept ones first, else addresses whose pages are charged as blocks are used. */
 
-static struct tm_span *kept_slab(void) {
-  struct tm_span *slab = tm_kept_take(1);
-  if (slab != NULL) atomic_fetch_add_explicit(&slabs_charged, slab->charged, memory_order_relaxed);
-  return slab;
-}
-
 static void give_slab(struct tm_span *slab) {
   atomic_fetch_sub_explicit(&slabs_charged, slab->charged, memory_order_relaxed);
   tm_kept_give(slab, 1);
 }
 
-static struct tm_span *fresh_slab(void) {
-  if (!tm_lease_charge(tm_page_size())) return NULL;
+/* Sees to it that `pages` bytes of the kept slab are charged. */
+static struct tm_span *kept_slab(size_t pages) {
+  struct tm_span *slab = tm_kept_take(1);
+  if (slab == NULL) return NULL;
+  atomic_fetch_add_explicit(&slabs_charged, slab->charged, memory_order_relaxed);
+  if (slab->charged >= pages) return slab;
+  if (tm_lease_charge(pages - slab->charged)) {
+    charged_more(slab, pages);
+    return slab;
+  }
+  give_slab(slab);
+  return NULL;
+}
+
+static struct tm_span *fresh_slab(size_t pages) {
+  if (!tm_lease_charge(pages)) return NULL;
   struct tm_span *slab = tm_units_take(1);
   if (slab == NULL) {
-    tm_lease_discharge(tm_page_size());
+    tm_lease_discharge(pages);
     return NULL;
   }
-  charged_more(slab, tm_page_size());
+  charged_more(slab, pages);
   return slab;
 }
 
+/* A slab whose first block is charged. */
 static struct tm_span *empty_slab(unsigned class) {
-  struct tm_span *kept = kept_slab();
-  struct tm_span *slab = kept != NULL ? kept : fresh_slab();
+  size_t pages = tm_page_up(TM_SPAN_HEADER + tm_class_size(class));
+  struct tm_span *kept = kept_slab(pages);
+  struct tm_span *slab = kept != NULL ? kept : fresh_slab(pages);
   if (slab == NULL) return NULL;
   *slab = (struct tm_span){
       .kind = TM_SLAB, .class = class, .charged = slab->charged, .is_fresh = kept == NULL};
@@ -130,44 +140,49 @@ static struct tm_span *give_block(struct bin *bin, void *block) {
   return slab;
 }
 
-/* Sees to it that the bin can give a block: a slab, and `lacking` bytes of lease. */
-static bool supply(struct bin *bin, unsigned class, size_t lacking) {
-  if (lacking != 0) return tm_lease_ensure(lacking);
+/* The bin gets to see a new slab when its first block is taken: in a bin no slab is empty. */
+static void *take_from_new(struct bin *bin, unsigned class, bool *is_zero) {
   struct tm_span *slab = empty_slab(class);
-  if (slab == NULL) return false;
+  if (slab == NULL) return NULL;
+  size_t lacking;
+  void *block = touch_next(slab, &lacking);
+  *is_zero = slab->is_fresh;
+  slab->used = 1;
+  if (is_full(slab)) return block;
   pthread_mutex_lock(&bin->lock);
   link_new_slab(bin, slab);
   pthread_mutex_unlock(&bin->lock);
-  return true;
-}
-
-bool tm_slab_take(unsigned class, unsigned count, struct tm_blocks *blocks) {
-  struct bin *bin = &bins[class];
-  size_t lacking;
-  do {
-    bool is_zero;
-    void *block;
-    lacking = 0;
-    pthread_mutex_lock(&bin->lock);
-    while (blocks->count < count && bin->first != NULL &&
-           (block = take_block(bin, &is_zero, &lacking)) != NULL)
-      tm_blocks_push(blocks, block);
-    pthread_mutex_unlock(&bin->lock);
-  } while (blocks->count == 0 && supply(bin, class, lacking));
-  return blocks->count != 0;
+  return block;
 }
 
 void *tm_slab_take_one(unsigned class, bool *is_zero) {
   struct bin *bin = &bins[class];
-  void *block = NULL;
-  size_t lacking;
-  do {
-    lacking = 0;
+  for (;;) {
+    void *block = NULL;
+    size_t lacking = 0;
     pthread_mutex_lock(&bin->lock);
     if (bin->first != NULL) block = take_block(bin, is_zero, &lacking);
     pthread_mutex_unlock(&bin->lock);
-  } while (block == NULL && supply(bin, class, lacking));
-  return block;
+    if (block != NULL) return block;
+    if (lacking == 0) return take_from_new(bin, class, is_zero);
+    if (!tm_lease_ensure(lacking)) return NULL;
+  }
+}
+
+/* What the bin has at hand, and one block in any case, if it can be had. */
+bool tm_slab_take(unsigned class, unsigned count, struct tm_blocks *blocks) {
+  struct bin *bin = &bins[class];
+  bool is_zero;
+  void *block = tm_slab_take_one(class, &is_zero);
+  if (block == NULL) return false;
+  tm_blocks_push(blocks, block);
+  size_t lacking;
+  pthread_mutex_lock(&bin->lock);
+  while (blocks->count < count && bin->first != NULL &&
+         (block = take_block(bin, &is_zero, &lacking)) != NULL)
+    tm_blocks_push(blocks, block);
+  pthread_mutex_unlock(&bin->lock);
+  return true;
 }
 
 void tm_slab_give(unsigned class, struct tm_blocks *blocks, unsigned count) {
