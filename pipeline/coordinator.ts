@@ -38,7 +38,7 @@ const SETTLE_NS = 5e6;
 /** While the books are not to be trusted, nothing is granted; but not for ever. */
 const DISTRUST_NS_MAX = 1e9;
 /** A child must be born within this time after its parent has asked for room. */
-const HOLD_NS = 1e9;
+const HOLD_NS = 250e6;
 /** The same process's refusals are told at most this often. */
 const DENIED_EVERY_NS = 20e6;
 /** What waits for the books to be trusted must not make the worker spin. */
