@@ -46,7 +46,7 @@ for (const source of ["raw", "text"]) {
           ...env,
         });
       for (const processes of [4, 8]) {
-        const { code, out } = await benchmark(processes);
+        const { code, out } = await benchmark(processes, 1e9);
         assertEquals(code, 0, out);
         assertMatch(out, new RegExp(`^process=${processes} mem=1000000000 epoch=1\n`));
         assertEquals(count(out, /^malloc \/ tmalloc returns NULL on \d+$/), processes, out);
@@ -60,7 +60,7 @@ for (const source of ["raw", "text"]) {
       assert(user.peakPages > 3000, `and near it: ${user.peakPages}`);
       assertEquals([user.usagePages, user.promisedPages], [0, 0]);
 
-      const killed = await benchmark(4, { BENCHMARK_MALLOC: "1" });
+      const killed = await benchmark(4, 4e9, { BENCHMARK_MALLOC: "1" });
       assertEquals(killed.code, 1, killed.out);
       assert(count(killed.out, /^child process killed by signal 9$/) > 0, killed.out);
       assert(toom.of("kill").length > 0);
