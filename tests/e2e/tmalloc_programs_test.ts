@@ -39,12 +39,15 @@ for (const source of ["raw", "text"]) {
       ]);
       const benchmark = (
         processes: number,
+        bytes: number,
         env: Record<string, string> = {},
-      ): Promise<ProgramEnd> =>
-        runAs(BENCHMARK_UID, `${build.dir}/benchmark`, [`${processes}`, "1000000000", "1"], {
+      ): Promise<ProgramEnd> => {
+        const args = [`${processes}`, `${bytes}`, "1"];
+        return runAs(BENCHMARK_UID, `${build.dir}/benchmark`, args, {
           TMALLOC_SOCKET: toom.tmallocPath,
           ...env,
         });
+      };
       for (const processes of [4, 8]) {
         const { code, out } = await benchmark(processes, 1e9);
         assertEquals(code, 0, out);
