@@ -33,6 +33,7 @@ import { RulesView } from "./limits.ts";
 import { ProcFacts } from "./proc_facts.ts";
 import { DegradedReason, ReportWriter } from "./reports.ts";
 import { RingConsumer, RingProducer } from "./ring.ts";
+import { Urgency } from "./urgency.ts";
 import { invariant } from "./invariant.ts";
 
 /** Above soft, the victims are ranked again every so many events: the original's early bootstrap. */
@@ -51,6 +52,8 @@ export interface AccountingOptions {
   readonly countMask: MemberMask;
   /** The user of processes that nobody announced and /proc has not told of yet. */
   readonly unknownUid: number;
+  /** So near to its hard limit a user's events must not wait, see {@link Urgency}. */
+  readonly marginPages: number;
   /** Wakes the sweeper, which sleeps in poll(2) and not on a bell. */
   readonly wakeSweeper: () => void;
   /** Wakes the coordinator, which sleeps in epoll_wait(2). */
@@ -80,6 +83,7 @@ export class Accounting {
   private readonly armsOrdered: Int32Array;
   private readonly eventsSinceArm: Int32Array;
   private readonly softReportedNs: Float64Array;
+  private readonly urgency: Urgency;
   private readonly fullReportedNs = new Float64Array(TABLE_NAMES.length);
   private killerEpoch: number;
   private degradedSinceNs = 0;
@@ -113,6 +117,7 @@ export class Accounting {
     this.armsOrdered = new Int32Array(plan.capacity.users);
     this.eventsSinceArm = new Int32Array(plan.capacity.users);
     this.softReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
+    this.urgency = new Urgency(memory, options.marginPages);
     this.books = new Books(
       memory,
       this.counters,
@@ -230,10 +235,10 @@ export class Accounting {
     const delta = books.setMember(mm, packed & RSS_MEMBER_MASK, pages, tsNs);
     if (delta > 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
-      if (books.users.usagePages[user]! > books.users.softPages[user]!) this.over(user, tsNs);
+      if (books.users.usagePages[user]! > this.urgency.nearPages[user]!) this.near(user, tsNs);
     } else if (delta < 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
-      if (books.users.state[user] !== UserState.ok) this.under(user);
+      if (this.urgency.isNear[user] !== 0) this.under(user);
     }
     if (pages === 0 && !curr && books.isEmpty(mm)) this.attribution.mmEmpty(mm);
   }
@@ -308,6 +313,7 @@ export class Accounting {
   // ------------------------------------------------------------------------------------- limits
 
   private userAdded(userSlot: number): void {
+    this.urgency.leave(userSlot);
     this.killOrdered[userSlot] = 0;
     this.armsOrdered[userSlot] = this.books.users.armsDone[userSlot]!;
     this.softReportedNs[userSlot] = -Infinity;
@@ -321,6 +327,7 @@ export class Accounting {
     const softPages = rule === undefined ? NO_LIMIT_PAGES : rule.softPages;
     Atomics.store(users.hardPages, userSlot, hardPages);
     Atomics.store(users.softPages, userSlot, softPages);
+    this.urgency.limit(userSlot, hardPages, softPages);
   }
 
   /** New limits count at once, for those who are above them already too. */
@@ -336,10 +343,18 @@ export class Accounting {
 
   private evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
     if (userSlot < 0) return;
+    const usagePages = this.books.users.usagePages[userSlot]!;
+    if (usagePages > this.urgency.nearPages[userSlot]!) this.near(userSlot, tsNs, trigger);
+    else if (this.urgency.isNear[userSlot] !== 0) this.under(userSlot);
+  }
+
+  /** A user has grown, and is not far from its limits. */
+  private near(userSlot: number, tsNs: number, trigger: Trigger = Trigger.user): void {
     const { users } = this.books;
+    if (this.urgency.isNear[userSlot] === 0) this.urgency.enter(userSlot);
     if (users.usagePages[userSlot]! > users.softPages[userSlot]!) {
       this.over(userSlot, tsNs, trigger);
-    } else if (users.state[userSlot] !== UserState.ok) this.under(userSlot);
+    }
   }
 
   /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */
@@ -353,7 +368,7 @@ export class Accounting {
   }
 
   /** A user is above soft, and has just grown. */
-  private over(userSlot: number, tsNs: number, trigger: Trigger = Trigger.user): void {
+  private over(userSlot: number, tsNs: number, trigger: Trigger): void {
     const { users } = this.books;
     const usagePages = users.usagePages[userSlot]!;
     const hardPages = users.hardPages[userSlot]!;
@@ -400,6 +415,7 @@ export class Accounting {
   private under(userSlot: number): void {
     const { users } = this.books;
     const usagePages = users.usagePages[userSlot]!;
+    if (usagePages <= this.urgency.nearPages[userSlot]!) this.urgency.leave(userSlot);
     if (usagePages <= users.softPages[userSlot]!) {
       if (users.state[userSlot] !== UserState.ok) {
         Atomics.store(users.state, userSlot, UserState.ok);

@@ -342,10 +342,11 @@ export class Coordinator {
     nowNs: number,
   ): void {
     this.counters[CounterIndex.denied]!++;
-    if (nowNs - client.deniedNs < DENIED_EVERY_NS) return;
-    client.deniedNs = nowNs;
     // Held back for one that waits longer: to the log it is the limit.
     const reason = DENIED_REASONS.indexOf(refusal ?? "limit");
+    if (reason === client.deniedReason && nowNs - client.deniedNs < DENIED_EVERY_NS) return;
+    client.deniedNs = nowNs;
+    client.deniedReason = reason;
     const uid = this.stakes.uidOf(client) | 0;
     const numbers = [uid, client.pid, committedPages, requestPages, hardPages, reason];
     this.reports.put("denied", nowNs, numbers);

@@ -140,6 +140,7 @@ export class Replay {
     this.accounting = new Accounting(memory, {
       countMask: options.countMask,
       unknownUid: options.assumeUid === undefined ? UNKNOWN_UID : options.assumeUid | 0,
+      marginPages: 0,
       wakeSweeper: () => {},
       wakeCoordinator: () => {},
     });

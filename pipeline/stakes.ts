@@ -34,8 +34,9 @@ export class Client {
   connections = 0;
   heldPages = 0;
   readonly holds: Hold[] = [];
-  /** When a refusal of it was told of last. */
+  /** When a refusal of it was told of last, and why it was one. */
   deniedNs = -Infinity;
+  deniedReason = -1;
 
   constructor(pid: number, row: number) {
     this.pid = pid;

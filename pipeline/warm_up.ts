@@ -81,6 +81,7 @@ export function warmUp(options: WarmUpOptions): number {
   const accounting = new Accounting(memory, {
     countMask: options.countMask | 1 << Member.anon,
     unknownUid: UID,
+    marginPages: 0,
     wakeSweeper: () => {},
     wakeCoordinator: () => {},
   });

@@ -9,6 +9,7 @@ import { Accounting } from "../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../pipeline/books.ts";
 import { BellSleeper } from "../pipeline/doorbell.ts";
 import { Role } from "../pipeline/layout.ts";
+import { marginPages } from "../pipeline/urgency.ts";
 import { PaperKillKernel, REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
 import { MonotonicClock } from "../kernel/clock.ts";
 import { EventFd } from "../kernel/fd.ts";
@@ -25,6 +26,7 @@ runWorker(
     const accounting = new Accounting(memory, {
       countMask: init.config.countMask,
       unknownUid: UNKNOWN_UID,
+      marginPages: marginPages(navigator.hardwareConcurrency, init.config.pageBytes),
       wakeSweeper: () => sweeper.ring(),
       wakeCoordinator: () => coordinator.ring(),
     });

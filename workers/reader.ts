@@ -9,10 +9,11 @@
  * @module
  */
 import { attachCounters } from "../pipeline/memory.ts";
-import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
-import { CounterIndex, HEARTBEAT_MS, Role, RoleWord } from "../pipeline/layout.ts";
+import { attachRole, BellSleeper, Doorbell } from "../pipeline/doorbell.ts";
+import { CounterIndex, HeaderWord, HEARTBEAT_MS, Role, RoleWord } from "../pipeline/layout.ts";
 import { RecordWriter } from "../pipeline/record_writer.ts";
 import { RingProducer } from "../pipeline/ring.ts";
+import { CALM_NAP_MS } from "../pipeline/urgency.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { POLLIN, PollSet } from "../kernel/poll.ts";
 import { RawSource } from "../kernel/raw_source.ts";
@@ -62,10 +63,17 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
     writer.lost(0, pipes[0]!.cpu, -1);
     publish();
   }
+  const bell = new BellSleeper(memory, role);
   let falseAlarms = 0;
+  let isLively = false;
   return {
     step: () => {
+      if (isLively) {
+        bell.listen();
+        if (Atomics.load(memory.header, HeaderWord.urgent) === 0) bell.sleep(CALM_NAP_MS);
+      }
       const bytes = source.read();
+      isLively = bytes > 0;
       publish();
       if (bytes === 0) return false;
       falseAlarms = 0;

@@ -55,6 +55,7 @@ export class AccountingRun {
     this.accounting = new Accounting(this.memory, {
       countMask: COUNT_MASK,
       unknownUid: UNKNOWN_UID,
+      marginPages: 0,
       wakeSweeper: () => {},
       wakeCoordinator: () => {},
     });

@@ -45,6 +45,7 @@ export class FreshAccounting {
     this.accounting = new Accounting(memory, {
       countMask: COUNT_MASK,
       unknownUid: PIPELINE_UID,
+      marginPages: 0,
       wakeSweeper: () => {},
       wakeCoordinator: () => {},
     });

@@ -44,6 +44,7 @@ export interface Order {
 export interface DeskOptions {
   readonly capacity?: Partial<Capacity>;
   readonly countMask?: number;
+  readonly marginPages?: number;
 }
 
 /** Sizes of members in pages; what is not named is not changed, or 0. */
@@ -68,6 +69,7 @@ export class Desk {
   private readonly reportRing: RingConsumer;
   private readonly rules = new LimitRules();
   private readonly countMask: number;
+  private readonly marginPages: number;
   private sweepNumber = 0;
 
   constructor(options: DeskOptions = {}) {
@@ -85,6 +87,7 @@ export class Desk {
     this.queryRing = new RingConsumer(buffer, plan.queryRing);
     this.reportRing = new RingConsumer(buffer, plan.reportRings[Role.accounting]!);
     this.countMask = options.countMask ?? COUNT_MASK;
+    this.marginPages = options.marginPages ?? 0;
     this.accounting = this.startAccounting();
   }
 
@@ -92,6 +95,7 @@ export class Desk {
     this.accounting = new Accounting(this.memory, {
       countMask: this.countMask,
       unknownUid: UNKNOWN_UID,
+      marginPages: this.marginPages,
       wakeSweeper: () => {},
       wakeCoordinator: () => {},
     });
@@ -217,8 +221,13 @@ export class Desk {
     return this;
   }
 
-  limit(uid: number, hardPages: number, softPages = Math.floor(hardPages * 0.9)): this {
-    this.rules.set({ uidFirst: uid, uidLast: uid, hardPages, softPages });
+  limit(
+    uid: number,
+    hardPages: number,
+    softPages = Math.floor(hardPages * 0.9),
+    uidLast = uid,
+  ): this {
+    this.rules.set({ uidFirst: uid, uidLast, hardPages, softPages });
     new RulesPublisher(this.memory.rules).publish(this.rules);
     return this;
   }

@@ -223,6 +223,7 @@ export class Sim implements KillKernel {
     const accounting = new Accounting(this.memory, {
       countMask: COUNT_MASK,
       unknownUid: UNKNOWN_UID,
+      marginPages: 0,
       wakeSweeper: () => {},
       wakeCoordinator: () => {},
     });

@@ -25,6 +25,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
     bufferKib: 4096,
     subbufKib: undefined,
     controlSocketPath: "/run/toom/control.sock",
+    tmallocSocketPath: "/run/toom/tmalloc.sock",
     stateDirPath: "/var/lib/toom",
     processesMax: 16384,
     usersMax: 4096,
@@ -36,7 +37,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
 Deno.test("parseRunOptions() reads every option and freezes the result", () => {
   const args = "--limit bob=1G --limit=2000-2999=64MiB,soft=32MiB --source raw --readers 64 " +
     "--count rss --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
-    "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c --state-dir /tmp/s " +
+    "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c --tmalloc-socket none --state-dir /tmp/s " +
     "--max-processes 64 --max-users 16 --cpu any --debug-faults";
   const options = parseRunOptions(args.split(" "), HOST);
   assertEquals(options, {
@@ -56,6 +57,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     bufferKib: 16,
     subbufKib: 64,
     controlSocketPath: "/tmp/c",
+    tmallocSocketPath: undefined,
     stateDirPath: "/tmp/s",
     processesMax: 64,
     usersMax: 16,
@@ -114,6 +116,7 @@ Deno.test("parseRunOptions() answers each wrong use with one line and exit code 
     ["--subbuf-kib", "1024"],
     ["--control-socket", ""],
     ["--control-socket", `/${"x".repeat(107)}`],
+    ["--tmalloc-socket", `/${"x".repeat(100)}`],
     ["--state-dir", ""],
     ["--max-processes", "63"],
     ["--max-users", "999999999"],

@@ -33,6 +33,7 @@ Deno.test({
     await using first = await new Workload(UID, "hold-on-go", 20).until("here");
     await using second = await new Workload(UID, "hold-on-go", 20).until("here");
     await toom.fault("reader0", "hang");
+    await new Promise((resolve) => setTimeout(resolve, 50)); // It must have noticed.
     // The second's events push out the first's, of which no later event tells.
     await (await first.go()).until("held");
     await (await second.go()).until("held");

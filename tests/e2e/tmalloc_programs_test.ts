@@ -102,7 +102,7 @@ Deno.test({
       if (left.every((number) => number === 0) || performance.now() > deadlineMs) {
         assertEquals(left, [0, 0, 0, 0], `nothing is promised in the end: ${what}`);
         assert(user.peakPages <= STORM_MIB * 256, `${what}: peak ${user.peakPages}`);
-        assert(user.peakPages > STORM_MIB * 200, `the limit is near: ${user.peakPages}`);
+        assert(user.peakPages > STORM_MIB * 160, `the limit is near: ${user.peakPages}`);
         assert(tmalloc.denied > 100, `and felt: ${tmalloc.denied}`);
         break;
       }

@@ -345,3 +345,26 @@ Deno.test("a table that stays full does not make sweeps chase each other", () =>
   assert(isDegraded(desk));
   assertEquals(desk.asked, []);
 });
+
+Deno.test("readers may let events gather while everybody is far from the limit", () => {
+  const desk = new Desk({ marginPages: 100 });
+  desk.limit(ANN, 1000).limit(BOB, 50);
+  const isUrgent = (): boolean => Atomics.load(desk.step().memory.header, HeaderWord.urgent) !== 0;
+  assertEquals(isUrgent(), false);
+  desk.proc(10, ANN, { anon: 100 }).own(10, A, { anon: 899 });
+  assertEquals(isUrgent(), false, "90 % are soft, 900 are near");
+  desk.own(10, A, { anon: 901 });
+  assertEquals(isUrgent(), true);
+  desk.own(10, A, { anon: 900 });
+  assertEquals(isUrgent(), false);
+  desk.proc(20, BOB, { anon: 0 }).own(20, B, { anon: 1 });
+  assertEquals(isUrgent(), true, "a small limit is always near");
+  desk.limit(BOB, 5000);
+  assertEquals(isUrgent(), false, "a higher limit is not");
+  desk.own(10, A, { anon: 950 }).unlimit(ANN);
+  assertEquals(isUrgent(), false, "nor is none");
+  desk.limit(ANN, 1000);
+  assertEquals(isUrgent(), true);
+  desk.exit(10).foreign(10, A, { anon: 0 });
+  assertEquals(isUrgent(), false);
+});

@@ -388,13 +388,8 @@ Deno.test("more users than rows: candidates leave room for victims, and give it 
     capacity: { users: users + 2, processes: users + 2, tasks: users + 2, mms: users + 2 },
   });
   const scene = new Scene({}, desk);
-  desk.limit(ANN, 100, 50);
+  desk.limit(ANN, 100, 50).limit(2000, 100, 50, 2000 + users);
   for (let i = 0; i < users; i++) scene.add(100 + i, 2000 + i, 60);
-  // One rule for all of them.
-  for (let i = 0; i < users; i++) {
-    desk.books.users.hardPages[desk.books.findUser(2000 + i)] = 100;
-    desk.books.users.softPages[desk.books.findUser(2000 + i)] = 50;
-  }
   for (let i = 0; i < users; i++) scene.grow(100 + i, 70).run();
   assert(scene.hands.handles.size <= VICTIMS_MAX);
   for (let i = 0; i < users; i++) scene.grow(100 + i, 101).run();
