@@ -37,8 +37,8 @@ Deno.test("parseRunOptions() has a default for everything", () => {
 Deno.test("parseRunOptions() reads every option and freezes the result", () => {
   const args = "--limit bob=1G --limit=2000-2999=64MiB,soft=32MiB --source raw --readers 64 " +
     "--count rss --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
-    "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c --tmalloc-socket none --state-dir /tmp/s " +
-    "--max-processes 64 --max-users 16 --cpu any --debug-faults";
+    "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c " +
+    "--tmalloc-socket none --state-dir /tmp/s --max-processes 64 --max-users 16 --cpu any --debug-faults";
   const options = parseRunOptions(args.split(" "), HOST);
   assertEquals(options, {
     limits: [
