@@ -89,6 +89,8 @@ export class Accounting {
   private degradedSinceNs = 0;
   private lastTsNs = 0;
   private resyncAsked = false;
+  /** Outside of sweeps, /proc is read for logins: that is news of the user, not the timer. */
+  private readingTrigger: Trigger = Trigger.user;
   /** A table was full during this sweep: another sweep at once would not help. */
   private fullSinceSweep = false;
 
@@ -277,7 +279,7 @@ export class Accounting {
         facts.process(tsNs, tid, a, b, c, d);
         break;
       case RecordKind.procPages:
-        this.evaluate(facts.pages(tsNs, tid, a, b, c, d), tsNs, Trigger.lastDefense);
+        this.evaluate(facts.pages(tsNs, tid, a, b, c, d), tsNs, this.readingTrigger);
         break;
       case RecordKind.task:
         facts.task(tsNs, tid, a);
@@ -288,10 +290,12 @@ export class Accounting {
       case RecordKind.sweepBegin:
         this.resyncAsked = false;
         this.fullSinceSweep = false;
+        this.readingTrigger = Trigger.lastDefense;
         facts.begin(tsNs, tid, b);
         break;
       case RecordKind.sweepEnd:
         this.sweepEnd(tsNs, tid, a);
+        this.readingTrigger = Trigger.user;
         break;
       case RecordKind.oomVictim:
         this.oomVictim(tsNs, a);

@@ -54,7 +54,7 @@ export const SIDE_RING_RECORDS = 8192;
 
 export const DEFAULT_CAPACITY: Capacity = {
   readers: 1,
-  ringRecords: 65536,
+  ringRecords: 16384,
   users: 4096,
   processes: 16384,
   tasks: 65536,

@@ -21,7 +21,7 @@ import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 import { TmallocServer } from "./tmalloc_server.ts";
 
 /** Processes that may hold promises. */
-const LEDGER_ROWS = 8192;
+const LEDGER_ROWS = 4096;
 
 function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
   const { tmalloc, pageBytes, countMask, coordinatorWakeFd } = init.config;

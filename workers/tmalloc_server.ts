@@ -45,7 +45,7 @@ import {
 } from "../kernel/seqpacket.ts";
 
 /** Connections in all, and of one user. */
-export const CONNECTIONS_MAX = 8192;
+export const CONNECTIONS_MAX = 4096;
 export const CONNECTIONS_PER_USER_MAX = 2048;
 /** Messages of one user in one turn. */
 const MESSAGES_PER_TURN = 4;
