@@ -8,6 +8,7 @@ import {
   TMALLOC_NEEDS,
   TmallocBuild,
 } from "../_support/tmalloc_build.ts";
+import type { TmallocReport, UserReport } from "../../workers/control_api.ts";
 import { Toom } from "../_support/toom.ts";
 import { E2E_NEEDS, E2E_POSSIBLE, PYTHON } from "../_support/workload.ts";
 
@@ -19,6 +20,21 @@ const STORM_SECONDS = Number(Deno.env.get("TOOM_STORM_SECONDS") ?? 8);
 const STORM_SEED = Number(Deno.env.get("SEED") ?? Date.now() % 100_000);
 const POSSIBLE = E2E_POSSIBLE && TMALLOC_BUILDABLE;
 const NEEDS = `${E2E_NEEDS}, ${TMALLOC_NEEDS}`;
+
+/** A user's numbers when nothing of it is left; or as they are, when that takes too long. */
+async function whenGone(
+  toom: Toom,
+  uid: number,
+): Promise<{ readonly user: UserReport; readonly tmalloc: TmallocReport }> {
+  const deadlineMs = performance.now() + 3000;
+  for (;;) {
+    const { users, tmalloc } = await toom.status();
+    const user = users.find((one) => one.uid === uid)!;
+    const isGone = user.usagePages === 0 && user.promisedPages === 0 && tmalloc.processes === 0;
+    if (isGone || performance.now() > deadlineMs) return { user, tmalloc };
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
 
 function count(text: string, line: RegExp): number {
   return text.split("\n").filter((one) => line.test(one)).length;
@@ -56,8 +72,7 @@ for (const source of ["raw", "text"]) {
         assertEquals(count(out, /^child process exit$/), processes, out);
       }
       await toom.waitFor("denied", (line) => line["uid"] === BENCHMARK_UID);
-      const { users } = await toom.status();
-      const user = users.find(({ uid }) => uid === BENCHMARK_UID)!;
+      const { user } = await whenGone(toom, BENCHMARK_UID);
       assertEquals(toom.of("kill"), []);
       assert(user.peakPages <= 4096, `never more than the limit: ${user.peakPages}`);
       assert(user.peakPages > 3000, `and near it: ${user.peakPages}`);
@@ -93,21 +108,12 @@ Deno.test({
     assertEquals(told.foreign, 0, what);
     assertEquals(toom.of("kill"), [], what);
     assertEquals(toom.of("worker-restart"), []);
-    // What has just ended must be seen to have.
-    const deadlineMs = performance.now() + 3000;
-    for (;;) {
-      const { users, tmalloc } = await toom.status();
-      const user = users.find(({ uid }) => uid === STORM_UID)!;
-      const left = [user.usagePages, user.promisedPages, tmalloc.processes, tmalloc.waiting];
-      if (left.every((number) => number === 0) || performance.now() > deadlineMs) {
-        assertEquals(left, [0, 0, 0, 0], `nothing is promised in the end: ${what}`);
-        assert(user.peakPages <= STORM_MIB * 256, `${what}: peak ${user.peakPages}`);
-        assert(user.peakPages > STORM_MIB * 160, `the limit is near: ${user.peakPages}`);
-        assert(tmalloc.denied > 100, `and felt: ${tmalloc.denied}`);
-        break;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    const { user, tmalloc } = await whenGone(toom, STORM_UID);
+    const left = [user.usagePages, user.promisedPages, tmalloc.processes, tmalloc.waiting];
+    assertEquals(left, [0, 0, 0, 0], `nothing is promised in the end: ${what}`);
+    assert(user.peakPages <= STORM_MIB * 256, `${what}: peak ${user.peakPages}`);
+    assert(user.peakPages > STORM_MIB * 160, `the limit is near: ${user.peakPages}`);
+    assert(tmalloc.denied > 100, `and felt: ${tmalloc.denied}`);
   },
 });
 
