@@ -53,6 +53,8 @@ export interface AccountingOptions {
   readonly unknownUid: number;
   /** Wakes the sweeper, which sleeps in poll(2) and not on a bell. */
   readonly wakeSweeper: () => void;
+  /** Whether soft arms the killer. Default true; without, all is left to do at hard. */
+  readonly arms?: boolean;
 }
 
 export class Accounting {
@@ -71,6 +73,7 @@ export class Accounting {
   private readonly killerRole: Int32Array;
   private readonly reports: ReportWriter;
   private readonly wakeSweeper: () => void;
+  private readonly arms: boolean;
   /** By user slot: a kill was ordered and not answered yet. */
   private readonly killOrdered: Uint8Array;
   /** By user slot: orders to arm so far, and events above soft since the last of them. */
@@ -105,6 +108,7 @@ export class Accounting {
     this.killerRole = attachRole(memory, Role.killer);
     this.killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
     this.wakeSweeper = options.wakeSweeper;
+    this.arms = options.arms ?? true;
     this.killOrdered = new Uint8Array(plan.capacity.users);
     this.armsOrdered = new Int32Array(plan.capacity.users);
     this.eventsSinceArm = new Int32Array(plan.capacity.users);
@@ -364,7 +368,7 @@ export class Accounting {
       }
       return;
     }
-    if (++this.eventsSinceArm[userSlot]! < ARM_EVERY_EVENTS) return;
+    if (!this.arms || ++this.eventsSinceArm[userSlot]! < ARM_EVERY_EVENTS) return;
     this.eventsSinceArm[userSlot] = 0;
     // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
     // than was ordered by us: what a predecessor ordered.

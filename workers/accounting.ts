@@ -25,6 +25,7 @@ runWorker(
       countMask: init.config.countMask,
       unknownUid: UNKNOWN_UID,
       wakeSweeper: () => sweeper.ring(),
+      arms: init.config.arms,
     });
     accounting.start();
     const rehearse = (kills: number): void => {

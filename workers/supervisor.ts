@@ -67,6 +67,7 @@ export interface SupervisorOptions {
   readonly intervalMs: number;
   readonly minAvailableBytes: number;
   readonly dryRun: boolean;
+  readonly arms: boolean;
   readonly bufferKib: number;
   readonly subbufKib: number | undefined;
   readonly controlSocketPath: string;
@@ -201,6 +202,7 @@ export class Supervisor implements ControlBackend {
       countMask: options.memberMask,
       victimPolicy: options.victim,
       dryRun: options.dryRun,
+      arms: options.arms,
       intervalMs: options.intervalMs,
       minAvailableBytes: options.minAvailableBytes,
       realTime: true,

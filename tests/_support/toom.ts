@@ -17,6 +17,8 @@ const POLL_MS = 20;
 export interface ToomOptions {
   /** Keeps limits of an earlier toom; a new empty one when left out. */
   readonly stateDir?: string;
+  /** For Deno, e.g. `--v8-flags=...`. */
+  readonly denoArgs?: readonly string[];
 }
 
 export class Toom implements AsyncDisposable {
@@ -39,6 +41,7 @@ export class Toom implements AsyncDisposable {
         "run",
         "-A",
         "--no-check",
+        ...options.denoArgs ?? [],
         PROGRAM,
         "run",
         "--log-format=json",
