@@ -7,7 +7,7 @@
 import { Toom } from "../../tests/_support/toom.ts";
 import type { Plan } from "./plan.ts";
 import { median, pairedRatios, summarize, type Summary } from "./stats.ts";
-import { MemoryCgroup, rootMemoryCgroup, TrivialApproach, type TrivialWork } from "./subject.ts";
+import { BenchInstance, MemoryCgroup, rootMemoryCgroup, TrivialApproach, type TrivialWork } from "./subject.ts";
 import { BENCH_UID, OTHER_UID, type Program, sleep, type Toolbox } from "./toolbox.ts";
 
 /** An area that is touched: 8 MiB, page after page. */
@@ -63,6 +63,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     base: "off",
     claim: "3 × (and toom twice as fast)",
   },
+  floor: { label: "tracing alone, nobody reads, one process", base: "off" },
   "memcg-root": { label: "memory cgroup: root, not charged", base: "off" },
   memcg: { label: "memory cgroup with a limit", base: "off" },
   "off-each": { label: "toom off, a process on each CPU", base: "off-each" },
@@ -71,6 +72,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     base: "off-each",
     claim: "1.1 to 1.2 ×",
   },
+  "floor-each": { label: "tracing alone, nobody reads, on each CPU", base: "off-each" },
   "text-each": { label: "toom text, a limited process on each CPU", base: "off-each" },
 };
 
@@ -89,7 +91,13 @@ export class AllocationBench {
 
   /** @param withToom Without, only what needs no toom. */
   async run(withToom = true): Promise<AllocationResult> {
-    const turns = [() => this.off(), () => this.trivial(), () => this.memcg()];
+    const turns = [
+      () => this.off(),
+      () => this.floor("floor", [-1]),
+      () => this.floor("floor-each", eachCpu()),
+      () => this.trivial(),
+      () => this.memcg(),
+    ];
     if (withToom) turns.push(() => this.toom("raw"), () => this.toom("text"));
     for (let round = 0; round < this.plan.allocationRounds; round++) {
       for (let i = 0; i < turns.length; i++) await turns[(round + i) % turns.length]!();
@@ -100,6 +108,13 @@ export class AllocationBench {
   private async off(): Promise<void> {
     this.add("off", await this.touch(BENCH_UID, [-1]));
     this.add("off-each", await this.touch(BENCH_UID, eachCpu()));
+  }
+
+  /** What no reader of this event can be quicker than: it is recorded, and overwritten unread. */
+  private async floor(name: string, cpus: readonly number[]): Promise<void> {
+    using instance = new BenchInstance("bench-floor", 4096, { "kmem/rss_stat": "" });
+    const trace = (pid: number): void => instance.trace(pid);
+    this.add(name, await this.touch(BENCH_UID, cpus, trace));
   }
 
   private async toom(source: "raw" | "text"): Promise<void> {

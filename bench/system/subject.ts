@@ -38,6 +38,11 @@ export class BenchInstance implements Disposable {
     return Deno.readTextFileSync(`${this.path}/${file}`);
   }
 
+  /** Events of this task alone, and of others that were named before. */
+  trace(pid: number): void {
+    Deno.writeTextFileSync(`${this.path}/set_event_pid`, `${pid}\n`, { append: true });
+  }
+
   /** Pipes with the pages of each CPU. */
   rawPipes(): string[] {
     return [...Deno.readDirSync(`${this.path}/per_cpu`)]

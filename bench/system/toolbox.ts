@@ -62,13 +62,18 @@ export class Program implements AsyncDisposable {
   private buffered: string[] = [];
   private rest = "";
 
-  constructor(path: string, args: readonly string[], uid: number) {
+  constructor(
+    path: string,
+    args: readonly string[],
+    uid: number,
+    env: Readonly<Record<string, string>> = {},
+  ) {
     this.child = new Deno.Command(path, {
       args: [...args],
       ...(uid === 0 ? {} : { uid, gid: uid }),
       cwd: "/",
       clearEnv: true,
-      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...env },
       stdin: "piped",
       stdout: "piped",
       stderr: "null",

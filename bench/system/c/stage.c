@@ -11,9 +11,9 @@
  *   CAP_MIB         the hogs stop growing so far past the line
  *   DELAY_US        waits first, so that hogs and timers have nothing to do with one another
  * Output: PID SIGNAL LINE_PAGES TOTAL_PAGES CROSSED_NS LAST_NS DEATH_NS
- *   of the first hog that died: pages that all had touched when that was seen; CLOCK_MONOTONIC of
- *   the page that crossed the line (0: none did), of the victim's last page, and of the end being
- *   seen by waitpid(2). Or "short" when the line is too near, or "survived".
+ *   of the first hog that died: pages that all had begun to touch when that was seen;
+ *   CLOCK_MONOTONIC just before the page that crossed the line (0: none did), after the victim's
+ *   last page, and of the end being seen by waitpid(2). Or "short" when the line is too near, or "survived".
  *
  * The stage itself runs SCHED_FIFO, hogs as everybody, so that the end is seen when it happens. */
 #define _GNU_SOURCE
@@ -75,12 +75,15 @@ static uint64_t counted_kib(pid_t pid) {
   return field(path, "RssAnon:") + field(path, "RssShmem:") + field(path, "VmSwap:");
 }
 
+/* Counted before it is touched: whoever is quick kills within the page fault, and the page counts. */
 static void touch(volatile char *at, unsigned pages, int index) {
-  *at = 1;
-  uint64_t total = atomic_fetch_add(&board->total, pages) + pages, now = now_ns();
+  uint64_t total = atomic_fetch_add(&board->total, pages) + pages;
   /* Exactly one page is the one that crosses. */
-  if (total > board->line && total - pages <= board->line) atomic_store(&board->crossed_ns, now);
-  atomic_store_explicit(&board->hogs[index].last_ns, now, memory_order_relaxed);
+  if (total > board->line && total - pages <= board->line) {
+    atomic_store(&board->crossed_ns, now_ns());
+  }
+  *at = 1;
+  atomic_store_explicit(&board->hogs[index].last_ns, now_ns(), memory_order_relaxed);
 }
 
 static void hog(int index, int gate, size_t bytes, unsigned rate_mib, int huge) {
