@@ -7,7 +7,13 @@
 import { Toom } from "../../tests/_support/toom.ts";
 import type { Plan } from "./plan.ts";
 import { median, pairedRatios, summarize, type Summary } from "./stats.ts";
-import { BenchInstance, MemoryCgroup, rootMemoryCgroup, TrivialApproach, type TrivialWork } from "./subject.ts";
+import {
+  BenchInstance,
+  MemoryCgroup,
+  rootMemoryCgroup,
+  TrivialApproach,
+  type TrivialWork,
+} from "./subject.ts";
 import { BENCH_UID, OTHER_UID, type Program, sleep, type Toolbox } from "./toolbox.ts";
 
 /** An area that is touched: 8 MiB, page after page. */

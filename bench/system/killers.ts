@@ -98,7 +98,7 @@ const earlyoomKind: KillerKind = {
     const kib = availableKib() - HEADROOM_MIB * 1024;
     // One threshold for asking and for forcing; no reports; and it likes hogs best.
     const args = ["-M", `${kib},${kib}`, "-r", "0", "--prefer", "^zzhog$"];
-    const program = new Program(EARLYOOM, args, BENCH_UID);
+    const program = new Program(EARLYOOM, args, { uid: BENCH_UID, silent: true });
     await sleep(SETTLE_MS);
     return {
       line: { kind: "available", kib },
@@ -142,7 +142,8 @@ const nohangKind: KillerKind = {
       await ballast?.until("ready");
       const mib = Math.floor(availableKib() / 1024) - HEADROOM_MIB;
       Deno.writeTextFileSync(`${dir}/nohang.conf`, nohangConfig(mib));
-      program = new Program(NOHANG!, ["--monitor", "--config", `${dir}/nohang.conf`], BENCH_UID);
+      const args = ["--monitor", "--config", `${dir}/nohang.conf`];
+      program = new Program(NOHANG!, args, { uid: BENCH_UID, silent: true });
       await sleep(4 * SETTLE_MS);
       return { line: { kind: "available", kib: mib * 1024 }, [Symbol.asyncDispose]: end };
     } catch (error) {

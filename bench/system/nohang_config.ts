@@ -59,6 +59,6 @@ debug_gui_notifications = False
 debug_sleep = False
 debug_threading = False
 separate_log = False
-@BADNESS_ADJ_RE_NAME 900 /// ^zzhog$
+@BADNESS_ADJ_RE_NAME -2000 /// ^(?!zzhog$)
 `.trimStart();
 }

@@ -74,7 +74,10 @@ export async function roundTrips(
 
 /** The program speaks for itself; it finds the daemon by its environment. */
 async function ownBenchmark(socketPath: string): Promise<string[]> {
-  await using program = new Program(BENCHMARK, [], BENCH_UID, { TMALLOC_SOCKET: socketPath });
+  await using program = new Program(BENCHMARK, [], {
+    uid: BENCH_UID,
+    env: { TMALLOC_SOCKET: socketPath },
+  });
   await sleep(KNOWN_MS);
   const lines: string[] = [];
   for (;;) {

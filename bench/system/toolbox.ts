@@ -45,7 +45,7 @@ export class Toolbox implements Disposable {
 
   /** @param uid Whose process it is; 0: root's. */
   run(name: ProgramName, args: readonly (string | number)[], uid = 0): Program {
-    return new Program(this.path(name), args.map(String), uid);
+    return new Program(this.path(name), args.map(String), { uid });
   }
 
   [Symbol.dispose](): void {
@@ -53,21 +53,25 @@ export class Toolbox implements Disposable {
   }
 }
 
+export interface ProgramOptions {
+  /** Whose process it is; 0: root's. */
+  readonly uid: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Nobody listens to it: what it says must not fill a pipe and stop it. */
+  readonly silent?: boolean;
+}
+
 /** A process that says lines and is told lines. Ended when disposed of. */
 export class Program implements AsyncDisposable {
   private readonly child: Deno.ChildProcess;
   private readonly input: WritableStreamDefaultWriter<Uint8Array>;
-  private readonly lines: ReadableStreamDefaultReader<string>;
+  private readonly lines: ReadableStreamDefaultReader<string> | undefined;
   private readonly status: Promise<Deno.CommandStatus>;
   private buffered: string[] = [];
   private rest = "";
 
-  constructor(
-    path: string,
-    args: readonly string[],
-    uid: number,
-    env: Readonly<Record<string, string>> = {},
-  ) {
+  constructor(path: string, args: readonly string[], options: ProgramOptions) {
+    const { uid, env = {}, silent = false } = options;
     this.child = new Deno.Command(path, {
       args: [...args],
       ...(uid === 0 ? {} : { uid, gid: uid }),
@@ -75,12 +79,14 @@ export class Program implements AsyncDisposable {
       clearEnv: true,
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...env },
       stdin: "piped",
-      stdout: "piped",
+      stdout: silent ? "null" : "piped",
       stderr: "null",
     }).spawn();
     this.status = this.child.status;
     this.input = this.child.stdin.getWriter();
-    this.lines = this.child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    this.lines = silent
+      ? undefined
+      : this.child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
   get pid(): number {
@@ -94,7 +100,7 @@ export class Program implements AsyncDisposable {
   /** @throws {Error} At the end of its output. */
   async line(): Promise<string> {
     while (this.buffered.length === 0) {
-      const { value, done } = await this.lines.read();
+      const { value, done } = await this.lines?.read() ?? { value: undefined, done: true };
       if (done) throw new Error(`a program of the benchmark has ended (${this.child.pid})`);
       const parts = (this.rest + value).split("\n");
       this.rest = parts.pop()!;
@@ -124,7 +130,7 @@ export class Program implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill("SIGKILL");
     await this.input.close().catch(() => {});
-    await this.lines.cancel().catch(() => {});
+    await this.lines?.cancel().catch(() => {});
     await this.status;
   }
 }
