@@ -67,9 +67,9 @@ const KINDS: Readonly<Record<string, Kind>> = {
   trivial: {
     label: "trivial approach, one process",
     base: "off",
-    claim: "3 × (and toom twice as fast)",
+    claim: "3 ×, toom twice as fast",
   },
-  floor: { label: "tracing alone, nobody reads, one process", base: "off" },
+  floor: { label: "tracing alone, one process", base: "off" },
   "memcg-root": { label: "memory cgroup: root, not charged", base: "off" },
   memcg: { label: "memory cgroup with a limit", base: "off" },
   "off-each": { label: "toom off, a process on each CPU", base: "off-each" },
@@ -78,7 +78,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     base: "off-each",
     claim: "1.1 to 1.2 ×",
   },
-  "floor-each": { label: "tracing alone, nobody reads, on each CPU", base: "off-each" },
+  "floor-each": { label: "tracing alone, a process on each CPU", base: "off-each" },
   "text-each": { label: "toom text, a limited process on each CPU", base: "off-each" },
 };
 

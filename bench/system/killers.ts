@@ -130,18 +130,19 @@ const nohangKind: KillerKind = {
     const halfKib = Math.floor(totalBytes / 2048) - 64 * 1024;
     const ballastMib = Math.ceil((availableKib() - HEADROOM_MIB * 1024 - halfKib) / 1024);
     const ballast = ballastMib > 0 ? toolbox.run("load", ["hold", ballastMib]) : undefined;
-    const dir = Deno.makeTempDirSync({ prefix: "toom-bench-nohang-" });
-    Deno.chmodSync(dir, 0o755);
+    const dir = await Deno.makeTempDir({ prefix: "toom-bench-nohang-" });
+    await Deno.chmod(dir, 0o755);
     let program: Program | undefined;
     const end = async (): Promise<void> => {
       await program?.[Symbol.asyncDispose]();
       await ballast?.[Symbol.asyncDispose]();
-      Deno.removeSync(dir, { recursive: true });
+      await Deno.remove(dir, { recursive: true });
     };
     try {
       await ballast?.until("ready");
-      const mib = Math.floor(availableKib() / 1024) - HEADROOM_MIB;
-      Deno.writeTextFileSync(`${dir}/nohang.conf`, nohangConfig(mib));
+      // While the ballast was made others may have given memory back: never above the half.
+      const mib = Math.floor(Math.min(availableKib() - HEADROOM_MIB * 1024, halfKib) / 1024);
+      await Deno.writeTextFile(`${dir}/nohang.conf`, nohangConfig(mib));
       const args = ["--monitor", "--config", `${dir}/nohang.conf`];
       program = new Program(NOHANG!, args, { uid: BENCH_UID, silent: true });
       await sleep(4 * SETTLE_MS);

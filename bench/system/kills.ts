@@ -157,7 +157,7 @@ export class KillsBench {
     for (const kind of kinds) {
       for (let extra = 0; extra < killBlocks; extra++) {
         const { kills, early, survived } = this.tally(scenario.name, kind.name);
-        if (kills.length + early + survived >= killBlocks * killsPerBlock) break;
+        if (survived > 0 || kills.length + early >= killBlocks * killsPerBlock) break;
         await this.block(scenario, kind);
       }
     }
@@ -194,6 +194,8 @@ export class KillsBench {
         // Others took or gave back memory while the line was being drawn: begin anew.
         if (ending.kind === "short") return tally;
         await this.note(tally, ending, killer, kill === 0);
+        // Whoever let one live will let the next one live too.
+        if (ending.kind === "survived") return tally;
         await sleep(kind.pauseMs);
       }
     } finally {

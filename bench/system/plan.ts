@@ -47,7 +47,7 @@ export const FULL: Plan = {
 
 export const QUICK: Plan = {
   mode: "quick",
-  allocationRounds: 5,
+  allocationRounds: 4,
   allocationAreas: 40,
   killBlocks: 2,
   killsPerBlock: 5,

@@ -39,7 +39,8 @@ const CONFIG: TopLevelSpec["config"] = {
   axis: {
     labelFontSize: 12,
     titleFontSize: 12,
-    labelLimit: 320,
+    // Without a browser widths of texts are guessed, and too high: nothing is cut.
+    labelLimit: 0,
     gridColor: "#e6eaee",
     labelColor: INK,
     titleColor: INK,
@@ -47,7 +48,7 @@ const CONFIG: TopLevelSpec["config"] = {
     domain: false,
     tickColor: "#c5ced6",
   },
-  legend: { labelFontSize: 12, titleFontSize: 12, labelLimit: 320 },
+  legend: { labelFontSize: 12, titleFontSize: 12, labelLimit: 0 },
 };
 
 async function draw(spec: TopLevelSpec): Promise<string> {
@@ -81,7 +82,7 @@ function ranges(
     readonly title: string;
     readonly subtitle: readonly string[];
     readonly axis: string;
-    readonly labels: string;
+    readonly ticks: LogTicks;
     /** Smaller values are drawn here, as a logarithm has no 0. */
     readonly least: number;
   },
@@ -99,9 +100,8 @@ function ranges(
   const x = (field: string): Record<string, unknown> => ({
     field,
     type: "quantitative",
-    scale: { type: "log", nice: true },
+    ...logarithmic(options.ticks, rows.flatMap(({ s }) => [s.p10, s.p99].map(clip))),
     title: options.axis,
-    axis: { labelExpr: options.labels, tickCount: 8, grid: true },
   });
   const color = colorOf("kind");
   return {
@@ -126,10 +126,41 @@ function ranges(
   } as unknown as TopLevelSpec;
 }
 
+/** Marks of a logarithmic axis, and how they are called. */
+interface LogTicks {
+  readonly values: readonly number[];
+  readonly labels: string;
+}
+
+/** Scale and axis for values: from the mark below all of them to the mark above. */
+function logarithmic(
+  { values: ticks, labels }: LogTicks,
+  values: readonly number[],
+): Record<string, unknown> {
+  const least = Math.min(...values);
+  const most = Math.max(...values);
+  const from = ticks.findLast((tick) => tick <= least) ?? ticks[0]!;
+  const to = ticks.find((tick) => tick >= most) ?? ticks.at(-1)!;
+  const shown = ticks.filter((tick) => tick >= from && tick <= to);
+  return {
+    scale: { type: "log", domain: [from, to], nice: false, clamp: true },
+    axis: { values: shown, labelExpr: labels, labelOverlap: false, grid: true },
+  };
+}
+
 const TIME_LABELS =
   "datum.value >= 1e6 ? datum.value / 1e6 + ' s' : datum.value >= 1000 ? datum.value / 1000 + ' ms' : datum.value + ' µs'";
+const TIME_TICKS: LogTicks = {
+  values: Array.from({ length: 9 }, (_, i) => 10 ** i),
+  labels: TIME_LABELS,
+};
 const SIZE_LABELS =
   "datum.value >= 1048576 ? datum.value / 1048576 + ' GiB' : datum.value >= 1024 ? datum.value / 1024 + ' MiB' : datum.value + ' KiB'";
+
+const SIZE_TICKS: LogTicks = {
+  values: Array.from({ length: 13 }, (_, i) => 4 ** (i + 1)),
+  labels: SIZE_LABELS,
+};
 
 function rowsOf(
   series: readonly KillSeries[],
@@ -145,24 +176,24 @@ function rowsOf(
 
 async function killPlots(kills: KillsResult): Promise<Plot[]> {
   const first = kills.series.filter(({ scenario }) => scenario === "full-speed");
-  const legend = "bar: 10 to 90 % of the kills, tick: median, point: p99";
+  const legend = "Bar: p10 to p90, tick: median, point: p99.";
   const latency = ranges(rowsOf(first, ({ stopUs }) => stopUs), {
     title: "How long a hog goes on after the page that crossed the line",
     subtitle: [
-      `One hog at full speed. Until its last page, by its own clock; ${legend}.`,
-      "The original's claim: 3 times quicker than a timer, and less spread.",
+      "One hog at full speed, until its last page, by its own clock.",
+      `The original: 3 times quicker than a timer, with less spread. ${legend}`,
     ],
     axis: "time from the page that crossed to the last page (logarithmic)",
-    labels: TIME_LABELS,
+    ticks: TIME_TICKS,
     least: 1,
   });
   const overshoot = ranges(
-    rowsOf(first, ({ overKib }) => overKib).map((row) => ({ ...row, s: row.s })),
+    rowsOf(first, ({ overKib }) => overKib),
     {
       title: "How much memory a hog takes past its line",
-      subtitle: [`One hog at full speed, by its own count; ${legend}.`],
+      subtitle: [`One hog at full speed, by its own count. ${legend}`],
       axis: "touched past the line until the hog was dead (logarithmic)",
-      labels: SIZE_LABELS,
+      ticks: SIZE_TICKS,
       least: 4,
     },
   );
@@ -187,26 +218,24 @@ function scenarioPlot(kills: KillsResult): TopLevelSpec {
     const clip = (kib: number): number => Math.max(kib, 4);
     return [{ scenario, label: one.label, p10: clip(p10), median: clip(median), p90: clip(p90) }];
   });
-  const y = {
-    field: "label",
-    type: "nominal",
-    sort: null,
-    title: null,
-    axis: { grid: false },
-  };
+  const shown = kills.series.filter(({ killer }) => everywhere(killer));
+  const colors = new Map(
+    shown.map(({ label, killer }) => [label, isToom(killer) ? TOOM_COLOR : OTHER_COLOR]),
+  );
+  const labels = [...colors.keys()];
+  const y = { field: "label", type: "nominal", sort: null, title: null, axis: { grid: false } };
   const x = (field: string): Record<string, unknown> => ({
     field,
     type: "quantitative",
-    scale: { type: "log", nice: true },
+    ...logarithmic(SIZE_TICKS, values.flatMap(({ p10, p90 }) => [p10, p90])),
     title: "touched past the line until the first victim was dead (logarithmic)",
-    axis: { labelExpr: SIZE_LABELS, tickCount: 8, grid: true },
   });
   const color = {
     field: "label",
     type: "nominal",
     sort: null,
     legend: null,
-    scale: { range: [TOOM_COLOR, "#e8998d", "#edae49", OTHER_COLOR, "#30638e"] },
+    scale: { domain: labels, range: labels.map((label) => colors.get(label)!) },
   };
   return {
     title: {
@@ -220,11 +249,17 @@ function scenarioPlot(kills: KillsResult): TopLevelSpec {
         type: "nominal",
         sort: kills.scenarios.map(({ label }) => label),
         title: null,
-        header: { labelAngle: 0, labelAlign: "left", labelFontSize: 12, labelColor: INK },
+        header: {
+          labelOrient: "top",
+          labelAnchor: "start",
+          labelFontSize: 12,
+          labelFontWeight: "bold",
+          labelColor: INK,
+        },
       },
     },
     spec: {
-      width: 480,
+      width: 620,
       height: { step: 20 },
       layer: [
         {
@@ -259,8 +294,8 @@ function allocationPlot({ states }: ExperimentResults["allocation"]): TopLevelSp
     title: {
       text: "Memory allocation speed",
       subtitle: [
-        "Time per 4 KiB page, as a ratio to toom off in the same round; lines: 10 to 90 % of rounds.",
-        "Grey: the tracepoint alone, with nobody who reads; no reader of events can be below it.",
+        "Per 4 KiB page, ratio to toom off in the same round. Line: p10 to p90 of the rounds.",
+        "Grey: the tracepoint alone, nobody reads. No reader of events can be below it.",
       ],
     },
     width: 620,
@@ -358,7 +393,7 @@ function costPlot({ cost }: ExperimentResults["scale"]): TopLevelSpec {
   });
   return {
     title: {
-      text: "What an event costs does not depend on the number of processes or users",
+      text: "What an event costs, by number of processes and users",
       subtitle: ["The accounting agent alone, from a full ring."],
     },
     width: 560,
@@ -437,7 +472,7 @@ function lossPlot({ loss }: ExperimentResults["scale"]): TopLevelSpec {
   return {
     title: {
       text: "Highest rate of events that was held without a loss",
-      subtitle: ["Two limited processes on all CPUs, quicker and quicker until events are lost."],
+      subtitle: ["Two limited processes, quicker and quicker until events are lost."],
     },
     width: 560,
     height: { step: 24 },

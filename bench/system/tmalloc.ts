@@ -39,8 +39,8 @@ export function tmallocProblem(): string | undefined {
 }
 
 export async function runTmalloc(toolbox: Toolbox, plan: Plan): Promise<TmallocResult> {
-  const dir = Deno.makeTempDirSync({ prefix: "toom-bench-tmalloc-" });
-  Deno.chmodSync(dir, 0o755);
+  const dir = await Deno.makeTempDir({ prefix: "toom-bench-tmalloc-" });
+  await Deno.chmod(dir, 0o755);
   const socketPath = `${dir}/tmalloc.sock`;
   try {
     await using _toom = await Toom.start([
@@ -53,7 +53,7 @@ export async function runTmalloc(toolbox: Toolbox, plan: Plan): Promise<TmallocR
     }
     return { trips, benchmark: await ownBenchmark(socketPath) };
   } finally {
-    Deno.removeSync(dir, { recursive: true });
+    await Deno.remove(dir, { recursive: true });
   }
 }
 
