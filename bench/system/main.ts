@@ -16,7 +16,7 @@ import { runBreakdown } from "./breakdown.ts";
 import { KillsBench } from "./kills.ts";
 import { describeMachine } from "./machine.ts";
 import { FULL, type Plan, QUICK, TINY } from "./plan.ts";
-import { drawPlots } from "./plots.ts";
+import { draw, plotsOf } from "./plots.ts";
 import { report } from "./report.ts";
 import {
   EXPERIMENT_NAMES,
@@ -80,8 +80,11 @@ function chosen(only: readonly string[]): readonly ExperimentName[] | string {
 export async function writeReport(results: Results, dirPath: string): Promise<void> {
   await Deno.mkdir(`${dirPath}/plots`, { recursive: true });
   await Deno.writeTextFile(`${dirPath}/results.json`, `${JSON.stringify(results, null, 1)}\n`);
-  const plots = await drawPlots(results);
-  for (const { name, svg } of plots) await Deno.writeTextFile(`${dirPath}/plots/${name}.svg`, svg);
+  const plots = plotsOf(results);
+  const svgs = await draw(plots);
+  for (const [i, { name }] of plots.entries()) {
+    await Deno.writeTextFile(`${dirPath}/plots/${name}.svg`, svgs[i]!);
+  }
   const text = report(results, plots.map(({ name }) => name));
   await Deno.writeTextFile(`${dirPath}/RESULTS.md`, text);
 }

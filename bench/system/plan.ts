@@ -47,7 +47,7 @@ export const FULL: Plan = {
 
 export const QUICK: Plan = {
   mode: "quick",
-  allocationRounds: 4,
+  allocationRounds: 3,
   allocationAreas: 40,
   killBlocks: 2,
   killsPerBlock: 5,
@@ -56,7 +56,7 @@ export const QUICK: Plan = {
   costRounds: 3,
   cpuPages: 1_000_000,
   lossBuffersKib: [256, 4096],
-  lossMs: 700,
+  lossMs: 500,
   steadyEvents: 2_000_000,
   trips: 2000,
 };

@@ -1,20 +1,23 @@
 /**
- * The pictures of the report, by Vega-Lite, as SVG and without a browser.
+ * The pictures of the report: Vega-Lite specifications, which draw/draw.ts turns into SVG.
  *
  * @module
  */
-import { parse, View } from "vega";
-import { compile, type TopLevelSpec } from "vega-lite";
 import type { KillSeries, KillsResult } from "./kills.ts";
 import type { ExperimentResults, Results } from "./results.ts";
 import { highestLossless } from "./scale.ts";
 import type { Summary } from "./stats.ts";
 
+/** A Vega-Lite specification: plain data. https://vega.github.io/vega-lite/docs/spec.html */
+export type Spec = Readonly<Record<string, unknown>>;
+
 export interface Plot {
   /** Of the file, without `.svg`. */
   readonly name: string;
-  readonly svg: string;
+  readonly spec: Spec;
 }
+
+const DRAW = new URL("./draw/", import.meta.url).pathname;
 
 const TOOM_COLOR = "#d1495b";
 const OTHER_COLOR = "#5b7db1";
@@ -22,7 +25,7 @@ const BASE_COLOR = "#9aa5b1";
 const INK = "#243b53";
 const FONT = "Helvetica, Arial, sans-serif";
 
-const CONFIG: TopLevelSpec["config"] = {
+const CONFIG: Spec = {
   background: "white",
   font: FONT,
   padding: 12,
@@ -51,15 +54,20 @@ const CONFIG: TopLevelSpec["config"] = {
   legend: { labelFontSize: 12, titleFontSize: 12, labelLimit: 0 },
 };
 
-async function draw(spec: TopLevelSpec): Promise<string> {
-  const view = new View(parse(compile({ ...spec, config: CONFIG } as TopLevelSpec).spec), {
-    renderer: "none",
-  });
-  try {
-    return `${await view.toSVG()}\n`;
-  } finally {
-    view.finalize();
-  }
+/** SVG of each picture, by the program that has the plotting library. @throws {Error} */
+export async function draw(plots: readonly Plot[]): Promise<string[]> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", `--config=${DRAW}deno.json`, `${DRAW}draw.ts`],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = child.output();
+  const specs = JSON.stringify(plots.map(({ spec }) => ({ ...spec, config: CONFIG })));
+  await new Response(specs).body!.pipeTo(child.stdin);
+  const { success, stdout, stderr } = await output;
+  if (!success) throw new Error(`the plots cannot be drawn: ${new TextDecoder().decode(stderr)}`);
+  return (JSON.parse(new TextDecoder().decode(stdout)) as string[]).map((svg) => `${svg}\n`);
 }
 
 function isToom(killer: string): boolean {
@@ -86,7 +94,7 @@ function ranges(
     /** Smaller values are drawn here, as a logarithm has no 0. */
     readonly least: number;
   },
-): TopLevelSpec {
+): Spec {
   const clip = (value: number): number => Math.max(value, options.least);
   const values = rows.map(({ label, kind, s }) => ({
     label,
@@ -123,7 +131,7 @@ function ranges(
         encoding: { y, x: x("p99"), color },
       },
     ],
-  } as unknown as TopLevelSpec;
+  };
 }
 
 /** Marks of a logarithmic axis, and how they are called. */
@@ -174,7 +182,7 @@ function rowsOf(
   });
 }
 
-async function killPlots(kills: KillsResult): Promise<Plot[]> {
+function killPlots(kills: KillsResult): Plot[] {
   const first = kills.series.filter(({ scenario }) => scenario === "full-speed");
   const legend = "Bar: p10 to p90, tick: median, point: p99.";
   const latency = ranges(rowsOf(first, ({ stopUs }) => stopUs), {
@@ -198,14 +206,14 @@ async function killPlots(kills: KillsResult): Promise<Plot[]> {
     },
   );
   return [
-    { name: "kill-latency", svg: await draw(latency) },
-    { name: "kill-overshoot", svg: await draw(overshoot) },
-    { name: "kill-scenarios", svg: await draw(scenarioPlot(kills)) },
+    { name: "kill-latency", spec: latency },
+    { name: "kill-overshoot", spec: overshoot },
+    { name: "kill-scenarios", spec: scenarioPlot(kills) },
   ];
 }
 
 /** Those killers that were in every scenario. */
-function scenarioPlot(kills: KillsResult): TopLevelSpec {
+function scenarioPlot(kills: KillsResult): Spec {
   const names = kills.scenarios.map(({ name }) => name);
   const everywhere = (killer: string): boolean =>
     names.every((name) =>
@@ -272,10 +280,10 @@ function scenarioPlot(kills: KillsResult): TopLevelSpec {
         },
       ],
     },
-  } as unknown as TopLevelSpec;
+  };
 }
 
-function allocationPlot({ states }: ExperimentResults["allocation"]): TopLevelSpec {
+function allocationPlot({ states }: ExperimentResults["allocation"]): Spec {
   const values = states.filter(({ name, base }) => name !== base).map((state) => ({
     label: state.label,
     kind: /^toom/.test(state.label) ? "toom" : /^tracing/.test(state.label) ? "base" : "rival",
@@ -327,10 +335,10 @@ function allocationPlot({ states }: ExperimentResults["allocation"]): TopLevelSp
         },
       },
     ],
-  } as unknown as TopLevelSpec;
+  };
 }
 
-function breakdownPlot({ stages, signalUs }: ExperimentResults["breakdown"]): TopLevelSpec {
+function breakdownPlot({ stages, signalUs }: ExperimentResults["breakdown"]): Spec {
   const shown = stages.filter(({ name }) => name !== "back");
   const back = stages.find(({ name }) => name === "back")!;
   const values = shown.map(({ label, us }) => ({
@@ -374,10 +382,10 @@ function breakdownPlot({ stages, signalUs }: ExperimentResults["breakdown"]): To
         encoding: { y, x: x("p90"), text: { field: "text" } },
       },
     ],
-  } as unknown as TopLevelSpec;
+  };
 }
 
-function costPlot({ cost }: ExperimentResults["scale"]): TopLevelSpec {
+function costPlot({ cost }: ExperimentResults["scale"]): Spec {
   const values = cost.map(({ processes, users, nsPerEvent }) => ({
     size: `${processes} processes, ${users === 1 ? "1 user" : `${users} users`}`,
     ns: nsPerEvent.median,
@@ -409,10 +417,10 @@ function costPlot({ cost }: ExperimentResults["scale"]): TopLevelSpec {
         encoding: { y, x: x("p10"), x2: { field: "p90" } },
       },
     ],
-  } as unknown as TopLevelSpec;
+  };
 }
 
-function cpuPlot({ cpu }: ExperimentResults["scale"]): TopLevelSpec {
+function cpuPlot({ cpu }: ExperimentResults["scale"]): Spec {
   const values = cpu.flatMap(({ source, secondsPerMillion }) =>
     Object.entries(secondsPerMillion).map(([worker, seconds]) => ({ source, worker, seconds }))
   );
@@ -440,10 +448,10 @@ function cpuPlot({ cpu }: ExperimentResults["scale"]): TopLevelSpec {
         scale: { range: [TOOM_COLOR, "#edae49", "#66a182", OTHER_COLOR, "#30638e", BASE_COLOR] },
       },
     },
-  } as unknown as TopLevelSpec;
+  };
 }
 
-function lossPlot({ loss }: ExperimentResults["scale"]): TopLevelSpec {
+function lossPlot({ loss }: ExperimentResults["scale"]): Spec {
   const places = new Map(loss.map((one) => [`${one.source} ${one.bufferKib}`, one]));
   const values = [...places.values()].map(({ source, bufferKib }) => {
     const best = highestLossless(loss, source, bufferKib);
@@ -467,8 +475,9 @@ function lossPlot({ loss }: ExperimentResults["scale"]): TopLevelSpec {
     axis: { format: "~s" },
     scale: { domain: [0, most * 1.35], nice: false },
   };
-  const y = { field: "buffer", type: "nominal", sort: null, title: null };
-  const yOffset = { field: "source", type: "nominal" };
+  const buffers = [...new Set(values.map(({ buffer }) => buffer))];
+  const y = { field: "buffer", type: "nominal", sort: buffers, title: null };
+  const yOffset = { field: "source", type: "nominal", sort: ["raw", "text"] };
   return {
     title: {
       text: "Highest rate of events that was held without a loss",
@@ -487,6 +496,7 @@ function lossPlot({ loss }: ExperimentResults["scale"]): TopLevelSpec {
           color: {
             field: "source",
             type: "nominal",
+            sort: ["raw", "text"],
             title: "source",
             scale: { domain: ["raw", "text"], range: [TOOM_COLOR, "#edae49"] },
           },
@@ -497,23 +507,21 @@ function lossPlot({ loss }: ExperimentResults["scale"]): TopLevelSpec {
         encoding: { y, yOffset, x, text: { field: "text" } },
       },
     ],
-  } as unknown as TopLevelSpec;
+  };
 }
 
 /** All that there are results for. */
-export async function drawPlots({ experiments }: Results): Promise<Plot[]> {
+export function plotsOf({ experiments }: Results): Plot[] {
   const plots: Plot[] = [];
   const { allocation, kills, breakdown, scale } = experiments;
-  const add = async (name: string, spec: TopLevelSpec): Promise<void> => {
-    plots.push({ name, svg: await draw(spec) });
-  };
-  if (allocation?.result !== undefined) await add("allocation", allocationPlot(allocation.result));
-  if (kills?.result !== undefined) plots.push(...await killPlots(kills.result));
-  if (breakdown?.result !== undefined) await add("breakdown", breakdownPlot(breakdown.result));
+  const add = (name: string, spec: Spec): void => void plots.push({ name, spec });
+  if (allocation?.result !== undefined) add("allocation", allocationPlot(allocation.result));
+  if (kills?.result !== undefined) plots.push(...killPlots(kills.result));
+  if (breakdown?.result !== undefined) add("breakdown", breakdownPlot(breakdown.result));
   if (scale?.result !== undefined) {
-    await add("cost", costPlot(scale.result));
-    await add("cpu", cpuPlot(scale.result));
-    await add("loss", lossPlot(scale.result));
+    add("cost", costPlot(scale.result));
+    add("cpu", cpuPlot(scale.result));
+    add("loss", lossPlot(scale.result));
   }
   return plots;
 }

@@ -30,7 +30,7 @@ const LIMIT = `${BENCH_UID}=8GiB`;
 const KNOWN_MS = 300;
 const QUIET_MS = 300;
 /** Pages that two processes ask to touch a second, together; 0: all they can. */
-const RATES = [50_000, 100_000, 200_000, 400_000, 800_000, 0] as const;
+const RATES = [100_000, 200_000, 400_000, 800_000, 0] as const;
 const SOURCES = ["raw", "text"] as const;
 
 export interface CostPoint {
