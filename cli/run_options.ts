@@ -64,6 +64,8 @@ export interface RunOptions {
   readonly usersMax: number;
   /** The CPU of the workers on the event's way; -1 any. */
   readonly pathCpu: number | "auto";
+  /** Soft arms the killer; `--no-arm` shows what that is worth. */
+  readonly arms: boolean;
   /** Faults may be provoked over the control socket. */
   readonly debugFaults: boolean;
 }
@@ -196,6 +198,12 @@ export const RUN_COMMAND: CommandSpec = {
         "CPU that reader, accounting and killer share; auto: the last one, or any with --readers",
     },
     {
+      name: "no-arm",
+      kind: "boolean",
+      hidden: true,
+      help: "Do not arm at the soft limit, to measure what arming is worth",
+    },
+    {
       name: "debug-faults",
       kind: "boolean",
       hidden: true,
@@ -240,6 +248,7 @@ export function parseRunOptions(
     processesMax: values["max-processes"],
     usersMax: values["max-users"],
     pathCpu: values["cpu"],
+    arms: !values["no-arm"],
     debugFaults: values["debug-faults"],
   });
 }
@@ -266,6 +275,7 @@ function schemaOf(host: LimitHost) {
     "max-processes": wholeNumber(64, 1_048_576),
     "max-users": wholeNumber(16, 65_536),
     "cpu": readAs(parseCpu),
+    "no-arm": z.boolean(),
     "debug-faults": z.boolean(),
   });
 }

@@ -29,6 +29,7 @@ runWorker(
       marginPages: marginPages(navigator.hardwareConcurrency, init.config.pageBytes),
       wakeSweeper: () => sweeper.ring(),
       wakeCoordinator: () => coordinator.ring(),
+      arms: init.config.arms,
     });
     accounting.start();
     const rehearse = (kills: number): void => {

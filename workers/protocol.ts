@@ -42,6 +42,8 @@ export interface WorkerConfig {
   readonly countMask: MemberMask;
   readonly victimPolicy: VictimPolicy;
   readonly dryRun: boolean;
+  /** Soft arms the killer. */
+  readonly arms: boolean;
   /** Period of the last defense. */
   readonly intervalMs: number;
   /** Below this much available memory somebody must go; 0: never. */

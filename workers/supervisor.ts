@@ -65,6 +65,7 @@ export interface SupervisorOptions {
   readonly intervalMs: number;
   readonly minAvailableBytes: number;
   readonly dryRun: boolean;
+  readonly arms: boolean;
   readonly bufferKib: number;
   readonly subbufKib: number | undefined;
   readonly controlSocketPath: string;
@@ -206,6 +207,7 @@ export class Supervisor implements ControlBackend {
       countMask: options.memberMask,
       victimPolicy: options.victim,
       dryRun: options.dryRun,
+      arms: options.arms,
       intervalMs: options.intervalMs,
       minAvailableBytes: options.minAvailableBytes,
       realTime: true,

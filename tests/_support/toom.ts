@@ -19,6 +19,8 @@ export interface ToomOptions {
   readonly stateDir?: string;
   /** The socket that `args` name, of a toom that another follows. */
   readonly tmallocPath?: string;
+  /** For Deno, e.g. `--v8-flags=...`. */
+  readonly denoArgs?: readonly string[];
 }
 
 export class Toom implements AsyncDisposable {
@@ -45,6 +47,7 @@ export class Toom implements AsyncDisposable {
         "run",
         "-A",
         "--no-check",
+        ...options.denoArgs ?? [],
         PROGRAM,
         "run",
         "--log-format=json",

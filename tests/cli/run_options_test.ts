@@ -30,6 +30,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
     processesMax: 16384,
     usersMax: 4096,
     pathCpu: "auto",
+    arms: true,
     debugFaults: false,
   });
 });
@@ -38,7 +39,8 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
   const args = "--limit bob=1G --limit=2000-2999=64MiB,soft=32MiB --source raw --readers 64 " +
     "--count rss --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
     "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c " +
-    "--tmalloc-socket none --state-dir /tmp/s --max-processes 64 --max-users 16 --cpu any --debug-faults";
+    "--tmalloc-socket none --state-dir /tmp/s --max-processes 64 --max-users 16 --cpu any --no-arm " +
+    "--debug-faults";
   const options = parseRunOptions(args.split(" "), HOST);
   assertEquals(options, {
     limits: [
@@ -62,6 +64,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     processesMax: 64,
     usersMax: 16,
     pathCpu: -1,
+    arms: false,
     debugFaults: true,
   });
   assert(Object.isFrozen(options) && Object.isFrozen(options?.limits));
@@ -156,7 +159,7 @@ Deno.test("parseRunOptions() is undefined when help is asked for, whatever else 
   assertEquals(parseRunOptions(["--foo", "--help"], HOST), undefined);
   const help = helpText(RUN_COMMAND);
   assert(help.split("\n").every((line) => line.length <= 100), help);
-  assert(!help.includes("debug-faults"), help);
+  for (const hidden of ["debug-faults", "no-arm"]) assert(!help.includes(hidden), help);
   for (const { name, hidden } of RUN_COMMAND.options) {
     assertEquals(help.includes(`--${name}`), hidden !== true);
   }
