@@ -135,6 +135,10 @@ export class TmallocServer implements CoordinatorHost {
   private parkedUntilNs = Infinity;
   private open = 0;
   private wasBusy = false;
+  /** While it looked for more, it answered something. */
+  private hasAnswered = false;
+  /** The connection that a message came from last. */
+  private lastId = -1;
   private spinNs = 0;
   private spinsSkipped = 0;
   private acceptFromNs = 0;
@@ -164,9 +168,10 @@ export class TmallocServer implements CoordinatorHost {
   turn(timeoutMs: number): boolean {
     const { clock, wake, counters } = this.options;
     const waitMs = timeoutMs === 0 ? 0 : this.waitMs(timeoutMs, clock.nowNs());
+    this.hasAnswered = false;
     const ready = timeoutMs === 0 ? this.spin() : this.top.wait(waitMs);
     const nowNs = clock.nowNs();
-    this.wasBusy = ready > 0;
+    this.wasBusy = ready > 0 || this.hasAnswered;
     let isDue = nowNs >= this.dueNs;
     for (let i = 0; i < ready; i++) {
       const key = this.top.key(i);
@@ -179,9 +184,9 @@ export class TmallocServer implements CoordinatorHost {
     if (this.brokenIds.length > 0) this.closeBroken(nowNs);
     if (isDue) this.coordinator.step(nowNs);
     if (nowNs >= this.parkedUntilNs) this.unpark();
-    if (isDue || ready > 0) this.dueNs = this.coordinator.nextNs(nowNs);
+    if (isDue || this.wasBusy) this.dueNs = this.coordinator.nextNs(nowNs);
     counters[CounterIndex.connections] = this.open;
-    return ready > 0;
+    return this.wasBusy;
   }
 
   /**
@@ -195,10 +200,26 @@ export class TmallocServer implements CoordinatorHost {
     if (this.spinNs === 0 && ++this.spinsSkipped < SPINS_SKIPPED_MAX) return ready;
     this.spinsSkipped = 0;
     const untilNs = clock.nowNs() + Math.max(this.spinNs, SPIN_NS_MIN);
-    while (ready === 0 && clock.nowNs() < untilNs) ready = this.top.wait(0);
-    if (ready > 0) this.spinNs = SPIN_NS_MAX;
+    let isAnswered = false;
+    while (ready === 0 && !isAnswered && clock.nowNs() < untilNs) {
+      isAnswered = this.receiveFromLast();
+      if (!isAnswered) ready = this.top.wait(0);
+    }
+    if (ready > 0 || isAnswered) this.spinNs = SPIN_NS_MAX;
     else this.spinNs = this.spinNs > SPIN_NS_MIN ? this.spinNs / 2 : 0;
+    this.hasAnswered = isAnswered;
     return ready;
+  }
+
+  /** Who asked last is likely to ask next: two calls less than by way of the epolls. */
+  private receiveFromLast(): boolean {
+    const id = this.lastId;
+    const connection = this.connections[id];
+    if (connection === undefined || this.parked.includes(connection.user)) return false;
+    const nowNs = this.options.clock.nowNs();
+    if (!this.receive(id, nowNs)) return false;
+    this.charge(connection.user, nowNs);
+    return true;
   }
 
   private waitMs(timeoutMs: number, nowNs: number): number {
@@ -212,8 +233,12 @@ export class TmallocServer implements CoordinatorHost {
     if (user === undefined) return;
     const ready = user.epoll.wait(0);
     for (let i = 0; i < ready; i++) this.receive(user.epoll.key(i), nowNs);
-    const tookNs = this.options.clock.nowNs() - nowNs;
-    const parkedUntilNs = this.fairness.spent(user.share, nowNs, tookNs);
+    this.charge(user, nowNs);
+  }
+
+  private charge(user: ConnectedUser, startNs: number): void {
+    const tookNs = this.options.clock.nowNs() - startNs;
+    const parkedUntilNs = this.fairness.spent(user.share, startNs, tookNs);
     if (parkedUntilNs > 0) this.park(user, parkedUntilNs);
   }
 
@@ -235,25 +260,28 @@ export class TmallocServer implements CoordinatorHost {
     this.parkedUntilNs = Infinity;
   }
 
-  private receive(id: number, nowNs: number): void {
+  /** Takes a message off a connection. @returns Whether there was one. */
+  private receive(id: number, nowNs: number): boolean {
     const connection = this.connections[id];
-    if (connection === undefined || connection.broken !== undefined) return;
+    if (connection === undefined || connection.broken !== undefined) return false;
     const { receiver, request } = this;
     const { partial } = connection;
     const wanted = REQUEST_BYTES - (partial?.length ?? 0);
     let length = receiver.receive(connection.fd, wanted);
-    if (isAgain(length)) return;
+    if (isAgain(length)) return false;
+    this.lastId = id;
     if (length <= 0) this.breakOff(id, "closed");
     else if (receiver.pid === 0) this.breakOff(id, "no-credentials");
     else {
       if (partial !== undefined) {
         length = append(partial, receiver.bytes, length);
-        if (length === 0) return;
+        if (length === 0) return true;
       }
       const fault = readRequest(this.received, length, this.options.pageBytes, request);
       if (fault !== undefined) this.breakOff(id, fault);
       else this.coordinator.request(nowNs, id, receiver.pid, receiver.uid, request);
     }
+    return true;
   }
 
   // -------------------------------------------------------------------------------- connections

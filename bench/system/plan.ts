@@ -27,6 +27,8 @@ export interface Plan {
   readonly steadyEvents: number;
   /** tmalloc: requests of each client. */
   readonly trips: number;
+  /** tmalloc: rounds of allocations. */
+  readonly leaseRounds: number;
 }
 
 export const FULL: Plan = {
@@ -43,6 +45,7 @@ export const FULL: Plan = {
   lossMs: 2000,
   steadyEvents: 10_000_000,
   trips: 20_000,
+  leaseRounds: 100,
 };
 
 export const QUICK: Plan = {
@@ -59,6 +62,7 @@ export const QUICK: Plan = {
   lossMs: 500,
   steadyEvents: 2_000_000,
   trips: 2000,
+  leaseRounds: 10,
 };
 
 export const TINY: Plan = {
@@ -75,4 +79,5 @@ export const TINY: Plan = {
   lossMs: 100,
   steadyEvents: 50_000,
   trips: 50,
+  leaseRounds: 1,
 };

@@ -25,14 +25,29 @@ export class Toolbox implements Disposable {
     this.dirPath = Deno.makeTempDirSync({ prefix: "toom-bench-" });
     Deno.chmodSync(this.dirPath, 0o755);
     for (const name of PROGRAMS) {
-      const source = new URL(`./c/${name}.c`, import.meta.url).pathname;
-      const { success, stderr } = new Deno.Command(COMPILER, {
-        args: ["-O2", "-o", `${this.dirPath}/${name}`, source],
-      }).outputSync();
-      if (success) continue;
-      this[Symbol.dispose]();
-      throw new Error(`${name}.c does not compile: ${new TextDecoder().decode(stderr)}`);
+      try {
+        this.compile(name, []);
+      } catch (error) {
+        this[Symbol.dispose]();
+        throw error;
+      }
     }
+  }
+
+  /**
+   * Compiles a program of the folder c.
+   *
+   * @param more What the compiler is told beside its source, such as libraries.
+   * @returns Its path.
+   * @throws {Error} When the compiler refuses.
+   */
+  compile(name: string, more: readonly string[]): string {
+    const source = new URL(`./c/${name}.c`, import.meta.url).pathname;
+    const path = `${this.dirPath}/${name}`;
+    const args = ["-O2", "-o", path, source, ...more];
+    const { success, stderr } = new Deno.Command(COMPILER!, { args }).outputSync();
+    if (success) return path;
+    throw new Error(`${name}.c does not compile: ${new TextDecoder().decode(stderr)}`);
   }
 
   static get possible(): boolean {
