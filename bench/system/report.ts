@@ -290,9 +290,10 @@ function tmallocSection(result: ExperimentResults["tmalloc"]): string[] {
   const { trips, allocators, wholes } = result;
   return [
     markdownTable(
-      ["clients", "round trip µs: median", "p99", "max", "a second, all together", "refused"],
+      ["clients", "waits by", "round trip µs: median", "p99", "max", "a second, all", "refused"],
       trips.map((one) => [
         String(one.clients),
+        one.looks > 0 ? "looking, then sleep" : "sleep",
         pretty(one.medianNs / 1000),
         pretty(one.p99Ns / 1000),
         pretty(one.maxNs / 1000),
@@ -300,8 +301,8 @@ function tmallocSection(result: ExperimentResults["tmalloc"]): string[] {
         pretty(one.refused),
       ]),
     ),
-    "Each client is a process that asks for a page and gives it back, over and over, by the protocol " +
-    "alone: no lease, and it sleeps until it is answered.",
+    "Each client is a process that asks for a page and gives it back, over and over, by the " +
+    "protocol alone, without a lease. The library looks for its answer some times before it sleeps.",
     markdownTable(
       ["allocator", "64 bytes and back, ns", "a page in blocks of 8 KiB, touched and back, ns"],
       allocators.map(({ name, pairNs, pageNs }) => [name, pretty(pairNs), pretty(pageNs)]),

@@ -17,11 +17,15 @@ const LIBRARY = `${FOLDER}build/libtmalloc.a`;
 const WHOLE = ["4", "400000000", "1"] as const;
 const WHOLE_ROUNDS_MAX = 15;
 const CLIENTS = { full: [1, 10, 100, 1000], quick: [1, 10, 100], tiny: [1] } as const;
+/** tmalloc/link.c */
+const LIBRARY_LOOKS = 96;
 /** Round trips of all clients together, at most: a thousand clients need not ask as often each. */
 const TRIPS_MAX = 2_000_000;
 
 export interface Trips {
   readonly clients: number;
+  /** How often a client looks for its answer before it sleeps. */
+  readonly looks: number;
   readonly medianNs: number;
   readonly p99Ns: number;
   readonly maxNs: number;
@@ -62,7 +66,9 @@ export async function runTmalloc(toolbox: Toolbox, plan: Plan): Promise<TmallocR
   await using toom = await Toom.start([`--limit=${BENCH_UID}=1GiB`]);
   const trips: Trips[] = [];
   for (const clients of CLIENTS[plan.mode]) {
-    trips.push(await roundTrips(toolbox, toom.tmallocPath, clients, plan.trips));
+    for (const looks of [LIBRARY_LOOKS, 0]) {
+      trips.push(await roundTrips(toolbox, toom.tmallocPath, clients, plan.trips, looks));
+    }
   }
   const allocators = await allocate(toolbox, toom.tmallocPath, plan.leaseRounds);
   return { trips, allocators, wholes: await wholes(toolbox, toom.tmallocPath, plan.leaseRounds) };
@@ -74,13 +80,14 @@ export async function roundTrips(
   socketPath: string,
   clients: number,
   requests: number,
+  looks = LIBRARY_LOOKS,
 ): Promise<Trips> {
   const each = Math.max(10, Math.min(requests, Math.floor(TRIPS_MAX / clients)));
-  await using program = toolbox.run("trips", [socketPath, clients, each], BENCH_UID);
+  await using program = toolbox.run("trips", [socketPath, clients, each, looks], BENCH_UID);
   const [times, totals] = await program.until("end") as [string, string];
   const [medianNs, p99Ns, maxNs] = times.split(" ").map(Number) as [number, number, number];
   const [perSecond, refused] = totals.split(" ").map(Number) as [number, number];
-  return { clients, medianNs, p99Ns, maxNs, perSecond, refused };
+  return { clients, looks, medianNs, p99Ns, maxNs, perSecond, refused };
 }
 
 /** What allocations cost in one process, by allocator. */

@@ -1,11 +1,14 @@
 /* Round trips of the tmalloc protocol (docs/tmalloc-protocol.md), without its library.
  *
- *   trips SOCKET CLIENTS REQUESTS
+ *   trips SOCKET CLIENTS REQUESTS LOOKS
  *
- * Each client is a process with a connection of its own that asks for a page and gives it back, so
+ * A client looks for its answer so many times, giving way between, before it sleeps; the library
+ * looks 96 times. Each client is a process with a connection of its own that asks for a page and gives it back, so
  * many times. All begin at once. Prints "MEDIAN P99 MAX" of the nanoseconds of one round trip,
  * and "PER_SECOND REFUSED": round trips a second of all, and requests not granted. */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -57,7 +60,18 @@ static int compare(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static void client(const char *path, struct board *board, uint32_t *ns, size_t requests, int gate) {
+/* As the library does it. */
+static ssize_t receive(int fd, struct reply *reply, int looks) {
+  for (int i = 0; i < looks; i++) {
+    ssize_t bytes = recv(fd, reply, sizeof *reply, MSG_DONTWAIT);
+    if (bytes >= 0 || errno != EAGAIN) return bytes;
+    sched_yield();
+  }
+  return recv(fd, reply, sizeof *reply, 0);
+}
+
+static void client(const char *path, struct board *board, uint32_t *ns, size_t requests, int gate,
+                   int looks) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   strncpy(address.sun_path, path, sizeof address.sun_path - 1);
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -71,7 +85,7 @@ static void client(const char *path, struct board *board, uint32_t *ns, size_t r
     struct reply reply;
     uint64_t start = now_ns();
     if (send(fd, &request, sizeof request, MSG_NOSIGNAL) != sizeof request) _exit(4);
-    if (recv(fd, &reply, sizeof reply, 0) != sizeof reply || reply.id != request.id) _exit(5);
+    if (receive(fd, &reply, looks) != sizeof reply || reply.id != request.id) _exit(5);
     ns[i] = (uint32_t)(now_ns() - start);
     if (reply.status != 0) atomic_fetch_add(&board->refused, 1);
   }
@@ -80,7 +94,7 @@ static void client(const char *path, struct board *board, uint32_t *ns, size_t r
 
 int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (argc != 4) return 2;
+  if (argc != 5) return 2;
   size_t clients = strtoul(argv[2], NULL, 10), requests = strtoul(argv[3], NULL, 10);
   size_t bytes = sizeof(struct board) + clients * requests * sizeof(uint32_t);
   struct board *board =
@@ -92,7 +106,7 @@ int main(int argc, char **argv) {
     if (pid < 0) return 2;
     if (pid == 0) {
       close(gate[1]);
-      client(argv[1], board, board->ns + i * requests, requests, gate[0]);
+      client(argv[1], board, board->ns + i * requests, requests, gate[0], atoi(argv[4]));
     }
   }
   int status, failed = 0;
