@@ -13,7 +13,7 @@ import type { Results } from "../bench/system/results.ts";
 import { eventCost, highestLossless } from "../bench/system/scale.ts";
 import { parseEnding } from "../bench/system/stage.ts";
 import { pairedRatios, pretty, summarize } from "../bench/system/stats.ts";
-import { heapOf } from "../bench/system/steady.ts";
+import { collectionsIn } from "../bench/system/steady.ts";
 import { statSeconds, threadTimes } from "../bench/system/threads.ts";
 import { tmallocProblem } from "../bench/system/tmalloc.ts";
 import { Toolbox } from "../bench/system/toolbox.ts";
@@ -105,12 +105,13 @@ Deno.test("threadTimes() and statSeconds() read CPU time of threads", () => {
   assert(seconds > 0, `${seconds} s`);
 });
 
-Deno.test("heapOf() knows a collection from other lines", () => {
-  assertEquals(
-    heapOf("[123:0x7f1234]     4242 ms: Scavenge 5.1 (6.0) -> 4.9 (7.0) MB, 0.4 / 0.0 ms"),
-    "0x7f1234",
-  );
-  assertEquals(heapOf('{"event":"ready"}'), undefined);
+Deno.test("collectionsIn() finds collections, whoever else writes on their lines", () => {
+  const text = "[123:0x7f1234]     4242 ms: Scavenge 5.1 (6.0) -> 4.9 (7.0) MB, 0.4 / 0.0 ms\n" +
+    '{"event":"ready"}[123:0x7f99]       17 ms: Mark-Compact (reduce) 8.7 (9.0) -> 8.7 MB\n';
+  assertEquals(collectionsIn(text), [
+    { heap: "0x7f1234", atMs: 4242 },
+    { heap: "0x7f99", atMs: 17 },
+  ]);
 });
 
 Deno.test("highestLossless() is the best that lost nothing", () => {

@@ -24,11 +24,18 @@ export interface SteadyResult {
   readonly heaps: number;
 }
 
-const COLLECTION = /^\[\d+:(0x[0-9a-f]+)\]\s+\d+ ms: (?:Scavenge|Mark-Compact|Minor)/;
+const COLLECTION = /\[\d+:(0x[0-9a-f]+)\]\s+(\d+) ms: (?:Scavenge|Mark-Compact|Minor)/g;
 
-/** The heap that a line of `--trace-gc` tells of; undefined when it is another line. */
-export function heapOf(line: string): string | undefined {
-  return COLLECTION.exec(line)?.[1];
+/** A collection that `--trace-gc` told of. */
+export interface Collection {
+  readonly heap: string;
+  /** Since the heap was made; all of toom's are, at its start. */
+  readonly atMs: number;
+}
+
+/** Collections in the output of `--trace-gc`, wherever in a line, as others write there too. */
+export function collectionsIn(text: string): Collection[] {
+  return [...text.matchAll(COLLECTION)].map(([, heap, ms]) => ({ heap: heap!, atMs: Number(ms) }));
 }
 
 export async function runSteady(toolbox: Toolbox, plan: Plan): Promise<SteadyResult> {
@@ -42,28 +49,32 @@ export async function runSteady(toolbox: Toolbox, plan: Plan): Promise<SteadyRes
   );
   await program.until("ready");
   await sleep(SETTLED_MS[plan.mode]);
-  const heaps = (): string[] => toom.errors.map(heapOf).filter((heap) => heap !== undefined);
-  // The main thread is the first to have anything to collect.
-  const before = heaps();
-  const main = before[0];
-  const start = (await toom.status()).events;
-  const startMs = performance.now();
+  const start = await toom.status();
+  await sleep(QUIET_MS);
+  const goMs = performance.now();
   await program.say("go");
   await program.until("end");
+  const seconds = (performance.now() - goMs) / 1000;
   await sleep(QUIET_MS);
-  const seconds = (performance.now() - startMs - QUIET_MS) / 1000;
-  const end = (await toom.status()).events;
-  const during = heaps().slice(before.length);
+  const end = await toom.status();
+  // V8 writes into a buffer that is emptied when it is full, and at the end.
+  await toom.stop();
+  const all = collectionsIn(toom.errors.join("\n"));
   const counts = new Map<string, number>();
-  for (const heap of during) counts.set(heap, (counts.get(heap) ?? 0) + 1);
-  const mainCollections = main === undefined ? 0 : counts.get(main) ?? 0;
-  if (main !== undefined) counts.delete(main);
+  for (const { heap, atMs } of all) {
+    const isDuring = atMs >= start.uptimeSeconds * 1000 && atMs <= end.uptimeSeconds * 1000;
+    if (isDuring) counts.set(heap, (counts.get(heap) ?? 0) + 1);
+  }
+  // The main thread is the first to have anything to collect.
+  const main = all[0]?.heap ?? "";
+  const mainCollections = counts.get(main) ?? 0;
+  counts.delete(main);
   return {
-    events: end.total - start.total,
-    lost: end.lost - start.lost,
+    events: end.events.total - start.events.total,
+    lost: end.events.lost - start.events.lost,
     seconds,
     mainCollections,
     workerCollections: [...counts.values()].sort((a, b) => b - a),
-    heaps: new Set(heaps()).size,
+    heaps: new Set(all.map(({ heap }) => heap)).size,
   };
 }
