@@ -123,7 +123,7 @@ function parsePagesOnce(): number {
   for (const each of pages) {
     page.set(each);
     cursor.load(page, PAGE_BYTES);
-    cursor.emitUntil(Infinity, writer);
+    cursor.emit(writer);
   }
   return cursor.counters.events;
 }

@@ -60,6 +60,11 @@ export class RawPageCursor {
    */
   nextTsNs = Infinity;
   /**
+   * How far {@link emit} goes: inclusive, Infinity for the rest of the page. A field and no
+   * argument, as V8 allocates for a double that is handed over.
+   */
+  limitTsNs = Infinity;
+  /**
    * `foreign`: records of other events, and members above 3. `malformed`: pages that end, or whose
    * events end, outside of what was read (the rest of the page is dropped), and records shorter
    * than their format.
@@ -139,12 +144,12 @@ export class RawPageCursor {
   }
 
   /**
-   * Writes all events up to a time, and stands on the first one behind it.
+   * Writes all events up to {@link limitTsNs}, and stands on the first one behind it.
    *
-   * @param limitTsNs Inclusive; Infinity for the rest of the page.
    * @throws Whatever the writer throws when it gives up; the cursor is then not to be used again.
    */
-  emitUntil(limitTsNs: number, writer: RecordWriter): void {
+  emit(writer: RecordWriter): void {
+    const { limitTsNs } = this;
     if (!(this.nextTsNs <= limitTsNs) || this.done) return;
     if (this.lost !== NO_LOSS) {
       this.emitLoss(writer);
@@ -366,7 +371,9 @@ export class RawMerger {
         }
       }
       if (first < 0) return;
-      cursors[first]!.emitUntil(secondNs, writer);
+      const cursor = cursors[first]!;
+      cursor.limitTsNs = secondNs;
+      cursor.emit(writer);
       this.replenish(first);
     }
   }

@@ -1,6 +1,6 @@
 /**
  * Whether events may wait. While every user is far from its limit, readers take what has gathered
- * every half millisecond instead of each event as it comes: that costs the watched programs less, and
+ * every millisecond instead of each event as it comes: that costs the watched programs less, and
  * nobody can get from far to over within that time.
  *
  * Written by accounting, which rings the readers when the calm is over.
@@ -13,11 +13,8 @@ import type { Memory } from "./memory.ts";
 import { NO_LIMIT_PAGES } from "./books.ts";
 
 /** How long a reader lets events gather while all is calm, milliseconds. */
-export const CALM_NAP_MS = 0.5;
-/**
- * What one CPU can take within a nap and the time to notice its end: huge pages at some 10 GB/s,
- * three times over.
- */
+export const CALM_NAP_MS = 1;
+/** More than one CPU can take within a nap and the time to notice its end, huge pages included. */
 const MARGIN_BYTES_PER_CPU = 16 * 1024 * 1024;
 
 /** Distance from the hard limit that counts as near, pages. */

@@ -74,7 +74,7 @@ function decode(page: Uint8Array, length = page.length, formats = FORMATS): Deco
   const sink = new RecordSink();
   const cursor = new RawPageCursor(formats, 3);
   cursor.load(page, length);
-  cursor.emitUntil(Infinity, sink.writer);
+  cursor.emit(sink.writer);
   assertEquals(cursor.done, true);
   return { records: sink.drain(), cursor };
 }
@@ -184,7 +184,7 @@ Deno.test("RawPageCursor tells of a loss before the page's events", () => {
   assertEquals(brief(decode(cut.commit(MISSED + STORED), 16 + 36).records), [[500, -1], [500, 1]]);
 });
 
-Deno.test("RawPageCursor.emitUntil() stops behind the limit", () => {
+Deno.test("RawPageCursor.emit() stops behind the limit", () => {
   const page = new PageBuilder(100n).rss(0, 1).rss(10, 2).rss(0, 3).rss(10, 4).commit(MISSED);
   const sink = new RecordSink();
   const cursor = new RawPageCursor(FORMATS, 0);
@@ -192,7 +192,8 @@ Deno.test("RawPageCursor.emitUntil() stops behind the limit", () => {
   cursor.load(page, page.length);
   const seen: unknown[] = [];
   for (const limit of [99, 100, 109, 110, 119, 120, Infinity]) {
-    cursor.emitUntil(limit, sink.writer);
+    cursor.limitTsNs = limit;
+    cursor.emit(sink.writer);
     seen.push([limit, sink.drain().length, cursor.nextTsNs]);
   }
   assertEquals<unknown>(seen, [
