@@ -33,11 +33,11 @@ export interface Plan {
 
 export const FULL: Plan = {
   mode: "full",
-  allocationRounds: 24,
+  allocationRounds: 16,
   allocationAreas: 100,
-  killBlocks: 10,
-  killsPerBlock: 20,
-  allKillers: true,
+  killBlocks: 5,
+  killsPerBlock: 40,
+  allKillers: false,
   breakdownKills: 200,
   costRounds: 9,
   cpuPages: 4_000_000,
