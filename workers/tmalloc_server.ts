@@ -231,9 +231,11 @@ export class TmallocServer implements CoordinatorHost {
   private serveUser(key: number, nowNs: number): void {
     const user = this.usersByKey.get(key);
     if (user === undefined) return;
+    // Not the turn's time: what others took before must not be charged to this one.
+    const startNs = this.options.clock.nowNs();
     const ready = user.epoll.wait(0);
     for (let i = 0; i < ready; i++) this.receive(user.epoll.key(i), nowNs);
-    this.charge(user, nowNs);
+    this.charge(user, startNs);
   }
 
   private charge(user: ConnectedUser, startNs: number): void {
