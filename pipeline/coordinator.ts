@@ -249,7 +249,7 @@ export class Coordinator {
   private serve(user: UserStake, nowNs: number): void {
     const { pending } = user;
     if (pending.length === 0) {
-      this.waiting.delete(user);
+      if (this.waiting.delete(user)) this.stakes.announceWaits(user);
       return;
     }
     const hardPages = this.hardOf(user.uid);
