@@ -19,3 +19,16 @@ for (const batch of BATCHES) {
     fn: () => void ring.pass(RECORDS, batch),
   });
 }
+
+// Each reader has a ring of its own: what more of them cost whoever empties them in turn.
+for (const producers of [1, 2, 4, 8]) {
+  const rings = Array.from({ length: producers }, () => new RingRun());
+  Deno.bench({
+    name: `${producers} rings in turn, ${RECORDS} records`,
+    group: "ring, several producers",
+    baseline: producers === 1,
+    fn: () => {
+      for (const ring of rings) ring.pass(RECORDS / producers, 512);
+    },
+  });
+}

@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { attachCounters } from "../pipeline/memory.ts";
 import { CounterIndex, Role } from "../pipeline/layout.ts";
 import { AccountingRun } from "../bench/support/accounting_run.ts";
+import { AdmissionRun } from "../bench/support/admission_run.ts";
 import { distribution, markdownTable } from "../bench/support/numbers.ts";
 import { captureInput, growthInput, type PipelineInput } from "../bench/support/pipeline_input.ts";
 import { accountingCounts, OneThread, PIPELINE_UID } from "../bench/support/pipeline_run.ts";
@@ -12,6 +13,15 @@ import { BASE_PAGES, GROW_PAGES } from "../bench/support/load.ts";
 
 Deno.test("ring bench: whatever the batch, all records come out", () => {
   for (const batch of [1, 8, 4096]) assertEquals(new RingRun().pass(8192, batch), 8192 * 2);
+});
+
+Deno.test("admission bench: all requests are granted, with claims too", () => {
+  for (const claims of [false, true]) {
+    const run = new AdmissionRun({ clients: 20, claims });
+    const before = run.granted;
+    run.pass(200);
+    assertEquals(run.granted - before, 200);
+  }
 });
 
 Deno.test("accounting bench: every event is accounted to its own user", () => {
