@@ -10,6 +10,7 @@ const DOCUMENTS = [
   "CHANGELOG.md",
   "docs/ARCHITECTURE.md",
   "docs/INVARIANTS.md",
+  "docs/PERFORMANCE.md",
   "docs/tmalloc-protocol.md",
   "tmalloc/README.md",
   "deploy/toom.service",
