@@ -17,32 +17,40 @@ const INPUTS: readonly [string, () => PipelineInput][] = [
   ["raw, growth", () => growthInput("raw", 400_000)],
 ];
 
+/** Events of one measurement, at least: an input is gone through over and over. */
+const EVENTS_MIN = 5_000_000;
+/** Measurements are long, so few are enough. */
+const ROUNDS = { n: 5, warmup: 1 };
+
 for (const [group, makeInput] of INPUTS) {
   const input = makeInput();
   const oneThread = new OneThread(input);
-  const events = oneThread.run();
+  const once = oneThread.run();
+  const passes = Math.ceil(EVENTS_MIN / once);
   Deno.bench({
-    name: `one thread, ${events} events`,
+    ...ROUNDS,
+    name: `one thread, ${once * passes} events`,
     group,
     baseline: true,
-    fn: (b) => {
-      oneThread.prepare();
-      b.start();
-      oneThread.run();
-      b.end();
+    fn: () => {
+      for (let pass = 0; pass < passes; pass++) {
+        oneThread.prepare();
+        oneThread.run();
+      }
     },
   });
   let twoThreads: TwoThreads | undefined;
   globalThis.addEventListener("unload", () => twoThreads?.[Symbol.dispose]());
   Deno.bench({
-    name: `reader and accounting in threads of their own, ${events} events`,
+    ...ROUNDS,
+    name: `reader and accounting in threads of their own, ${once * passes} events`,
     group,
-    fn: (b) => {
+    fn: () => {
       twoThreads ??= new TwoThreads(input);
-      twoThreads.prepare();
-      b.start();
-      twoThreads.run();
-      b.end();
+      for (let pass = 0; pass < passes; pass++) {
+        twoThreads.prepare();
+        twoThreads.run();
+      }
     },
   });
 }
