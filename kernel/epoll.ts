@@ -8,8 +8,6 @@ import { Errno, errno, KernelError, orErrno, primeErrno } from "./errno.ts";
 import { asBuffer, closeFd, OpenFlag } from "./fd.ts";
 
 export const EPOLLIN = 0x1;
-export const EPOLLERR = 0x8;
-export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
 
 const EPOLL_CTL_ADD = 1;

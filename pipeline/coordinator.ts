@@ -448,11 +448,9 @@ export class Coordinator {
 
   private moveClient(client: Client, uid: number): void {
     const from = this.stakes.users.get(this.stakes.uidOf(client));
-    const mine = from?.pending.filter((one) => one.client === client) ?? [];
-    if (from !== undefined && mine.length > 0) {
-      const rest = from.pending.filter((one) => one.client !== client);
-      from.pending.splice(0, from.pending.length, ...rest);
-      this.stakes.userOf(uid).pending.push(...mine);
+    if (from !== undefined) {
+      const mine = takePending(from, (one) => one.client === client);
+      if (mine.length > 0) this.stakes.userOf(uid).pending.push(...mine);
     }
     this.stakes.move(client, uid);
   }
@@ -491,8 +489,7 @@ export class Coordinator {
     this.speakers.delete(connection);
     client.connections--;
     const user = this.stakes.userOf(this.stakes.uidOf(client));
-    const rest = user.pending.filter((one) => one.connection !== connection);
-    user.pending.splice(0, user.pending.length, ...rest);
+    takePending(user, (one) => one.connection === connection);
     if (!this.isSame(client, this.host.identify(client.pid))) this.forget(client);
     this.serve(user, nowNs);
     this.stakes.dropIfIdle(user);
@@ -510,8 +507,7 @@ export class Coordinator {
 
   private forget(client: Client): void {
     const user = this.stakes.userOf(this.stakes.uidOf(client));
-    const rest = user.pending.filter((one) => one.client !== client);
-    user.pending.splice(0, user.pending.length, ...rest);
+    takePending(user, (one) => one.client === client);
     for (const [connection, speaker] of this.speakers) {
       if (speaker === client) this.speakers.delete(connection);
     }
@@ -552,4 +548,15 @@ export class Coordinator {
     reply.claimPages = client === undefined ? 0 : stakes.claim(client);
     this.host.reply(connection, reply);
   }
+}
+
+/** Takes requests out of a user's queue; the others keep their order. @returns Those taken. */
+function takePending(
+  user: UserStake,
+  isTaken: (one: PendingRequest) => boolean,
+): PendingRequest[] {
+  const taken = user.pending.filter(isTaken);
+  const rest = user.pending.filter((one) => !isTaken(one));
+  user.pending.splice(0, user.pending.length, ...rest);
+  return taken;
 }
