@@ -6,7 +6,7 @@
 import { Errno, KernelError } from "../kernel/errno.ts";
 import { pageBytes as machinePageBytes } from "../kernel/libc.ts";
 import { readMemInfo } from "../kernel/proc.ts";
-import { ensureFlags, LEAN_FLAGS } from "../kernel/relaunch.ts";
+import { ensureFlags, RUN_FLAGS } from "../kernel/relaunch.ts";
 import { ControlSocketError } from "../workers/control_server.ts";
 import { StartError } from "../workers/errors.ts";
 import { LineSink } from "../workers/line_sink.ts";
@@ -39,7 +39,7 @@ export async function runCommand(args: string[], io: CommandIo): Promise<ExitCod
       return ExitCode.done;
     }
     requireRoot();
-    ensureFlags(LEAN_FLAGS);
+    ensureFlags(RUN_FLAGS);
     await serve(options, host.pageBytes);
     return ExitCode.done;
   });

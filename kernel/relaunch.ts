@@ -10,11 +10,15 @@ import { readFile } from "./fd.ts";
 /** Deno's own variable; flags are separated by commas. */
 const FLAGS_VARIABLE = "DENO_V8_FLAGS";
 
-/**
- * Otherwise V8 copies its built-in functions to call them by shorter jumps, for which it reads all
- * of them: some 6 MiB of the process, for no gain that could be measured here.
- */
-export const LEAN_FLAGS: readonly string[] = ["--no-short-builtin-calls"];
+/** What `toom run` wants of V8. */
+export const RUN_FLAGS: readonly string[] = [
+  // Otherwise V8 copies its built-in functions to call them by shorter jumps, for which it reads all
+  // of them: some 6 MiB of the process, for no gain that could be measured here.
+  "--no-short-builtin-calls",
+  // Otherwise a collection waits for helper threads, which are ordinary tasks: a worker of real-time
+  // priority would wait until the scheduler has time for them, milliseconds on a busy machine.
+  "--single-threaded-gc",
+];
 
 /** The environment with the flags added; undefined when they are there already. */
 export function withFlags(

@@ -38,6 +38,11 @@ import { invariant } from "./invariant.ts";
 
 /** Above soft, the victims are ranked again every so many events: the original's early bootstrap. */
 export const ARM_EVERY_EVENTS = 10;
+/**
+ * But not sooner than this after the last time. A wake-up of the killer costs accounting as much as
+ * ten events, so that at ten events for each it would never make up for a delay once it had one.
+ */
+export const ARM_EVERY_NS = 1e6;
 
 /** The same thing about the same user is told at most this often. */
 const REPORT_EVERY_NS = 1e9;
@@ -85,9 +90,12 @@ export class Accounting {
   /** By user slot: orders to arm so far, and events above soft since the last of them. */
   private readonly armsOrdered: Int32Array;
   private readonly eventsSinceArm: Int32Array;
+  private readonly armOrderedNs: Float64Array;
   private readonly softReportedNs: Float64Array;
   private readonly urgency: Urgency;
   private readonly fullReportedNs = new Float64Array(TABLE_NAMES.length);
+  /** Time of the record that counts at present: a field, not an argument, see {@link rss}. */
+  private readonly nowNs = new Float64Array(1);
   private killerEpoch: number;
   private degradedSinceNs = 0;
   private lastTsNs = 0;
@@ -122,6 +130,7 @@ export class Accounting {
     this.killOrdered = new Uint8Array(plan.capacity.users);
     this.armsOrdered = new Int32Array(plan.capacity.users);
     this.eventsSinceArm = new Int32Array(plan.capacity.users);
+    this.armOrderedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.softReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.urgency = new Urgency(memory, options.marginPages);
     this.books = new Books(
@@ -200,7 +209,6 @@ export class Accounting {
       const b = words[word + RecordWord.b]!;
       const c = words[word + RecordWord.c]!;
       const d = words[word + RecordWord.d]!;
-      // Where its time is, not the time: V8 allocates for a double that is handed over.
       if ((kindCpu & KIND_MASK) === RecordKind.rss) this.rss(doubles, word >> 1, tid, a, b, c, d);
       else this.other(doubles[word >> 1]!, kindCpu, tid, a, b, c, d);
       if (this.books.anyTouched) this.compareTouched(doubles[word >> 1]!);
@@ -208,7 +216,12 @@ export class Accounting {
     return ring.release();
   }
 
-  /** One rss_stat event: one mm, one process, one user, whatever the number of any. */
+  /**
+   * One rss_stat event: one mm, one process, one user, whatever the number of any.
+   *
+   * It is told where its time is, not the time, and hands on none either: V8 allocates for a double
+   * that is an argument of a function which is not inlined, and what is allocated is collected.
+   */
   private rss(
     doubles: Float64Array,
     at: number,
@@ -243,7 +256,10 @@ export class Accounting {
     const delta = books.setMember(mm, packed & RSS_MEMBER_MASK, pages, tsNs);
     if (delta > 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
-      if (books.users.usagePages[user]! > this.urgency.nearPages[user]!) this.near(user, tsNs);
+      if (books.users.usagePages[user]! > this.urgency.nearPages[user]!) {
+        this.nowNs[0] = tsNs;
+        this.near(user, Trigger.user);
+      }
     } else if (delta < 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
       if (this.urgency.isNear[user] !== 0) this.under(user);
@@ -327,6 +343,7 @@ export class Accounting {
     this.killOrdered[userSlot] = 0;
     this.armsOrdered[userSlot] = this.books.users.armsDone[userSlot]!;
     this.softReportedNs[userSlot] = -Infinity;
+    this.armOrderedNs[userSlot] = -Infinity;
     this.limitUser(userSlot);
   }
 
@@ -354,17 +371,17 @@ export class Accounting {
   private evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
     if (userSlot < 0) return;
     const usagePages = this.books.users.usagePages[userSlot]!;
-    if (usagePages > this.urgency.nearPages[userSlot]!) this.near(userSlot, tsNs, trigger);
-    else if (this.urgency.isNear[userSlot] !== 0) this.under(userSlot);
+    if (usagePages > this.urgency.nearPages[userSlot]!) {
+      this.nowNs[0] = tsNs;
+      this.near(userSlot, trigger);
+    } else if (this.urgency.isNear[userSlot] !== 0) this.under(userSlot);
   }
 
   /** A user has grown, and is not far from its limits. */
-  private near(userSlot: number, tsNs: number, trigger: Trigger = Trigger.user): void {
+  private near(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
     if (this.urgency.isNear[userSlot] === 0) this.urgency.enter(userSlot);
-    if (users.usagePages[userSlot]! > users.softPages[userSlot]!) {
-      this.over(userSlot, tsNs, trigger);
-    }
+    if (users.usagePages[userSlot]! > users.softPages[userSlot]!) this.over(userSlot, trigger);
   }
 
   /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */
@@ -378,8 +395,9 @@ export class Accounting {
   }
 
   /** A user is above soft, and has just grown. */
-  private over(userSlot: number, tsNs: number, trigger: Trigger): void {
+  private over(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
+    const tsNs = this.nowNs[0]!;
     const usagePages = users.usagePages[userSlot]!;
     const hardPages = users.hardPages[userSlot]!;
     if (users.state[userSlot] === UserState.ok) {
@@ -398,6 +416,7 @@ export class Accounting {
       return;
     }
     if (!this.arms || ++this.eventsSinceArm[userSlot]! < ARM_EVERY_EVENTS) return;
+    if (tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
     this.eventsSinceArm[userSlot] = 0;
     // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
     // than was ordered by us: what a predecessor ordered.
@@ -405,6 +424,7 @@ export class Accounting {
     if (((this.armsOrdered[userSlot]! - armsDone) | 0) > 0) return;
     if (this.order(OrderKind.arm, userSlot, tsNs, trigger)) {
       this.armsOrdered[userSlot] = (armsDone + 1) | 0;
+      this.armOrderedNs[userSlot] = tsNs;
     }
   }
 
@@ -480,6 +500,7 @@ export class Accounting {
   private killerRestarted(nowNs: number): void {
     this.killOrdered.fill(0);
     this.armsOrdered.set(this.books.users.armsDone);
+    this.armOrderedNs.fill(-Infinity);
     this.limitsChanged(nowNs);
   }
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { ARM_EVERY_NS } from "../../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../../pipeline/books.ts";
 import { attachRole } from "../../pipeline/doorbell.ts";
 import {
@@ -37,7 +38,7 @@ Deno.test("below soft nothing is ordered", () => {
   assertEquals(desk.state(ANN), "ok");
 });
 
-Deno.test("at soft: armed at once, told once, and armed again after every ten events", () => {
+Deno.test("at soft: armed at once, told once, and armed again after ten events and 1 ms", () => {
   const desk = makeDesk();
   desk.own(10, A, { anon: 901 });
   assertEquals(kinds(desk), ["arm"]);
@@ -47,16 +48,25 @@ Deno.test("at soft: armed at once, told once, and armed again after every ten ev
   ]);
   const { users } = desk.books;
   const slot = desk.books.findUser(ANN);
+  desk.tick(ARM_EVERY_NS);
   for (let i = 1; i <= 9; i++) desk.own(10, A, { anon: 901 + i });
   users.armsDone[slot]!++;
   assertEquals(kinds(desk), []);
   desk.own(10, A, { anon: 911 });
   assertEquals(kinds(desk), ["arm"]);
   // The killer has not looked at that one yet.
+  desk.tick(ARM_EVERY_NS);
   for (let i = 1; i <= 30; i++) desk.own(10, A, { anon: 911 + i });
   assertEquals(kinds(desk), []);
   users.armsDone[slot]!++;
-  for (let i = 1; i <= 10; i++) desk.own(10, A, { anon: 941 + i });
+  desk.own(10, A, { anon: 942 });
+  assertEquals(kinds(desk), ["arm"]);
+  // The killer is done, but that was just now.
+  users.armsDone[slot]!++;
+  for (let i = 1; i <= 30; i++) desk.own(10, A, { anon: 942 + i });
+  assertEquals(kinds(desk), []);
+  desk.tick(ARM_EVERY_NS);
+  desk.own(10, A, { anon: 973 });
   assertEquals(kinds(desk), ["arm"]);
   assertEquals(desk.reports("soft"), []);
 });
