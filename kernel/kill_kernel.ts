@@ -21,7 +21,16 @@ import { openLibc } from "./libc.ts";
 /** A process with this oom_score_adj asked the kernel never to choose it; nor do we. proc(5) */
 const OOM_SCORE_ADJ_NEVER = -1000;
 
+/** Signal 0 goes nowhere; all else is as with any other. kill(2) */
+const NO_SIGNAL = 0;
+
+/**
+ * In rehearsal all calls are the real ones, upon toom itself, but for the signal. It is the same
+ * class, as V8 compiles for the classes that it has seen: the first kill would find none of what
+ * was rehearsed with another.
+ */
 export class PidfdKillKernel implements KillKernel {
+  protected readonly isRehearsal: boolean;
   private readonly clock = new MonotonicClock();
   private readonly proc = new ProcReader();
   private readonly status = new ProcStatus();
@@ -30,13 +39,9 @@ export class PidfdKillKernel implements KillKernel {
   private reaping = 0;
 
   /** @param canReap Whether the kernel has process_mrelease(2) (5.15). */
-  constructor(canReap: boolean) {
+  constructor(canReap: boolean, isRehearsal = false) {
     this.canReap = canReap;
-  }
-
-  /** Whether handles are pidfds, that take signals. */
-  get canSignal(): boolean {
-    return true;
+    this.isRehearsal = isRehearsal;
   }
 
   /** Calls to process_mrelease(2) that other threads are still in. */
@@ -45,15 +50,25 @@ export class PidfdKillKernel implements KillKernel {
   }
 
   open(pid: number): number {
-    return pid > 1 ? pidfdOpen(pid) : -Errno.ESRCH;
+    return pid > 1 ? pidfdOpen(this.subject(pid)) : -Errno.ESRCH;
   }
 
   check(handle: number, pid: number, uid: number): number {
+    const refusal = this.look(handle, this.subject(pid), uid);
+    return this.isRehearsal ? Refusal.none : refusal;
+  }
+
+  /** Whom a call is about. */
+  protected subject(pid: number): number {
+    return this.isRehearsal ? this.ownPid : pid;
+  }
+
+  private look(handle: number, pid: number, uid: number): number {
     const { status } = this;
     if (!this.proc.readStatus(pid, status)) return Refusal.gone;
     const adjustment = this.proc.readOomScoreAdj(pid);
     // If it has not exited by now, the pid was still its own while /proc was read.
-    if (this.exited(handle)) return Refusal.gone;
+    if (this.hasExited(handle)) return Refusal.gone;
     if (status.state === STATE_ZOMBIE || status.state === STATE_DEAD) return Refusal.gone;
     if (pid <= 1 || pid === this.ownPid || status.kthread) return Refusal.protected;
     if (adjustment === OOM_SCORE_ADJ_NEVER) return Refusal.protected;
@@ -61,12 +76,12 @@ export class PidfdKillKernel implements KillKernel {
   }
 
   kill(handle: number, _pid: number): number {
-    return pidfdSendSignal(handle, SIGKILL);
+    return pidfdSendSignal(handle, this.isRehearsal ? NO_SIGNAL : SIGKILL);
   }
 
   /** On another thread: freeing gigabytes takes long, and the next user's kill must not wait. */
   reap(handle: number): void {
-    if (!this.canReap) return;
+    if (!this.canReap || this.isRehearsal) return;
     this.reaping++;
     const over = (): void => {
       this.reaping--;
@@ -74,7 +89,12 @@ export class PidfdKillKernel implements KillKernel {
     processMreleaseAsync(handle).then(over, over);
   }
 
+  /** Who is killed in rehearsal counts as gone at once. */
   exited(handle: number): boolean {
+    return this.hasExited(handle) || this.isRehearsal;
+  }
+
+  protected hasExited(handle: number): boolean {
     return pidfdExited(handle);
   }
 
@@ -83,7 +103,7 @@ export class PidfdKillKernel implements KillKernel {
   }
 
   comm(pid: number): Uint8Array {
-    return new TextEncoder().encode(this.proc.readComm(pid) ?? "");
+    return new TextEncoder().encode(this.proc.readComm(this.subject(pid)) ?? "");
   }
 
   nowNs(): number {
@@ -106,29 +126,26 @@ export class PidKillKernel extends PidfdKillKernel {
   private readonly stat = new ProcReader();
   private readonly now = new ProcStatus();
 
-  constructor() {
-    super(false);
-  }
-
-  override get canSignal(): boolean {
-    return false;
+  constructor(isRehearsal = false) {
+    super(false, isRehearsal);
   }
 
   override open(pid: number): number {
-    const ticks = pid > 1 ? this.stat.readStartTicks(pid) : -1;
+    const ticks = pid > 1 ? this.stat.readStartTicks(this.subject(pid)) : -1;
     if (ticks < 0) return -Errno.ESRCH;
     const handle = this.pids.indexOf(0);
     if (handle < 0) return -Errno.EMFILE;
-    this.pids[handle] = pid;
+    this.pids[handle] = this.subject(pid);
     this.startTicks[handle] = ticks;
     return handle;
   }
 
-  override kill(handle: number, pid: number): number {
-    return killByPid(pid, this.startTicks[handle]!);
+  override kill(handle: number, _pid: number): number {
+    const signal = this.isRehearsal ? NO_SIGNAL : SIGKILL;
+    return killByPid(this.pids[handle]!, this.startTicks[handle]!, signal);
   }
 
-  override exited(handle: number): boolean {
+  protected override hasExited(handle: number): boolean {
     const pid = this.pids[handle]!;
     if (this.stat.readStartTicks(pid) !== this.startTicks[handle]) return true;
     if (!this.stat.readStatus(pid, this.now)) return true;
@@ -137,49 +154,5 @@ export class PidKillKernel extends PidfdKillKernel {
 
   override close(handle: number): void {
     this.pids[handle] = 0;
-  }
-}
-
-/**
- * The hands in rehearsal: all calls are the real ones, upon toom itself, but for the signal, which
- * is number 0.
- */
-export class RehearsalKillKernel implements KillKernel {
-  private readonly real: PidfdKillKernel;
-  private readonly ownPid = openLibc().getpid();
-
-  constructor(real: PidfdKillKernel) {
-    this.real = real;
-  }
-
-  open(_pid: number): number {
-    return this.real.open(this.ownPid);
-  }
-
-  check(handle: number, _pid: number, uid: number): number {
-    this.real.check(handle, this.ownPid, uid);
-    return Refusal.none;
-  }
-
-  kill(handle: number, _pid: number): number {
-    return this.real.canSignal ? pidfdSendSignal(handle, 0) : 0;
-  }
-
-  reap(_handle: number): void {}
-
-  exited(handle: number): boolean {
-    return !this.real.exited(handle);
-  }
-
-  close(handle: number): void {
-    this.real.close(handle);
-  }
-
-  comm(_pid: number): Uint8Array {
-    return this.real.comm(this.ownPid);
-  }
-
-  nowNs(): number {
-    return this.real.nowNs();
   }
 }

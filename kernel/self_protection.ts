@@ -98,18 +98,19 @@ const SCHED_FIFO = 1;
 const SCHED_RESET_ON_FORK = 0x4000_0000;
 
 /**
- * Lets the calling thread run before all ordinary ones; threads and processes that it starts are
- * ordinary again. sched(7)
+ * Lets a thread run before all ordinary ones; threads and processes that it starts are ordinary
+ * again. sched(7)
  *
  * @param priority 1 to 99.
+ * @param tid 0: the calling thread.
  */
-export function setFifo(priority: number): Protection {
+export function setFifo(priority: number, tid = 0): Protection {
   primeErrno();
   return outcome(
     "sched_setscheduler",
     openLibc().sched_setscheduler(
       Syscall.schedSetscheduler,
-      0,
+      tid,
       SCHED_FIFO | SCHED_RESET_ON_FORK,
       asBuffer(new Int32Array([priority])),
     ),

@@ -417,7 +417,6 @@ export class Accounting {
     }
     if (!this.arms || ++this.eventsSinceArm[userSlot]! < ARM_EVERY_EVENTS) return;
     if (tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
-    this.eventsSinceArm[userSlot] = 0;
     // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
     // than was ordered by us: what a predecessor ordered.
     const armsDone = Atomics.load(users.armsDone, userSlot);
@@ -425,6 +424,7 @@ export class Accounting {
     if (this.order(OrderKind.arm, userSlot, tsNs, trigger)) {
       this.armsOrdered[userSlot] = (armsDone + 1) | 0;
       this.armOrderedNs[userSlot] = tsNs;
+      this.eventsSinceArm[userSlot] = 0;
     }
   }
 

@@ -10,7 +10,7 @@ import { BellSleeper } from "../pipeline/doorbell.ts";
 import { Killer, PATIENCE_NS } from "../pipeline/killer.ts";
 import { Role } from "../pipeline/layout.ts";
 import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
-import { PidfdKillKernel, PidKillKernel, RehearsalKillKernel } from "../kernel/kill_kernel.ts";
+import { PidfdKillKernel, PidKillKernel } from "../kernel/kill_kernel.ts";
 import { probePidfd } from "../kernel/pidfd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
@@ -22,9 +22,12 @@ runWorker(
   ({ memory, init, alive }) => {
     const bell = new BellSleeper(memory, Role.killer);
     const pidfd = probePidfd();
-    const kernel = pidfd.open && pidfd.sendSignal
-      ? new PidfdKillKernel(pidfd.mrelease)
-      : new PidKillKernel();
+    const makeKernel = (isRehearsal: boolean): PidfdKillKernel =>
+      pidfd.open && pidfd.sendSignal
+        ? new PidfdKillKernel(pidfd.mrelease, isRehearsal)
+        : new PidKillKernel(isRehearsal);
+    const kernel = makeKernel(false);
+    const rehearsalKernel = makeKernel(true);
     const killer = new Killer(memory, kernel, {
       policy: init.config.victimPolicy,
       dryRun: init.config.dryRun,
@@ -36,7 +39,7 @@ runWorker(
         kills,
         policy: init.config.victimPolicy,
         countMask: init.config.countMask,
-        kernel: new RehearsalKillKernel(kernel),
+        kernel: rehearsalKernel,
         alive,
       });
     };

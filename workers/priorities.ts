@@ -12,5 +12,10 @@ export const FIFO_PRIORITY = {
   sweeper: 9,
   /** Programs wait for its answers; it never works long on one. */
   coordinator: 8,
+  /**
+   * V8's own threads, which compile for all workers. They take locks that workers wait for, and
+   * must not be kept from their CPU while they hold one.
+   */
+  compiler: 7,
   none: 0,
 } as const;

@@ -32,11 +32,12 @@ import { EventFd } from "../kernel/fd.ts";
 import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
 import { acquireLock, type HeldLock } from "../kernel/lock.ts";
 import { nameOf } from "../kernel/passwd.ts";
-import { readMemInfo } from "../kernel/proc.ts";
+import { ProcReader, readMemInfo } from "../kernel/proc.ts";
 import {
   lockBuffer,
   lockMemory,
   type Protection,
+  setFifo,
   setNice,
   setOomScoreAdj,
 } from "../kernel/self_protection.ts";
@@ -47,6 +48,7 @@ import type { Log } from "./log.ts";
 import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
 import { memoryReport } from "./status.ts";
+import { FIFO_PRIORITY } from "./priorities.ts";
 import { LimitState } from "./state_file.ts";
 import { closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
 import { Tracing } from "./tracing.ts";
@@ -100,6 +102,8 @@ const NOT_ALLOWED: Protection = {
   mend: "choose another with --cpu",
 };
 const NAME_CACHE_MS = 60_000;
+/** As the kernel shows it, cut after 15 bytes: `V8 DefaultWorker`. */
+const V8_THREAD_NAME = "V8 DefaultWorke";
 
 export class Supervisor implements ControlBackend {
   private readonly options: SupervisorOptions;
@@ -151,6 +155,15 @@ export class Supervisor implements ControlBackend {
     }
   }
 
+  /** See {@link FIFO_PRIORITY}. Some versions of Deno have no threads of that name. */
+  private raiseCompilers(): void {
+    const proc = new ProcReader();
+    for (const tid of proc.listTids(Deno.pid)) {
+      if (!proc.readComm(tid)?.startsWith(V8_THREAD_NAME)) continue;
+      this.protect("real-time compilation", setFifo(FIFO_PRIORITY.compiler, tid));
+    }
+  }
+
   private constructor(options: SupervisorOptions, log: Log, lock: HeldLock, state: LimitState) {
     this.options = options;
     this.log = log;
@@ -159,6 +172,7 @@ export class Supervisor implements ControlBackend {
     keepHeapsSmall();
     this.protect("oom_score_adj -1000", setOomScoreAdj(-1000));
     this.protect("nice -20", setNice(-20));
+    this.raiseCompilers();
     this.memory = attachMemory(createMemory({
       ...DEFAULT_CAPACITY,
       readers: options.readerCount,

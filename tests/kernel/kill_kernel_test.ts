@@ -7,9 +7,9 @@ const UID = 60031;
 
 for (
   const [name, make] of [
-    ["PidfdKillKernel", (): PidfdKillKernel => new PidfdKillKernel(true)],
-    ["PidKillKernel", (): PidfdKillKernel => new PidKillKernel()],
-  ] as const
+    ["PidfdKillKernel", (isRehearsal = false) => new PidfdKillKernel(true, isRehearsal)],
+    ["PidKillKernel", (isRehearsal = false) => new PidKillKernel(isRehearsal)],
+  ] satisfies [string, (isRehearsal?: boolean) => PidfdKillKernel][]
 ) {
   Deno.test({
     ...needing(isRoot(), "root", `${name} checks who it is, kills it, and sees its end`),
@@ -46,6 +46,26 @@ for (
         assertEquals(kernel.check(kthread, 2, 0), Refusal.protected);
         kernel.close(kthread);
       }
+    },
+  });
+
+  Deno.test({
+    ...needing(isRoot(), "root", `${name} in rehearsal kills nobody`),
+    fn: async () => {
+      const kernel = make(true);
+      await using process = spawnAs(UID, ["sleep", "60"]);
+      const handle = kernel.open(process.pid);
+      assert(handle >= 0, `open: ${handle}`);
+      assertEquals(kernel.check(handle, process.pid, UID), Refusal.none);
+      assertEquals(kernel.kill(handle, process.pid), 0);
+      kernel.reap(handle);
+      assertEquals(kernel.reapsUnderWay, 0);
+      assertEquals(kernel.exited(handle), true, "as the rehearsal wants it");
+      kernel.close(handle);
+      // Whoever has been sent SIGKILL has no way back.
+      const status = await Deno.readTextFile(`/proc/${process.pid}/status`);
+      assert(/^State:\s+[RS]/m.test(status), status);
+      assert(/^ShdPnd:\s+0+$/m.test(status), status);
     },
   });
 
