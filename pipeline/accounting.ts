@@ -93,6 +93,8 @@ export class Accounting {
   private readonly armOrderedNs: Float64Array;
   private readonly softReportedNs: Float64Array;
   private readonly urgency: Urgency;
+  /** By user slot: up to here its growth changes nothing. */
+  private readonly quietPages: Int32Array;
   private readonly fullReportedNs = new Float64Array(TABLE_NAMES.length);
   /** Time of the record that counts at present: a field, not an argument, see {@link rss}. */
   private readonly nowNs = new Float64Array(1);
@@ -133,6 +135,7 @@ export class Accounting {
     this.armOrderedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.softReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.urgency = new Urgency(memory, options.marginPages);
+    this.quietPages = new Int32Array(plan.capacity.users).fill(NO_LIMIT_PAGES);
     this.books = new Books(
       memory,
       this.counters,
@@ -256,13 +259,13 @@ export class Accounting {
     const delta = books.setMember(mm, packed & RSS_MEMBER_MASK, pages, tsNs);
     if (delta > 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
-      if (books.users.usagePages[user]! > this.urgency.nearPages[user]!) {
+      if (books.users.usagePages[user]! > this.quietPages[user]!) {
         this.nowNs[0] = tsNs;
         this.near(user, Trigger.user);
       }
     } else if (delta < 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
-      if (this.urgency.isNear[user] !== 0) this.under(user);
+      if (this.isNear(user)) this.under(user);
     }
     if (pages === 0 && !curr && books.isEmpty(mm)) this.attribution.mmEmpty(mm);
   }
@@ -354,7 +357,7 @@ export class Accounting {
     const softPages = rule === undefined ? NO_LIMIT_PAGES : rule.softPages;
     Atomics.store(users.hardPages, userSlot, hardPages);
     Atomics.store(users.softPages, userSlot, softPages);
-    this.urgency.limit(userSlot, hardPages, softPages);
+    this.quietPages[userSlot] = Math.min(softPages, this.urgency.limit(userSlot, hardPages));
   }
 
   /** New limits count at once, for those who are above them already too. */
@@ -371,17 +374,24 @@ export class Accounting {
   private evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
     if (userSlot < 0) return;
     const usagePages = this.books.users.usagePages[userSlot]!;
-    if (usagePages > this.urgency.nearPages[userSlot]!) {
+    if (usagePages > this.quietPages[userSlot]!) {
       this.nowNs[0] = tsNs;
       this.near(userSlot, trigger);
-    } else if (this.urgency.isNear[userSlot] !== 0) this.under(userSlot);
+    } else if (this.isNear(userSlot)) this.under(userSlot);
   }
 
-  /** A user has grown, and is not far from its limits. */
+  /** Whether there is something to take back when a user shrinks. */
+  private isNear(userSlot: number): boolean {
+    return this.urgency.byUser[userSlot] !== 0 ||
+      this.books.users.state[userSlot]! > UserState.ok;
+  }
+
+  /** A user has grown, and is past soft or not far from hard. */
   private near(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
-    if (this.urgency.isNear[userSlot] === 0) this.urgency.enter(userSlot);
-    if (users.usagePages[userSlot]! > users.softPages[userSlot]!) this.over(userSlot, trigger);
+    const usagePages = users.usagePages[userSlot]!;
+    this.urgency.look(userSlot, usagePages);
+    if (usagePages > users.softPages[userSlot]!) this.over(userSlot, trigger);
   }
 
   /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */
@@ -445,7 +455,7 @@ export class Accounting {
   private under(userSlot: number): void {
     const { users } = this.books;
     const usagePages = users.usagePages[userSlot]!;
-    if (usagePages <= this.urgency.nearPages[userSlot]!) this.urgency.leave(userSlot);
+    this.urgency.look(userSlot, usagePages);
     if (usagePages <= users.softPages[userSlot]!) {
       if (users.state[userSlot] !== UserState.ok) {
         Atomics.store(users.state, userSlot, UserState.ok);

@@ -444,8 +444,8 @@ export const HeaderWord = {
   degraded: LINE_WORDS,
   /** Accounting: number of the last sweep whose end it has applied. */
   sweepDone: LINE_WORDS + 1,
-  /** Accounting: 1 while a user is so near to its limit that no event may wait. */
-  urgent: LINE_WORDS + 2,
+  /** Accounting: how near the nearest user is to its limit, 0 far to 3; see urgency.ts. */
+  urgency: LINE_WORDS + 2,
   /** Sweeper: 1 when the first look at /proc has been sent. */
   discovered: 2 * LINE_WORDS,
 } as const;

@@ -13,7 +13,7 @@ import { attachRole, BellSleeper, Doorbell } from "../pipeline/doorbell.ts";
 import { CounterIndex, HeaderWord, HEARTBEAT_MS, Role, RoleWord } from "../pipeline/layout.ts";
 import { RecordWriter } from "../pipeline/record_writer.ts";
 import { RingProducer } from "../pipeline/ring.ts";
-import { CALM_NAP_MS } from "../pipeline/urgency.ts";
+import { NAPS_MS } from "../pipeline/urgency.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { POLLIN, PollSet } from "../kernel/poll.ts";
 import { RawSource } from "../kernel/raw_source.ts";
@@ -70,7 +70,8 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
     step: () => {
       if (isLively) {
         bell.listen();
-        if (Atomics.load(memory.header, HeaderWord.urgent) === 0) bell.sleep(CALM_NAP_MS);
+        const napMs = NAPS_MS[Atomics.load(memory.header, HeaderWord.urgency)]!;
+        if (napMs > 0) bell.sleep(napMs);
       }
       const bytes = source.read();
       isLively = bytes > 0;

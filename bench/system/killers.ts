@@ -14,7 +14,7 @@ import { TrivialApproach } from "./subject.ts";
 import { BENCH_UID, Program, sleep, type Toolbox } from "./toolbox.ts";
 
 /** What the hogs' user may have, where that is what is limited. */
-export const LIMIT_MIB = 64;
+export const LIMIT_MIB = 160;
 /** What the machine may lose, where that is what is limited: more, as others use memory too. */
 export const HEADROOM_MIB = 512;
 const SETTLE_MS = 300;

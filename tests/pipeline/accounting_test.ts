@@ -356,25 +356,51 @@ Deno.test("a table that stays full does not make sweeps chase each other", () =>
   assertEquals(desk.asked, []);
 });
 
-Deno.test("readers may let events gather while everybody is far from the limit", () => {
+Deno.test("the nearer a user is to its limit, the shorter may events wait", () => {
   const desk = new Desk({ marginPages: 100 });
   desk.limit(ANN, 1000).limit(BOB, 50);
-  const isUrgent = (): boolean => Atomics.load(desk.step().memory.header, HeaderWord.urgent) !== 0;
-  assertEquals(isUrgent(), false);
-  desk.proc(10, ANN, { anon: 100 }).own(10, A, { anon: 899 });
-  assertEquals(isUrgent(), false, "90 % are soft, 900 are near");
-  desk.own(10, A, { anon: 901 });
-  assertEquals(isUrgent(), true);
-  desk.own(10, A, { anon: 900 });
-  assertEquals(isUrgent(), false);
+  const urgency = (): number => Atomics.load(desk.step().memory.header, HeaderWord.urgency);
+  assertEquals(urgency(), 0);
+  desk.proc(10, ANN, { anon: 100 }).own(10, A, { anon: 900 });
+  assertEquals(urgency(), 0);
+  for (const [pages, expected] of [[901, 1], [950, 1], [951, 2], [975, 2], [976, 3], [1500, 3]]) {
+    assertEquals((desk.own(10, A, { anon: pages! }), urgency()), expected, `${pages} pages`);
+  }
+  for (const [pages, expected] of [[951, 2], [920, 1], [900, 0]]) {
+    assertEquals((desk.own(10, A, { anon: pages! }), urgency()), expected, `back to ${pages}`);
+  }
   desk.proc(20, BOB, { anon: 0 }).own(20, B, { anon: 1 });
-  assertEquals(isUrgent(), true, "a small limit is always near");
-  desk.limit(BOB, 5000);
-  assertEquals(isUrgent(), false, "a higher limit is not");
-  desk.own(10, A, { anon: 950 }).unlimit(ANN);
-  assertEquals(isUrgent(), false, "nor is none");
+  assertEquals(urgency(), 2, "a small limit is always near");
+  desk.own(10, A, { anon: 990 });
+  assertEquals(urgency(), 3, "the nearest counts");
+  desk.limit(BOB, 5000).own(10, A, { anon: 901 });
+  assertEquals(urgency(), 1, "a higher limit is far");
+  desk.own(10, A, { anon: 990 }).unlimit(ANN);
+  assertEquals(urgency(), 0, "and so is none");
   desk.limit(ANN, 1000);
-  assertEquals(isUrgent(), true);
+  assertEquals(urgency(), 3);
   desk.exit(10).foreign(10, A, { anon: 0 });
-  assertEquals(isUrgent(), false);
+  assertEquals(urgency(), 0);
+});
+
+Deno.test("past soft, events may still wait when hard is far", () => {
+  const desk = new Desk({ marginPages: 100 });
+  desk.limit(ANN, 1000, 500).proc(10, ANN, {}).own(10, A, { anon: 700 });
+  assertEquals(kinds(desk), ["arm"]);
+  assertEquals(desk.state(ANN), "soft");
+  assertEquals(Atomics.load(desk.memory.header, HeaderWord.urgency), 0);
+  desk.own(10, A, { anon: 400 }).step();
+  assertEquals(desk.state(ANN), "ok");
+});
+
+Deno.test("a reader is woken from its nap when events may wait no longer", () => {
+  const desk = new Desk({ marginPages: 100 });
+  desk.limit(ANN, 1000).proc(10, ANN, {}).own(10, A, { anon: 900 }).step();
+  const words = attachRole(desk.memory, Role.reader);
+  const rings = (): number => Atomics.load(words, RoleWord.bell);
+  const before = rings();
+  desk.own(10, A, { anon: 901 }).step();
+  assertEquals(rings(), before + 1);
+  desk.own(10, A, { anon: 910 }).own(10, A, { anon: 900 }).step();
+  assertEquals(rings(), before + 1, "not for longer naps, nor for the same");
 });
