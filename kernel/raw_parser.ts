@@ -75,12 +75,17 @@ export class RawPageCursor {
   private readonly formats: RawFormats;
   private page: Uint8Array = new Uint8Array(0);
   private words: Int32Array = new Int32Array(0);
+  /** The same for parts of times: as signed numbers they would turn negative every 4 s. */
+  private stamps: Uint32Array = new Uint32Array(0);
   /** Word of the next event's header, a data event's; and the end of the data. */
   private at = 0;
   private end = 0;
-  /** Times are kept as a sum: near 2^60 a double would swallow each small delta by itself. */
-  private baseNs = 0;
-  private offsetNs = 0;
+  /**
+   * Times are kept as a sum: near 2^60 a double would swallow each small delta by itself. No small
+   * integers at first: V8 would compile for them, and all anew when they have become doubles.
+   */
+  private baseNs = NaN;
+  private offsetNs = NaN;
   private lost = NO_LOSS;
   /** Time of the page's first event, behind the loss. */
   private firstNs = Infinity;
@@ -109,6 +114,7 @@ export class RawPageCursor {
       invariant(page.byteOffset % 4 === 0, "raw page: the buffer must be aligned to 4 bytes");
       this.page = page;
       this.words = new Int32Array(page.buffer, page.byteOffset, page.byteLength >> 2);
+      this.stamps = new Uint32Array(page.buffer, page.byteOffset, page.byteLength >> 2);
     }
     const { timestampWord, commitWord, commitBytes, dataWord } = this.formats;
     const { words } = this;
@@ -134,7 +140,7 @@ export class RawPageCursor {
       this.counters.malformed++;
       end = Math.min(end, wordsRead);
     }
-    this.baseNs = (words[timestampWord + 1]! >>> 0) * TWO_TO_32 + (words[timestampWord]! >>> 0);
+    this.baseNs = this.stamps[timestampWord + 1]! * TWO_TO_32 + this.stamps[timestampWord]!;
     this.offsetNs = 0;
     this.end = end;
     this.seek(dataWord);
@@ -252,10 +258,10 @@ export class RawPageCursor {
         this.offsetNs += delta;
         at += 1 + (second >>> 2);
       } else if (type === TYPE_TIME_EXTEND) {
-        this.offsetNs += (second >>> 0) * TWO_TO_27 + delta;
+        this.offsetNs += this.stamps[at + 1]! * TWO_TO_27 + delta;
         at += 2;
       } else {
-        this.offsetNs = this.absolute(second, delta) - this.baseNs;
+        this.offsetNs = this.absolute(this.stamps[at + 1]!, delta) - this.baseNs;
         at += 2;
       }
     }
@@ -265,7 +271,7 @@ export class RawPageCursor {
 
   /** The time of an absolute stamp of 59 bits; see rb_fix_abs_ts(). */
   private absolute(high: number, low: number): number {
-    const stamp = (high >>> 0) * TWO_TO_27 + low;
+    const stamp = high * TWO_TO_27 + low;
     const before = this.baseNs + this.offsetNs;
     const top = Math.floor(before / TWO_TO_59) * TWO_TO_59;
     if (top === 0) return stamp;

@@ -22,8 +22,8 @@ import { Kinship } from "./kinship.ts";
 import { Tombs } from "./tombs.ts";
 
 /** include/uapi/linux/sched.h */
-const CLONE_VM = 0x100;
-const CLONE_THREAD = 0x10000;
+export const CLONE_VM = 0x100;
+export const CLONE_THREAD = 0x10000;
 
 export class Attribution {
   /** Who borrows whose mm, and who inherits whose user. */

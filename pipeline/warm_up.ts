@@ -6,6 +6,7 @@
  */
 import { Member, packRss, RecordKind } from "./layout.ts";
 import { Accounting } from "./accounting.ts";
+import { CLONE_THREAD, CLONE_VM } from "./attribution.ts";
 import { Killer, type KillKernel, Refusal } from "./killer.ts";
 import { LimitRules, RulesPublisher } from "./limits.ts";
 import { attachMemory, createMemory } from "./memory.ts";
@@ -18,6 +19,11 @@ const HARD_PAGES = 64;
 /** What the rehearsal is about: the victim, and a smaller one beside it. */
 const VICTIM_PID = 10;
 const NEIGHBOUR_PID = 11;
+/** Threads of the victims are numbered from here, and their children. */
+const THREAD_TID = 10_000;
+const CHILD_PID = 20_000;
+/** An mm that is none of theirs. */
+const FOREIGN_MM = -1;
 
 /** Kills rehearsed at a worker's start: enough for V8 to compile the way, in some 50 ms. */
 export const WARM_UP_KILLS = 100;
@@ -100,17 +106,39 @@ export function warmUp(options: WarmUpOptions): number {
   let tsNs = 1e9;
   for (let kill = 0; kill < options.kills; kill++) {
     const pid = VICTIM_PID + 2 * (kill % 1000);
+    const mm = VICTIM_PID + 2 * kill;
+    const thread = THREAD_TID + pid;
+    const child = CHILD_PID + pid;
     writer.put(tsNs, RecordKind.rss, 0, pid + 1, NEIGHBOUR_PID + 2 * kill, 4, anon, 0);
+    // A life, with all that may come before the end.
+    writer.exec(tsNs++, 0, pid, pid, pid);
+    writer.rss(tsNs++, 0, pid, mm, 1, anon, 0);
+    writer.newTask(tsNs++, 0, pid, thread, CLONE_VM | CLONE_THREAD, pid);
+    writer.rss(tsNs++, 0, thread, mm, 2, anon, pid);
+    writer.newTask(tsNs++, 0, pid, child, 0, pid);
+    writer.rss(tsNs++, 0, child, -child, 1, anon, 0);
+    writer.rss(tsNs++, 0, thread, -child, 2, teardown, 0);
+    writer.exit(tsNs++, 0, child, child, 1);
+    writer.rss(tsNs++, 0, child, -child, 0, teardown, 0);
+    writer.free(tsNs++, 0, child, child);
+    writer.rss(tsNs++, 0, thread, 0, 1, anon, 0);
+    writer.rss(tsNs++, 0, thread, 0, 1, teardown, 0);
+    writer.rss(tsNs++, 0, thread, FOREIGN_MM, 1, teardown, 0);
+    writer.exit(tsNs++, 0, thread, thread, 0);
+    writer.free(tsNs++, 0, thread, thread);
     for (let pages = 1; pages <= HARD_PAGES; pages++) {
-      writer.rss(tsNs++, 0, pid, VICTIM_PID + 2 * kill, pages, anon, 0);
+      writer.rss(tsNs++, 0, pid, mm, pages, anon, 0);
+      // Some of it goes back again and again.
+      if (pages % 8 === 0) writer.rss(tsNs++, 0, pid, mm, pages - 4, anon, 0);
     }
     ring.publish();
     for (let turns = 0; turns < 4; turns++) {
       accounting.step(tsNs);
       killer.step();
     }
-    writer.rss(tsNs++, 0, pid, VICTIM_PID + 2 * kill, 0, teardown, 0);
+    writer.rss(tsNs++, 0, pid, mm, 0, teardown, 0);
     writer.exit(tsNs++, 0, pid, pid, 1);
+    writer.free(tsNs++, 0, pid, pid);
     writer.rss(tsNs++, 0, pid + 1, NEIGHBOUR_PID + 2 * kill, 0, teardown, 0);
     writer.exit(tsNs++, 0, pid + 1, pid + 1, 1);
     ring.publish();

@@ -16,6 +16,7 @@ import { RingProducer } from "../pipeline/ring.ts";
 import { NAPS_MS } from "../pipeline/urgency.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { POLLIN, PollSet } from "../kernel/poll.ts";
+import { rehearseLines, rehearsePages } from "../kernel/rehearsal.ts";
 import { RawSource } from "../kernel/raw_source.ts";
 import { SourceCounts } from "../kernel/source_counts.ts";
 import { TextSource } from "../kernel/text_source.ts";
@@ -26,6 +27,8 @@ import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 /** Thrown out of the parser when the worker must end while its ring is full. */
 class GaveUp extends Error {}
 
+/** Reads before the first that counts, in some 20 ms. */
+const WARM_UP_READS = 5000;
 /** poll(2) said so often in a row that there is data, and there was none: do not believe it. */
 const FALSE_ALARMS_MAX = 8;
 
@@ -64,6 +67,16 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
     publish();
   }
   const bell = new BellSleeper(memory, role);
+  if (config.source === "raw") rehearsePages(rawFormats(config), pipes.length);
+  else rehearseLines(config.pageBytes);
+  // Of what is there, mostly nothing: calls of the kernel allocate until V8 has compiled them.
+  for (let i = 0; i < WARM_UP_READS; i++) {
+    bell.listen();
+    bell.sleep(0);
+    source.read();
+    publish();
+    counts.store();
+  }
   let falseAlarms = 0;
   let isLively = false;
   return {
