@@ -12,8 +12,10 @@ import type { LifecycleLayout, RawFormats } from "./page_format.ts";
 import { RawMerger, RawPageCursor } from "./raw_parser.ts";
 import { TextParser } from "./text_parser.ts";
 
-/** Pages of each CPU, or pushes of lines: V8 compiles what was called some thousand times. */
-export const REHEARSED_READS = 1500;
+/** At a worker's start: V8 compiles what was called some thousand times. Takes some 50 ms. */
+export const WARM_UP_READS = 3000;
+/** Later, to have code and data at hand again. */
+export const REFRESH_READS = 100;
 
 const PAGE_WORDS = 1024;
 const EVENTS_A_PAGE = 48;
@@ -130,25 +132,24 @@ function writePage(page: PageWriter, formats: RawFormats, round: number): Uint8A
 }
 
 /**
- * Decodes and merges pages of so many CPUs.
+ * Decodes and merges so many pages of so many CPUs.
  * @returns Records made, so that nobody can leave the work out.
  */
-export function rehearsePages(formats: RawFormats, cpus: number, reads = REHEARSED_READS): number {
+export function rehearsePages(formats: RawFormats, cpus: number, reads: number): number {
   const nowhere = new Nowhere();
   const cursors = Array.from({ length: cpus }, (_, cpu) => new RawPageCursor(formats, cpu));
   const pages = cursors.map(() => new PageWriter(formats));
-  const rounds = new Int32Array(cpus);
+  let round = 0;
   let isTurnOver = false;
   const merger = new RawMerger(cursors, (index) => {
     nowhere.empty();
     // Some turns find nothing, most one page, as in life.
-    if (isTurnOver || rounds[index]! >= reads) return false;
-    const round = rounds[index]!++;
+    if (isTurnOver || round === reads) return false;
     if (round % 4 === 3) isTurnOver = true;
-    cursors[index]!.load(writePage(pages[index]!, formats, round), PAGE_WORDS * 4);
+    cursors[index]!.load(writePage(pages[index]!, formats, round++), PAGE_WORDS * 4);
     return true;
   });
-  while (rounds.some((round) => round < reads)) {
+  while (round < reads) {
     isTurnOver = false;
     merger.drain(nowhere.writer);
   }
@@ -172,10 +173,10 @@ const LINES_A_PUSH = 64;
 const OTHERS_A_PUSH = 5;
 
 /**
- * Parses lines, cut anywhere as pipes cut them.
+ * Parses the lines of so many reads, cut anywhere as pipes cut them.
  * @returns Records made, so that nobody can leave the work out.
  */
-export function rehearseLines(pageBytes: number, reads = REHEARSED_READS): number {
+export function rehearseLines(pageBytes: number, reads: number): number {
   const nowhere = new Nowhere();
   const parser = new TextParser(nowhere.writer, { pageBytes });
   const lines: string[] = [];

@@ -117,6 +117,7 @@ export class Books {
       if (users.state[slot] === UserState.free) continue;
       Atomics.store(users.usagePages, slot, 0);
       users.processCount[slot] = 0;
+      Atomics.add(users.joins, slot, 1);
       users.state[slot] = UserState.ok;
       this.userMap.set(users.uid[slot]!, slot);
     }
@@ -146,6 +147,7 @@ export class Books {
     users.hardPages[slot] = NO_LIMIT_PAGES;
     users.softPages[slot] = NO_LIMIT_PAGES;
     users.processCount[slot] = 0;
+    Atomics.add(users.joins, slot, 1);
     users.promisedPages[slot] = 0;
     users.waits[slot] = 0;
     users.kills[slot] = 0;
@@ -203,6 +205,7 @@ export class Books {
     processes.growth.fill(0, slot * GROWTH_BUCKETS, (slot + 1) * GROWTH_BUCKETS);
     Atomics.store(processes.state, slot, ProcessState.alive);
     users.processCount[userSlot]!++;
+    Atomics.add(users.joins, userSlot, 1);
     this.processMap.set(tgid, slot);
     return slot;
   }
@@ -216,7 +219,10 @@ export class Books {
     const pages = processes.pages[slot]!;
     this.chargeUser(from, -pages);
     users.processCount[from]!--;
+    // Before and after: whoever sums up meanwhile sums up again.
+    Atomics.add(users.joins, to, 1);
     processes.userSlot[slot] = to;
+    Atomics.add(users.joins, to, 1);
     users.processCount[to]!++;
     this.chargeUser(to, pages);
     if (pages !== 0) {

@@ -299,6 +299,8 @@ export const USER_COLUMNS = {
   /** {@link UserState}. */
   state: "i32",
   processCount: "i32",
+  /** Raised whenever a process has become, or is about to become, this user's. */
+  joins: "i32",
   /** Pages promised by the coordinator and not touched yet. Writer: coordinator. */
   promisedPages: "i32",
   /** Requests that wait for memory of this user. Writer: coordinator. */

@@ -5,7 +5,7 @@
  */
 import { GROWTH_BUCKET_NS, GROWTH_BUCKETS, ProcessState } from "./layout.ts";
 import type { Memory } from "./memory.ts";
-import { TABLE_HEADER_BYTES, TableWord } from "./layout.ts";
+import { UserRows } from "./user_rows.ts";
 
 export const VICTIM_POLICIES = ["largest", "newest", "growing"] as const;
 /** `largest`: most counted pages; `newest`: youngest; `growing`: most gained in the last second. */
@@ -24,16 +24,12 @@ export class Ranking {
   private readonly scores = new Float64Array(RANKED_MAX);
   private readonly memory: Memory;
   private readonly policy: VictimPolicy;
-  private readonly processHeader: Int32Array;
+  private readonly userRows: UserRows;
 
   constructor(memory: Memory, policy: VictimPolicy) {
     this.memory = memory;
     this.policy = policy;
-    this.processHeader = new Int32Array(
-      memory.buffer,
-      memory.plan.processes,
-      TABLE_HEADER_BYTES / 4,
-    );
+    this.userRows = new UserRows(memory);
   }
 
   /**
@@ -51,11 +47,10 @@ export class Ranking {
     const { processes } = this.memory;
     const { userSlot: owner, state, pages, generation } = processes;
     this.count = 0;
-    const highWater = Atomics.load(this.processHeader, TableWord.highWater);
-    let left = Atomics.load(this.memory.users.processCount, userSlot);
-    for (let slot = 0; slot < highWater && left > 0; slot++) {
+    const { rows, count } = this.userRows.of(userSlot);
+    for (let i = 0; i < count; i++) {
+      const slot = rows[i]!;
       if (owner[slot] !== userSlot || state[slot] === ProcessState.free) continue;
-      left--;
       if (pages[slot]! <= 0) continue;
       if (spare(slot, generation[slot]!)) continue;
       this.insert(slot, this.score(slot, nowNs));

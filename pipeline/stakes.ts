@@ -17,6 +17,10 @@ import { ProcessState, TABLE_HEADER_BYTES, TableWord, UserState } from "./layout
 import { type Ledger, LedgerWord } from "./ledger.ts";
 import type { Memory } from "./memory.ts";
 import type { PendingRequest } from "./pending.ts";
+import { type RowList, UserRows } from "./user_rows.ts";
+
+/** A user's processes may be born faster than they are summed up. */
+const SUMS_MAX = 3;
 
 /** Room for a child that is about to be born. */
 interface Hold {
@@ -66,6 +70,7 @@ export class Stakes {
   private readonly ledger: Ledger;
   private readonly userHeader: Int32Array;
   private readonly processHeader: Int32Array;
+  private readonly userRows: UserRows;
   /** Level of the client in a row of the processes table, during a scan. */
   private readonly levels: Int32Array;
 
@@ -75,6 +80,7 @@ export class Stakes {
     this.ledger = ledger;
     this.userHeader = new Int32Array(buffer, plan.users, TABLE_HEADER_BYTES / 4);
     this.processHeader = new Int32Array(buffer, plan.processes, TABLE_HEADER_BYTES / 4);
+    this.userRows = new UserRows(memory);
     this.levels = new Int32Array(plan.capacity.processes);
   }
 
@@ -171,9 +177,25 @@ export class Stakes {
    *   the tables do not know yet.
    */
   committedOf(user: UserStake, isStale = false): number {
+    const userRow = this.rowOf(user);
+    if (userRow < 0) return this.promisedOf(user);
+    for (let sums = 1;; sums++) {
+      const list = this.userRows.of(userRow);
+      const pages = this.sum(user, userRow, list, isStale);
+      if (sums === SUMS_MAX || this.userRows.isCurrent(list, userRow)) return pages;
+    }
+  }
+
+  /** Of a user that no table knows: what it was promised, in full. */
+  private promisedOf(user: UserStake): number {
+    let pages = user.heldPages;
+    for (const client of user.clients) pages += this.level(client);
+    return pages;
+  }
+
+  private sum(user: UserStake, userRow: number, list: RowList, isStale: boolean): number {
     const { processes } = this.memory;
     const { levels } = this;
-    const userRow = this.rowOf(user);
     let pages = user.heldPages;
     for (const client of user.clients) {
       const slot = this.slotOf(client);
@@ -181,18 +203,23 @@ export class Stakes {
       if (slot < 0 || processes.userSlot[slot] !== userRow) pages += this.level(client);
       else levels[slot] = this.level(client) + 1;
     }
-    if (userRow >= 0) {
-      const highWater = Atomics.load(this.processHeader, TableWord.highWater);
-      for (let slot = 0; slot < highWater; slot++) {
-        if (processes.userSlot[slot] !== userRow) continue;
-        if (processes.state[slot] === ProcessState.free) continue;
-        const resident = processes.pages[slot]!;
-        const level = levels[slot]! - 1;
-        if (level < 0) pages += Math.max(resident, 0);
-        else pages += isStale || level > resident ? level : resident;
-      }
+    const { rows, count } = list;
+    for (let i = 0; i < count; i++) {
+      const slot = rows[i]!;
+      if (processes.userSlot[slot] !== userRow) continue;
+      if (processes.state[slot] === ProcessState.free) continue;
+      const resident = processes.pages[slot]!;
+      const level = levels[slot]! - 1;
+      levels[slot] = 0;
+      if (level < 0) pages += Math.max(resident, 0);
+      else pages += isStale || level > resident ? level : resident;
     }
-    for (const client of user.clients) if (client.slot >= 0) levels[client.slot] = 0;
+    for (const { slot } of user.clients) {
+      if (slot < 0 || levels[slot] === 0) continue;
+      // It has come into the list, or gone from the tables, just now.
+      pages += levels[slot]! - 1;
+      levels[slot] = 0;
+    }
     return pages;
   }
 

@@ -107,10 +107,12 @@ Deno.test("threadTimes() and statSeconds() read CPU time of threads", () => {
 
 Deno.test("collectionsIn() finds collections, whoever else writes on their lines", () => {
   const text = "[123:0x7f1234]     4242 ms: Scavenge 5.1 (6.0) -> 4.9 (7.0) MB, 0.4 / 0.0 ms\n" +
-    '{"event":"ready"}[123:0x7f99]       17 ms: Mark-Compact (reduce) 8.7 (9.0) -> 8.7 MB\n';
+    '{"event":"ready"}[123:0x7f99]       17 ms: Mark-Compact (reduce) 8.7 (9.0) -> 8.7 MB\n' +
+    "[123:0x7f99]    30204 ms: Incremental Mark-Compact (reduce) 10.6 (12.3) -> 8.9 (10.3) MB\n";
   assertEquals(collectionsIn(text), [
     { heap: "0x7f1234", atMs: 4242 },
     { heap: "0x7f99", atMs: 17 },
+    { heap: "0x7f99", atMs: 30_204 },
   ]);
 });
 

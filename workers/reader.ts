@@ -16,7 +16,7 @@ import { RingProducer } from "../pipeline/ring.ts";
 import { NAPS_MS } from "../pipeline/urgency.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { POLLIN, PollSet } from "../kernel/poll.ts";
-import { rehearseLines, rehearsePages } from "../kernel/rehearsal.ts";
+import { REFRESH_READS, rehearseLines, rehearsePages, WARM_UP_READS } from "../kernel/rehearsal.ts";
 import { RawSource } from "../kernel/raw_source.ts";
 import { SourceCounts } from "../kernel/source_counts.ts";
 import { TextSource } from "../kernel/text_source.ts";
@@ -27,8 +27,8 @@ import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 /** Thrown out of the parser when the worker must end while its ring is full. */
 class GaveUp extends Error {}
 
-/** Reads before the first that counts, in some 20 ms. */
-const WARM_UP_READS = 5000;
+/** More of them make no other code. */
+const REHEARSED_CPUS_MAX = 4;
 /** poll(2) said so often in a row that there is data, and there was none: do not believe it. */
 const FALSE_ALARMS_MAX = 8;
 
@@ -61,39 +61,43 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
   const poll = new PollSet(pipes.length + 1);
   for (const { fd } of pipes) poll.add(fd, POLLIN);
   const wakeIndex = poll.add(wake.fd, POLLIN);
-  if (Atomics.load(words, RoleWord.epochSeen) > 0) {
-    // A predecessor took data out of the pipes that never became records.
-    writer.lost(0, pipes[0]!.cpu, -1);
-    publish();
-  }
   const bell = new BellSleeper(memory, role);
-  if (config.source === "raw") rehearsePages(rawFormats(config), pipes.length);
-  else rehearseLines(config.pageBytes);
-  // Of what is there, mostly nothing: calls of the kernel allocate until V8 has compiled them.
-  for (let i = 0; i < WARM_UP_READS; i++) {
-    bell.listen();
-    bell.sleep(0);
-    source.read();
+  const take = (): number => {
+    const bytes = source.read();
     publish();
     counts.store();
-  }
+    counters[CounterIndex.bytesRead]! += bytes;
+    return bytes;
+  };
+  const rehearse = (reads: number): void => {
+    if (config.source === "raw") {
+      rehearsePages(rawFormats(config), Math.min(pipes.length, REHEARSED_CPUS_MAX), reads);
+    } else rehearseLines(config.pageBytes, reads);
+    // Of what is there, mostly nothing: calls of the kernel allocate until V8 has compiled them.
+    for (let i = 0; i < reads; i++) {
+      bell.listen();
+      bell.sleep(0);
+      take();
+    }
+  };
+  if (Atomics.load(words, RoleWord.epochSeen) > 0) {
+    // A predecessor took data out of the pipes that never became records. No time to rehearse.
+    writer.lost(0, pipes[0]!.cpu, -1);
+    publish();
+  } else rehearse(WARM_UP_READS);
   let falseAlarms = 0;
   let isLively = false;
   return {
+    rehearse: () => rehearse(REFRESH_READS),
     step: () => {
       if (isLively) {
         bell.listen();
         const napMs = NAPS_MS[Atomics.load(memory.header, HeaderWord.urgency)]!;
         if (napMs > 0) bell.sleep(napMs);
       }
-      const bytes = source.read();
-      isLively = bytes > 0;
-      publish();
-      if (bytes === 0) return false;
-      falseAlarms = 0;
-      counts.store();
-      counters[CounterIndex.bytesRead]! += bytes;
-      return true;
+      isLively = take() > 0;
+      if (isLively) falseAlarms = 0;
+      return isLively;
     },
     sleep: (timeoutMs) => {
       if (falseAlarms > FALSE_ALARMS_MAX) {

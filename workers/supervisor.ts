@@ -160,7 +160,9 @@ export class Supervisor implements ControlBackend {
     const proc = new ProcReader();
     for (const tid of proc.listTids(Deno.pid)) {
       if (!proc.readComm(tid)?.startsWith(V8_THREAD_NAME)) continue;
-      this.protect("real-time compilation", setFifo(FIFO_PRIORITY.compiler, tid));
+      const result = setFifo(FIFO_PRIORITY.compiler, tid);
+      this.protect("real-time compilation", result);
+      if (!result.ok) break;
     }
   }
 

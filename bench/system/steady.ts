@@ -26,7 +26,8 @@ export interface SteadyResult {
   readonly heaps: number;
 }
 
-const COLLECTION = /\[\d+:(0x[0-9a-f]+)\]\s+(\d+) ms: (?:Scavenge|Mark-Compact|Minor)/g;
+const COLLECTION =
+  /\[\d+:(0x[0-9a-f]+)\]\s+(\d+) ms: (?:Incremental )?(?:Scavenge|Mark-Compact|Minor)/g;
 
 /** A collection that `--trace-gc` told of. */
 export interface Collection {
