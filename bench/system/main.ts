@@ -28,6 +28,7 @@ import {
 } from "./results.ts";
 import { runScale } from "./scale.ts";
 import { runSteady } from "./steady.ts";
+import { removeDeadBenchInstances } from "./subject.ts";
 import { runTmalloc, tmallocProblem } from "./tmalloc.ts";
 import { NEEDS_COMPILER, Toolbox } from "./toolbox.ts";
 
@@ -113,6 +114,7 @@ async function main(args: string[]): Promise<number> {
   const machine = describeMachine();
   const before = await readResults(`${options.out}/results.json`, machine);
   const experiments: Record<string, unknown> = { ...before?.experiments };
+  removeDeadBenchInstances();
   using toolbox = new Toolbox();
   let failed = 0;
   for (const name of names) {

@@ -54,6 +54,15 @@ export class BenchInstance implements Disposable {
   }
 }
 
+/** Removes instances of benchmarks that were ended in the middle: their events cost everybody. */
+export function removeDeadBenchInstances(): void {
+  const dirPath = `${findTracefs()}/instances`;
+  for (const { name } of [...Deno.readDirSync(dirPath)]) {
+    const pid = /^bench-.*-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !hasFile(`/proc/${pid}/stat`)) Deno.removeSync(`${dirPath}/${name}`);
+  }
+}
+
 /** What the trivial approach has done. */
 export interface TrivialWork {
   readonly sums: number;
