@@ -11,10 +11,12 @@ import { Toom } from "../../tests/_support/toom.ts";
 import { nohangConfig } from "./nohang_config.ts";
 import type { Line } from "./stage.ts";
 import { TrivialApproach } from "./subject.ts";
-import { BENCH_UID, Program, sleep, type Toolbox } from "./toolbox.ts";
+import { BENCH_UID, OTHER_UID, Program, sleep, type Toolbox } from "./toolbox.ts";
 
 /** What the hogs' user may have, where that is what is limited. */
 export const LIMIT_MIB = 160;
+/** What the crowd may have: more than it will. */
+const OTHER_LIMIT = "1TiB";
 /** What the machine may lose, where that is what is limited: more, as others use memory too. */
 export const HEADROOM_MIB = 512;
 const SETTLE_MS = 300;
@@ -49,7 +51,11 @@ function toomKind(name: string, label: string, ...args: string[]): KillerKind {
     pauseMs: 20,
     unavailable: ALWAYS,
     start: async () => {
-      const toom = await Toom.start([`--limit=${BENCH_UID}=${LIMIT_MIB}MiB`, ...args]);
+      const toom = await Toom.start([
+        `--limit=${BENCH_UID}=${LIMIT_MIB}MiB`,
+        `--limit=${OTHER_UID}=${OTHER_LIMIT}`,
+        ...args,
+      ]);
       return { line: USER_LINE, toom, [Symbol.asyncDispose]: () => toom[Symbol.asyncDispose]() };
     },
   };

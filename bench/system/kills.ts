@@ -8,20 +8,22 @@ import { type Killer, type KillerKind, killerNamed, KILLERS } from "./killers.ts
 import type { Plan } from "./plan.ts";
 import { type Ending, type HogSpec, type KillNumbers, Stage } from "./stage.ts";
 import { summarize, type Summary } from "./stats.ts";
-import { BENCH_UID, type Program, sleep, type Toolbox } from "./toolbox.ts";
+import { BENCH_UID, OTHER_UID, sleep, type Toolbox } from "./toolbox.ts";
 
 const MIB_PAST_LINE_MAX = 4096;
 const TIMEOUT_MS = 12_000;
 /** toom has heard of the stage by then, and traces it. */
 const KNOWN_MS = 250;
 const LOG_MS_MAX = 3000;
+/** Processes of another user. */
+const CROWD = 5000;
 
 export interface ScenarioKind {
   readonly name: string;
   readonly label: string;
   readonly hogs: HogSpec;
-  /** Every CPU has a process that works all the time. */
-  readonly busy: boolean;
+  /** `busy`: every CPU has a process that works all the time; `crowd`: {@link CROWD} sleep. */
+  readonly company?: "busy" | "crowd";
   /** Killers in a full run, and in a quick one. */
   readonly full: readonly string[];
   readonly quick: readonly string[];
@@ -36,7 +38,6 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     name: "full-speed",
     label: "one hog at full speed",
     hogs: ONE,
-    busy: false,
     full: EVERYBODY,
     quick: EVERYBODY,
   },
@@ -44,7 +45,6 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     name: "steady",
     label: "one hog, 100 MiB/s",
     hogs: { ...ONE, mibPerSecond: 100 },
-    busy: false,
     full: [...TOOMS, "poll-1", "poll-10", "poll-100"],
     quick: ["toom-raw", "poll-10"],
   },
@@ -52,7 +52,6 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     name: "huge",
     label: "one hog, huge pages",
     hogs: { ...ONE, huge: true },
-    busy: false,
     full: [...TOOMS, "poll-1", "poll-10"],
     quick: ["toom-raw", "poll-10"],
   },
@@ -60,7 +59,6 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     name: "four",
     label: "4 hogs",
     hogs: { ...ONE, processes: 4 },
-    busy: false,
     full: [...TOOMS, "poll-1", "poll-10"],
     quick: ["toom-raw", "poll-10"],
   },
@@ -68,7 +66,6 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     name: "sixteen",
     label: "16 hogs",
     hogs: { ...ONE, processes: 16 },
-    busy: false,
     full: [...TOOMS, "poll-1", "poll-10"],
     quick: ["toom-raw", "poll-10"],
   },
@@ -76,9 +73,17 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     name: "busy",
     label: "one hog, all CPUs busy",
     hogs: ONE,
-    busy: true,
+    company: "busy",
     full: [...TOOMS, "poll-1", "poll-10", "poll-100", "earlyoom"],
     quick: ["toom-raw", "toom-text", "poll-10"],
+  },
+  {
+    name: "crowd",
+    label: `one hog, ${CROWD} processes of another user`,
+    hogs: ONE,
+    company: "crowd",
+    full: ["toom-raw", "toom-text", "poll-10"],
+    quick: [],
   },
 ];
 
@@ -173,33 +178,33 @@ export class KillsBench {
   async block(scenario: ScenarioKind, kind: KillerKind): Promise<Tally> {
     const { killsPerBlock } = this.plan;
     const tally = this.tally(scenario.name, kind.name);
-    const spinners: Program[] = [];
+    await using company = new AsyncDisposableStack();
+    if (scenario.company === "crowd") {
+      const crowd = company.use(this.toolbox.run("load", ["crowd", CROWD], OTHER_UID));
+      await crowd.until("ready");
+    }
     await using killer = await kind.start(this.toolbox);
     await using stage = await Stage.open(this.toolbox, BENCH_UID);
-    try {
-      if (scenario.busy) {
-        for (let cpu = 0; cpu < navigator.hardwareConcurrency; cpu++) {
-          spinners.push(this.toolbox.run("load", ["spin", cpu]));
-        }
+    if (scenario.company === "busy") {
+      for (let cpu = 0; cpu < navigator.hardwareConcurrency; cpu++) {
+        company.use(this.toolbox.run("load", ["spin", cpu]));
       }
-      await sleep(KNOWN_MS);
-      for (let kill = 0; kill < killsPerBlock; kill++) {
-        const ending = await stage.raise({
-          ...scenario.hogs,
-          line: killer.line,
-          capMib: MIB_PAST_LINE_MAX,
-          delayUs: this.random() * kind.periodMs * 1000,
-          timeoutMs: TIMEOUT_MS,
-        });
-        // Others took or gave back memory while the line was being drawn: begin anew.
-        if (ending.kind === "short") return tally;
-        await this.note(tally, ending, killer, kill === 0);
-        // Whoever let one live will let the next one live too.
-        if (ending.kind === "survived") return tally;
-        await sleep(kind.pauseMs);
-      }
-    } finally {
-      for (const spinner of spinners) await spinner[Symbol.asyncDispose]();
+    }
+    await sleep(KNOWN_MS);
+    for (let kill = 0; kill < killsPerBlock; kill++) {
+      const ending = await stage.raise({
+        ...scenario.hogs,
+        line: killer.line,
+        capMib: MIB_PAST_LINE_MAX,
+        delayUs: this.random() * kind.periodMs * 1000,
+        timeoutMs: TIMEOUT_MS,
+      });
+      // Others took or gave back memory while the line was being drawn: begin anew.
+      if (ending.kind === "short") return tally;
+      await this.note(tally, ending, killer, kill === 0);
+      // Whoever let one live will let the next one live too.
+      if (ending.kind === "survived") return tally;
+      await sleep(kind.pauseMs);
     }
     return tally;
   }

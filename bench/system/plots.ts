@@ -214,9 +214,9 @@ function killPlots(kills: KillsResult): Plot[] {
 
 /** Those killers that were in every scenario. */
 function scenarioPlot(kills: KillsResult): Spec {
-  const names = kills.scenarios.map(({ name }) => name);
+  const names = new Set(kills.series.map(({ scenario }) => scenario));
   const everywhere = (killer: string): boolean =>
-    names.every((name) =>
+    [...names].every((name) =>
       kills.series.some((one) => one.scenario === name && one.killer === killer)
     );
   const values = kills.series.filter(({ killer }) => everywhere(killer)).flatMap((one) => {

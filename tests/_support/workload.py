@@ -53,6 +53,8 @@ def main(mode, args):
     if mode == "hold":
         hold(int(args[0]), *args[1:])
     elif mode == "hold-on-go":
+        if "pinned" in args:
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         say("here")
         wait()
         hold(int(args[0]), *args[1:])

@@ -30,8 +30,9 @@ Deno.test({
       "--debug-faults",
       "--interval=1h",
     ]);
-    await using first = await new Workload(UID, "hold-on-go", 20).until("here");
-    await using second = await new Workload(UID, "hold-on-go", 20).until("here");
+    // On one CPU, so in one buffer.
+    await using first = await new Workload(UID, "hold-on-go", 20, "pinned").until("here");
+    await using second = await new Workload(UID, "hold-on-go", 20, "pinned").until("here");
     await toom.fault("reader0", "hang");
     await new Promise((resolve) => setTimeout(resolve, 50)); // It must have noticed.
     // The second's events push out the first's, of which no later event tells.

@@ -1,6 +1,7 @@
-/* What makes a machine busy, or short of memory.
+/* What makes a machine busy, crowded, or short of memory.
  *
  *   load spin CPU    works for ever on one CPU, at the usual niceness
+ *   load crowd N     has so many children, which sleep, and says "ready"
  *   load hold MIB    holds so much memory, and says "ready"; the first to go should memory end
  *
  * Ends with its parent. */
@@ -13,7 +14,23 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/types.h>
 #include <unistd.h>
+
+static int crowd(int count) {
+  pid_t parent = getpid();
+  for (int i = 0; i < count; i++) {
+    pid_t pid = fork();
+    if (pid < 0) return 3;
+    if (pid > 0) continue;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (getppid() == parent) pause();
+    _exit(0);
+  }
+  puts("ready");
+  fflush(stdout);
+  for (;;) pause();
+}
 
 int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -26,6 +43,7 @@ int main(int argc, char **argv) {
     for (volatile unsigned long i = 0;; i++) {
     }
   }
+  if (strcmp(argv[1], "crowd") == 0) return crowd(atoi(argv[2]));
   int fd = open("/proc/self/oom_score_adj", O_WRONLY);
   if (fd >= 0) {
     if (write(fd, "1000", 4) != 4) return 2;
