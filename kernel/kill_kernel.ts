@@ -17,9 +17,13 @@ import {
 } from "./pidfd.ts";
 import { ProcReader, ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "./proc.ts";
 import { openLibc } from "./libc.ts";
+import { setFifo } from "./self_protection.ts";
 
 /** A process with this oom_score_adj asked the kernel never to choose it; nor do we. proc(5) */
 const OOM_SCORE_ADJ_NEVER = -1000;
+
+/** SCHED_FIFO; the lowest, below all workers. */
+const VICTIM_PRIORITY = 1;
 
 /** Signal 0 goes nowhere; all else is as with any other. kill(2) */
 const NO_SIGNAL = 0;
@@ -79,9 +83,16 @@ export class PidfdKillKernel implements KillKernel {
     return pidfdSendSignal(handle, this.isRehearsal ? NO_SIGNAL : SIGKILL);
   }
 
-  /** On another thread: freeing gigabytes takes long, and the next user's kill must not wait. */
-  reap(handle: number): void {
-    if (!this.canReap || this.isRehearsal) return;
+  /**
+   * The victim gets a priority above all ordinary tasks, or it would have to share its CPU with those
+   * that grow meanwhile; it never returns to a program of its user. And the kernel frees its memory
+   * on another thread of ours: gigabytes take long, and the next user's kill must not wait.
+   */
+  reap(handle: number, pid: number, hasThreads: boolean): void {
+    if (this.isRehearsal) return;
+    if (hasThreads) { for (const tid of this.proc.listTids(pid)) setFifo(VICTIM_PRIORITY, tid); }
+    else setFifo(VICTIM_PRIORITY, pid);
+    if (!this.canReap) return;
     this.reaping++;
     const over = (): void => {
       this.reaping--;

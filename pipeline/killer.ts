@@ -34,8 +34,8 @@ export interface KillKernel {
   check(handle: number, pid: number, uid: number): number;
   /** Sends SIGKILL. @returns 0, or -errno. */
   kill(handle: number, pid: number): number;
-  /** Lets the kernel free its memory at once; must not block. */
-  reap(handle: number): void;
+  /** Has the memory of one that was sent SIGKILL freed as soon as can be; must not block. */
+  reap(handle: number, pid: number, hasThreads: boolean): void;
   exited(handle: number): boolean;
   close(handle: number): void;
   /** Name of a process, raw bytes, for the log. May be empty. */
@@ -321,7 +321,7 @@ export class Killer {
       this.rows.free(row);
       return false;
     }
-    if (!options.dryRun) kernel.reap(handle);
+    if (!options.dryRun) kernel.reap(handle, pid, processes.taskCount[slot]! > 1);
     // From here on everything is bookkeeping: kill first, record after (I6).
     this.rows.markDying(row, killedNs, processes.pages[slot]!);
     users.kills[userSlot]!++;

@@ -5,6 +5,7 @@
  */
 import { openLibc } from "../../kernel/libc.ts";
 import { errno } from "../../kernel/errno.ts";
+import { setFifo, setOrdinary } from "../../kernel/self_protection.ts";
 import { findTracefs } from "../../kernel/tracefs.ts";
 
 // Opened here, not in the first test that needs it, where the sanitizer would call it a leak.
@@ -20,6 +21,13 @@ export function isRoot(): boolean {
 export function hasCapability(bit: number): boolean {
   const hex = /^CapEff:\s+([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/self/status"))?.[1];
   return hex !== undefined && (BigInt(`0x${hex}`) >> BigInt(bit) & 1n) === 1n;
+}
+
+/** Whether SCHED_FIFO is allowed. */
+export function mayBeRealTime(): boolean {
+  const { ok } = setFifo(1);
+  if (ok) setOrdinary();
+  return ok;
 }
 
 /** Whether the real tracefs with the event that toom lives on can be used. */

@@ -1,16 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { setFifo, setOrdinary } from "../../kernel/self_protection.ts";
 import { FIFO_PRIORITY } from "../../workers/priorities.ts";
-import { hasTracefs, needing } from "../_support/real_kernel.ts";
+import { hasTracefs, mayBeRealTime, needing } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";
 
 const SCHED_FIFO = 1;
-
-function mayBeRealTime(): boolean {
-  const { ok } = setFifo(1);
-  if (ok) setOrdinary();
-  return ok;
-}
 
 interface Thread {
   readonly name: string;

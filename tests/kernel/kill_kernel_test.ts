@@ -1,7 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { PidfdKillKernel, PidKillKernel } from "../../kernel/kill_kernel.ts";
 import { Refusal } from "../../pipeline/killer.ts";
-import { isRoot, needing, spawnAs, waitUntil } from "../_support/real_kernel.ts";
+import {
+  hasFile,
+  isRoot,
+  mayBeRealTime,
+  needing,
+  spawnAs,
+  waitUntil,
+} from "../_support/real_kernel.ts";
 
 const UID = 60031;
 
@@ -23,7 +30,7 @@ for (
       assertEquals(kernel.exited(handle), false);
       assertEquals(new TextDecoder().decode(kernel.comm(process.pid)), "sleep");
       assertEquals(kernel.kill(handle, process.pid), 0);
-      kernel.reap(handle);
+      kernel.reap(handle, process.pid, false);
       await waitUntil(() => kernel.exited(handle), "the victim has exited");
       assertEquals((await process.child.status).signal, "SIGKILL");
       assertEquals(kernel.check(handle, process.pid, UID), Refusal.gone);
@@ -58,7 +65,7 @@ for (
       assert(handle >= 0, `open: ${handle}`);
       assertEquals(kernel.check(handle, process.pid, UID), Refusal.none);
       assertEquals(kernel.kill(handle, process.pid), 0);
-      kernel.reap(handle);
+      kernel.reap(handle, process.pid, false);
       assertEquals(kernel.reapsUnderWay, 0);
       assertEquals(kernel.exited(handle), true, "as the rehearsal wants it");
       kernel.close(handle);
@@ -71,6 +78,42 @@ for (
 
   Deno.test(`${name} says that a process is gone`, () => {
     assert(make().open(2 ** 22 - 1) < 0, "nobody has the largest pid");
+  });
+}
+
+/** Scheduling policy and real-time priority of each thread. proc_pid_stat(5) */
+function scheduling(pid: number): string[] {
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return `policy ${fields[38]} priority ${fields[37]}`;
+  });
+}
+
+const PYTHON = "/usr/bin/python3";
+const THREADS_SCRIPT = `
+import threading, time
+for _ in range(3): threading.Thread(target=time.sleep, args=(60,)).start()
+`;
+
+for (const threads of [1, 4]) {
+  Deno.test({
+    ...needing(
+      isRoot() && mayBeRealTime() && hasFile(PYTHON),
+      `root, real-time priority and ${PYTHON}`,
+      `who is reaped runs before all ordinary tasks: ${threads} threads`,
+    ),
+    fn: async () => {
+      const kernel = new PidfdKillKernel(true);
+      const command = threads === 1 ? ["sleep", "60"] : [PYTHON, "-c", THREADS_SCRIPT];
+      await using process = spawnAs(UID, command);
+      await waitUntil(() => scheduling(process.pid).length === threads, "all threads are there");
+      const handle = kernel.open(process.pid);
+      kernel.reap(handle, process.pid, threads > 1);
+      assertEquals(scheduling(process.pid), Array(threads).fill("policy 1 priority 1"));
+      await waitUntil(() => kernel.reapsUnderWay === 0, "the reaping has ended");
+      kernel.close(handle);
+    },
   });
 }
 
