@@ -18,6 +18,8 @@ export const RUN_FLAGS: readonly string[] = [
   // Otherwise a collection waits for helper threads, which are ordinary tasks: a worker of real-time
   // priority would wait until the scheduler has time for them, milliseconds on a busy machine.
   "--single-threaded-gc",
+  // MiB. Otherwise the heaps of new objects grow to what a start needs, and stay: another 5 MiB.
+  "--max-semi-space-size=1",
 ];
 
 /** The environment with the flags added; undefined when they are there already. */

@@ -188,6 +188,8 @@ Deno.test({
         const unasked = await runAs(EXEC_UID, PYTHON!, ["-S", "-E", "-c", grow], {});
         assertEquals(unasked.signal, "SIGKILL", "without it, it is killed");
       });
+      // The victim may be gone before its kill is told of.
+      await toom.waitFor("kill");
       const kills = toom.of("kill").length;
 
       await t.step("sort sorts a file that is larger than the limit", async () => {
