@@ -149,6 +149,11 @@ export class RawPageCursor {
     if (this.lost !== NO_LOSS) this.nextTsNs = this.baseNs;
   }
 
+  /** Bytes behind the data of the page, of so many that were read. */
+  roomBytes(length: number): number {
+    return length - this.end * 4;
+  }
+
   /**
    * Writes all events up to {@link limitTsNs}, and stands on the first one behind it.
    *

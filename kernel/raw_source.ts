@@ -11,6 +11,8 @@ import { type RawFormats, RawMerger, RawPageCursor } from "./raw_parser.ts";
 const SUBBUF_BYTES_MAX = 512 * 1024;
 /** One read() ends after so many pages, so that its worker sees its stop word. */
 const PAGES_MAX = 256;
+/** A page with more room than this left was not full: it is the one that is being written. */
+const ROOM_BYTES = 64;
 
 export class RawSource {
   private readonly pipes: readonly { readonly cpu: number; readonly fd: number }[];
@@ -20,6 +22,9 @@ export class RawSource {
   private readonly merger: RawMerger;
   private readonly writer: RecordWriter;
   private readonly onPage: () => void;
+  /** 1 for a pipe whose newest page was read in this turn. */
+  private readonly caughtUp: Uint8Array;
+  private isChasing = true;
   private pagesLeft = 0;
   private bytes = 0;
 
@@ -38,11 +43,20 @@ export class RawSource {
     this.onPage = onPage;
     this.parsers = pipes.map(({ cpu }) => new RawPageCursor(formats, cpu));
     this.pages = pipes.map(() => new Uint8Array(new ArrayBuffer(SUBBUF_BYTES_MAX)));
+    this.caughtUp = new Uint8Array(pipes.length);
     this.merger = new RawMerger(this.parsers, (index) => this.refill(index));
   }
 
-  /** Reads what there is. @returns Bytes read; 0 when the pipes are empty. */
-  read(): number {
+  /**
+   * Reads what there is.
+   *
+   * @param isChasing Goes on while more is being written; else only takes what had gathered, as a
+   *   page that is read while it is written costs as much as a full one.
+   * @returns Bytes read; 0 when the pipes are empty.
+   */
+  read(isChasing = true): number {
+    this.isChasing = isChasing;
+    this.caughtUp.fill(0);
     this.pagesLeft = PAGES_MAX;
     this.bytes = 0;
     this.merger.drain(this.writer);
@@ -51,6 +65,7 @@ export class RawSource {
 
   private refill(index: number): boolean {
     this.onPage();
+    if (this.caughtUp[index] !== 0 && !this.isChasing) return false;
     if (this.pagesLeft-- <= 0) return false;
     const page = this.pages[index]!;
     // 0 is no end of file: once a child of this process has closed its copy of the descriptor, the
@@ -58,7 +73,9 @@ export class RawSource {
     const length = readFd(this.pipes[index]!.fd, page);
     if (length <= 0) return false;
     this.bytes += length;
-    this.parsers[index]!.load(page, length);
+    const parser = this.parsers[index]!;
+    parser.load(page, length);
+    if (parser.roomBytes(length) > ROOM_BYTES) this.caughtUp[index] = 1;
     return true;
   }
 }

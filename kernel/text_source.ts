@@ -33,8 +33,13 @@ export class TextSource {
     this.onChunk = onChunk;
   }
 
-  /** Reads what there is, in turn from each pipe. @returns Bytes read; 0 when all are empty. */
-  read(): number {
+  /**
+   * Reads what there is, in turn from each pipe, and goes on while more is being written, always:
+   * text is read hardly faster than it comes, and what is left for later is hard to make up for.
+   *
+   * @returns Bytes read; 0 when all are empty.
+   */
+  read(_isChasing = true): number {
     let bytes = 0;
     for (let round = 0; round < CHUNKS_MAX; round++) {
       let roundBytes = 0;

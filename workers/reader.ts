@@ -62,8 +62,8 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
   for (const { fd } of pipes) poll.add(fd, POLLIN);
   const wakeIndex = poll.add(wake.fd, POLLIN);
   const bell = new BellSleeper(memory, role);
-  const take = (): number => {
-    const bytes = source.read();
+  const take = (isChasing: boolean): number => {
+    const bytes = source.read(isChasing);
     publish();
     counts.store();
     counters[CounterIndex.bytesRead]! += bytes;
@@ -77,7 +77,7 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
     for (let i = 0; i < reads; i++) {
       bell.listen();
       bell.sleep(0);
-      take();
+      take((i & 1) === 0);
     }
   };
   if (Atomics.load(words, RoleWord.epochSeen) > 0) {
@@ -90,12 +90,10 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
   return {
     rehearse: () => rehearse(REFRESH_READS),
     step: () => {
-      if (isLively) {
-        bell.listen();
-        const napMs = NAPS_MS[Atomics.load(memory.header, HeaderWord.urgency)]!;
-        if (napMs > 0) bell.sleep(napMs);
-      }
-      isLively = take() > 0;
+      bell.listen();
+      const napMs = NAPS_MS[Atomics.load(memory.header, HeaderWord.urgency)]!;
+      if (isLively && napMs > 0) bell.sleep(napMs);
+      isLively = take(napMs === 0) > 0;
       if (isLively) falseAlarms = 0;
       return isLively;
     },

@@ -447,3 +447,17 @@ Deno.test("RawMerger asks each CPU until it is dry, once, over empty pages", () 
   assertEquals(refills, [0, 1, 1, 1, 1]);
   assertEquals(merge([]), [[], []]);
 });
+
+Deno.test("RawPageCursor says how much room a page has left: little in a full one", () => {
+  const room = (events: number): number => {
+    const page = new PageBuilder(7n);
+    for (let i = 0; i < events; i++) page.rss(1, i);
+    const cursor = new RawPageCursor(FORMATS, 0);
+    cursor.load(page.commit(), PAGE_BYTES);
+    return cursor.roomBytes(PAGE_BYTES);
+  };
+  assertEquals(room(0), PAGE_BYTES - 16);
+  assertEquals(room(1), PAGE_BYTES - 16 - 36);
+  assertEquals(room(113), PAGE_BYTES - 16 - 113 * 36);
+  assertEquals(room(113) < 64, true);
+});
