@@ -83,7 +83,7 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     hogs: ONE,
     company: "crowd",
     full: ["toom-raw", "toom-text", "poll-10"],
-    quick: [],
+    quick: ["toom-raw", "poll-10"],
   },
 ];
 
@@ -140,9 +140,18 @@ export class KillsBench {
     this.plan = plan;
   }
 
-  /** @param tell Hears what is being done. */
-  async run(tell: (what: string) => void = () => {}): Promise<KillsResult> {
+  /**
+   * @param tell Hears what is being done.
+   * @param only Scenarios; all when empty.
+   * @param before What there is of the other scenarios.
+   */
+  async run(
+    tell: (what: string) => void = () => {},
+    only: readonly string[] = [],
+    before?: KillsResult,
+  ): Promise<KillsResult> {
     for (const scenario of SCENARIOS) {
+      if (only.length > 0 && !only.includes(scenario.name)) continue;
       const names = this.plan.allKillers ? scenario.full : scenario.quick;
       const kinds = names.map(killerNamed).filter((kind) => this.canRun(kind));
       for (let block = 0; block < this.plan.killBlocks; block++) {
@@ -153,7 +162,10 @@ export class KillsBench {
       }
       await this.makeUp(scenario, kinds);
     }
-    return this.result();
+    const result = this.result();
+    if (only.length === 0 || before === undefined) return result;
+    const kept = before.series.filter(({ scenario }) => !only.includes(scenario));
+    return { ...result, series: [...kept, ...result.series], skipped: before.skipped };
   }
 
   /** Blocks that were cut short are made up for, as far as the machine lets them. */

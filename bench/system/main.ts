@@ -13,7 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { hasTracefs } from "../../tests/_support/real_kernel.ts";
 import { AllocationBench } from "./allocation.ts";
 import { runBreakdown } from "./breakdown.ts";
-import { KillsBench } from "./kills.ts";
+import { KillsBench, SCENARIOS } from "./kills.ts";
 import { describeMachine } from "./machine.ts";
 import { FULL, type Plan, QUICK, TINY } from "./plan.ts";
 import { draw, plotsOf } from "./plots.ts";
@@ -37,18 +37,27 @@ const USAGE = `deno task bench:system [--quick] [--only NAME]... [--out DIR]
   --quick      less than 5 minutes instead of some 40
   --only NAME  one experiment, may be given again; the others keep the results that they have:
                ${EXPERIMENT_NAMES.join(", ")}
+  --scenario NAME  of the experiment kills only this one, may be given again; the others are kept:
+               ${SCENARIOS.map(({ name }) => name).join(", ")}
   --out DIR    where results.json, RESULTS.md and plots/ go (default: bench/)`;
+
+interface Wish {
+  readonly scenarios: readonly string[];
+  readonly before: Results | undefined;
+}
 
 type Runner<Name extends ExperimentName> = (
   toolbox: Toolbox,
   plan: Plan,
   tell: (what: string) => void,
+  wish: Wish,
 ) => Promise<ExperimentResults[Name] | string>;
 
 /** Each says why not, or its result. */
 const RUNNERS: { readonly [Name in ExperimentName]: Runner<Name> } = {
   allocation: async (toolbox, plan) => await new AllocationBench(toolbox, plan).run(),
-  kills: async (toolbox, plan, tell) => await new KillsBench(toolbox, plan).run(tell),
+  kills: async (toolbox, plan, tell, { scenarios, before }) =>
+    await new KillsBench(toolbox, plan).run(tell, scenarios, before?.experiments.kills?.result),
   breakdown: async (toolbox, plan) => await runBreakdown(toolbox, plan),
   scale: async (toolbox, plan, tell) => await runScale(toolbox, plan, tell),
   steady: async (toolbox, plan) => await runSteady(toolbox, plan),
@@ -59,17 +68,26 @@ async function runOne(
   name: ExperimentName,
   toolbox: Toolbox,
   plan: Plan,
+  wish: Wish,
 ): Promise<Outcome<ExperimentResults[ExperimentName]>> {
   const date = new Date().toISOString();
   const startMs = performance.now();
-  const said = await RUNNERS[name](toolbox, plan, (what) => console.log(`  ${what}`));
+  const said = await RUNNERS[name](toolbox, plan, (what) => console.log(`  ${what}`), wish);
   const seconds = Math.round((performance.now() - startMs) / 100) / 10;
   const outcome = { date, mode: plan.mode, seconds };
   return typeof said === "string" ? { ...outcome, skipped: said } : { ...outcome, result: said };
 }
 
 /** @returns The experiments that are asked for; a text that says what is wrong with the question. */
-function chosen(only: readonly string[]): readonly ExperimentName[] | string {
+function chosen(
+  only: readonly string[],
+  scenarios: readonly string[],
+): readonly ExperimentName[] | string {
+  const unknown = scenarios.find((name) => !SCENARIOS.some((one) => one.name === name));
+  if (unknown !== undefined) {
+    const known = SCENARIOS.map(({ name }) => name).join(", ");
+    return `--scenario: expected one of ${known}, not "${unknown}"`;
+  }
   const wrong = only.find((name) => !EXPERIMENT_NAMES.includes(name as ExperimentName));
   if (wrong !== undefined) {
     return `--only: expected one of ${EXPERIMENT_NAMES.join(", ")}, not "${wrong}"`;
@@ -93,11 +111,12 @@ export async function writeReport(results: Results, dirPath: string): Promise<vo
 async function main(args: string[]): Promise<number> {
   const options = parseArgs(args, {
     boolean: ["quick", "tiny", "help"],
-    string: ["only", "out"],
-    collect: ["only"],
+    string: ["only", "scenario", "out"],
+    collect: ["only", "scenario"],
     default: { out: new URL("..", import.meta.url).pathname.replace(/\/$/, "") },
   });
-  const names = chosen(options.only as string[]);
+  const scenarios = options.scenario as string[];
+  const names = chosen(options.only as string[], scenarios);
   if (options.help || options._.length > 0 || typeof names === "string") {
     (options.help ? console.log : console.error)(typeof names === "string" ? names : USAGE);
     return options.help ? 0 : 2;
@@ -120,7 +139,7 @@ async function main(args: string[]): Promise<number> {
   for (const name of names) {
     console.log(`${name} (${plan.mode})`);
     try {
-      const outcome = await runOne(name, toolbox, plan);
+      const outcome = await runOne(name, toolbox, plan, { scenarios, before });
       experiments[name] = outcome;
       const { seconds, skipped } = outcome;
       console.log(skipped === undefined ? `  ${seconds} s` : `  skipped: ${skipped}`);
