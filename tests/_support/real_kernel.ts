@@ -30,6 +30,31 @@ export function mayBeRealTime(): boolean {
   return ok;
 }
 
+/** How a thread is scheduled. */
+export interface Thread {
+  readonly name: string;
+  readonly priority: number;
+  readonly policy: number;
+}
+
+/** Name and scheduling of each thread of a process. proc_pid_stat(5) */
+export function threadsOf(pid: number): Thread[] {
+  const threads: Thread[] = [];
+  for (const { name: tid } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const path = `/proc/${pid}/task/${tid}/stat`;
+    if (!hasFile(path)) continue; // It has ended meanwhile.
+    const stat = Deno.readTextFileSync(path);
+    const end = stat.lastIndexOf(")");
+    const fields = stat.slice(end + 2).split(" ");
+    threads.push({
+      name: stat.slice(stat.indexOf("(") + 1, end),
+      priority: Number(fields[37]),
+      policy: Number(fields[38]),
+    });
+  }
+  return threads;
+}
+
 /** Whether the real tracefs with the event that toom lives on can be used. */
 export function hasTracefs(): boolean {
   if (!isRoot()) return false;

@@ -1,32 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { FIFO_PRIORITY } from "../../workers/priorities.ts";
-import { hasTracefs, mayBeRealTime, needing } from "../_support/real_kernel.ts";
+import { hasTracefs, mayBeRealTime, needing, threadsOf } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";
 
 const SCHED_FIFO = 1;
-
-interface Thread {
-  readonly name: string;
-  readonly priority: number;
-  readonly policy: number;
-}
-
-/** proc_pid_stat(5) */
-async function threadsOf(pid: number): Promise<Thread[]> {
-  const threads: Thread[] = [];
-  for await (const { name: tid } of Deno.readDir(`/proc/${pid}/task`)) {
-    const stat = await Deno.readTextFile(`/proc/${pid}/task/${tid}/stat`).catch(() => undefined);
-    if (stat === undefined) continue; // It has ended meanwhile.
-    const end = stat.lastIndexOf(")");
-    const fields = stat.slice(end + 2).split(" ");
-    threads.push({
-      name: stat.slice(stat.indexOf("(") + 1, end),
-      priority: Number(fields[37]),
-      policy: Number(fields[38]),
-    });
-  }
-  return threads;
-}
 
 Deno.test({
   ...needing(
@@ -36,7 +13,7 @@ Deno.test({
   ),
   fn: async () => {
     await using toom = await Toom.start(["--limit=60031=1GiB"]);
-    const threads = await threadsOf(toom.pid);
+    const threads = threadsOf(toom.pid);
     for (
       const [name, priority] of [
         ["toom-reader0", FIFO_PRIORITY.reader],

@@ -7,6 +7,7 @@ import {
   mayBeRealTime,
   needing,
   spawnAs,
+  threadsOf,
   waitUntil,
 } from "../_support/real_kernel.ts";
 
@@ -81,15 +82,6 @@ for (
   });
 }
 
-/** Scheduling policy and real-time priority of each thread. proc_pid_stat(5) */
-function scheduling(pid: number): string[] {
-  return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return `policy ${fields[38]} priority ${fields[37]}`;
-  });
-}
-
 const PYTHON = "/usr/bin/python3";
 const THREADS_SCRIPT = `
 import threading, time
@@ -107,10 +99,15 @@ for (const threads of [1, 4]) {
       const kernel = new PidfdKillKernel(true);
       const command = threads === 1 ? ["sleep", "60"] : [PYTHON, "-c", THREADS_SCRIPT];
       await using process = spawnAs(UID, command);
-      await waitUntil(() => scheduling(process.pid).length === threads, "all threads are there");
+      await waitUntil(
+        () => threadsOf(process.pid).length === threads,
+        "all threads are there",
+      );
       const handle = kernel.open(process.pid);
       kernel.reap(handle, process.pid, threads > 1);
-      assertEquals(scheduling(process.pid), Array(threads).fill("policy 1 priority 1"));
+      const scheduled = threadsOf(process.pid)
+        .map(({ policy, priority }) => `policy ${policy} priority ${priority}`);
+      assertEquals(scheduled, Array(threads).fill("policy 1 priority 1"));
       await waitUntil(() => kernel.reapsUnderWay === 0, "the reaping has ended");
       kernel.close(handle);
     },
