@@ -59,14 +59,21 @@ export interface ProgramEnd {
   readonly err: string;
 }
 
-/** Runs a program as a scratch user, with an environment of its own. */
-export async function runAs(
+/** A program of a scratch user that runs. */
+export interface RunningProgram {
+  readonly end: Promise<ProgramEnd>;
+  /** Asks it to end (SIGTERM); nothing when it has. */
+  readonly stop: () => void;
+}
+
+/** Starts a program as a scratch user, with an environment of its own. */
+export function startAs(
   uid: number,
   program: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   cwd = "/",
-): Promise<ProgramEnd> {
+): RunningProgram {
   const child = new Deno.Command(program, {
     args: [...args],
     uid,
@@ -78,7 +85,20 @@ export async function runAs(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const { code, signal, stdout, stderr } = await child.output();
-  const text = new TextDecoder();
-  return { pid: child.pid, code, signal, out: text.decode(stdout), err: text.decode(stderr) };
+  const { pid } = child;
+  let hasEnded = false;
+  const end = child.output().then(({ code, signal, stdout, stderr }) => {
+    hasEnded = true;
+    const text = new TextDecoder();
+    return { pid, code, signal, out: text.decode(stdout), err: text.decode(stderr) };
+  });
+  const stop = () => {
+    if (!hasEnded) child.kill("SIGTERM");
+  };
+  return { end, stop };
+}
+
+/** Starts one and waits for its end. */
+export function runAs(...program: Parameters<typeof startAs>): Promise<ProgramEnd> {
+  return startAs(...program).end;
 }

@@ -3,7 +3,7 @@
  *
  *     storm SECONDS PROCESSES SEED
  *
- * Prints what happened as JSON. Exit code 1 when a process was killed by somebody else. */
+ * Ends after that time, or earlier at SIGTERM. Prints what happened as JSON. Exit code 1 when a process was killed by somebody else. */
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
@@ -19,6 +19,12 @@
 enum { BLOCKS = 64, PROCESSES_MAX = 256 };
 
 static uint32_t state;
+static volatile sig_atomic_t told_to_end;
+
+static void on_term(int signal) {
+  (void)signal;
+  told_to_end = 1;
+}
 
 static uint32_t below(uint32_t limit) {
   state ^= state << 13;
@@ -113,8 +119,9 @@ int main(int argc, char **argv) {
   pid_t shot[PROCESSES_MAX] = {0};
   uint32_t spawned = 0, refused = 0, killed = 0, crashed = 0, foreign = 0, alive = 0;
   state = (uint32_t)atoi(argv[3]) | 1;
+  signal(SIGTERM, on_term);
   for (;;) {
-    int over = now() >= end;
+    int over = told_to_end || now() >= end;
     if (!over && alive < wanted) {
       uint32_t seed = below(UINT32_MAX);
       pid_t pid = tmalloc_fork();
