@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type KillKernel, Refusal } from "../pipeline/killer.ts";
+import { type KillKernel, Refusal, Signal } from "../pipeline/killer.ts";
 import { MonotonicClock } from "./clock.ts";
 import { Errno } from "./errno.ts";
 import { closeFd } from "./fd.ts";
@@ -13,7 +13,6 @@ import {
   pidfdOpen,
   pidfdSendSignal,
   processMreleaseAsync,
-  SIGKILL,
 } from "./pidfd.ts";
 import { ProcReader, ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "./proc.ts";
 import { openLibc } from "./libc.ts";
@@ -24,9 +23,6 @@ const OOM_SCORE_ADJ_NEVER = -1000;
 
 /** SCHED_FIFO; the lowest, below all workers. */
 const VICTIM_PRIORITY = 1;
-
-/** Signal 0 goes nowhere; all else is as with any other. kill(2) */
-const NO_SIGNAL = 0;
 
 /**
  * In rehearsal all calls are the real ones, upon toom itself, but for the signal. It is the same
@@ -79,8 +75,8 @@ export class PidfdKillKernel implements KillKernel {
     return (status.realUid | 0) === uid ? Refusal.none : Refusal.otherUser;
   }
 
-  kill(handle: number, _pid: number): number {
-    return pidfdSendSignal(handle, this.isRehearsal ? NO_SIGNAL : SIGKILL);
+  kill(handle: number, _pid: number, signal: number): number {
+    return pidfdSendSignal(handle, this.isRehearsal ? Signal.none : signal);
   }
 
   /**
@@ -90,8 +86,8 @@ export class PidfdKillKernel implements KillKernel {
    */
   reap(handle: number, pid: number, hasThreads: boolean): void {
     if (this.isRehearsal) return;
-    if (hasThreads) { for (const tid of this.proc.listTids(pid)) setFifo(VICTIM_PRIORITY, tid); }
-    else setFifo(VICTIM_PRIORITY, pid);
+    const tids = hasThreads ? this.proc.listTids(pid) : [pid];
+    for (const tid of tids) setFifo(VICTIM_PRIORITY, tid);
     if (!this.canReap) return;
     this.reaping++;
     const over = (): void => {
@@ -151,9 +147,9 @@ export class PidKillKernel extends PidfdKillKernel {
     return handle;
   }
 
-  override kill(handle: number, _pid: number): number {
-    const signal = this.isRehearsal ? NO_SIGNAL : SIGKILL;
-    return killByPid(this.pids[handle]!, this.startTicks[handle]!, signal);
+  override kill(handle: number, _pid: number, signal: number): number {
+    const sent = this.isRehearsal ? Signal.none : signal;
+    return killByPid(this.pids[handle]!, this.startTicks[handle]!, sent);
   }
 
   protected override hasExited(handle: number): boolean {

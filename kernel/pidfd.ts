@@ -11,9 +11,6 @@ import { POLLIN } from "./poll.ts";
 import { ProcReader } from "./proc.ts";
 import { Syscall } from "./symbols.ts";
 
-/** signal(7) */
-export const SIGKILL = 9;
-
 /**
  * Opens a process. The descriptor is close-on-exec by nature.
  *
@@ -77,7 +74,7 @@ let reader: ProcReader | undefined;
  * @param startTicks Start time of the process that is meant, field 22 of /proc/PID/stat.
  * @returns 0, or minus the error number: ESRCH when the number is free, or another process's.
  */
-export function killByPid(pid: number, startTicks: number, signal: number = SIGKILL): number {
+export function killByPid(pid: number, startTicks: number, signal: number): number {
   // kill(2) takes 0 and negative numbers for groups, and -1 for everybody.
   if (!(pid > 0)) return -Errno.ESRCH;
   reader ??= new ProcReader();

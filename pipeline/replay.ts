@@ -26,7 +26,7 @@ import {
 } from "./layout.ts";
 import { Accounting } from "./accounting.ts";
 import { type Books, type MemberMask, NO_LIMIT_PAGES, UNKNOWN_UID } from "./books.ts";
-import { Killer, type KillKernel, Refusal } from "./killer.ts";
+import { Killer, type KillKernel, Refusal, Signal } from "./killer.ts";
 import { type LimitRules, RulesPublisher } from "./limits.ts";
 import { attachMemory, type Capacity, createMemory, DEFAULT_CAPACITY } from "./memory.ts";
 import type { VictimPolicy } from "./ranking.ts";
@@ -418,7 +418,8 @@ class CapturedProcesses implements KillKernel {
   }
 
   /** Nobody dies, so accounting is told here to look whether that was enough. */
-  kill(handle: number): number {
+  kill(handle: number, _pid: number, signal: number): number {
+    if (signal === Signal.none) return 0;
     const captured = this.handles.get(handle)!;
     this.dying.set(handle, captured);
     const { users, processes } = this.books;

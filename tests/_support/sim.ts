@@ -12,7 +12,7 @@
 import { Accounting } from "../../pipeline/accounting.ts";
 import { type Books, UNKNOWN_UID } from "../../pipeline/books.ts";
 import { attachRole } from "../../pipeline/doorbell.ts";
-import { Killer, type KillKernel, PATIENCE_NS, Refusal } from "../../pipeline/killer.ts";
+import { Killer, type KillKernel, PATIENCE_NS, Refusal, Signal } from "../../pipeline/killer.ts";
 import {
   HeaderWord,
   Member,
@@ -664,11 +664,12 @@ export class Sim implements KillKernel {
     return Refusal.none;
   }
 
-  kill(handle: number, pid: number): number {
+  kill(handle: number, pid: number, signal: number): number {
     const { kernel, options, random } = this;
     const process = this.process(handle);
     if (process.pid !== pid) throw new Error(`I1: the handle of ${pid} is ${process.pid}'s`);
     if (process.state !== "alive") return -3;
+    if (signal === Signal.none) return 0;
     if (process.isProtected) throw new Error(`I1: ${pid} is protected`);
     const { nowNs } = kernel;
     const { checkedUid: uid, checkedNs } = this.handles.get(handle)!;

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { PidfdKillKernel, PidKillKernel } from "../../kernel/kill_kernel.ts";
-import { Refusal } from "../../pipeline/killer.ts";
+import { Refusal, Signal } from "../../pipeline/killer.ts";
 import {
   hasFile,
   isRoot,
@@ -30,7 +30,9 @@ for (
       assertEquals(kernel.check(handle, process.pid, UID + 1), Refusal.otherUser);
       assertEquals(kernel.exited(handle), false);
       assertEquals(new TextDecoder().decode(kernel.comm(process.pid)), "sleep");
-      assertEquals(kernel.kill(handle, process.pid), 0);
+      assertEquals(kernel.kill(handle, process.pid, Signal.none), 0);
+      assertEquals(kernel.exited(handle), false, "0 goes nowhere");
+      assertEquals(kernel.kill(handle, process.pid, Signal.kill), 0);
       kernel.reap(handle, process.pid, false);
       await waitUntil(() => kernel.exited(handle), "the victim has exited");
       assertEquals((await process.child.status).signal, "SIGKILL");
@@ -65,7 +67,7 @@ for (
       const handle = kernel.open(process.pid);
       assert(handle >= 0, `open: ${handle}`);
       assertEquals(kernel.check(handle, process.pid, UID), Refusal.none);
-      assertEquals(kernel.kill(handle, process.pid), 0);
+      assertEquals(kernel.kill(handle, process.pid, Signal.kill), 0);
       kernel.reap(handle, process.pid, false);
       assertEquals(kernel.reapsUnderWay, 0);
       assertEquals(kernel.exited(handle), true, "as the rehearsal wants it");
@@ -122,7 +124,7 @@ Deno.test({
     const handle = kernel.open(first.pid);
     await first.end();
     await waitUntil(() => kernel.exited(handle), "it is gone");
-    assert(kernel.kill(handle, first.pid) < 0, "no signal to a number");
+    assert(kernel.kill(handle, first.pid, Signal.kill) < 0, "no signal to a number");
     kernel.close(handle);
   },
 });

@@ -9,9 +9,9 @@ import {
   probePidfd,
   processMrelease,
   processMreleaseAsync,
-  SIGKILL,
 } from "../../kernel/pidfd.ts";
 import { ProcReader } from "../../kernel/proc.ts";
+import { Signal } from "../../pipeline/killer.ts";
 import { isRoot, needing, spawnAs, waitUntil } from "../_support/real_kernel.ts";
 
 const support = probePidfd();
@@ -25,10 +25,10 @@ Deno.test(
     assert(pidfd >= 0);
     assertEquals(pidfdExited(pidfd), false);
     assertEquals(pidfdSendSignal(pidfd, 0), 0);
-    assertEquals(pidfdSendSignal(pidfd, SIGKILL), 0);
+    assertEquals(pidfdSendSignal(pidfd, Signal.kill), 0);
     await waitUntil(() => pidfdExited(pidfd), "the victim exits");
     assertEquals((await victim.child.status).signal, "SIGKILL");
-    assertEquals(pidfdSendSignal(pidfd, SIGKILL), -Errno.ESRCH);
+    assertEquals(pidfdSendSignal(pidfd, Signal.kill), -Errno.ESRCH);
     closeFd(pidfd);
   },
 );
@@ -77,7 +77,7 @@ Deno.test(
     for (const reap of [processMrelease, processMreleaseAsync]) {
       await using victim = spawnAs(OWN_UID, ["sleep", "60"]);
       const pidfd = pidfdOpen(victim.pid);
-      assertEquals(pidfdSendSignal(pidfd, SIGKILL), 0);
+      assertEquals(pidfdSendSignal(pidfd, Signal.kill), 0);
       const result = await reap(pidfd);
       // Either it was in time, or the memory was gone before.
       assert(result === 0 || result === -Errno.ESRCH || result === -1, String(result));
@@ -89,15 +89,17 @@ Deno.test(
 Deno.test("killByPid() kills only the process of that start time", async () => {
   await using victim = spawnAs(OWN_UID, ["sleep", "60"]);
   const startTicks = new ProcReader().readStartTicks(victim.pid);
-  assertEquals(killByPid(victim.pid, startTicks + 1), -Errno.ESRCH);
-  assertEquals(killByPid(victim.pid, startTicks, 0), 0);
-  assertEquals(killByPid(victim.pid, startTicks), 0);
+  assertEquals(killByPid(victim.pid, startTicks + 1, Signal.kill), -Errno.ESRCH);
+  assertEquals(killByPid(victim.pid, startTicks, Signal.none), 0);
+  assertEquals(killByPid(victim.pid, startTicks, Signal.kill), 0);
   assertEquals((await victim.child.status).signal, "SIGKILL");
-  assertEquals(killByPid(victim.pid, startTicks), -Errno.ESRCH);
+  assertEquals(killByPid(victim.pid, startTicks, Signal.kill), -Errno.ESRCH);
 });
 
 Deno.test("killByPid() never reaches a group or everybody", () => {
-  for (const pid of [0, -1, -Deno.pid, NaN]) assertEquals(killByPid(pid, -1, 0), -Errno.ESRCH);
+  for (const pid of [0, -1, -Deno.pid, NaN]) {
+    assertEquals(killByPid(pid, -1, Signal.none), -Errno.ESRCH);
+  }
 });
 
 Deno.test("probePidfd() finds what kernels of these versions have", () => {

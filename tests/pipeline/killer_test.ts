@@ -5,6 +5,7 @@ import {
   type KillKernel,
   PATIENCE_NS,
   Refusal,
+  Signal,
 } from "../../pipeline/killer.ts";
 import { PressureReason, RecordKind, Role, VICTIMS_MAX } from "../../pipeline/layout.ts";
 import { readReport, type Report } from "../../pipeline/reports.ts";
@@ -20,6 +21,8 @@ interface Person {
   uid: number;
   isProtected: boolean;
   isOver: boolean;
+  /** Of signal 0, and of SIGKILL. */
+  askResult: number;
   killResult: number;
 }
 
@@ -62,10 +65,10 @@ class Hands implements KillKernel {
     return person.uid === uid ? Refusal.none : Refusal.otherUser;
   }
 
-  kill(handle: number, pid: number): number {
+  kill(handle: number, pid: number, signal: number): number {
     assertEquals(this.pidOf(handle), pid);
-    this.done.push(`kill ${pid}`);
-    return this.person(pid).killResult;
+    this.done.push(`${signal === Signal.none ? "ask" : "kill"} ${pid}`);
+    return signal === Signal.none ? this.person(pid).askResult : this.person(pid).killResult;
   }
 
   reap(handle: number): void {
@@ -119,7 +122,13 @@ class Scene {
 
   /** A process of a user that holds so many pages. */
   add(pid: number, uid: number, pages: number): this {
-    this.hands.people.set(pid, { uid, isProtected: false, isOver: false, killResult: 0 });
+    this.hands.people.set(pid, {
+      uid,
+      isProtected: false,
+      isOver: false,
+      askResult: 0,
+      killResult: 0,
+    });
     this.desk.proc(pid, uid, { anon: pages }).step();
     this.desk.own(pid, pid * 7, { anon: pages }).step();
     return this;
@@ -300,9 +309,23 @@ Deno.test("kill says ESRCH: it is gone; EPERM: told, and another one goes", () =
 Deno.test("armed at soft, no handle has to be opened at hard", () => {
   const scene = makeScene();
   scene.grow(12, 160).run();
-  assertEquals(scene.hands.done, ["open 10"]);
+  assertEquals(scene.hands.done, ["open 10", "ask 10"]);
   scene.grow(12, 201).run();
-  assertEquals(scene.hands.done.slice(0, 2), ["open 10", "kill 10"]);
+  assertEquals(scene.hands.done.slice(2, 3), ["kill 10"]);
+});
+
+Deno.test("arming goes the way of a kill: who cannot be signalled, or is gone, is known by then", () => {
+  for (const errno of [ESRCH, EPERM]) {
+    const scene = makeScene();
+    scene.hands.person(10).askResult = -errno;
+    scene.grow(11, 400).grow(12, 60).run();
+    assertEquals(scene.hands.done, ["open 10", "ask 10", "open 11", "ask 11"]);
+    assertEquals([...scene.hands.handles.values()], [11]);
+    const told = scene.reports("killFailed").map(({ values }) => values["errno"]);
+    assertEquals(told, errno === EPERM ? [EPERM] : [], "who is gone is no failure");
+    assertEquals(scene.desk.pages(10) === -1, errno === ESRCH);
+    assertEquals(scene.reports("kill"), []);
+  }
 });
 
 Deno.test("arming follows the ranking and keeps one handle a user", () => {
