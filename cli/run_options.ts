@@ -194,8 +194,7 @@ export const RUN_COMMAND: CommandSpec = {
       kind: "string",
       value: "N|any|auto",
       default: "auto",
-      help:
-        "CPU that reader, accounting and killer share; auto: the last one, or any with --readers",
+      help: "CPU of accounting and killer, and of the only reader of raw pages; auto: the last one",
     },
     {
       name: "no-arm",

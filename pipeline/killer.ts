@@ -201,6 +201,11 @@ export class Killer {
       if (armed < 0 || !rows.isAbout(armed, slot, generation)) {
         const handle = this.openChecked(slot, generation, users.uid[userSlot]!);
         if (handle < 0) continue;
+        if (arms && armed >= 0) {
+          // One candidate a user; the table may be full of them.
+          rows.free(armed);
+          armed = -1;
+        }
         row = rows.arm(userSlot, slot, generation, handle, this.nowNs, !arms);
         if (row < 0) {
           this.kernel.close(handle);

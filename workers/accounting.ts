@@ -17,7 +17,7 @@ import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
 
 runWorker(
-  { fifoPriority: FIFO_PRIORITY.accounting, sharesPathCpu: true },
+  { fifoPriority: FIFO_PRIORITY.accounting, cpu: "pathCpu" },
   ({ memory, init, alive }) => {
     const clock = new MonotonicClock();
     const bell = new BellSleeper(memory, Role.accounting);

@@ -78,4 +78,4 @@ function bootId(): Uint8Array {
   );
 }
 
-runWorker({ fifoPriority: FIFO_PRIORITY.coordinator, sharesPathCpu: false }, makeCoordinator);
+runWorker({ fifoPriority: FIFO_PRIORITY.coordinator }, makeCoordinator);

@@ -18,7 +18,7 @@ import { runWorker } from "./shell.ts";
 const WATCH_MS = 1;
 
 runWorker(
-  { fifoPriority: FIFO_PRIORITY.killer, sharesPathCpu: true },
+  { fifoPriority: FIFO_PRIORITY.killer, cpu: "pathCpu" },
   ({ memory, init, alive }) => {
     const bell = new BellSleeper(memory, Role.killer);
     const pidfd = probePidfd();

@@ -50,8 +50,10 @@ export interface WorkerConfig {
   readonly minAvailableBytes: number;
   /** SCHED_FIFO for the workers on the event's way. */
   readonly realTime: boolean;
-  /** The CPU that the workers on the event's way share; -1: wherever the kernel puts them. */
+  /** The CPU that accounting and killer share; -1: wherever the kernel puts them. */
   readonly pathCpu: number;
+  /** The reader's: the same, or -1: on any other. */
+  readonly readerCpu: number;
   readonly formats: FormatTexts;
   /** Pipes of each reader. */
   readonly readerPipes: readonly (readonly TracePipe[])[];

@@ -110,4 +110,4 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
   };
 }
 
-runWorker({ fifoPriority: FIFO_PRIORITY.reader, sharesPathCpu: true }, makeReader);
+runWorker({ fifoPriority: FIFO_PRIORITY.reader, cpu: "readerCpu" }, makeReader);

@@ -37,8 +37,8 @@ export interface WorkerContext {
 export interface ShellOptions {
   /** SCHED_FIFO priority, 0 for none. */
   readonly fifoPriority: number;
-  /** It is on the way from an event to a kill. */
-  readonly sharesPathCpu: boolean;
+  /** Which of the config's CPUs is its own; any, when left out. */
+  readonly cpu?: "pathCpu" | "readerCpu";
 }
 
 /** Runs a worker: called at the end of each worker's module. */
@@ -69,9 +69,10 @@ async function serve(
   const alive = (): void => void Atomics.add(words, RoleWord.heartbeat, 1);
   const agent = makeAgent({ memory, init, alive });
   // After the rehearsals: compiling is not urgent.
-  const { realTime, pathCpu } = init.config;
+  const { realTime } = init.config;
   if (options.fifoPriority > 0 && realTime) setFifo(options.fifoPriority);
-  if (options.sharesPathCpu && pathCpu >= 0) pinThread([pathCpu]);
+  const cpu = options.cpu === undefined ? -1 : init.config[options.cpu];
+  if (cpu >= 0) pinThread([cpu]);
   Atomics.store(words, RoleWord.epochSeen, init.epoch);
   Atomics.store(words, RoleWord.state, RoleState.running);
   const replaced = (): boolean => Atomics.load(words, RoleWord.epoch) !== init.epoch;

@@ -227,7 +227,7 @@ export class Supervisor implements ControlBackend {
       intervalMs: options.intervalMs,
       minAvailableBytes: options.minAvailableBytes,
       realTime: true,
-      pathCpu: this.choosePathCpu(),
+      ...this.chooseCpus(),
       formats: tracing.formats,
       readerPipes: tracing.readerPipes,
       readerWakeFds: this.readerWakes.map(({ fd }) => fd),
@@ -257,21 +257,21 @@ export class Supervisor implements ControlBackend {
   /**
    * One CPU for the whole way from an event to a kill: handing over to a thread on another, idle
    * CPU costs 30 us and more, to one on the same 3. The last CPU, as the first ones have the most
-   * interrupts. With several readers, or text, the way is wider than a CPU.
+   * interrupts. Several readers, or one of text, keep CPUs busy of their own (the kernel prints the
+   * lines in the reader's time), and do so on the others.
    */
-  private choosePathCpu(): number {
+  private chooseCpus(): Pick<WorkerConfig, "pathCpu" | "readerCpu"> {
     const { pathCpu, readerCount } = this.options;
     const cpus = allowedCpus();
-    // Text keeps two CPUs busy: the kernel prints the lines in the reader's time.
-    const isNarrow = readerCount === 1 && this.tracing.source === "raw";
-    const chosen = pathCpu !== "auto" ? pathCpu : isNarrow ? cpus.at(-1) ?? -1 : -1;
-    if (chosen < 0) return -1;
+    const chosen = pathCpu === "auto" ? cpus.at(-1) ?? -1 : pathCpu;
+    if (chosen < 0) return { pathCpu: -1, readerCpu: -1 };
     this.protect(`CPU ${chosen}`, cpus.includes(chosen) ? DONE : NOT_ALLOWED);
-    if (!cpus.includes(chosen)) return -1;
+    if (!cpus.includes(chosen)) return { pathCpu: -1, readerCpu: -1 };
     // Everybody else keeps off it: what waits behind real-time threads waits long.
     const others = cpus.filter((cpu) => cpu !== chosen);
     if (others.length > 0) pinThread(others);
-    return chosen;
+    const isNarrow = readerCount === 1 && this.tracing.source === "raw";
+    return { pathCpu: chosen, readerCpu: isNarrow ? chosen : -1 };
   }
 
   /** What is refused is told, and toom goes on without. */

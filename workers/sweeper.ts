@@ -187,4 +187,4 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   };
 }
 
-runWorker({ fifoPriority: FIFO_PRIORITY.sweeper, sharesPathCpu: false }, makeSweeper);
+runWorker({ fifoPriority: FIFO_PRIORITY.sweeper }, makeSweeper);

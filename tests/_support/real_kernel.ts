@@ -35,21 +35,25 @@ export interface Thread {
   readonly name: string;
   readonly priority: number;
   readonly policy: number;
+  /** As the kernel writes it: "0-2,5". */
+  readonly cpus: string;
 }
 
-/** Name and scheduling of each thread of a process. proc_pid_stat(5) */
+/** Name and scheduling of each thread of a process. proc_pid_stat(5), proc_pid_status(5) */
 export function threadsOf(pid: number): Thread[] {
   const threads: Thread[] = [];
   for (const { name: tid } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    const path = `/proc/${pid}/task/${tid}/stat`;
+    const path = `/proc/${pid}/task/${tid}`;
     if (!hasFile(path)) continue; // It has ended meanwhile.
-    const stat = Deno.readTextFileSync(path);
+    const stat = Deno.readTextFileSync(`${path}/stat`);
+    const [, cpus] = /^Cpus_allowed_list:\s*(.*)$/m.exec(Deno.readTextFileSync(`${path}/status`))!;
     const end = stat.lastIndexOf(")");
     const fields = stat.slice(end + 2).split(" ");
     threads.push({
       name: stat.slice(stat.indexOf("(") + 1, end),
       priority: Number(fields[37]),
       policy: Number(fields[38]),
+      cpus: cpus!,
     });
   }
   return threads;

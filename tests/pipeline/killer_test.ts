@@ -423,4 +423,22 @@ Deno.test("more users than rows: candidates leave room for victims, and give it 
   assertEquals(new Set(scene.hands.killed).size, users, "the others when there is room");
 });
 
+Deno.test("no row is free: a user's new candidate takes the place of its old one", () => {
+  const users = VICTIMS_MAX;
+  const capacity = users + 4;
+  const desk = new Desk({
+    capacity: { users: capacity, processes: capacity, tasks: capacity, mms: capacity },
+  });
+  const scene = new Scene({}, desk);
+  desk.limit(2000, 100, 50, 2000 + users);
+  for (let i = 0; i < users; i++) scene.add(100 + i, 2000 + i, 60);
+  for (let i = 0; i < users; i++) scene.grow(100 + i, 70).run();
+  const armed = (): number[] => [...scene.hands.handles.values()];
+  const full = armed().length;
+  assert(full < users && armed().includes(100), `${full} of ${users} are armed`);
+  scene.add(99, 2000, 10);
+  for (let i = 0; i < 40; i++) scene.grow(100, 10).grow(99, 71 + i % 10).pass(1e6);
+  assertEquals([armed().length, armed().includes(99), armed().includes(100)], [full, true, false]);
+});
+
 const NO_VICTIM_RETRY_NS = 200e6;
