@@ -310,7 +310,7 @@ export class Accounting {
         facts.task(tsNs, tid, a);
         break;
       case RecordKind.gone:
-        facts.gone(tsNs, tid);
+        facts.gone(tsNs, tid, a !== 0);
         break;
       case RecordKind.sweepBegin:
         this.resyncAsked = false;

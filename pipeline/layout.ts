@@ -54,7 +54,7 @@ export const CPU_SHIFT = 8;
  * | proc | tgid | real uid | start time, clock ticks, low 32 bits | threads | {@link ProcFlag} |
  * | procPages | tgid | file | anon | swap | shmem, all in pages; follows its proc record |
  * | task | tid | tgid | 0 | 0 | 0 |
- * | gone | tgid or tid | 0 | 0 | 0 | 0 |
+ * | gone | tgid or tid | 1: it may never have been traced | 0 | 0 | 0 |
  * | sweepBegin | sweep number | {@link SweepFlag} | error of /proc in pages a member | 0 | 0 |
  * | sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
  * | oomVictim | emitter | pid | 0 | 0 | 0 |

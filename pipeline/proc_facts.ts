@@ -232,13 +232,18 @@ export class ProcFacts {
     this.books.addTask(tid, process, tsNs);
   }
 
-  /** /proc has no such process, or none of a user that counts. */
-  gone(tsNs: number, tgid: number): void {
+  /**
+   * /proc has no such process, or none of a user that counts.
+   * @param isUntraced No event could tell of its end, so that the books knew of it is no error.
+   */
+  gone(tsNs: number, tgid: number, isUntraced: boolean): void {
     const { books } = this;
     const slot = books.findProcess(tgid);
     if (slot < 0 || books.processes.bornTsNs[slot]! > tsNs) return;
     if (books.processes.seenTsNs[slot]! > tsNs) return;
-    this.noteDrift(books.processes.userSlot[slot]!, -this.attribution.vanish(slot, tsNs));
+    const userSlot = books.processes.userSlot[slot]!;
+    const pages = this.attribution.vanish(slot, tsNs);
+    if (!isUntraced) this.noteDrift(userSlot, -pages);
   }
 
   /**

@@ -301,7 +301,7 @@ export class Sweep {
       if (this.read(pid)) {
         this.tell(tsNs, false);
         this.findChildren(pid);
-      } else this.untraced.delete(pid);
+      } else this.goneUntraced(pid, tsNs);
     }
     if (this.isAppending || this.untraced.size === 0) return;
     const pids = [...this.untraced];
@@ -317,13 +317,22 @@ export class Sweep {
   private traced(pids: readonly number[]): void {
     this.isAppending = false;
     for (const pid of pids) {
-      this.untraced.delete(pid);
       const tsNs = this.context.clock.nowNs();
-      if (!this.read(pid)) continue;
+      if (!this.read(pid)) {
+        this.goneUntraced(pid, tsNs);
+        continue;
+      }
+      this.untraced.delete(pid);
       this.tell(tsNs, true);
       this.findChildren(pid);
     }
     this.context.publish();
+  }
+
+  /** A login has ended before it was traced, perhaps: no event told of that. */
+  private goneUntraced(pid: number, tsNs: number): void {
+    this.untraced.delete(pid);
+    this.context.writer.put(tsNs, RecordKind.gone, 0, pid, 1, 0, 0, 0);
   }
 
   /**

@@ -82,6 +82,15 @@ for (const source of ["raw", "text"]) {
         assertEquals(await assertBooksTrue(toom, UID, "login, gone"), 0);
       });
 
+      await t.step("logins and their children that are gone before they are traced", async () => {
+        for (let round = 0; round < 8; round++) {
+          const logins = [1, 2, 3].map(() => new Workload(UID, "fork-hold", 4));
+          await Promise.all(logins.map((login) => login.until("held")));
+          await Promise.all(logins.map((login) => login.close()));
+        }
+        assertEquals(await assertBooksTrue(toom, UID, "all gone"), 0);
+      });
+
       await t.step("all of it without drift, loss or malformed input", async () => {
         const { events } = await toom.status();
         assertEquals(
