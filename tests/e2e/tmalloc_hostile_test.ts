@@ -1,7 +1,7 @@
 /** Who means no good to the coordinator gets nowhere, and nobody else notices much. */
 import { assert, assertEquals } from "@std/assert";
 import { Asker } from "../_support/asker.ts";
-import { needing } from "../_support/real_kernel.ts";
+import { needing, waitUntil } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";
 import { E2E_NEEDS, E2E_POSSIBLE, PYTHON } from "../_support/workload.ts";
 
@@ -117,8 +117,7 @@ Deno.test({
     });
 
     await t.step("nothing is left, and all is counted", async () => {
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      assert(descriptorsOf(toom.pid) <= before + 1, "all descriptors are closed");
+      await waitUntil(() => descriptorsOf(toom.pid) <= before + 1, "all descriptors are closed");
       const { tmalloc, workers } = await toom.status();
       assertEquals([tmalloc.connections, tmalloc.processes, tmalloc.waiting], [1, 1, 0]);
       assert(tmalloc.refusedConnections > 100, "too many connections");
