@@ -96,6 +96,7 @@ const FIRST_SWEEP_MS_MAX = 30_000;
 /** All must have stopped within a second. */
 const STOP_MS_MAX = 600;
 const DONE: Protection = { ok: true };
+const ANY_CPU = { pathCpu: -1, readerCpu: -1 };
 const NOT_ALLOWED: Protection = {
   ok: false,
   reason: "not one that toom may run on",
@@ -264,9 +265,9 @@ export class Supervisor implements ControlBackend {
     const { pathCpu, readerCount } = this.options;
     const cpus = allowedCpus();
     const chosen = pathCpu === "auto" ? cpus.at(-1) ?? -1 : pathCpu;
-    if (chosen < 0) return { pathCpu: -1, readerCpu: -1 };
+    if (chosen < 0) return ANY_CPU;
     this.protect(`CPU ${chosen}`, cpus.includes(chosen) ? DONE : NOT_ALLOWED);
-    if (!cpus.includes(chosen)) return { pathCpu: -1, readerCpu: -1 };
+    if (!cpus.includes(chosen)) return ANY_CPU;
     // Everybody else keeps off it: what waits behind real-time threads waits long.
     const others = cpus.filter((cpu) => cpu !== chosen);
     if (others.length > 0) pinThread(others);

@@ -295,14 +295,8 @@ export class Sweep {
    */
   private traceLogins(): void {
     if (this.untraced.size === 0) return;
-    const { clock, instance } = this.context;
-    for (const pid of this.untraced) {
-      const tsNs = clock.nowNs();
-      if (this.read(pid)) {
-        this.tell(tsNs, false);
-        this.findChildren(pid);
-      } else this.goneUntraced(pid, tsNs);
-    }
+    const { instance } = this.context;
+    for (const pid of this.untraced) this.tellLogin(pid, false);
     if (this.isAppending || this.untraced.size === 0) return;
     const pids = [...this.untraced];
     const tids = pids.flatMap((pid) => this.read(pid) ? this.tids(pid) : []);
@@ -317,22 +311,23 @@ export class Sweep {
   private traced(pids: readonly number[]): void {
     this.isAppending = false;
     for (const pid of pids) {
-      const tsNs = this.context.clock.nowNs();
-      if (!this.read(pid)) {
-        this.goneUntraced(pid, tsNs);
-        continue;
-      }
       this.untraced.delete(pid);
-      this.tell(tsNs, true);
-      this.findChildren(pid);
+      this.tellLogin(pid, true);
     }
     this.context.publish();
   }
 
-  /** A login has ended before it was traced, perhaps: no event told of that. */
-  private goneUntraced(pid: number, tsNs: number): void {
+  /** Tells of a login and its children, or of its end: no event does, if it was not traced by then. */
+  private tellLogin(pid: number, isTraced: boolean): void {
+    const { clock, writer } = this.context;
+    const tsNs = clock.nowNs();
+    if (this.read(pid)) {
+      this.tell(tsNs, isTraced);
+      this.findChildren(pid);
+      return;
+    }
     this.untraced.delete(pid);
-    this.context.writer.put(tsNs, RecordKind.gone, 0, pid, 1, 0, 0, 0);
+    writer.put(tsNs, RecordKind.gone, 0, pid, 1, 0, 0, 0);
   }
 
   /**

@@ -3,7 +3,8 @@
  *
  *     storm SECONDS PROCESSES SEED
  *
- * Ends after that time, or earlier at SIGTERM. Prints what happened as JSON. Exit code 1 when a process was killed by somebody else. */
+ * Ends after that time, or earlier at SIGTERM. Prints what happened as JSON. Exit code 1 when a
+ * process was killed by somebody else. */
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
