@@ -66,7 +66,7 @@ async function serve(options: RunOptions, pageBytes: number): Promise<void> {
     const supervisor = await Supervisor.start({
       ...options,
       version: VERSION,
-      memberNames: memberNames(options.memberMask),
+      memberNames: memberNames(options.memberMask) + (options.creditsShares ? "" : "+sum"),
       pageBytes,
     }, log);
     await supervisor.stop(await end.promise);

@@ -30,9 +30,14 @@ import { type LimitHost, parseLimitSpec } from "./limit_spec.ts";
 
 export const CONTROL_SOCKET_DEFAULT = "/run/toom/control.sock";
 export const TMALLOC_SOCKET_DEFAULT = "/run/toom/tmalloc.sock";
+const COUNT_DEFAULT = "anon+swap+shmem";
 export const STATE_DIR_DEFAULT = "/var/lib/toom";
 /** Members of `sockaddr_un.sun_path`, less the closing zero. */
 const SOCKET_PATH_BYTES_MAX = 107;
+
+/** One user gets this part of all processes, and so many at least. */
+const USER_PROCESSES_PART = 4;
+const USER_PROCESSES_MIN = 64;
 
 /** What `toom run` was asked to do. Frozen. */
 export interface RunOptions {
@@ -43,6 +48,8 @@ export interface RunOptions {
   readonly readerCount: number;
   /** Counted members: bit {@link Member}.anon and so on. Never 0. */
   readonly memberMask: number;
+  /** Pages that are counted more than once are credited; else usage is the sum over processes. */
+  readonly creditsShares: boolean;
   readonly victim: "largest" | "newest" | "growing";
   /** Where the soft limit lies for limits that do not say. */
   readonly softDefault: SoftSpec;
@@ -62,6 +69,8 @@ export interface RunOptions {
   readonly stateDirPath: string;
   readonly processesMax: number;
   readonly usersMax: number;
+  /** Processes of one user; one that has more counts as over its limit. */
+  readonly userProcessesMax: number;
   /** The CPU of the workers on the event's way; -1 any. */
   readonly pathCpu: number | "auto";
   /** Soft arms the killer; `--no-arm` shows what that is worth. */
@@ -107,8 +116,10 @@ export const RUN_COMMAND: CommandSpec = {
       name: "count",
       kind: "string",
       value: "MEMBERS",
-      default: "anon+swap+shmem",
-      help: "What counts as usage: file, anon, swap, shmem joined by +, or rss = anon+file+shmem",
+      default: COUNT_DEFAULT,
+      help:
+        "What counts as usage: file, anon, swap, shmem joined by +, or rss = anon+file+shmem; " +
+        "with +sum a shared page counts in each process that maps it, else once",
     },
     {
       name: "victim",
@@ -183,6 +194,13 @@ export const RUN_COMMAND: CommandSpec = {
       help: "Processes that can be watched at one time",
     },
     {
+      name: "max-user-processes",
+      kind: "string",
+      value: "N",
+      help: "Processes of one limited user; one that has more counts as over its limit " +
+        "(default: a quarter of --max-processes)",
+    },
+    {
       name: "max-users",
       kind: "string",
       value: "N",
@@ -232,7 +250,8 @@ export function parseRunOptions(
     limits: readLimits(values.limit, host, values.soft),
     source: values.source,
     readerCount: values.readers,
-    memberMask: values.count,
+    memberMask: values.count.mask,
+    creditsShares: !values.count.isSum,
     victim: values.victim,
     softDefault: values.soft,
     intervalMs: values.interval,
@@ -246,6 +265,11 @@ export function parseRunOptions(
     stateDirPath: values["state-dir"],
     processesMax: values["max-processes"],
     usersMax: values["max-users"],
+    userProcessesMax: Math.min(
+      values["max-processes"],
+      values["max-user-processes"] ??
+        Math.max(USER_PROCESSES_MIN, Math.floor(values["max-processes"] / USER_PROCESSES_PART)),
+    ),
     pathCpu: values["cpu"],
     arms: !values["no-arm"],
     debugFaults: values["debug-faults"],
@@ -259,7 +283,7 @@ function schemaOf(host: LimitHost) {
     limit: z.array(z.string()),
     source: oneOf(["auto", "raw", "text"]),
     readers: wholeNumber(1, READERS_MAX),
-    count: readAs(parseMembers),
+    count: readAs(parseCounted),
     victim: oneOf(["largest", "newest", "growing"]),
     soft: readAs(parseSoft),
     interval: readAs((text) => within(text, parseDurationMs(text), 100, 3_600_000)),
@@ -273,6 +297,7 @@ function schemaOf(host: LimitHost) {
     "state-dir": readAs(parsePath),
     "max-processes": wholeNumber(64, 1_048_576),
     "max-users": wholeNumber(16, 65_536),
+    "max-user-processes": wholeNumber(1, 1_048_576).optional(),
     "cpu": readAs(parseCpu),
     "no-arm": z.boolean(),
     "debug-faults": z.boolean(),
@@ -326,6 +351,29 @@ export function parseMembers(text: string): number {
     mask |= 1 << Member[name as keyof typeof Member];
   }
   return mask;
+}
+
+/** What counts as usage. */
+export interface Counted {
+  /** Bit `1 << Member.x` for each counted member. */
+  readonly mask: number;
+  /** A page counts in each process that maps it. */
+  readonly isSum: boolean;
+}
+
+/**
+ * Reads `anon+swap+shmem`, `rss`, and with the word `sum` beside them or alone (then of the default
+ * members) that shared pages count in each process.
+ *
+ * @throws {FormatError}
+ */
+export function parseCounted(text: string): Counted {
+  const words = text.split("+");
+  const members = words.filter((word) => word !== "sum");
+  const isSum = members.length < words.length;
+  const isAlone = isSum && members.length === 0;
+  const names = isAlone ? COUNT_DEFAULT : members.length === 1 ? members[0]! : members.join("+");
+  return { mask: parseMembers(names), isSum };
 }
 
 /** Reads the CPU of `--cpu`. @returns -1 for any. @throws {FormatError} */

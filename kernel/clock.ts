@@ -7,6 +7,7 @@ import { openLibc } from "./libc.ts";
 import { asBuffer } from "./fd.ts";
 
 const CLOCK_MONOTONIC = 1;
+const CLOCK_BOOTTIME = 7;
 const WORD_SPAN = 0x1_0000_0000;
 const NS_PER_S = 1_000_000_000;
 
@@ -21,7 +22,17 @@ export class MonotonicClock {
    * Exact until the machine has been up for 104 days (2^53 ns), then even numbers only.
    */
   nowNs(): number {
-    openLibc().clock_gettime(CLOCK_MONOTONIC, asBuffer(this.#words));
+    return this.#read(CLOCK_MONOTONIC);
+  }
+
+  /** How long the machine has been suspended since its boot, nanoseconds. clock_gettime(2) */
+  suspendedNs(): number {
+    const monotonicNs = this.#read(CLOCK_MONOTONIC);
+    return Math.max(0, this.#read(CLOCK_BOOTTIME) - monotonicNs);
+  }
+
+  #read(clock: number): number {
+    openLibc().clock_gettime(clock, asBuffer(this.#words));
     return (this.#words[1]! * WORD_SPAN + this.#words[0]!) * NS_PER_S + this.#words[2]!;
   }
 }

@@ -272,6 +272,17 @@ export class ProcReader {
   }
 
   /**
+   * Page faults that needed no I/O, of all threads since the process began. Field 10 of
+   * /proc/PID/stat.
+   *
+   * @returns -1 when it is gone.
+   */
+  readMinorFaults(pid: number): number {
+    const length = this.#read(pid, FILE_STAT, "stat");
+    return length === 0 ? -1 : statField(this.#buffer, length, 10);
+  }
+
+  /**
    * Flags of a task, such as {@link PF_KTHREAD}. Field 9 of /proc/PID/stat.
    *
    * @returns -1 when it is gone.

@@ -62,6 +62,13 @@ export const SYMBOLS = {
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   /** `ssize_t pread(int fd, void *buffer, size_t count, off_t offset)`, pread(2) */
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
+  /** The same on a thread of Deno's pool, for files that take long. */
+  pread_async: {
+    name: "pread",
+    parameters: ["i32", "buffer", "usize", "i64"],
+    result: "i32",
+    nonblocking: true,
+  },
   /** `ssize_t write(int fd, const void *buffer, size_t count)`, write(2) */
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   /** `int fcntl(int fd, int command, int argument)`, fcntl(2) */

@@ -12,6 +12,7 @@ import {
   CPU_SHIFT,
   HeaderWord,
   KIND_MASK,
+  MmState,
   OrderKind,
   PressureReason,
   RecordKind,
@@ -30,6 +31,7 @@ import { Attribution } from "./attribution.ts";
 import { Books, type MemberMask, NO_LIMIT_PAGES, TABLE_NAMES, UNKNOWN_UID } from "./books.ts";
 import { attachRole, Doorbell } from "./doorbell.ts";
 import { RulesView } from "./limits.ts";
+import { Measuring } from "./measuring.ts";
 import { ProcFacts } from "./proc_facts.ts";
 import { DegradedReason, ReportWriter } from "./reports.ts";
 import { RingConsumer, RingProducer } from "./ring.ts";
@@ -49,8 +51,13 @@ const REPORT_EVERY_NS = 1e9;
 
 const PAGE_TABLE_ENTRY_BYTES = 8;
 
+/** A user is verified, or measured, at most this often on accounting's own account. */
+const ASK_EVERY_NS = 5e6;
+
 /** Records taken from one ring before looking at the next. */
 const BATCH_RECORDS = 512;
+/** While readers fill their batches, the sweeper's ring gets a quarter of one. */
+const SWEEPER_SHARE_SHIFT = 2;
 
 export interface AccountingOptions {
   /** Counted members. */
@@ -65,12 +72,22 @@ export interface AccountingOptions {
   readonly wakeCoordinator: () => void;
   /** Whether soft arms the killer. Default true; without, all is left to do at hard. */
   readonly arms?: boolean;
+  /** Pages that are counted more than once are credited. Default true; else usage is the sum. */
+  readonly creditsShares?: boolean;
+  /** Processes of one user at one time; one that has more counts as over its limit. */
+  readonly userProcessesMax?: number;
+  /**
+   * Somebody answers queries from /proc, so that books in doubt need not decide. Default true; false
+   * for a capture, which cannot be asked.
+   */
+  readonly hasProc?: boolean;
 }
 
 export class Accounting {
   readonly books: Books;
   private readonly attribution: Attribution;
   private readonly facts: ProcFacts;
+  private readonly measuring: Measuring;
   private readonly header: Int32Array;
   private readonly counters: Float64Array;
   private readonly rules: RulesView;
@@ -85,6 +102,7 @@ export class Accounting {
   private readonly wakeSweeper: () => void;
   private readonly wakeCoordinator: () => void;
   private readonly arms: boolean;
+  private readonly hasProc: boolean;
   /** By user slot: a kill was ordered and not answered yet. */
   private readonly killOrdered: Uint8Array;
   /** By user slot: orders to arm so far, and events above soft since the last of them. */
@@ -93,8 +111,15 @@ export class Accounting {
   private readonly armOrderedNs: Float64Array;
   private readonly softReportedNs: Float64Array;
   private readonly urgency: Urgency;
-  /** By user slot: up to here its growth changes nothing. */
-  private readonly quietPages: Int32Array;
+  /** By user slot: charged up to here, its growth changes nothing; the same as counted pages. */
+  private readonly quietChargedPages: Float64Array;
+  private readonly quietPages: Float64Array;
+  /** By user slot: when it was asked to be verified, and to be measured. */
+  private readonly verifyAskedNs: Float64Array;
+  private readonly measureAskedNs: Float64Array;
+  /** Beginning of the verification under way, and whose it is. */
+  private verifyBeganNs = 0;
+  private verifyUid = UNKNOWN_UID;
   private readonly fullReportedNs = new Float64Array(TABLE_NAMES.length);
   /** Time of the record that counts at present: a field, not an argument, see {@link rss}. */
   private readonly nowNs = new Float64Array(1);
@@ -104,6 +129,9 @@ export class Accounting {
   private resyncAsked = false;
   /** Outside of sweeps, /proc is read for logins: that is news of the user, not the timer. */
   private readingTrigger: Trigger = Trigger.user;
+  /** The sweep whose end is under way. */
+  private endingSweep = 0;
+  private endingFlags = 0;
   /** A table was full during this sweep: another sweep at once would not help. */
   private fullSinceSweep = false;
 
@@ -129,20 +157,25 @@ export class Accounting {
     this.wakeSweeper = options.wakeSweeper;
     this.wakeCoordinator = options.wakeCoordinator;
     this.arms = options.arms ?? true;
+    this.hasProc = options.hasProc ?? true;
     this.killOrdered = new Uint8Array(plan.capacity.users);
     this.armsOrdered = new Int32Array(plan.capacity.users);
     this.eventsSinceArm = new Int32Array(plan.capacity.users);
     this.armOrderedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.softReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.urgency = new Urgency(memory, options.marginPages);
-    this.quietPages = new Int32Array(plan.capacity.users).fill(NO_LIMIT_PAGES);
-    this.books = new Books(
-      memory,
-      this.counters,
-      options.countMask,
-      (table) => this.tableFull(table),
-      (userSlot) => this.userAdded(userSlot),
-    );
+    this.quietChargedPages = new Float64Array(plan.capacity.users).fill(Infinity);
+    this.quietPages = new Float64Array(plan.capacity.users).fill(Infinity);
+    this.verifyAskedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
+    this.measureAskedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
+    this.books = new Books(memory, this.counters, {
+      countMask: options.countMask,
+      creditsShares: options.creditsShares ?? true,
+      userProcessesMax: options.userProcessesMax ?? plan.capacity.processes,
+      onFull: (table, userSlot) => this.tableFull(table, userSlot),
+      onUser: (userSlot) => this.userAdded(userSlot),
+      onCredit: (userSlot) => this.creditChanged(userSlot),
+    });
     this.attribution = new Attribution(
       this.books,
       this.counters,
@@ -150,6 +183,7 @@ export class Accounting {
       plan.capacity.pageBytes / PAGE_TABLE_ENTRY_BYTES,
       (tid) => this.ask(RecordKind.resolve, tid),
     );
+    this.measuring = new Measuring(this.books);
     this.facts = new ProcFacts(this.books, this.attribution, this.reports, this.counters);
   }
 
@@ -172,7 +206,10 @@ export class Accounting {
    * @returns Records taken; 0 means there is nothing to do.
    */
   step(nowNs: number, records = BATCH_RECORDS): number {
-    if (this.degradedSinceNs === Infinity) this.degradedSinceNs = nowNs;
+    if (this.degradedSinceNs === Infinity) {
+      this.degradedSinceNs = nowNs;
+      this.doubtAll();
+    }
     if (this.rules.refresh()) this.limitsChanged(nowNs);
     const killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
     if (killerEpoch !== this.killerEpoch) {
@@ -181,9 +218,15 @@ export class Accounting {
     }
     let taken = 0;
     for (let i = 0; i < this.readers.length; i++) taken += this.drain(this.readers[i]!, records);
-    // What /proc says is older than what the readers had when it was read: readers first.
-    if (taken < records) taken += this.drain(this.sweeper, records);
+    // What /proc says is older than what the readers had when it was read: readers first. But each
+    // ring gets its share, because logins and recovery must not wait for a user's storm of events.
+    if (this.facts.isEnding) taken += this.continueSweepEnd();
+    else {
+      const share = taken < records ? records : Math.max(1, records >> SWEEPER_SHARE_SHIFT);
+      taken += this.drain(this.sweeper, share);
+    }
     taken += this.drain(this.killer, records);
+    if (this.books.anyTouched) this.compareTouched(nowNs);
     if (this.books.freedForWaits) {
       this.books.freedForWaits = false;
       this.wakeCoordinator();
@@ -215,6 +258,8 @@ export class Accounting {
       if ((kindCpu & KIND_MASK) === RecordKind.rss) this.rss(doubles, word >> 1, tid, a, b, c, d);
       else this.other(doubles[word >> 1]!, kindCpu, tid, a, b, c, d);
       if (this.books.anyTouched) this.compareTouched(doubles[word >> 1]!);
+      // Nothing may come between the rows of a sweep that are still to be ended and what follows it.
+      if (this.facts.isEnding) break;
     }
     return ring.release();
   }
@@ -251,13 +296,17 @@ export class Accounting {
     } else {
       mm = books.findMm(mmId);
       if (mm < 0) mm = this.attribution.unknownMm(mmId, tid, curr, sizePages, tgidHint, tsNs);
-      else if (curr && mms.lastTid[mm] !== tid) this.attribution.claim(mm, tid, tgidHint, tsNs);
+      else if (curr && mms.lastTid[mm] !== tid) {
+        mm = this.attribution.claim(mm, tid, tgidHint, tsNs);
+      }
     }
     if (mm < 0) return;
     // Before Linux 6.2 a counter may dip below zero while threads hold parts of it back.
     const pages = sizePages > 0 ? sizePages : 0;
     const delta = books.setMember(mm, packed & RSS_MEMBER_MASK, pages, tsNs);
     if (delta > 0) {
+      // What a fork builds is its parent's; what an exec builds is told apart when it is done.
+      if (!curr && mms.state[mm] === MmState.building) books.shares.credit(mm, delta);
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
       if (books.users.usagePages[user]! > this.quietPages[user]!) {
         this.nowNs[0] = tsNs;
@@ -322,6 +371,23 @@ export class Accounting {
         this.sweepEnd(tsNs, tid, a);
         this.readingTrigger = Trigger.user;
         break;
+      case RecordKind.measureBegin:
+        this.measuring.begin(a, tsNs);
+        Atomics.store(this.header, HeaderWord.measureBegun, tid);
+        break;
+      case RecordKind.measured:
+        this.measuring.found(tid, a, b, c, d);
+        break;
+      case RecordKind.measureEnd:
+        this.measureEnds(tid, a, tsNs);
+        break;
+      case RecordKind.verifyBegin:
+        this.verifyBeganNs = tsNs;
+        this.verifyUid = tid;
+        break;
+      case RecordKind.verifyEnd:
+        this.verified(tsNs, tid);
+        break;
       case RecordKind.oomVictim:
         this.oomVictim(tsNs, a);
         break;
@@ -357,7 +423,30 @@ export class Accounting {
     const softPages = rule === undefined ? NO_LIMIT_PAGES : rule.softPages;
     Atomics.store(users.hardPages, userSlot, hardPages);
     Atomics.store(users.softPages, userSlot, softPages);
-    this.quietPages[userSlot] = Math.min(softPages, this.urgency.limit(userSlot, hardPages));
+    const farPages = this.urgency.limit(userSlot, hardPages);
+    this.quietChargedPages[userSlot] = rule === undefined
+      ? Infinity
+      : Math.min(softPages, farPages);
+    this.creditChanged(userSlot);
+  }
+
+  /** An event compares counted pages, so that a credit costs it nothing. */
+  private creditChanged(userSlot: number): void {
+    this.quietPages[userSlot] = this.quietChargedPages[userSlot]! +
+      this.books.users.creditPages[userSlot]!;
+  }
+
+  /** What a user is charged: a lower bound of what it holds. */
+  private chargedPages(userSlot: number): number {
+    const { usagePages, creditPages } = this.books.users;
+    return usagePages[userSlot]! - creditPages[userSlot]!;
+  }
+
+  /** Whether a user is over its hard limit, or over the number of processes it may have. */
+  private isOver(userSlot: number): boolean {
+    const { hardPages, excessProcesses } = this.books.users;
+    if (this.chargedPages(userSlot) > hardPages[userSlot]!) return true;
+    return excessProcesses[userSlot] !== 0 && hardPages[userSlot] !== NO_LIMIT_PAGES;
   }
 
   /** New limits count at once, for those who are above them already too. */
@@ -373,8 +462,8 @@ export class Accounting {
 
   private evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
     if (userSlot < 0) return;
-    const usagePages = this.books.users.usagePages[userSlot]!;
-    if (usagePages > this.quietPages[userSlot]!) {
+    const { usagePages } = this.books.users;
+    if (usagePages[userSlot]! > this.quietPages[userSlot]! || this.isOver(userSlot)) {
       this.nowNs[0] = tsNs;
       this.near(userSlot, trigger);
     } else if (this.isNear(userSlot)) this.under(userSlot);
@@ -389,9 +478,21 @@ export class Accounting {
   /** A user has grown, and is past soft or not far from hard. */
   private near(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
-    const usagePages = users.usagePages[userSlot]!;
-    this.urgency.look(userSlot, usagePages);
-    if (usagePages > users.softPages[userSlot]!) this.over(userSlot, trigger);
+    this.urgency.look(userSlot, this.chargedPages(userSlot));
+    if (users.creditPages[userSlot] !== 0) this.askMeasure(userSlot);
+    if (this.chargedPages(userSlot) > users.softPages[userSlot]! || this.isOver(userSlot)) {
+      this.over(userSlot, trigger);
+    }
+  }
+
+  /** A user whose credit decides is measured: of what it copies, no event tells. */
+  private askMeasure(userSlot: number): void {
+    const { users } = this.books;
+    if (users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
+    const tsNs = this.nowNs[0]!;
+    if (tsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
+    this.measureAskedNs[userSlot] = tsNs;
+    this.ask(RecordKind.measure, users.uid[userSlot]!);
   }
 
   /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */
@@ -408,17 +509,19 @@ export class Accounting {
   private over(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
     const tsNs = this.nowNs[0]!;
-    const usagePages = users.usagePages[userSlot]!;
-    const hardPages = users.hardPages[userSlot]!;
     if (users.state[userSlot] === UserState.ok) {
       Atomics.store(users.state, userSlot, UserState.soft);
       this.eventsSinceArm[userSlot] = ARM_EVERY_EVENTS - 1;
       this.reportSoft(userSlot, tsNs);
     }
-    if (usagePages > hardPages) {
+    if (this.isOver(userSlot)) {
       if (users.state[userSlot] !== UserState.hard) {
         users.crossedTsNs[userSlot] = tsNs;
         Atomics.store(users.state, userSlot, UserState.hard);
+      }
+      if (users.doubtTsNs[userSlot] !== 0 && this.hasProc) {
+        this.askVerify(userSlot, tsNs);
+        return;
       }
       if (this.killOrdered[userSlot] === 0 && this.order(OrderKind.kill, userSlot, tsNs, trigger)) {
         this.killOrdered[userSlot] = 1;
@@ -442,10 +545,10 @@ export class Accounting {
   private reportSoft(userSlot: number, tsNs: number): void {
     if (tsNs - this.softReportedNs[userSlot]! < REPORT_EVERY_NS) return;
     this.softReportedNs[userSlot] = tsNs;
-    const { uid, usagePages, softPages, hardPages } = this.books.users;
+    const { uid, softPages, hardPages } = this.books.users;
     this.reports.put("soft", tsNs, [
       uid[userSlot]!,
-      usagePages[userSlot]!,
+      this.chargedPages(userSlot),
       softPages[userSlot]!,
       hardPages[userSlot]!,
     ]);
@@ -454,16 +557,15 @@ export class Accounting {
   /** A user has shrunk, or its limits have changed. */
   private under(userSlot: number): void {
     const { users } = this.books;
-    const usagePages = users.usagePages[userSlot]!;
-    this.urgency.look(userSlot, usagePages);
-    if (usagePages <= users.softPages[userSlot]!) {
+    const chargedPages = this.chargedPages(userSlot);
+    this.urgency.look(userSlot, chargedPages);
+    if (this.isOver(userSlot)) return;
+    if (chargedPages <= users.softPages[userSlot]!) {
       if (users.state[userSlot] !== UserState.ok) {
         Atomics.store(users.state, userSlot, UserState.ok);
         users.crossedTsNs[userSlot] = 0;
       }
-    } else if (
-      usagePages <= users.hardPages[userSlot]! && users.state[userSlot] === UserState.hard
-    ) {
+    } else if (users.state[userSlot] === UserState.hard) {
       Atomics.store(users.state, userSlot, UserState.soft);
     }
   }
@@ -530,10 +632,44 @@ export class Accounting {
 
   private markDegraded(reason: number, tsNs: number): void {
     this.degradedSinceNs = Math.max(tsNs, this.lastTsNs);
+    this.doubtAll();
     if (Atomics.exchange(this.header, HeaderWord.degraded, 1) === 0) {
       this.reports.put("degraded", tsNs, [reason]);
     }
     this.facts.degraded = true;
+  }
+
+  /** I4: every user's books may be wrong, and do not decide before it was read from /proc. */
+  private doubtAll(): void {
+    const { users, userSlots } = this.books;
+    users.doubtTsNs.fill(Math.max(1, this.degradedSinceNs), 0, userSlots.highWater);
+  }
+
+  /** The user is over by books that may be wrong: what it has is read, and then compared again. */
+  private askVerify(userSlot: number, tsNs: number): void {
+    if (tsNs - this.verifyAskedNs[userSlot]! < ASK_EVERY_NS) return;
+    this.verifyAskedNs[userSlot] = tsNs;
+    this.ask(RecordKind.verify, this.books.users.uid[userSlot]!);
+  }
+
+  /** All processes that the books have of a user were read. */
+  private verified(tsNs: number, uid: number): void {
+    const { users } = this.books;
+    const userSlot = this.books.findUser(uid);
+    if (userSlot < 0 || uid !== this.verifyUid) return;
+    if (users.doubtTsNs[userSlot]! > this.verifyBeganNs) this.verifyAskedNs[userSlot] = -Infinity;
+    else users.doubtTsNs[userSlot] = 0;
+    this.evaluate(userSlot, tsNs, Trigger.lastDefense);
+  }
+
+  // ----------------------------------------------------------------------------------- measuring
+
+  private measureEnds(measure: number, uid: number, tsNs: number): void {
+    const userSlot = this.measuring.end(uid, measure);
+    if (userSlot < 0) return;
+    this.measureAskedNs[userSlot] = -Infinity;
+    this.under(userSlot);
+    this.evaluate(userSlot, tsNs, Trigger.lastDefense);
   }
 
   private askResync(): void {
@@ -543,17 +679,42 @@ export class Accounting {
   }
 
   private sweepEnd(tsNs: number, sweep: number, flags: number): void {
-    const isWhole = (flags & SweepFlag.full) !== 0 && this.facts.end(tsNs, sweep);
+    this.endingSweep = sweep;
+    this.endingFlags = flags;
+    if ((flags & SweepFlag.full) === 0 || !this.facts.beginEnd(tsNs, sweep)) {
+      this.sweepEnded(false);
+    } else this.continueSweepEnd();
+  }
+
+  /** @returns 1, for there is or was something to do. */
+  private continueSweepEnd(): number {
+    if (this.facts.continueEnd()) this.sweepEnded(true);
+    return 1;
+  }
+
+  private sweepEnded(isWhole: boolean): void {
+    const { endingSweep: sweep, endingFlags: flags } = this;
     if (this.facts.degraded && (flags & SweepFlag.full) !== 0) {
       const isLater = this.facts.beganTsNs >= this.degradedSinceNs;
       if (isWhole && isLater && !this.fullSinceSweep) {
         this.facts.degraded = false;
         Atomics.store(this.header, HeaderWord.degraded, 0);
+        this.endDoubts();
         this.reports.put("recovered", this.lastTsNs, [sweep]);
       } else if (!this.fullSinceSweep) this.askResync();
     }
     this.counters[CounterIndex.sweeps]!++;
     Atomics.store(this.header, HeaderWord.sweepDone, sweep);
+  }
+
+  /** A whole sweep has read everybody. */
+  private endDoubts(): void {
+    const { users, userSlots } = this.books;
+    for (let slot = 0; slot < userSlots.highWater; slot++) {
+      if (users.doubtTsNs[slot] === 0) continue;
+      users.doubtTsNs[slot] = 0;
+      if (users.state[slot] !== UserState.free) this.evaluate(slot, this.lastTsNs, Trigger.user);
+    }
   }
 
   /** The machine is short: the user furthest over, else nearest to, its limit loses a process. */
@@ -597,11 +758,19 @@ export class Accounting {
     this.wakeSweeper();
   }
 
-  /** Survived: what found no room is not counted, and that is visible until a sweep finds room. */
-  private tableFull(table: number): void {
+  /**
+   * What found no room is summed up by the next sweep. A user that has its share of a table is in
+   * doubt by itself; a table that is full for all concerns everybody.
+   */
+  private tableFull(table: number, userSlot: number): void {
     if (this.lastTsNs - this.fullReportedNs[table]! >= REPORT_EVERY_NS) {
       this.fullReportedNs[table] = this.lastTsNs;
-      this.reports.put("tableFull", this.lastTsNs, [table]);
+      const uid = userSlot < 0 ? UNKNOWN_UID : this.books.users.uid[userSlot]!;
+      this.reports.put("tableFull", this.lastTsNs, [table, uid]);
+    }
+    if (userSlot >= 0 && !this.books.isFull(table)) {
+      if (this.books.users.excessProcesses[userSlot] !== 0) this.books.touch(userSlot);
+      return;
     }
     this.fullSinceSweep = true;
     this.markDegraded(DegradedReason.tableFull, this.lastTsNs);

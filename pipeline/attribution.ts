@@ -18,21 +18,27 @@
  */
 import { CounterIndex, MEMBER_COUNT, MmState, ProcessFlag, ProcessState } from "./layout.ts";
 import type { Books } from "./books.ts";
+import { ContestedIds } from "./contested_ids.ts";
 import { Kinship } from "./kinship.ts";
 import { Tombs } from "./tombs.ts";
 
 /** include/uapi/linux/sched.h */
 export const CLONE_VM = 0x100;
 export const CLONE_THREAD = 0x10000;
+/** Processes whose events cannot be told apart are read from /proc at most this often. */
+const CONTESTED_EVERY_NS = 10e6;
 
 export class Attribution {
   /** Who borrows whose mm, and who inherits whose user. */
   readonly kin: Kinship;
+  /** Ids that two living mms have. */
+  readonly contested = new ContestedIds();
   private readonly books: Books;
   private readonly counters: Float64Array;
   private readonly unknownUid: number;
   private readonly buildPagesMax: number;
   private readonly onUnknownTid: (tid: number) => void;
+  private contestedAskedNs = -Infinity;
   /** Tasks that ended, with their uid. */
   private readonly taskTombs = new Tombs(8192);
   private readonly mmTombs = new Tombs(16384);
@@ -87,6 +93,7 @@ export class Attribution {
     tsNs: number,
   ): number {
     const { books } = this;
+    if (!this.contested.isEmpty && this.isContested(mmId, tsNs)) return this.unattributed();
     if (this.isOfFormerLife(mmId, tsNs)) return -1;
     const actor = this.processOrNew(tid, tgidHint, tsNs);
     if (actor < 0) return -1;
@@ -215,8 +222,51 @@ export class Attribution {
     return -1;
   }
 
-  /** curr=1 by a task that was not the last to claim this mm. */
-  claim(mm: number, tid: number, tgidHint: number, tsNs: number): void {
+  /** Whether two living processes have mms of this id: /proc must tell what they hold. */
+  private isContested(mmId: number, tsNs: number): boolean {
+    const claimants = this.contested.claimantsOf(mmId);
+    if (claimants === undefined) return false;
+    const { generation, state } = this.books.processes;
+    const isOver = claimants.some((one) =>
+      generation[one.slot] !== one.generation || state[one.slot] !== ProcessState.alive
+    );
+    if (isOver) {
+      this.contested.settle(mmId);
+      return false;
+    }
+    if (tsNs - this.contestedAskedNs >= CONTESTED_EVERY_NS) {
+      this.contestedAskedNs = tsNs;
+      for (const { tgid } of claimants) this.onUnknownTid(tgid);
+    }
+    return true;
+  }
+
+  /**
+   * An mm goes from one living process to another. Should it go back and forth, there are two mms of
+   * one id: then neither is in the books under that id, and both processes are read from /proc.
+   */
+  private isClash(mm: number, owner: number, process: number): boolean {
+    const { books } = this;
+    const { processes, mms } = books;
+    const unclear = ProcessFlag.unresolved | ProcessFlag.borrower | ProcessFlag.heir;
+    if (processes.state[owner] !== ProcessState.alive) return false;
+    if (((processes.flags[owner]! | processes.flags[process]!) & unclear) !== 0) return false;
+    const { tgid, generation } = processes;
+    const claimant = (slot: number): { tgid: number; slot: number; generation: number } => ({
+      tgid: tgid[slot]!,
+      slot,
+      generation: generation[slot]!,
+    });
+    const mmId = mms.mmId[mm]!;
+    if (!this.contested.moves(mmId, claimant(owner), claimant(process))) return false;
+    books.removeMm(mm);
+    this.onUnknownTid(tgid[owner]!);
+    this.onUnknownTid(tgid[process]!);
+    return true;
+  }
+
+  /** curr=1 by a task that was not the last to claim this mm. @returns -1 when it is no more. */
+  claim(mm: number, tid: number, tgidHint: number, tsNs: number): number {
     const { books } = this;
     const { processes, mms } = books;
     const owner = mms.processSlot1[mm]! - 1;
@@ -227,10 +277,10 @@ export class Attribution {
       if (!building && processes.state[owner] === ProcessState.alive) {
         mms.lastTid[mm] = tid;
         this.guess(tid, owner, tsNs);
-        return;
+        return mm;
       }
       process = this.processOrNew(tid, tgidHint, tsNs);
-      if (process < 0) return;
+      if (process < 0) return mm;
     }
     // What a process built itself and then runs on comes from an exec.
     const built = building && owner === process;
@@ -245,17 +295,19 @@ export class Attribution {
     if (books.isBorrower(process)) {
       if (!built) {
         mms.lastTid[mm] = tid;
-        return;
+        return mm;
       }
       this.kin.ownsFromNow(process);
     }
-    if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return;
+    if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return mm;
     // From before /proc said that it borrows no more.
-    if (!building && process !== owner && tsNs < processes.seenTsNs[process]!) return;
+    if (!building && process !== owner && tsNs < processes.seenTsNs[process]!) return mm;
+    if (!building && process !== owner && this.isClash(mm, owner, process)) return -1;
     if (built) processes.flags[process]! |= ProcessFlag.hasExeced;
     if (process !== owner) books.moveMm(mm, process);
     this.own(mm, process, tid, tsNs, built);
     if (process !== owner) this.dropIfOver(owner);
+    return mm;
   }
 
   /**
@@ -266,8 +318,9 @@ export class Attribution {
     const { books } = this;
     if (this.taskTombs.isOldNews(tid, tsNs)) return;
     this.onUnknownTid(tid);
-    if (books.taskSlots.used >= books.taskSlots.capacity) return;
-    const uid = books.users.uid[books.processes.userSlot[owner]!]!;
+    const userSlot = books.processes.userSlot[owner]!;
+    if (!books.hasRoomForTask(userSlot)) return;
+    const uid = books.users.uid[userSlot]!;
     const flags = ProcessFlag.unresolved | ProcessFlag.borrower;
     const process = books.addProcess(tid, uid, flags, tsNs);
     if (process < 0) return;
@@ -286,6 +339,9 @@ export class Attribution {
   private own(mm: number, process: number, tid: number, tsNs: number, built: boolean): void {
     const { processes, mms, tasks } = this.books;
     const before = processes.mmSlot1[process]! - 1;
+    // What an exec builds is new: nobody shares it. A child that runs on what its parent's fork built
+    // has that mm already.
+    if (built && before !== mm) this.books.shares.uncredit(mm);
     processes.mmSlot1[process] = mm + 1;
     mms.state[mm] = MmState.live;
     mms.lastTid[mm] = tid;
@@ -375,7 +431,7 @@ export class Attribution {
     }
     if (books.isBorrower(child)) this.kin.endBorrowing(child);
     const built = this.takeBuilt(books.findTask(parentTid));
-    if (built >= 0) this.adoptBuilt(built, child);
+    if (built >= 0) this.adoptBuilt(built, child, parent);
     this.dropLeft(child);
     this.dropIfOver(parent);
   }
@@ -416,7 +472,7 @@ export class Attribution {
   }
 
   /** The mm that a fork built goes to the child. */
-  private adoptBuilt(mm: number, child: number): void {
+  private adoptBuilt(mm: number, child: number, parent: number): void {
     const { books } = this;
     const { processes, mms } = books;
     if (mms.processSlot1[mm] === child + 1) return;
@@ -432,9 +488,12 @@ export class Attribution {
     processes.mmSlot1[child] = mm + 1;
     mms.lastTid[mm] = 0;
     this.dropIfOver(owner);
-    if (main < 0) return;
-    this.absorb(main, mm);
-    books.removeMm(main);
+    if (main >= 0) {
+      this.absorb(main, mm);
+      books.removeMm(main);
+    }
+    const lender = this.kin.runsOn(parent);
+    books.shares.forked(mm, lender < 0 ? -1 : processes.mmSlot1[lender]! - 1);
   }
 
   /** Mms that a process left while nobody knew whose they were. */

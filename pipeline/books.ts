@@ -13,6 +13,7 @@ import {
   CounterIndex,
   GROWTH_BUCKET_NS,
   GROWTH_BUCKETS,
+  Member,
   MEMBER_COUNT,
   MmState,
   ProcessFlag,
@@ -21,8 +22,10 @@ import {
 } from "./layout.ts";
 import { IntMap } from "./int_map.ts";
 import type { Memory } from "./memory.ts";
+import { Shares } from "./shares.ts";
 import { type ColumnArrays, SlotAllocator } from "./table.ts";
 import type { MM_COLUMNS, PROCESS_COLUMNS, TASK_COLUMNS, USER_COLUMNS } from "./layout.ts";
+import { checkSums } from "./check_sums.ts";
 import { invariant } from "./invariant.ts";
 
 /** Pages of a user without a limit: more than any usage. */
@@ -40,6 +43,24 @@ const TOUCHED_MAX = 8;
 /** A set of members as bits: 1 << Member. */
 export type MemberMask = number;
 
+/** Rows of each table that a user gets as long as there are any. */
+const ROWS_GUARANTEED = 32;
+
+export interface BooksOptions {
+  /** The counted members. */
+  readonly countMask: MemberMask;
+  /** Pages that are counted more than once are credited; else usage is the plain sum. */
+  readonly creditsShares: boolean;
+  /** Processes that a user may have before it counts as over its limit; see {@link Books}. */
+  readonly userProcessesMax: number;
+  /** Told which table (TableNumber) had no slot for a user's row; the books go on without it. */
+  readonly onFull: (table: number, userSlot: number) => void;
+  /** Told of each new user row, so that it gets its limits. */
+  readonly onUser: (userSlot: number) => void;
+  /** Told when a user's credit has changed. */
+  readonly onCredit: (userSlot: number) => void;
+}
+
 export class Books {
   readonly users: ColumnArrays<typeof USER_COLUMNS>;
   readonly processes: ColumnArrays<typeof PROCESS_COLUMNS>;
@@ -55,9 +76,11 @@ export class Books {
   private readonly mmMap: IntMap;
   private readonly counters: Float64Array;
   private readonly countMask: MemberMask;
-  private readonly onFull: (table: number) => void;
+  private readonly onFull: (table: number, userSlot: number) => void;
+  private readonly userProcessesMax: number;
   /** Called when a user row is made, to give it its limits. */
   private readonly onUser: (userSlot: number) => void;
+  readonly shares: Shares;
   /** Users whose usage changed otherwise than by an event of theirs; to be compared anew. */
   private readonly touched = new Int32Array(TOUCHED_MAX);
   private touchedCount = 0;
@@ -67,18 +90,7 @@ export class Books {
   /** Memory has come back to a user of whom the coordinator keeps somebody waiting. */
   freedForWaits = false;
 
-  /**
-   * @param countMask The counted members.
-   * @param onFull Told which table (TableNumber) had no slot left; the books go on without it.
-   * @param onUser Told of each new user row, so that it gets its limits.
-   */
-  constructor(
-    memory: Memory,
-    counters: Float64Array,
-    countMask: MemberMask,
-    onFull: (table: number) => void,
-    onUser: (userSlot: number) => void,
-  ) {
+  constructor(memory: Memory, counters: Float64Array, options: BooksOptions) {
     const { buffer, plan } = memory;
     this.users = memory.users;
     this.processes = memory.processes;
@@ -93,9 +105,16 @@ export class Books {
     this.taskMap = new IntMap(buffer, plan.taskMap, plan.capacity.tasks);
     this.mmMap = new IntMap(buffer, plan.mmMap, plan.capacity.mms);
     this.counters = counters;
-    this.countMask = countMask;
-    this.onFull = onFull;
-    this.onUser = onUser;
+    this.countMask = options.countMask;
+    this.shares = new Shares(memory, this.mmSlots, {
+      countMask: options.countMask,
+      isOn: options.creditsShares,
+      countedPages: (mmSlot) => this.countedPages(mmSlot),
+      onCredit: options.onCredit,
+    });
+    this.userProcessesMax = options.userProcessesMax;
+    this.onFull = options.onFull;
+    this.onUser = options.onUser;
   }
 
   /**
@@ -115,9 +134,7 @@ export class Books {
     this.userMap.clear();
     for (let slot = 0; slot < userSlots.highWater; slot++) {
       if (users.state[slot] === UserState.free) continue;
-      Atomics.store(users.usagePages, slot, 0);
-      users.processCount[slot] = 0;
-      Atomics.add(users.joins, slot, 1);
+      this.clearUser(slot);
       users.state[slot] = UserState.ok;
       this.userMap.set(users.uid[slot]!, slot);
     }
@@ -138,16 +155,14 @@ export class Books {
     slot = this.userSlots.allocate();
     if (slot < 0) slot = this.reclaimUser();
     if (slot < 0) {
-      this.full(TableNumber.users);
+      this.full(TableNumber.users, -1);
       return -1;
     }
     users.uid[slot] = uid;
-    Atomics.store(users.usagePages, slot, 0);
     users.peakPages[slot] = 0;
     users.hardPages[slot] = NO_LIMIT_PAGES;
     users.softPages[slot] = NO_LIMIT_PAGES;
-    users.processCount[slot] = 0;
-    Atomics.add(users.joins, slot, 1);
+    this.clearUser(slot);
     users.promisedPages[slot] = 0;
     users.waits[slot] = 0;
     users.kills[slot] = 0;
@@ -156,6 +171,20 @@ export class Books {
     this.userMap.set(uid, slot);
     this.onUser(slot);
     return slot;
+  }
+
+  /** A user without processes. */
+  private clearUser(slot: number): void {
+    const { users } = this;
+    users.usagePages[slot] = 0;
+    users.creditPages[slot] = 0;
+    users.shareablePages[slot] = 0;
+    users.processCount[slot] = 0;
+    users.taskCount[slot] = 0;
+    users.mmCount[slot] = 0;
+    users.excessProcesses[slot] = 0;
+    users.doubtTsNs[slot] = 0;
+    Atomics.add(users.joins, slot, 1);
   }
 
   /** Takes the row of a user that has no process. @returns -1 when all have one. */
@@ -182,15 +211,87 @@ export class Books {
     const { processes, users } = this;
     const userSlot = this.userOf(uid);
     if (userSlot < 0) return -1;
-    const slot = this.processSlots.allocate();
-    if (slot < 0) {
-      this.full(TableNumber.processes);
+    if (users.processCount[userSlot]! >= this.userProcessesMax) {
+      users.excessProcesses[userSlot] = Math.max(1, users.excessProcesses[userSlot]!);
+      this.full(TableNumber.processes, userSlot);
       return -1;
     }
+    const slot = this.take(this.processSlots, users.processCount, userSlot);
+    if (slot < 0) {
+      this.full(TableNumber.processes, userSlot);
+      return -1;
+    }
+    this.fillProcess(slot, tgid, userSlot, flags, tsNs);
+    this.processMap.set(tgid, slot);
+    return slot;
+  }
+
+  /**
+   * A row for a user, who gets at most half of the rows that others leave free, because one user
+   * must not be able to fill a table. @returns -1 when it has its share, or the table is full.
+   */
+  private take(slots: SlotAllocator, counts: Int32Array, userSlot: number): number {
+    const own = counts[userSlot]!;
+    const freeForIt = slots.capacity - (slots.used - own);
+    return own < ROWS_GUARANTEED || 2 * own < freeForIt ? slots.allocate() : -1;
+  }
+
+  /** Whether a user may have another task. */
+  hasRoomForTask(userSlot: number): boolean {
+    const own = this.users.taskCount[userSlot]!;
+    const { capacity, used } = this.taskSlots;
+    return used < capacity && (own < ROWS_GUARANTEED || 2 * own < capacity - (used - own));
+  }
+
+  /**
+   * The row that stands for the processes of a user which found none, by what /proc says of them
+   * together. It has a number that no process has, no tasks, and is no candidate for a kill.
+   * @returns -1 when not even that has room.
+   */
+  setOverflow(userSlot: number, pages: Float64Array, processes: number, tsNs: number): number {
+    const { users } = this;
+    const tgid = -2 - userSlot;
+    let slot = this.processMap.get(tgid);
+    if (slot < 0 && processes === 0) return -1;
+    this.touch(userSlot);
+    const rows = users.processCount[userSlot]! - (slot < 0 ? 0 : 1);
+    const excess = processes === 0 ? 0 : rows + processes - this.userProcessesMax;
+    users.excessProcesses[userSlot] = Math.max(0, excess);
+    if (slot < 0) {
+      slot = this.processSlots.allocate();
+      if (slot < 0) return -1;
+      this.fillProcess(slot, tgid, userSlot, ProcessFlag.overflow, tsNs);
+      this.processMap.set(tgid, slot);
+      const mm = this.mmSlots.allocate();
+      if (mm >= 0) this.fillMm(mm, 0, MmState.nameless, slot, tsNs);
+      this.processes.mmSlot1[slot] = mm + 1;
+    }
+    if (processes === 0) {
+      this.removeProcess(slot);
+      return -1;
+    }
+    this.processes.seenTsNs[slot] = tsNs;
+    const mm = this.processes.mmSlot1[slot]! - 1;
+    for (let member = 0; mm >= 0 && member < MEMBER_COUNT; member++) {
+      this.setMember(mm, member, Math.min(pages[member]!, 0x7fffffff), tsNs);
+    }
+    return slot;
+  }
+
+  private fillProcess(
+    slot: number,
+    tgid: number,
+    userSlot: number,
+    flags: number,
+    tsNs: number,
+  ): void {
+    const { processes, users } = this;
     processes.tgid[slot] = tgid;
     processes.userSlot[slot] = userSlot;
     processes.pages[slot] = 0;
+    processes.sharedPages[slot] = 0;
     processes.taskCount[slot] = 0;
+    processes.taskFirst1[slot] = 0;
     processes.mmSlot1[slot] = 0;
     processes.mmFirst1[slot] = 0;
     processes.lenderSlot1[slot] = 0;
@@ -206,8 +307,6 @@ export class Books {
     Atomics.store(processes.state, slot, ProcessState.alive);
     users.processCount[userSlot]!++;
     Atomics.add(users.joins, userSlot, 1);
-    this.processMap.set(tgid, slot);
-    return slot;
   }
 
   /** Hands a process with all its pages to another user. */
@@ -217,18 +316,45 @@ export class Books {
     const to = this.userOf(uid);
     if (to < 0 || to === from) return;
     const pages = processes.pages[slot]!;
+    const credit = this.creditOf(slot);
+    const taskCount = processes.taskCount[slot]!;
+    const mmCount = this.mmCountOf(slot);
     this.chargeUser(from, -pages);
+    this.shares.creditUser(from, -credit);
     users.processCount[from]!--;
+    users.taskCount[from]! -= taskCount;
+    users.mmCount[from]! -= mmCount;
     // Before and after: whoever sums up meanwhile sums up again.
     Atomics.add(users.joins, to, 1);
     processes.userSlot[slot] = to;
     Atomics.add(users.joins, to, 1);
     users.processCount[to]!++;
+    users.taskCount[to]! += taskCount;
+    users.mmCount[to]! += mmCount;
+    this.shares.creditUser(to, credit);
     this.chargeUser(to, pages);
     if (pages !== 0) {
       this.touch(from);
       this.touch(to);
     }
+  }
+
+  /** Credit of all mms of a process. */
+  private creditOf(processSlot: number): number {
+    let credit = 0;
+    for (let mm1 = this.processes.mmFirst1[processSlot]!; mm1 !== 0;) {
+      credit += this.mms.creditPages[mm1 - 1]!;
+      mm1 = this.mms.sibling1[mm1 - 1]!;
+    }
+    return credit;
+  }
+
+  private mmCountOf(processSlot: number): number {
+    let count = 0;
+    for (let mm1 = this.processes.mmFirst1[processSlot]!; mm1 !== 0; count++) {
+      mm1 = this.mms.sibling1[mm1 - 1]!;
+    }
+    return count;
   }
 
   /** Forgets a process, its mms and its tasks. @returns The pages that went with it. */
@@ -242,22 +368,16 @@ export class Books {
       mm1 = next1;
     }
     invariant(processes.pages[slot] === 0, `I3: process ${processes.tgid[slot]} keeps pages`);
-    if (processes.taskCount[slot]! > 0) this.removeTasksOf(slot);
+    while (processes.taskFirst1[slot] !== 0) this.removeTask(processes.taskFirst1[slot]! - 1);
     if (this.processMap.get(processes.tgid[slot]!) === slot) {
       this.processMap.delete(processes.tgid[slot]!);
     }
-    users.processCount[processes.userSlot[slot]!]!--;
+    const userSlot = processes.userSlot[slot]!;
+    users.processCount[userSlot]!--;
+    if (users.excessProcesses[userSlot]! > 0) users.excessProcesses[userSlot]!--;
     Atomics.store(processes.state, slot, ProcessState.free);
     this.processSlots.release(slot);
     return pages;
-  }
-
-  private removeTasksOf(processSlot: number): void {
-    const { tasks } = this;
-    const highWater = this.taskSlots.highWater;
-    for (let slot = 0; slot < highWater; slot++) {
-      if (tasks.processSlot[slot] === processSlot) this.removeTask(slot);
-    }
   }
 
   // -------------------------------------------------------------------------------------- tasks
@@ -269,30 +389,54 @@ export class Books {
 
   /** Makes a task of a process, or hands it an existing one. @returns -1 when the table is full. */
   addTask(tid: number, processSlot: number, tsNs: number): number {
-    const { tasks, processes } = this;
+    const { tasks } = this;
     let slot = this.taskMap.get(tid);
     if (slot >= 0) {
       const from = tasks.processSlot[slot]!;
       if (from !== processSlot) {
-        processes.taskCount[from]!--;
-        tasks.processSlot[slot] = processSlot;
-        processes.taskCount[processSlot]!++;
+        this.unlinkTask(slot);
+        this.linkTask(slot, processSlot);
         this.forgetClaims(tid, from);
       }
       return slot;
     }
-    slot = this.taskSlots.allocate();
+    const userSlot = this.processes.userSlot[processSlot]!;
+    slot = this.take(this.taskSlots, this.users.taskCount, userSlot);
     if (slot < 0) {
-      this.full(TableNumber.tasks);
+      this.full(TableNumber.tasks, userSlot);
       return -1;
     }
     tasks.tid[slot] = tid;
-    tasks.processSlot[slot] = processSlot;
     tasks.buildingMmSlot1[slot] = 0;
     tasks.bornTsNs[slot] = tsNs;
-    processes.taskCount[processSlot]!++;
+    this.linkTask(slot, processSlot);
     this.taskMap.set(tid, slot);
     return slot;
+  }
+
+  /** Puts a task into the list of its process, in O(1), because a process may have 65 536 of them. */
+  private linkTask(slot: number, processSlot: number): void {
+    const { tasks, processes, users } = this;
+    const next1 = processes.taskFirst1[processSlot]!;
+    tasks.processSlot[slot] = processSlot;
+    tasks.nextOfProcess1[slot] = next1;
+    tasks.previousOfProcess1[slot] = 0;
+    if (next1 !== 0) tasks.previousOfProcess1[next1 - 1] = slot + 1;
+    processes.taskFirst1[processSlot] = slot + 1;
+    processes.taskCount[processSlot]!++;
+    users.taskCount[processes.userSlot[processSlot]!]!++;
+  }
+
+  private unlinkTask(slot: number): void {
+    const { tasks, processes, users } = this;
+    const processSlot = tasks.processSlot[slot]!;
+    const next1 = tasks.nextOfProcess1[slot]!;
+    const previous1 = tasks.previousOfProcess1[slot]!;
+    if (next1 !== 0) tasks.previousOfProcess1[next1 - 1] = previous1;
+    if (previous1 !== 0) tasks.nextOfProcess1[previous1 - 1] = next1;
+    else processes.taskFirst1[processSlot] = next1;
+    processes.taskCount[processSlot]!--;
+    users.taskCount[processes.userSlot[processSlot]!]!--;
   }
 
   /** What a task claimed for the process that it was thought to be of must be claimed again. */
@@ -304,8 +448,8 @@ export class Books {
   }
 
   removeTask(slot: number): void {
-    const { tasks, processes } = this;
-    processes.taskCount[tasks.processSlot[slot]!]!--;
+    const { tasks } = this;
+    this.unlinkTask(slot);
     tasks.processSlot[slot] = -1;
     this.taskMap.delete(tasks.tid[slot]!);
     this.taskSlots.release(slot);
@@ -327,12 +471,25 @@ export class Books {
 
   /** Makes an mm of a process. @returns -1 when the table is full. */
   addMm(mmId: number, state: number, processSlot: number, tsNs: number): number {
-    const { mms } = this;
-    const slot = this.mmSlots.allocate();
+    const userSlot = this.processes.userSlot[processSlot]!;
+    const slot = this.take(this.mmSlots, this.users.mmCount, userSlot);
     if (slot < 0) {
-      this.full(TableNumber.mms);
+      this.full(TableNumber.mms, userSlot);
       return -1;
     }
+    this.fillMm(slot, mmId, state, processSlot, tsNs);
+    if (state !== MmState.nameless) this.mmMap.set(mmId, slot);
+    return slot;
+  }
+
+  private fillMm(
+    slot: number,
+    mmId: number,
+    state: number,
+    processSlot: number,
+    tsNs: number,
+  ): void {
+    const { mms } = this;
     mms.mmId[slot] = mmId;
     mms.state[slot] = state;
     mms.lastTid[slot] = 0;
@@ -340,11 +497,10 @@ export class Books {
     mms.bornTsNs[slot] = tsNs;
     mms.foreignTsNs[slot] = 0;
     mms.foreignTid[slot] = 0;
+    this.shares.clear(slot);
     mms.pages.fill(0, slot * MEMBER_COUNT, (slot + 1) * MEMBER_COUNT);
     mms.tsNs.fill(0, slot * MEMBER_COUNT, (slot + 1) * MEMBER_COUNT);
     this.link(slot, processSlot);
-    if (state !== MmState.nameless) this.mmMap.set(mmId, slot);
-    return slot;
   }
 
   /** Gives an mm that was read from /proc the id that the kernel uses for it. */
@@ -366,6 +522,8 @@ export class Books {
       mms.pages[at] = 0;
       if ((this.countMask >> member) & 1) this.chargeAll(mms.processSlot1[slot]! - 1, -pages);
     }
+    this.shares.end(slot);
+    this.shares.clear(slot);
     mms.state[slot] = MmState.building;
     mms.bornTsNs[slot] = tsNs;
     mms.ownerTsNs[slot] = 0;
@@ -378,9 +536,16 @@ export class Books {
   moveMm(slot: number, processSlot: number): void {
     const from = this.mms.processSlot1[slot]! - 1;
     if (from === processSlot) return;
+    const { processes } = this;
+    const credit = this.mms.creditPages[slot]!;
+    const shared = this.mms.sharedPages[slot]!;
     this.chargeAll(from, -this.countedPages(slot));
+    this.shares.creditUser(processes.userSlot[from]!, -credit);
+    processes.sharedPages[from]! -= shared;
     this.unlink(slot, from);
     this.link(slot, processSlot);
+    processes.sharedPages[processSlot]! += shared;
+    this.shares.creditUser(processes.userSlot[processSlot]!, credit);
     this.chargeAll(processSlot, this.countedPages(slot));
   }
 
@@ -389,6 +554,7 @@ export class Books {
     const { mms } = this;
     const owner = mms.processSlot1[slot]! - 1;
     this.chargeAll(owner, -this.countedPages(slot));
+    this.shares.end(slot);
     this.unlink(slot, owner);
     if (mms.state[slot] !== MmState.nameless) this.mmMap.delete(mms.mmId[slot]!);
     mms.state[slot] = MmState.free;
@@ -400,10 +566,12 @@ export class Books {
     this.mms.processSlot1[mmSlot] = processSlot + 1;
     this.mms.sibling1[mmSlot] = this.processes.mmFirst1[processSlot]!;
     this.processes.mmFirst1[processSlot] = mmSlot + 1;
+    this.users.mmCount[this.processes.userSlot[processSlot]!]!++;
   }
 
   private unlink(mmSlot: number, processSlot: number): void {
     const { mms, processes } = this;
+    this.users.mmCount[processes.userSlot[processSlot]!]!--;
     let at1 = processes.mmFirst1[processSlot]!;
     if (at1 === mmSlot + 1) {
       processes.mmFirst1[processSlot] = mms.sibling1[mmSlot]!;
@@ -458,6 +626,11 @@ export class Books {
     const owner = mms.processSlot1[mmSlot]! - 1;
     if (tsNs >= this.bucketEndNs) this.startBucket(tsNs);
     this.charge(owner, delta);
+    const { shares } = this;
+    if (delta < 0) {
+      if (shares.mayShrink(mmSlot)) shares.shrank(mmSlot);
+    } else if (((shares.shareableMask >> member) & 1) !== 0) shares.grewShareable(mmSlot, delta);
+    else if (member === Member.swap) shares.grewSwap(mmSlot, delta);
     return delta;
   }
 
@@ -478,7 +651,8 @@ export class Books {
     this.touch(this.processes.userSlot[processSlot]!);
   }
 
-  private touch(userSlot: number): void {
+  /** A user to be compared with its limits after the record under way. */
+  touch(userSlot: number): void {
     if (this.touchedCount > TOUCHED_MAX) return;
     for (let i = 0; i < this.touchedCount; i++) if (this.touched[i] === userSlot) return;
     if (this.touchedCount < TOUCHED_MAX) this.touched[this.touchedCount] = userSlot;
@@ -506,7 +680,8 @@ export class Books {
     // Plain, as all payload: whoever must look is told through a ring, which publishes it, and the
     // end of the batch publishes it to all. A locked store here is a fifth of the cost of an event.
     users.usagePages[userSlot] = usagePages;
-    if (usagePages > users.peakPages[userSlot]!) users.peakPages[userSlot] = usagePages;
+    const chargedPages = usagePages - users.creditPages[userSlot]!;
+    if (chargedPages > users.peakPages[userSlot]!) users.peakPages[userSlot] = chargedPages;
     if (delta < 0 && users.waits[userSlot] !== 0) this.freedForWaits = true;
   }
 
@@ -537,9 +712,15 @@ export class Books {
     growth.fill(pages[processSlot]!, base, base + GROWTH_BUCKETS);
   }
 
-  private full(table: number): void {
+  /** Whether a table has no row left for anybody. */
+  isFull(table: number): boolean {
+    const slots = [this.userSlots, this.processSlots, this.taskSlots, this.mmSlots][table - 1]!;
+    return slots.used >= slots.capacity;
+  }
+
+  private full(table: number, userSlot: number): void {
     this.counters[CounterIndex.tableFull]!++;
-    this.onFull(table);
+    this.onFull(table, userSlot);
   }
 
   /**
@@ -547,26 +728,7 @@ export class Books {
    * @throws {InvariantError}
    */
   checkSums(): void {
-    const { users, processes, mms } = this;
-    const userPages = new Map<number, number>();
-    for (let slot = 0; slot < this.processSlots.highWater; slot++) {
-      if (processes.state[slot] === ProcessState.free) continue;
-      let sum = 0;
-      for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
-        invariant(mms.processSlot1[mm1 - 1] === slot + 1, "I3: an mm in a foreign list");
-        sum += this.countedPages(mm1 - 1);
-      }
-      const { pages, tgid } = processes;
-      invariant(pages[slot] === sum, `I3: process ${tgid[slot]}: ${pages[slot]} != ${sum}`);
-      const user = processes.userSlot[slot]!;
-      userPages.set(user, (userPages.get(user) ?? 0) + sum);
-    }
-    for (let slot = 0; slot < this.userSlots.highWater; slot++) {
-      if (users.state[slot] === UserState.free) continue;
-      const sum = userPages.get(slot) ?? 0;
-      const { uid, usagePages } = users;
-      invariant(usagePages[slot] === sum, `I3: uid ${uid[slot]}: ${usagePages[slot]} != ${sum}`);
-    }
+    checkSums(this);
   }
 
   /** Whether a process runs on its parent's mm. */

@@ -16,6 +16,7 @@ import {
   type Trigger,
   VictimState,
 } from "./layout.ts";
+import { chargedPages } from "./charge.ts";
 import { attachCounters, type Memory } from "./memory.ts";
 import { Doorbell } from "./doorbell.ts";
 import { Ranking, type VictimPolicy } from "./ranking.ts";
@@ -265,7 +266,7 @@ export class Killer {
   /** Whether a user is over its hard limit, without what is being freed already. */
   private isOver(userSlot: number): boolean {
     const { users } = this.memory;
-    const pages = Atomics.load(users.usagePages, userSlot) - this.rows.dyingPages(userSlot);
+    const pages = chargedPages(users, userSlot) - this.rows.dyingPages(userSlot);
     return pages - this.gonePages > Atomics.load(users.hardPages, userSlot);
   }
 

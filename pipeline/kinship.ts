@@ -7,11 +7,19 @@
 import { MmState, ProcessFlag, ProcessState } from "./layout.ts";
 import type { Books } from "./books.ts";
 
+/** What is known of a process's descent while {@link Kinship.resolve} looks. */
+const Descent = { unknown: 0, foreign: 1, own: 2 } as const;
+
 export class Kinship {
   private readonly books: Books;
+  /** By process slot, {@link Descent}; and the slots of the line that is being followed. */
+  private readonly descent: Uint8Array;
+  private readonly line: Int32Array;
 
   constructor(books: Books) {
     this.books = books;
+    this.descent = new Uint8Array(books.processSlots.capacity);
+    this.line = new Int32Array(books.processSlots.capacity);
   }
 
   /** Gives an mm to those who borrow it from its process, which is done with it. */
@@ -43,11 +51,35 @@ export class Kinship {
     processes.flags[process] = flags & ~(unresolved | heir | hasHeirs);
     books.moveProcess(process, uid);
     if ((flags & hasHeirs) === 0) return;
-    for (let slot = 0; slot < processSlots.highWater; slot++) {
-      if (processes.state[slot] === ProcessState.free) continue;
-      if ((processes.flags[slot]! & heir) === 0 || this.lenderOf(slot) !== process) continue;
-      this.resolve(slot, uid);
+    const { descent } = this;
+    const { highWater } = processSlots;
+    descent.fill(Descent.unknown, 0, highWater);
+    descent[process] = Descent.own;
+    for (let slot = 0; slot < highWater; slot++) this.trace(slot);
+    for (let slot = 0; slot < highWater; slot++) {
+      if (descent[slot] !== Descent.own || slot === process) continue;
+      processes.flags[slot]! &= ~(unresolved | heir | hasHeirs);
+      books.moveProcess(slot, uid);
     }
+  }
+
+  /**
+   * Finds out whether a process is an heir, or an heir's heir, of one whose descent is `own`. Each
+   * slot is followed once, in a loop: a line may be as long as the table.
+   */
+  private trace(slot: number): void {
+    const { descent, line } = this;
+    const { state, flags } = this.books.processes;
+    let length = 0;
+    let at = slot;
+    while (at >= 0 && descent[at] === Descent.unknown) {
+      descent[at] = Descent.foreign; // Until the end of the line says otherwise.
+      line[length++] = at;
+      const isHeir = state[at] !== ProcessState.free && (flags[at]! & ProcessFlag.heir) !== 0;
+      at = isHeir ? this.lenderOf(at) : -1;
+    }
+    if (at < 0 || descent[at] !== Descent.own) return;
+    for (let i = 0; i < length; i++) descent[line[i]!] = Descent.own;
   }
 
   inheritLater(child: number, parent: number): void {

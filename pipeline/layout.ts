@@ -20,7 +20,7 @@ export const LINE_WORDS = LINE_BYTES / 4;
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of this file that an older reader would misread. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 // ---------------------------------------------------------------------------------------------
 // Records: what flows through the rings.
@@ -51,10 +51,15 @@ export const CPU_SHIFT = 8;
  * | exit | emitter | pid | group dead: 1, 0, -1 unknown | 0 | 0 |
  * | free | emitter | pid | 0 | 0 | 0 |
  * | lost | 0 | events lost, -1 unknown | 0 | 0 | 0 |
- * | proc | tgid | real uid | start time, clock ticks, low 32 bits | threads | {@link ProcFlag} |
+ * | proc | tgid | real uid | start time, clock ticks, low 32 bits | birth, low 32 bits of ms | {@link packProc} |
  * | procPages | tgid | file | anon | swap | shmem, all in pages; follows its proc record |
  * | task | tid | tgid | 0 | 0 | 0 |
  * | gone | tgid or tid | 1: it may never have been traced | 0 | 0 | 0 |
+ * | measureBegin | measuring number | uid | 0 | 0 | 0 |
+ * | measured | tgid | measuring number | pages shared | credit, pages | its part of file and shmem pages |
+ * | measureEnd | measuring number | uid | lazily freed pages | 0 | 0 |
+ * | verifyBegin | uid | 0 | 0 | 0 | 0 |
+ * | verifyEnd | uid | 0 | 0 | 0 | 0 |
  * | sweepBegin | sweep number | {@link SweepFlag} | error of /proc in pages a member | 0 | 0 |
  * | sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
  * | oomVictim | emitter | pid | 0 | 0 | 0 |
@@ -63,6 +68,8 @@ export const CPU_SHIFT = 8;
  * | order | uid | {@link OrderKind} | user slot | {@link Trigger} | its generation |
  * | resolve | tid | 0 | 0 | 0 | 0 |
  * | resync | 0 | 0 | 0 | 0 | 0 |
+ * | verify | uid | 0 | 0 | 0 | 0 |
+ * | measure | uid | 0 | 0 | 0 | 0 |
  */
 export const RecordKind = {
   rss: 1,
@@ -83,6 +90,13 @@ export const RecordKind = {
   order: 16,
   resolve: 17,
   resync: 18,
+  measureBegin: 19,
+  measured: 20,
+  measureEnd: 21,
+  verifyBegin: 22,
+  verifyEnd: 23,
+  verify: 24,
+  measure: 25,
 } as const;
 export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
 
@@ -100,8 +114,26 @@ export function packRss(member: number, curr: number, noMmId: boolean): number {
   return member | (curr !== 0 ? RSS_CURR : 0) | (noMmId ? RSS_NO_MM_ID : 0);
 }
 
-/** Bits of word d of a proc record. */
-export const ProcFlag = { sharesParentMm: 1 } as const;
+/**
+ * Flags in word d of a proc record. `sharesParentMm`: it runs on its parent's mm; `mayShare`: it was
+ * forked and has not executed a program since, so its pages may be those of another process.
+ */
+export const ProcFlag = { sharesParentMm: 1, mayShare: 2 } as const;
+const PROC_FLAG_BITS = 8;
+const TWO_TO_32 = 2 ** 32;
+
+/**
+ * Word d of a proc record: flags, and above them what word c has no room for.
+ * @param bornMs Birth, milliseconds of CLOCK_MONOTONIC, 0 to 2^56.
+ */
+export function packProc(flags: number, bornMs: number): number {
+  return flags | (Math.floor(bornMs / TWO_TO_32) << PROC_FLAG_BITS);
+}
+
+/** Birth of a process in nanoseconds of CLOCK_MONOTONIC, by words c and d of its proc record. */
+export function bornNsOf(c: number, d: number): number {
+  return ((d >>> PROC_FLAG_BITS) * TWO_TO_32 + (c >>> 0)) * 1e6;
+}
 /** Bits of word a of sweepBegin and sweepEnd. */
 export const SweepFlag = { full: 1, afterLoss: 2, initial: 4 } as const;
 export const PressureReason = { psi: 1, minAvailable: 2 } as const;
@@ -276,7 +308,7 @@ export const RULE_WORDS = 4;
 // unless the column says otherwise.
 // ---------------------------------------------------------------------------------------------
 
-export type ColumnType = "i32" | "f64" | "i32x4" | "f64x4" | "i32x8";
+export type ColumnType = "i32" | "f64" | "i32x4" | "f64x4" | "f64x8";
 export type Columns = Readonly<Record<string, ColumnType>>;
 /** Elements of a row in a column: row r starts at r * lanes. */
 export const LANES: Readonly<Record<ColumnType, number>> = {
@@ -284,21 +316,36 @@ export const LANES: Readonly<Record<ColumnType, number>> = {
   f64: 1,
   i32x4: 4,
   f64x4: 4,
-  i32x8: 8,
+  f64x8: 8,
 };
 
 /** A user that has a limit, or owns a process that is traced. uid -1: not known yet. */
 export const USER_COLUMNS = {
   crossedTsNs: "f64",
+  /** Counted pages: the sum over its processes. A double, because the sum may pass 2^31 pages. */
+  usagePages: "f64",
+  /** The most that was charged at one time. */
+  peakPages: "f64",
+  /**
+   * Share credit: of the counted pages, those that are counted more than once or that the kernel
+   * can take back, at most. Charged = usagePages - creditPages; see charge.ts.
+   */
+  creditPages: "f64",
+  /** File and shmem pages that it has at least, each once: shares.ts. */
+  shareablePages: "f64",
+  /** Since when its books may be wrong, nanoseconds; 0 while they are exact. */
+  doubtTsNs: "f64",
   uid: "i32",
   generation: "i32",
-  usagePages: "i32",
-  peakPages: "i32",
   hardPages: "i32",
   softPages: "i32",
   /** {@link UserState}. */
   state: "i32",
   processCount: "i32",
+  taskCount: "i32",
+  mmCount: "i32",
+  /** Processes that found no row because the user is at its ceiling; it is over its limit then. */
+  excessProcesses: "i32",
   /** Raised whenever a process has become, or is about to become, this user's. */
   joins: "i32",
   /** Pages promised by the coordinator and not touched yet. Writer: coordinator. */
@@ -324,15 +371,21 @@ export const PROCESS_COLUMNS = {
   seenTsNs: "f64",
   exitTsNs: "f64",
   bornTsNs: "f64",
+  /** Counted members of all its mms. */
+  pages: "f64",
+  /** Of these, pages that others hold too or that the kernel can take back: its end frees the rest. */
+  sharedPages: "f64",
+  /** Pages at the start of each of the last buckets, a ring. */
+  growth: "f64x8",
   tgid: "i32",
   generation: "i32",
   /** {@link ProcessState}. */
   state: "i32",
   userSlot: "i32",
-  /** Counted members of all its mms. */
-  pages: "i32",
   /** Tasks known to be alive. */
   taskCount: "i32",
+  /** First of the list of its tasks, slot + 1; 0 none. */
+  taskFirst1: "i32",
   /** The mm it runs on, slot + 1; 0 none. */
   mmSlot1: "i32",
   /** First of the list of all its mms, slot + 1. */
@@ -347,8 +400,6 @@ export const PROCESS_COLUMNS = {
   sweepNumber: "i32",
   /** Bucket of the newest change, time / GROWTH_BUCKET_NS. */
   growthBucket: "i32",
-  /** Pages at the start of each of the last buckets, a ring. */
-  growth: "i32x8",
   next: "i32",
 } as const satisfies Columns;
 
@@ -356,7 +407,8 @@ export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
 /**
  * `borrower`: born with CLONE_VM and no exec yet, so it runs on its parent's mm; `unresolved`: it
  * acted before anybody announced it; `heir`: its user is its parent's, who is unresolved and so
- * `hasHeirs`; `hasExeced`: what it runs on is its own; `lends`: it has, or had, borrowers.
+ * `hasHeirs`; `hasExeced`: what it runs on is its own; `lends`: it has, or had, borrowers;
+ * `overflow`: no process, but the sum of those of its user that found no row.
  */
 export const ProcessFlag = {
   borrower: 1,
@@ -365,6 +417,7 @@ export const ProcessFlag = {
   hasHeirs: 8,
   hasExeced: 16,
   lends: 32,
+  overflow: 64,
 } as const;
 
 export const TASK_COLUMNS = {
@@ -374,6 +427,9 @@ export const TASK_COLUMNS = {
   processSlot: "i32",
   /** An mm that this task is building (fork, exec), slot + 1; 0 none. */
   buildingMmSlot1: "i32",
+  /** Neighbours in the list of its process's tasks, slot + 1. */
+  nextOfProcess1: "i32",
+  previousOfProcess1: "i32",
   next: "i32",
 } as const satisfies Columns;
 
@@ -385,6 +441,24 @@ export const MM_COLUMNS = {
   bornTsNs: "f64",
   /** When a task that is not known to run on it began to change it, and which. */
   foreignTsNs: "f64",
+  /** Its part of its user's credit; and pages that would still be in use if it ended: shares.ts. */
+  creditPages: "f64",
+  sharedPages: "f64",
+  /** Found by the measuring {@link measureNumber}, which puts them in force at its end. */
+  measuredCreditPages: "f64",
+  measuredSharedPages: "f64",
+  measuredShareablePages: "f64",
+  /** Credited since that measuring began. */
+  laterCreditPages: "f64",
+  /** Credited pages that it has given back, and that may come back as swap entries. */
+  trimmedPages: "f64",
+  /** Credit that it keeps when the mm ends that it was forked from: shares.ts. */
+  keptCreditPages: "f64",
+  /** That mm while it lives, slot + 1; 0 none. */
+  originSlot1: "i32",
+  /** Mms that were forked from this one and live. */
+  dependents: "i32",
+  measureNumber: "i32",
   foreignTid: "i32",
   mmId: "i32",
   generation: "i32",
@@ -448,6 +522,8 @@ export const HeaderWord = {
   sweepDone: LINE_WORDS + 1,
   /** Accounting: how near the nearest user is to its limit, 0 far to 3; see urgency.ts. */
   urgency: LINE_WORDS + 2,
+  /** Accounting: number of the measuring that it keeps apart what is credited for; see measuring.ts. */
+  measureBegun: LINE_WORDS + 3,
   /** Sweeper: 1 when the first look at /proc has been sent. */
   discovered: 2 * LINE_WORDS,
 } as const;

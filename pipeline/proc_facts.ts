@@ -8,7 +8,7 @@
  * @module
  */
 import { CounterIndex, MEMBER_COUNT, MmState, ProcessFlag, ProcessState } from "./layout.ts";
-import { ProcFlag } from "./layout.ts";
+import { bornNsOf, ProcFlag, UserState } from "./layout.ts";
 import type { Attribution } from "./attribution.ts";
 import { type Books, UNKNOWN_UID } from "./books.ts";
 import type { ReportWriter } from "./reports.ts";
@@ -19,7 +19,8 @@ const QUIET_NS = 20e6;
 const FORGOTTEN_NS = 1e9;
 /** Older than the window of the victim policy `growing`. */
 const OLD_NS = 1e9;
-const NS_PER_TICK = 1e7;
+/** Rows looked at in one go at the end of a sweep: some 0.2 ms when all of them have ended. */
+const END_ROWS = 256;
 
 export class ProcFacts {
   /** After a loss every difference is drift. Set by the accounting agent. */
@@ -30,7 +31,7 @@ export class ProcFacts {
   private readonly attribution: Attribution;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
-  private readonly driftPages: Int32Array;
+  private readonly driftPages: Float64Array;
   private readonly sizes = new Int32Array(MEMBER_COUNT);
   private sweep = 0;
   private errorPages = 0;
@@ -39,6 +40,16 @@ export class ProcFacts {
   private current = -1;
   private currentGeneration = 0;
   private currentIsNews = false;
+  private currentMayShare = false;
+  /** The user of the process whose pages come next and which found no row; -1 none. */
+  private overflowUser = -1;
+  private overflowTgid = 0;
+  /** By user slot and member, and by user slot: those that found no row in this sweep. */
+  private readonly overflowPages: Float64Array;
+  private readonly overflowCount: Int32Array;
+  /** The end of a sweep, as far as it has come: the next row; -1 when none is under way. */
+  private endRow = -1;
+  private endTsNs = 0;
 
   constructor(
     books: Books,
@@ -50,7 +61,10 @@ export class ProcFacts {
     this.attribution = attribution;
     this.reports = reports;
     this.counters = counters;
-    this.driftPages = new Int32Array(books.userSlots.capacity);
+    const users = books.userSlots.capacity;
+    this.driftPages = new Float64Array(users);
+    this.overflowPages = new Float64Array(users * MEMBER_COUNT);
+    this.overflowCount = new Int32Array(users);
   }
 
   /**
@@ -63,6 +77,8 @@ export class ProcFacts {
     this.sweep = sweep;
     this.errorPages = errorPages;
     this.isSweeping = true;
+    this.overflowPages.fill(0);
+    this.overflowCount.fill(0);
   }
 
   /** A process as /proc/PID/status has it; its pages follow in the next record. */
@@ -71,10 +87,11 @@ export class ProcFacts {
     tgid: number,
     uid: number,
     startTicks: number,
-    _threads: number,
+    bornLow: number,
     flags: number,
   ): void {
     this.current = -1;
+    this.overflowUser = -1;
     const { books, attribution } = this;
     const { processes, users } = books;
     let slot = books.findProcess(tgid);
@@ -91,7 +108,10 @@ export class ProcFacts {
     this.currentIsNews = slot < 0;
     if (slot < 0) {
       slot = books.addProcess(tgid, uid, 0, tsNs);
-      if (slot < 0) return;
+      if (slot < 0) {
+        this.overflows(tgid, uid, flags);
+        return;
+      }
     }
     const unresolved = (processes.flags[slot]! & ProcessFlag.unresolved) !== 0;
     if (unresolved) this.currentIsNews = true;
@@ -103,7 +123,7 @@ export class ProcFacts {
     }
     const borrowedBefore = books.isBorrower(slot);
     processes.startTicks[slot] = startTicks;
-    processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, startTicks * NS_PER_TICK);
+    processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, bornNsOf(bornLow, flags));
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
     if ((flags & ProcFlag.sharesParentMm) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
@@ -117,7 +137,18 @@ export class ProcFacts {
     if (!books.isBorrower(slot) && !borrowedBefore) {
       this.current = slot;
       this.currentGeneration = processes.generation[slot]!;
+      this.currentMayShare = (flags & ProcFlag.mayShare) !== 0;
     } else this.noteDrift(processes.userSlot[slot]!, this.dropForgotten(slot, tsNs));
+  }
+
+  /** A process that found no row: in a sweep, its pages are summed up with those of its like. */
+  private overflows(tgid: number, uid: number, flags: number): void {
+    const user = this.books.findUser(uid);
+    if (user < 0 || !this.isSweeping) return;
+    this.overflowCount[user]!++;
+    if ((flags & ProcFlag.sharesParentMm) !== 0) return;
+    this.overflowUser = user;
+    this.overflowTgid = tgid;
   }
 
   /**
@@ -134,6 +165,15 @@ export class ProcFacts {
   ): number {
     const { books, current: slot, sizes } = this;
     const { processes } = books;
+    if (this.overflowUser >= 0 && this.overflowTgid === tgid) {
+      const at = this.overflowUser * MEMBER_COUNT;
+      this.overflowUser = -1;
+      this.overflowPages[at]! += filePages;
+      this.overflowPages[at + 1]! += anonPages;
+      this.overflowPages[at + 2]! += swapPages;
+      this.overflowPages[at + 3]! += shmemPages;
+      return -1;
+    }
     if (slot < 0 || processes.tgid[slot] !== tgid) return -1;
     this.current = -1;
     // Events may come between the two records, the end of the process among them.
@@ -154,6 +194,10 @@ export class ProcFacts {
     }
     for (let member = 0; member < MEMBER_COUNT; member++) {
       drift += this.correct(mm, member, sizes[member]!, tsNs);
+    }
+    // Nothing is known of its fork: it may hold nothing but what another holds too.
+    if (this.currentMayShare && books.mms.state[mm] === MmState.nameless) {
+      books.shares.credit(mm, Infinity);
     }
     const userSlot = processes.userSlot[slot]!;
     if (this.currentIsNews) {
@@ -247,33 +291,63 @@ export class ProcFacts {
   }
 
   /**
-   * A full sweep has ended: what it did not see, and is older than it, is no more.
+   * A full sweep has ended: what it did not see, and is older than it, is no more. What there is to
+   * do is done by {@link continueEnd}, some rows at a time, because a whole table may have vanished.
    * @returns false when its beginning was not seen: then it proves nothing.
    */
-  end(tsNs: number, sweep: number): boolean {
-    const { books } = this;
-    const { processes, users } = books;
+  beginEnd(tsNs: number, sweep: number): boolean {
     if (sweep !== this.sweep) return false;
-    for (let slot = 0; slot < books.processSlots.highWater; slot++) {
+    this.endRow = 0;
+    this.endTsNs = tsNs;
+    return true;
+  }
+
+  /** Whether the end of a sweep is under way. */
+  get isEnding(): boolean {
+    return this.endRow >= 0;
+  }
+
+  /** @returns Whether the end has been reached. */
+  continueEnd(): boolean {
+    const { books, sweep } = this;
+    const { processes } = books;
+    const { highWater } = books.processSlots;
+    const until = Math.min(highWater, this.endRow + END_ROWS);
+    for (let slot = this.endRow; slot < until; slot++) {
       if (processes.state[slot] === ProcessState.free) continue;
       if (processes.sweepNumber[slot] === sweep) continue;
       if (processes.bornTsNs[slot]! >= this.beganTsNs) continue;
       if (processes.seenTsNs[slot]! >= this.beganTsNs) continue;
+      if ((processes.flags[slot]! & ProcessFlag.overflow) !== 0) continue;
       this.noteDrift(
         processes.userSlot[slot]!,
         // It may have ended as late as now, and what it did before that is still to come.
-        -this.attribution.vanish(slot, tsNs),
+        -this.attribution.vanish(slot, this.endTsNs),
       );
     }
-    for (let user = 0; user < books.userSlots.highWater; user++) {
-      const pages = this.driftPages[user]!;
-      if (pages === 0) continue;
-      this.driftPages[user] = 0;
-      if (users.uid[user] === UNKNOWN_UID) continue;
-      this.reports.put("drift", this.beganTsNs, [users.uid[user]!, pages]);
-    }
+    this.endRow = until;
+    if (until < highWater) return false;
+    this.endRow = -1;
+    this.endUsers();
     this.isSweeping = false;
     return true;
+  }
+
+  /** What a whole sweep says of each user: drift, and those of its processes that found no row. */
+  private endUsers(): void {
+    const { books } = this;
+    const { users } = books;
+    for (let user = 0; user < books.userSlots.highWater; user++) {
+      if (users.state[user] === UserState.free) continue;
+      const at = user * MEMBER_COUNT;
+      const pages = this.overflowPages.subarray(at, at + MEMBER_COUNT);
+      books.setOverflow(user, pages, this.overflowCount[user]!, this.endTsNs);
+      const drift = this.driftPages[user]!;
+      if (drift === 0) continue;
+      this.driftPages[user] = 0;
+      if (users.uid[user] === UNKNOWN_UID) continue;
+      this.reports.put("drift", this.beganTsNs, [users.uid[user]!, drift]);
+    }
   }
 
   /** Only sweeps own up to drift: a login is read because it is not traced yet. */

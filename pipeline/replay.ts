@@ -139,6 +139,9 @@ export class Replay {
     this.feed = new RingProducer(buffer, plan.readerRings[0]!);
     this.accounting = new Accounting(memory, {
       countMask: options.countMask,
+      // A capture does not tell what was copied after a fork, and nobody can measure it any more.
+      creditsShares: false,
+      hasProc: false,
       unknownUid: options.assumeUid === undefined ? UNKNOWN_UID : options.assumeUid | 0,
       marginPages: 0,
       wakeSweeper: () => {},

@@ -40,7 +40,7 @@ export const REPORTS = {
   drift: ["uid", "pages"],
   degraded: ["reason"],
   recovered: ["sweep"],
-  tableFull: ["table"],
+  tableFull: ["table", "uid"],
   pressure: ["reason", "uid"],
   kernelKill: ["pid", "uid"],
   denied: ["uid", "pid", "committedPages", "requestPages", "hardPages", "reason"],

@@ -15,6 +15,7 @@
  */
 import { ProcessState, TABLE_HEADER_BYTES, TableWord, UserState } from "./layout.ts";
 import { type Ledger, LedgerWord } from "./ledger.ts";
+import { chargedPages } from "./charge.ts";
 import type { Memory } from "./memory.ts";
 import type { PendingRequest } from "./pending.ts";
 import { type RowList, UserRows } from "./user_rows.ts";
@@ -159,7 +160,7 @@ export class Stakes {
   /** Counted pages by the tables; 0 when it has no row there (yet). */
   resident(client: Client): number {
     const slot = this.slotOf(client);
-    return slot < 0 ? 0 : Math.max(0, Atomics.load(this.memory.processes.pages, slot));
+    return slot < 0 ? 0 : Math.max(0, this.memory.processes.pages[slot]!);
   }
 
   /** What it gives back when it ends. */
@@ -227,7 +228,7 @@ export class Stakes {
   publish(user: UserStake, committedPages: number): void {
     const row = this.rowOf(user);
     if (row < 0) return;
-    const usagePages = Atomics.load(this.memory.users.usagePages, row);
+    const usagePages = chargedPages(this.memory.users, row);
     const promised = Math.max(0, committedPages - usagePages);
     Atomics.store(this.memory.users.promisedPages, row, promised);
   }

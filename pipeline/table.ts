@@ -19,11 +19,11 @@ import { invariant } from "./invariant.ts";
 
 /** The typed array of each column. */
 export type ColumnArrays<C extends Columns> = {
-  readonly [K in keyof C]: C[K] extends "f64" | "f64x4" ? Float64Array : Int32Array;
+  readonly [K in keyof C]: C[K] extends "f64" | "f64x4" | "f64x8" ? Float64Array : Int32Array;
 };
 
 function isDouble(type: ColumnType): boolean {
-  return type === "f64" || type === "f64x4";
+  return type === "f64" || type === "f64x4" || type === "f64x8";
 }
 
 function columnBytes(type: ColumnType, capacity: number): number {

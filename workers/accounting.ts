@@ -30,6 +30,8 @@ runWorker(
       wakeSweeper: () => sweeper.ring(),
       wakeCoordinator: () => coordinator.ring(),
       arms: init.config.arms,
+      creditsShares: init.config.creditsShares,
+      userProcessesMax: init.config.userProcessesMax,
     });
     accounting.start();
     const rehearse = (kills: number): void => {

@@ -81,7 +81,14 @@ export const UserReport = z.object({
   uid,
   /** `null`: the uid has no name. */
   user: z.string().nullable(),
+  /** Charged: counted less shared. This is compared with the limits. */
   usagePages: z.number().int(),
+  /** The sum over its processes, so that a page counts in each process that maps it. */
+  countedPages: count,
+  /** Share credit: of these, pages that are counted more than once or can be taken back. */
+  sharedPages: count,
+  /** Its books may be wrong, and do not decide before its processes were read. */
+  inDoubt: z.boolean(),
   /** Granted by tmalloc and not in use yet. */
   promisedPages: count,
   /** 0: no limit. */

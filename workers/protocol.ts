@@ -40,6 +40,10 @@ export interface WorkerConfig {
   readonly source: "raw" | "text";
   readonly pageBytes: number;
   readonly countMask: MemberMask;
+  /** Pages that are counted more than once are credited. */
+  readonly creditsShares: boolean;
+  /** Processes of one user at one time. */
+  readonly userProcessesMax: number;
   readonly victimPolicy: VictimPolicy;
   readonly dryRun: boolean;
   /** Soft arms the killer. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../pipeline/books.ts";
+import { chargedPages } from "../pipeline/charge.ts";
 import {
   BROKEN_REASONS,
   CounterIndex,
@@ -102,7 +103,10 @@ function userReports(memory: Memory, { rules, nameOf }: StatusContext): UserRepo
     reports.push({
       uid,
       user: nameOf(uid),
-      usagePages: Atomics.load(users.usagePages, slot),
+      usagePages: chargedPages(users, slot),
+      countedPages: users.usagePages[slot]!,
+      sharedPages: users.creditPages[slot]!,
+      inDoubt: users.doubtTsNs[slot] !== 0,
       promisedPages: Atomics.load(users.promisedPages, slot),
       softPages: users.softPages[slot]!,
       hardPages,
@@ -119,6 +123,9 @@ function userReports(memory: Memory, { rules, nameOf }: StatusContext): UserRepo
       uid: uidFirst,
       user: nameOf(uidFirst),
       usagePages: 0,
+      countedPages: 0,
+      sharedPages: 0,
+      inDoubt: false,
       promisedPages: 0,
       softPages,
       hardPages,

@@ -60,6 +60,8 @@ export interface SupervisorOptions {
   readonly source: "auto" | "raw" | "text";
   readonly readerCount: number;
   readonly memberMask: MemberMask;
+  /** Pages that are counted more than once are credited; else usage is the sum over processes. */
+  readonly creditsShares: boolean;
   /** As the user wrote it, for the log. */
   readonly memberNames: string;
   readonly victim: VictimPolicy;
@@ -76,6 +78,8 @@ export interface SupervisorOptions {
   readonly stateDirPath: string;
   readonly processesMax: number;
   readonly usersMax: number;
+  /** Processes of one user at one time; one that has more counts as over its limit. */
+  readonly userProcessesMax: number;
   readonly debugFaults: boolean;
   /** The CPU of the workers on the event's way; -1 any. */
   readonly pathCpu: number | "auto";
@@ -222,6 +226,8 @@ export class Supervisor implements ControlBackend {
       source: tracing.source,
       pageBytes: options.pageBytes,
       countMask: options.memberMask,
+      creditsShares: options.creditsShares,
+      userProcessesMax: options.userProcessesMax,
       victimPolicy: options.victim,
       dryRun: options.dryRun,
       arms: options.arms,

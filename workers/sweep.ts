@@ -7,14 +7,21 @@
  *
  * @module
  */
-import { ProcessState, ProcFlag, RecordKind, SweepFlag } from "../pipeline/layout.ts";
+import { packProc, ProcessState, ProcFlag, RecordKind, SweepFlag } from "../pipeline/layout.ts";
 import { TABLE_HEADER_BYTES, TableWord } from "../pipeline/layout.ts";
 import type { RulesView } from "../pipeline/limits.ts";
 import type { Memory } from "../pipeline/memory.ts";
 import type { RecordWriter } from "../pipeline/record_writer.ts";
 import type { MonotonicClock } from "../kernel/clock.ts";
 import { readTextFile } from "../kernel/fd.ts";
-import { ProcReader, ProcStatus, sharesMm, STATE_DEAD, STATE_ZOMBIE } from "../kernel/proc.ts";
+import {
+  ProcIdentity,
+  ProcReader,
+  ProcStatus,
+  sharesMm,
+  STATE_DEAD,
+  STATE_ZOMBIE,
+} from "../kernel/proc.ts";
 import { procErrorPages } from "../kernel/proc_accuracy.ts";
 import type { TraceInstance } from "../kernel/tracefs.ts";
 import { openLibc } from "../kernel/libc.ts";
@@ -32,6 +39,20 @@ const LOOKS_MAX = 4096;
 const EXEC_WITHIN_NS = 50e6;
 /** Signs of life while reading /proc, every so many processes. */
 const ALIVE_EVERY = 64;
+const MS_PER_TICK = 10;
+const PAGES_MAX = 0x7fffffff;
+
+/** What was told of a process. */
+interface Told {
+  readonly startTicks: number;
+  /** It runs on its parent's mm. */
+  readonly shares: boolean;
+  /** Where its stack begins: forks without an exec have their parent's address. */
+  readonly stackStart: number;
+  /** Another process of that stack was told of before. */
+  readonly isForked: boolean;
+  sweep: number;
+}
 
 export interface SweepContext {
   readonly memory: Memory;
@@ -58,7 +79,10 @@ export class Sweep {
   /** Processes of users without a limit, and the sweep that looked at them last. */
   private readonly others = new Map<number, number>();
   /** Processes told of, and whether they run on their parent's mm. */
-  private readonly told = new Map<number, { startTicks: number; shares: boolean; sweep: number }>();
+  private readonly told = new Map<number, Told>();
+  /** By stack address, the process that was told of first. */
+  private readonly firstOfStack = new Map<number, number>();
+  private readonly identity = new ProcIdentity();
   /** Processes that executed a program or changed their user. */
   private readonly looks: number[] = [];
   /** Processes to look at later, and when; in that order. */
@@ -67,6 +91,7 @@ export class Sweep {
   private readonly untraced = new Set<number>();
   private isAppending = false;
   private number = 0;
+  private suspendedMs = 0;
   private rulesAreNew = false;
 
   constructor(context: SweepContext) {
@@ -90,6 +115,7 @@ export class Sweep {
   full(afterLoss: boolean): void {
     const { writer, clock } = this.context;
     const sweep = ++this.number;
+    this.suspendedMs = clock.suspendedNs() / 1e6;
     const flags = SweepFlag.full | (afterLoss ? SweepFlag.afterLoss : 0) |
       (sweep === 1 ? SweepFlag.initial : 0);
     writer.put(clock.nowNs(), RecordKind.sweepBegin, 0, sweep, flags, this.errorPages, 0, 0);
@@ -100,6 +126,9 @@ export class Sweep {
     }
     this.rulesAreNew = false;
     for (const [pid, { sweep: seen }] of this.told) if (seen !== sweep) this.told.delete(pid);
+    for (const [stackStart, pid] of this.firstOfStack) {
+      if (this.told.get(pid)?.stackStart !== stackStart) this.firstOfStack.delete(stackStart);
+    }
     writer.put(clock.nowNs(), RecordKind.sweepEnd, 0, sweep, flags, 0, 0, 0);
   }
 
@@ -187,35 +216,34 @@ export class Sweep {
     const { writer } = this.context;
     const { status, kibPerPage } = this;
     const pid = status.tgid;
-    const startTicks = this.proc.readStartTicks(pid);
-    if (startTicks < 0) return;
-    let known = this.told.get(pid);
-    if (known === undefined || known.startTicks !== startTicks || known.shares) {
-      const shares = status.ppid > 1 && sharesMm(pid, status.ppid);
-      known = { startTicks, shares, sweep: 0 };
-      this.told.set(pid, known);
-    }
+    if (!this.proc.readIdentity(pid, this.identity)) return;
+    const { startTicks } = this.identity;
+    const known = this.know(pid);
     known.sweep = this.number;
-    const flags = known.shares ? ProcFlag.sharesParentMm : 0;
+    const flags = (known.shares ? ProcFlag.sharesParentMm : 0) |
+      (known.isForked ? ProcFlag.mayShare : 0);
+    // The kernel counts from the boot, events from CLOCK_MONOTONIC, which stands still in suspends.
+    const bornMs = Math.max(0, startTicks * MS_PER_TICK - this.suspendedMs);
+    const pages = (kib: number): number => Math.min(PAGES_MAX, Math.floor(kib / kibPerPage));
     writer.put(
       tsNs,
       RecordKind.proc,
       0,
       pid,
       status.realUid | 0,
-      startTicks,
-      status.threads,
-      flags,
+      startTicks | 0,
+      bornMs % 2 ** 32 | 0,
+      packProc(flags, bornMs),
     );
     writer.put(
       tsNs,
       RecordKind.procPages,
       0,
       pid,
-      Math.floor(status.rssFileKib / kibPerPage),
-      Math.floor(status.rssAnonKib / kibPerPage),
-      Math.floor(status.vmSwapKib / kibPerPage),
-      Math.floor(status.rssShmemKib / kibPerPage),
+      pages(status.rssFileKib),
+      pages(status.rssAnonKib),
+      pages(status.vmSwapKib),
+      pages(status.rssShmemKib),
     );
     if (!withTasks || status.threads === 1) {
       writer.put(tsNs, RecordKind.task, 0, pid, pid, 0, 0, 0);
@@ -224,6 +252,44 @@ export class Sweep {
     for (const tid of this.proc.listTids(pid)) {
       writer.put(tsNs, RecordKind.task, 0, tid, pid, 0, 0, 0);
     }
+  }
+
+  /** What was told of the process of {@link identity}, or is to be told from now on. */
+  private know(pid: number): Told {
+    const { startTicks, stackStart } = this.identity;
+    const known = this.told.get(pid);
+    const isSame = known !== undefined && known.startTicks === startTicks &&
+      known.stackStart === stackStart;
+    if (isSame && !known.shares) return known;
+    const shares = this.status.ppid > 1 && sharesMm(pid, this.status.ppid);
+    let first = this.firstOfStack.get(stackStart);
+    if (first === undefined || this.told.get(first)?.stackStart !== stackStart) {
+      if (stackStart !== 0) this.firstOfStack.set(stackStart, pid);
+      first = pid;
+    }
+    const made = { startTicks, shares, stackStart, isForked: first !== pid, sweep: 0 };
+    this.told.set(pid, made);
+    return made;
+  }
+
+  /**
+   * Reads all processes that the books have of a user: what events that were lost have told.
+   * @param uid As in the tables.
+   */
+  verify(uid: number): void {
+    const { writer, clock, memory } = this.context;
+    const { processes, users } = memory;
+    writer.put(clock.nowNs(), RecordKind.verifyBegin, 0, uid, 0, 0, 0, 0);
+    const highWater = Atomics.load(this.processHeader, TableWord.highWater);
+    for (let slot = 0; slot < highWater; slot++) {
+      const pid = processes.tgid[slot]!;
+      if (processes.state[slot] === ProcessState.free || pid <= 0) continue;
+      if (users.uid[processes.userSlot[slot]!] !== uid) continue;
+      const tsNs = clock.nowNs();
+      if (this.read(pid)) this.tell(tsNs, false);
+      else writer.put(tsNs, RecordKind.gone, 0, pid, 0, 0, 0, 0);
+    }
+    writer.put(clock.nowNs(), RecordKind.verifyEnd, 0, uid, 0, 0, 0, 0);
   }
 
   /** Has tasks traced. The kernel starts at once, but the call may take 40 ms and more (RCU). */

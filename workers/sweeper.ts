@@ -36,6 +36,7 @@ import { TraceInstance } from "../kernel/tracefs.ts";
 import { rawFormats } from "./formats.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
+import { ShareMeasure } from "./share_measure.ts";
 import { Sweep } from "./sweep.ts";
 
 /** PSI: somebody waited for memory 100 ms of one second. */
@@ -106,6 +107,16 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     logins.release();
   };
 
+  const measure = config.creditsShares
+    ? new ShareMeasure({
+      memory,
+      writer,
+      clock,
+      publish,
+      countMask: config.countMask,
+      pageBytes: config.pageBytes,
+    })
+    : undefined;
   const wake = new EventFd(config.sweeperWakeFd);
   const connector = ProcConnector.open();
   const psi = openPsiTrigger({ stallUs: PSI_STALL_US, windowUs: PSI_WINDOW_US });
@@ -130,7 +141,10 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const answerQueries = (): void => {
     for (let word = queries.next(); word >= 0; word = queries.next()) {
       const kind = queries.words[word + RecordWord.kindCpu]!;
+      const subject = queries.words[word + RecordWord.tid]!;
       if (kind === RecordKind.resync) wanted = afterLoss = true;
+      else if (kind === RecordKind.verify) sweep.verify(subject);
+      else if (kind === RecordKind.measure) measure?.hurry();
       else sweep.resolve(queries.words[word + RecordWord.tid]!);
     }
     queries.release();
@@ -149,6 +163,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
         connector.connector.read((tgid) => sweep.lookChanged(tgid));
       }
       sweep.lookAll();
+      measure?.step();
       const nowNs = clock.nowNs();
       const due = nowNs - sweptNs >= config.intervalMs * 1e6;
       if (due || (wanted && nowNs - sweptNs >= RESYNC_EVERY_NS)) {
@@ -169,10 +184,14 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       return false;
     },
     get wantsEventLoop() {
-      return sweep.isWaiting;
+      return sweep.isWaiting || measure?.isWaiting === true;
     },
     sleep: (timeoutMs) => {
-      const dueNs = Math.min(sweptNs + config.intervalMs * 1e6, sweep.nextLookNs);
+      const dueNs = Math.min(
+        sweptNs + config.intervalMs * 1e6,
+        sweep.nextLookNs,
+        measure?.nextNs ?? Infinity,
+      );
       const dueMs = (dueNs - clock.nowNs()) / 1e6;
       const waitMs = Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs), wanted ? 20 : timeoutMs));
       if (poll.wait(waitMs) <= 0) return;

@@ -189,9 +189,10 @@ export class Desk {
     more: { tsNs?: number; flags?: number; startTicks?: number; tids?: readonly number[] } = {},
   ): this {
     const { tsNs = this.tick(), flags = 0, startTicks = 1, tids = [tgid] } = more;
+    const bornMs = startTicks * 10;
     const { file = 0, anon = 0, swap = 0, shmem = 0 } = sizes;
     const { sweeper } = this;
-    sweeper.put(tsNs, RecordKind.proc, 0, tgid, uid, startTicks, tids.length, flags);
+    sweeper.put(tsNs, RecordKind.proc, 0, tgid, uid, startTicks, bornMs, flags);
     sweeper.put(tsNs, RecordKind.procPages, 0, tgid, file, anon, swap, shmem);
     for (const tid of tids) sweeper.put(tsNs, RecordKind.task, 0, tid, tgid, 0, 0, 0);
     return this;

@@ -18,6 +18,9 @@ export const FAKE_STATUS: StatusReport = {
   users: [{
     uid: 60001,
     user: null,
+    countedPages: 0,
+    sharedPages: 0,
+    inDoubt: false,
     usagePages: 8192,
     promisedPages: 256,
     softPages: 14745,

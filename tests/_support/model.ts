@@ -27,9 +27,23 @@ export interface FakeEvent {
   readonly d: number;
 }
 
+/** A page, and how many mms have it. */
+export interface FakePage {
+  refs: number;
+}
+
+/** What a measuring finds of an mm. */
+export interface FakeShares {
+  readonly sharedPages: number;
+  readonly creditPages: number;
+  readonly shareablePages: number;
+}
+
 export interface FakeMm {
   readonly id: number;
   readonly pages: number[];
+  /** The pages themselves, by member. */
+  readonly held: FakePage[][];
   /** Processes that run on it. */
   users: number;
   /** User of the process that it was made for. */
@@ -56,6 +70,10 @@ export interface FakeProcess {
 export interface FakeBuffer {
   lost: number;
   readonly events: FakeEvent[];
+}
+
+function countedPages({ pages }: FakeMm, mask = COUNT_MASK): number {
+  return pages.reduce((sum, count, member) => sum + ((mask >> member) & 1 ? count : 0), 0);
 }
 
 export class FakeKernel {
@@ -92,10 +110,77 @@ export class FakeKernel {
     const mms = new Set<FakeMm>();
     for (const process of this.alive()) if (process.uid === uid) mms.add(process.mm);
     let sum = 0;
-    for (const { pages } of mms) {
-      pages.forEach((count, member) => sum += (mask >> member) & 1 ? count : 0);
+    for (const mm of mms) sum += countedPages(mm, mask);
+    return sum;
+  }
+
+  /** As {@link usagePages}, but what several mms have counts once: the sum of their parts of it. */
+  chargedPages(uid: number, mask = COUNT_MASK): number {
+    const mms = new Set<FakeMm>();
+    for (const process of this.alive()) if (process.uid === uid) mms.add(process.mm);
+    let sum = 0;
+    for (const { held } of mms) {
+      held.forEach((pages, member) => {
+        if ((mask >> member) & 1) { for (const { refs } of pages) sum += 1 / refs; }
+      });
     }
     return sum;
+  }
+
+  /** Counted pages of an mm that others have too, and what they add up to beyond its part of them. */
+  sharesOf({ held }: FakeMm): FakeShares {
+    let sharedPages = 0;
+    let creditPages = 0;
+    let shareablePages = 0;
+    held.forEach((pages, member) => {
+      if (((COUNT_MASK >> member) & 1) === 0) return;
+      for (const { refs } of pages) {
+        if (refs > 1) sharedPages++;
+        creditPages += 1 - 1 / refs;
+        if (member === Member.shmem) shareablePages += 1 / refs;
+      }
+    });
+    return {
+      sharedPages,
+      creditPages: Math.ceil(creditPages),
+      shareablePages: Math.ceil(shareablePages),
+    };
+  }
+
+  /** A process writes to pages that it shares since a fork: copies, of which no event tells. */
+  copy(process: FakeProcess, pages: number): void {
+    const anon = process.mm.held[Member.anon]!;
+    for (let at = 0; at < anon.length && pages > 0; at++) {
+      if (anon[at]!.refs === 1) continue;
+      anon[at]!.refs--;
+      anon[at] = { refs: 1 };
+      pages--;
+    }
+    this.nowNs += 1000;
+  }
+
+  swapOut(process: FakeProcess): void {
+    const page = process.mm.held[Member.anon]!.at(-1);
+    if (page === undefined) return;
+    this.grow(process, Member.anon, -1);
+    page.refs++;
+    this.rss(this.random.pick(process.tids), process.mm, 1, Member.swap, 1, [page]);
+  }
+
+  /** A process maps shmem pages that another process has made. */
+  mapShared(process: FakeProcess, other: FakeProcess): void {
+    const own = process.mm.held[Member.shmem]!;
+    const fresh = other.mm.held[Member.shmem]!.filter((page) => !own.includes(page));
+    if (process.mm === other.mm || fresh.length === 0) return;
+    for (const page of fresh) page.refs++;
+    this.rss(
+      this.random.pick(process.tids),
+      process.mm,
+      1,
+      Member.shmem,
+      fresh.length,
+      fresh,
+    );
   }
 
   // ------------------------------------------------------------------------------ operations
@@ -122,9 +207,13 @@ export class FakeKernel {
     const tid = this.random.pick(parent.tids);
     const mm = this.newMm(parent.uid);
     for (const member of [Member.anon, Member.swap, Member.shmem]) {
-      let left = parent.mm.pages[member]!;
-      if (fails) left = Math.floor(left / 2);
-      for (; left > 0; left -= BATCH_PAGES) this.rss(tid, mm, 0, member, Math.min(left, 512));
+      let copied = parent.mm.held[member]!.slice();
+      if (fails) copied = copied.slice(0, Math.floor(copied.length / 2));
+      for (let at = 0; at < copied.length; at += BATCH_PAGES) {
+        const batch = copied.slice(at, at + BATCH_PAGES);
+        for (const page of batch) page.refs++;
+        this.rss(tid, mm, 0, member, batch.length, batch);
+      }
     }
     if (fails) {
       mm.users = 0;
@@ -134,6 +223,8 @@ export class FakeKernel {
     const child = this.add(this.newPid(), parent.uid, mm, undefined);
     child.isProtected = parent.isProtected;
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_FORK, 0, 0);
+    // Until this is read, /proc may tell of the child beside what was built of it.
+    this.changes.push({ tsNs: this.nowNs, uid: parent.uid, pages: countedPages(mm) });
     this.maybeMove();
     if (!this.random.oneIn(4)) this.rss(child.pid, mm, 1, Member.file, 16);
     return child;
@@ -275,7 +366,8 @@ export class FakeKernel {
     const at = this.freeMmIds.findLastIndex(({ atNs }) => this.nowNs - atNs >= REUSE_NS);
     const [free] = at < 0 ? [] : this.freeMmIds.splice(at, 1);
     const id = free?.id ?? ((this.random.next() | 0) || 1);
-    return { id, pages: new Array<number>(MEMBER_COUNT).fill(0), users: 1, uid };
+    const pages = new Array<number>(MEMBER_COUNT).fill(0);
+    return { id, pages, held: pages.map(() => []), users: 1, uid };
   }
 
   private teardown(mm: FakeMm, tid: number): void {
@@ -295,7 +387,19 @@ export class FakeKernel {
     if (this.random.oneIn(3)) this.onAnyCpu();
   }
 
-  private rss(tid: number, mm: FakeMm, curr: number, member: number, delta: number): void {
+  /** @param added The pages, if they are another's too; else new ones. */
+  private rss(
+    tid: number,
+    mm: FakeMm,
+    curr: number,
+    member: number,
+    delta: number,
+    added?: readonly FakePage[],
+  ): void {
+    const held = mm.held[member]!;
+    if (added !== undefined) held.push(...added);
+    for (let i = held.length; i < mm.pages[member]! + delta; i++) held.push({ refs: 1 });
+    for (const page of held.splice(mm.pages[member]! + delta)) page.refs--;
     mm.pages[member] = mm.pages[member]! + delta;
     const packed = packRss(member, curr, false);
     this.emit(RecordKind.rss, tid, mm.id, mm.pages[member]!, packed, 0);

@@ -10,12 +10,14 @@
  * @module
  */
 import { Accounting } from "../../pipeline/accounting.ts";
-import { type Books, UNKNOWN_UID } from "../../pipeline/books.ts";
+import { type Books, NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books.ts";
 import { attachRole } from "../../pipeline/doorbell.ts";
 import { Killer, type KillKernel, PATIENCE_NS, Refusal, Signal } from "../../pipeline/killer.ts";
 import {
   HeaderWord,
   Member,
+  packProc,
+  ProcessState,
   ProcFlag,
   RecordKind,
   RecordWord,
@@ -58,6 +60,8 @@ export interface SimOptions {
   readonly logins: boolean;
   /** The reader sees one CPU's events late; else all CPUs' in the order of time. */
   readonly skew: boolean;
+  /** Pages are copied after forks, and shmem pages are mapped by several. */
+  readonly shares: boolean;
   /** A mistake to be found: a page too many, a second victim at once, or a wrong victim. */
   readonly sabotage: "" | "delta" | "sum" | "patience" | "identity";
 }
@@ -80,6 +84,7 @@ export const SIM_DEFAULTS: SimOptions = {
   foreign: false,
   logins: false,
   skew: false,
+  shares: false,
   sabotage: "",
 };
 
@@ -93,6 +98,10 @@ export interface SimResult {
 const FIRST_UID = 1000;
 const LARGE = 1 << 30;
 const SETTLE_TICKS = 10_000;
+/** Sums of parts of pages. */
+const ROUNDING = 1e-6;
+/** A user above its limit by counted pages is measured at most this often. */
+const MEASURE_EVERY_NS = 20e6;
 /** An identity that was checked longer ago must be checked again before a signal. */
 const CHECK_HOLDS_NS = 50e6;
 
@@ -351,10 +360,7 @@ export class Sim implements KillKernel {
       const pages = process.mm.pages[member]!;
       if (pages > 0) kernel.grow(process, member, -random.between(1, pages));
     } else if (what < 63) {
-      if (process.mm.pages[Member.anon]! > 0) {
-        kernel.grow(process, Member.anon, -1);
-        kernel.grow(process, Member.swap, 1);
-      }
+      kernel.swapOut(process);
     } else if (what < 70) {
       if (!isFull) kernel.fork(process, random.oneIn(6));
     } else if (what < 77) {
@@ -369,6 +375,10 @@ export class Sim implements KillKernel {
       kernel.foreign(actor.pid, process, Member.anon, random.between(1, 5));
     } else if (what < 98 && options.changesUsers) {
       kernel.setUid(process, FIRST_UID + random.below(options.users));
+    } else if (options.shares) {
+      const other = random.pick(runnable);
+      if (random.oneIn(2) || other.uid !== process.uid) kernel.copy(process, random.between(1, 60));
+      else kernel.mapShared(process, other);
     }
   }
 
@@ -404,6 +414,25 @@ export class Sim implements KillKernel {
       const inFlight = this.inFlightPages(uid);
       if (Math.abs(booked - truth) <= inFlight) continue;
       throw new Error(`I4: uid ${uid}: books ${booked}, truth ${truth}, in flight ${inFlight}`);
+    }
+    this.assertLowerBound();
+  }
+
+  /** What is charged is never more than what a user holds, shared pages counted once. */
+  private assertLowerBound(): void {
+    const { books, kernel, options } = this;
+    for (let user = 0; user < options.users; user++) {
+      const uid = FIRST_UID + user;
+      const slot = books.findUser(uid);
+      if (slot < 0) continue;
+      const { usagePages, creditPages } = books.users;
+      const charged = usagePages[slot]! - creditPages[slot]!;
+      const truth = kernel.chargedPages(uid);
+      if (charged <= truth + ROUNDING) continue;
+      if (this.sweepNumber <= (this.killedIn.get(uid) ?? -Infinity) + 1) continue;
+      const inFlight = this.inFlightPages(uid);
+      if (charged <= truth + inFlight + ROUNDING) continue;
+      throw new Error(`I10: uid ${uid}: charged ${charged}, holds ${truth}, in flight ${inFlight}`);
     }
   }
 
@@ -484,7 +513,10 @@ export class Sim implements KillKernel {
     const { kernel, queries, sweepWriter } = this;
     for (let word = queries.next(); word >= 0; word = queries.next()) {
       const kind = queries.words[word + RecordWord.kindCpu]!;
+      const subject = queries.words[word + RecordWord.tid]!;
       if (kind === RecordKind.resync) this.wanted = true;
+      else if (kind === RecordKind.measure) this.measuresAsked.add(subject);
+      else if (kind === RecordKind.verify) this.verify(subject);
       else this.resolve(queries.words[word + RecordWord.tid]!);
     }
     queries.release();
@@ -514,7 +546,78 @@ export class Sim implements KillKernel {
         Atomics.store(this.memory.header, HeaderWord.discovered, 1);
       }
     }
+    this.measureSome(processes);
     sweepWriter.ring.publish();
+  }
+
+  /** All that the books have of a user is read. */
+  private verify(uid: number): void {
+    const { kernel, sweepWriter, books } = this;
+    const { processes, users } = books;
+    sweepWriter.put(kernel.nowNs, RecordKind.verifyBegin, 0, uid, 0, 0, 0, 0);
+    for (let slot = 0; slot < books.processSlots.highWater; slot++) {
+      if (processes.state[slot] === ProcessState.free) continue;
+      if (users.uid[processes.userSlot[slot]!] !== uid || processes.tgid[slot]! <= 0) continue;
+      const pid = processes.tgid[slot]!;
+      if (!this.tell(pid)) sweepWriter.put(kernel.nowNs, RecordKind.gone, 0, pid, 0, 0, 0, 0);
+    }
+    sweepWriter.put(kernel.nowNs, RecordKind.verifyEnd, 0, uid, 0, 0, 0, 0);
+  }
+
+  // ------------------------------------------------------------------------------- measuring
+
+  private readonly measuresAsked = new Set<number>();
+  private measure: { number: number; uid: number; left: FakeProcess[] } | undefined;
+  private measureNumber = 0;
+  private measuredNs = -Infinity;
+
+  /** Reads the shares of some processes of a user, of whom more are read later. */
+  private measureSome(processes: number): void {
+    const { kernel, sweepWriter } = this;
+    if (this.measure === undefined) {
+      if (kernel.nowNs - this.measuredNs < MEASURE_EVERY_NS) return;
+      const uid = this.nextToMeasure();
+      if (uid === undefined) return;
+      const left = kernel.alive().filter((one) => one.uid === uid && one.lender === undefined);
+      this.measure = { number: ++this.measureNumber, uid, left };
+      sweepWriter.put(kernel.nowNs, RecordKind.measureBegin, 0, this.measureNumber, uid, 0, 0, 0);
+    }
+    const { number, uid, left } = this.measure;
+    if (this.memory.header[HeaderWord.measureBegun] !== number) return;
+    for (const { pid, mm, state } of left.splice(0, processes)) {
+      if (state !== "alive") continue;
+      const shares = kernel.sharesOf(mm);
+      const { sharedPages, creditPages, shareablePages } = shares;
+      sweepWriter.put(
+        kernel.nowNs,
+        RecordKind.measured,
+        0,
+        pid,
+        number,
+        sharedPages,
+        creditPages,
+        shareablePages,
+      );
+      kernel.nowNs += 1000;
+    }
+    if (left.length > 0) return;
+    sweepWriter.put(kernel.nowNs, RecordKind.measureEnd, 0, number, uid, 0, 0, 0);
+    this.measure = undefined;
+    this.measuredNs = kernel.nowNs;
+  }
+
+  private nextToMeasure(): number | undefined {
+    for (const uid of this.measuresAsked) {
+      this.measuresAsked.delete(uid);
+      return uid;
+    }
+    const { users, userSlots } = this.books;
+    for (let slot = 0; slot < userSlots.highWater; slot++) {
+      const slots = (slot + this.measureNumber) % userSlots.highWater;
+      if (users.creditPages[slots] === 0 || users.hardPages[slots] === NO_LIMIT_PAGES) continue;
+      if (users.usagePages[slots]! > users.hardPages[slots]!) return users.uid[slots]!;
+    }
+    return undefined;
   }
 
   private tell(pid: number): boolean {
@@ -526,9 +629,13 @@ export class Sim implements KillKernel {
     const { uid, tids, mm, lender, bornNs } = process;
     const shares = lender !== undefined && lender.state === "alive" && lender.mm === mm;
     const ticks = Math.floor(bornNs / 1e7);
-    const flags = shares ? ProcFlag.sharesParentMm : 0;
+    const forked = !shares && mm.held.some((pages) => pages.some(({ refs }) => refs > 1));
+    const flags = packProc(
+      (shares ? ProcFlag.sharesParentMm : 0) | (forked ? ProcFlag.mayShare : 0),
+      bornNs / 1e6,
+    );
     const [file, anon, swap, shmem] = mm.pages;
-    sweepWriter.put(tsNs, RecordKind.proc, 0, pid, uid, ticks, tids.length, flags);
+    sweepWriter.put(tsNs, RecordKind.proc, 0, pid, uid, ticks, Math.floor(bornNs / 1e6), flags);
     sweepWriter.put(tsNs, RecordKind.procPages, 0, pid, file!, anon!, swap!, shmem!);
     for (const tid of tids) sweepWriter.put(tsNs, RecordKind.task, 0, tid, pid, 0, 0, 0);
     return true;
@@ -578,7 +685,7 @@ export class Sim implements KillKernel {
     const { kernel, options } = this;
     const uids = Array.from({ length: options.users - 1 }, (_, user) => FIRST_UID + user);
     return uids.filter((uid) =>
-      kernel.usagePages(uid) > options.hardPages &&
+      kernel.chargedPages(uid) > options.hardPages + kernel.processes.size &&
       kernel.alive().some((process) =>
         process.uid === uid && !process.isProtected &&
         process.mm.pages.some((pages, member) => pages > 0 && (COUNT_MASK >> member) & 1)
@@ -682,9 +789,9 @@ export class Sim implements KillKernel {
     }
     // Losses and restarts make the books wrong until a sweep; else nobody may suffer for nothing.
     if (this.isStrict) {
-      const truth = kernel.usagePages(uid);
+      const truth = kernel.chargedPages(uid);
       const inFlight = this.inFlightPages(uid);
-      if (truth + inFlight <= options.hardPages) {
+      if (truth + inFlight + ROUNDING <= options.hardPages) {
         throw new Error(`${pid} of uid ${uid} is killed at ${truth} pages, ${inFlight} in flight`);
       }
     }

@@ -16,6 +16,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
     source: "auto",
     readerCount: 1,
     memberMask: 0b1110,
+    creditsShares: true,
     victim: "largest",
     softDefault: { kind: "percent", percent: 90 },
     intervalMs: 1000,
@@ -29,6 +30,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
     stateDirPath: "/var/lib/toom",
     processesMax: 16384,
     usersMax: 4096,
+    userProcessesMax: 4096,
     pathCpu: "auto",
     arms: true,
     debugFaults: false,
@@ -37,7 +39,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
 
 Deno.test("parseRunOptions() reads every option and freezes the result", () => {
   const args = "--limit bob=1G --limit=2000-2999=64MiB,soft=32MiB --source raw --readers 64 " +
-    "--count rss --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
+    "--count rss+sum --max-user-processes 32 --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
     "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c " +
     "--tmalloc-socket none --state-dir /tmp/s --max-processes 64 --max-users 16 --cpu any --no-arm " +
     "--debug-faults";
@@ -50,6 +52,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     source: "raw",
     readerCount: 64,
     memberMask: 0b1011,
+    creditsShares: false,
     victim: "growing",
     softDefault: { kind: "percent", percent: 80 },
     intervalMs: 500,
@@ -63,6 +66,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     stateDirPath: "/tmp/s",
     processesMax: 64,
     usersMax: 16,
+    userProcessesMax: 32,
     pathCpu: -1,
     arms: false,
     debugFaults: true,

@@ -11,7 +11,14 @@ function makeBooks(mask = COUNT_MASK): { books: Books; counters: Float64Array; f
   const counters = new Float64Array(COUNTER_COUNT);
   const full: number[] = [];
   const memory = attachMemory(createMemory(SMALL));
-  const books = new Books(memory, counters, mask, (table) => full.push(table), () => {});
+  const books = new Books(memory, counters, {
+    countMask: mask,
+    creditsShares: true,
+    userProcessesMax: SMALL.processes,
+    onFull: (table) => full.push(table),
+    onUser: () => {},
+    onCredit: () => {},
+  });
   return { books, counters, full };
 }
 

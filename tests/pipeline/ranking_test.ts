@@ -28,7 +28,7 @@ Deno.test("largest: by counted pages; others' and empty processes are not ranked
 });
 
 Deno.test("no more than the best eight are kept, in order", () => {
-  const desk = new Desk();
+  const desk = new Desk({ capacity: { processes: 128, tasks: 256, mms: 128 } });
   for (let i = 0; i < 40; i++) desk.proc(100 + (i * 7) % 40, ANN, { anon: 1 + (i * 7) % 40 });
   desk.step();
   const expected = Array.from({ length: RANKED_MAX }, (_, i) => 139 - i);

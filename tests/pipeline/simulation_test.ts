@@ -27,6 +27,8 @@ const VARIANTS: Readonly<Record<string, Partial<SimOptions>>> = {
   "with lost events": { loses: true, before: 20 },
   "with restarts of accounting and killer": { restarts: true, before: 20 },
   "with roles that stand still": { stalls: true },
+  "with pages that are shared and copied": { shares: true },
+  "with shared pages and two readers": { shares: true, readers: 2, cpus: 4, skew: true },
   "with everything at once": {
     before: 40,
     cpus: 3,
@@ -38,6 +40,7 @@ const VARIANTS: Readonly<Record<string, Partial<SimOptions>>> = {
     stalls: true,
     changesUsers: true,
     foreign: true,
+    shares: true,
   },
 };
 
@@ -64,7 +67,7 @@ Deno.test("a simulation runs the same way twice", () => {
 /** Canaries: the simulator must find what is put in. */
 function findsSabotage(sabotage: SimOptions["sabotage"], expected: string): void {
   const messages: string[] = [];
-  for (let seed = 1; seed <= 10; seed++) {
+  for (let seed = 1; seed <= 40; seed++) {
     try {
       new Sim({ ...SIM_DEFAULTS, seed, sabotage }).run();
     } catch (error) {

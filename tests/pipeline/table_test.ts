@@ -10,7 +10,7 @@ const COLUMNS = {
   generation: "i32",
   pages: "i32x4",
   times: "f64x4",
-  growth: "i32x8",
+  growth: "f64x8",
 } as const satisfies Columns;
 
 function makeTable(

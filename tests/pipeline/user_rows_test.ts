@@ -10,7 +10,15 @@ import { withSeeds } from "../_support/random.ts";
 function makeBooks(): { books: Books; memory: Memory } {
   const memory = attachMemory(createMemory({ ...SMALL, users: 4, processes: 64 }));
   const counters = new Float64Array(COUNTER_COUNT);
-  return { books: new Books(memory, counters, COUNT_MASK, () => {}, () => {}), memory };
+  const books = new Books(memory, counters, {
+    countMask: COUNT_MASK,
+    creditsShares: true,
+    userProcessesMax: SMALL.processes,
+    onFull: () => {},
+    onUser: () => {},
+    onCredit: () => {},
+  });
+  return { books, memory };
 }
 
 /** Rows of a list that are the user's still. */

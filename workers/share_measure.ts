@@ -1,0 +1,153 @@
+/**
+ * Measures what a user's processes share, one process after the other, off the sweeper's thread.
+ *
+ * @module
+ */
+import { HeaderWord, ProcessFlag, ProcessState, RecordKind } from "../pipeline/layout.ts";
+import { MeasureSchedule } from "../pipeline/measure_schedule.ts";
+import type { Memory } from "../pipeline/memory.ts";
+import type { RecordWriter } from "../pipeline/record_writer.ts";
+import { type SharesContext, sharesOf } from "../pipeline/smaps_shares.ts";
+import { UserRows } from "../pipeline/user_rows.ts";
+import type { MonotonicClock } from "../kernel/clock.ts";
+import { ProcReader, ProcStatus } from "../kernel/proc.ts";
+import { readSmapsRollup } from "../kernel/smaps.ts";
+
+export interface ShareMeasureContext extends SharesContext {
+  readonly memory: Memory;
+  readonly writer: RecordWriter;
+  readonly clock: MonotonicClock;
+  /** Hands over what was written so far. */
+  readonly publish: () => void;
+}
+
+/** A measuring under way. */
+interface Run {
+  readonly number: number;
+  readonly uid: number;
+  readonly pids: readonly number[];
+  next: number;
+  costNs: number;
+  lazyPages: number;
+}
+
+export class ShareMeasure {
+  private readonly context: ShareMeasureContext;
+  private readonly schedule: MeasureSchedule;
+  private readonly rows: UserRows;
+  private readonly proc = new ProcReader();
+  private readonly before = new ProcStatus();
+  private readonly after = new ProcStatus();
+  private run: Run | undefined;
+  private number = 0;
+  private reading = false;
+
+  constructor(context: ShareMeasureContext) {
+    this.context = context;
+    this.rows = new UserRows(context.memory);
+    this.schedule = new MeasureSchedule(
+      context.memory,
+      navigator.hardwareConcurrency,
+      (userSlot) => this.pidsOf(userSlot),
+      (pid) => this.proc.readMinorFaults(pid),
+    );
+  }
+
+  /** Whether the event loop must turn for a reading to end. */
+  get isWaiting(): boolean {
+    return this.reading;
+  }
+
+  /** When {@link step} has something to do again. */
+  get nextNs(): number {
+    return this.run === undefined ? this.schedule.nextNs : 0;
+  }
+
+  /** A user is over its limit but for its credit. */
+  hurry(): void {
+    this.schedule.hurry();
+  }
+
+  /** Goes on with what is under way, or begins with whose turn it is. Never waits. */
+  step(): void {
+    if (this.reading) return;
+    const { memory, clock, writer } = this.context;
+    const nowNs = clock.nowNs();
+    if (this.run === undefined) {
+      const slot = this.schedule.next(nowNs);
+      if (slot < 0) return;
+      const uid = memory.users.uid[slot]!;
+      const number = ++this.number;
+      writer.put(nowNs, RecordKind.measureBegin, 0, number, uid, 0, 0, 0);
+      this.run = {
+        number,
+        uid,
+        pids: this.schedule.begin(slot, nowNs),
+        next: 0,
+        costNs: 0,
+        lazyPages: 0,
+      };
+      return;
+    }
+    if (Atomics.load(memory.header, HeaderWord.measureBegun) !== this.run.number) return;
+    this.readNext(this.run);
+  }
+
+  /** Reads one process; its end, or the end of all, is told when the reading is there. */
+  private readNext(run: Run): void {
+    const { clock, publish } = this.context;
+    const pid = run.pids[run.next++];
+    if (pid === undefined) {
+      this.end(run);
+      return;
+    }
+    if (!this.proc.readStatus(pid, this.before)) return;
+    this.reading = true;
+    const startNs = clock.nowNs();
+    readSmapsRollup(pid).then((rollup) => {
+      run.costNs += clock.nowNs() - startNs;
+      this.reading = false;
+      if (rollup !== undefined && this.proc.readStatus(pid, this.after)) {
+        this.tell(run, pid, rollup);
+      }
+      publish();
+    }, () => {
+      this.reading = false;
+    });
+  }
+
+  private tell(run: Run, pid: number, rollup: Parameters<typeof sharesOf>[0]): void {
+    const { writer, clock } = this.context;
+    const shares = sharesOf(rollup, this.before, this.after, this.context);
+    run.lazyPages += shares.lazyPages;
+    writer.put(
+      clock.nowNs(),
+      RecordKind.measured,
+      0,
+      pid,
+      run.number,
+      shares.sharedPages,
+      shares.creditPages,
+      shares.shareablePages,
+    );
+  }
+
+  private end(run: Run): void {
+    const { writer, clock } = this.context;
+    writer.put(clock.nowNs(), RecordKind.measureEnd, 0, run.number, run.uid, 0, 0, 0);
+    this.schedule.end(run.uid, run.costNs, run.lazyPages);
+    this.run = undefined;
+  }
+
+  /** Living processes of a user that have memory of their own. */
+  private *pidsOf(userSlot: number): Iterable<number> {
+    const { processes } = this.context.memory;
+    const { rows, count } = this.rows.of(userSlot);
+    for (let i = 0; i < count; i++) {
+      const slot = rows[i]!;
+      if (processes.userSlot[slot] !== userSlot) continue;
+      if (processes.state[slot] !== ProcessState.alive || processes.tgid[slot]! <= 0) continue;
+      if ((processes.flags[slot]! & ProcessFlag.borrower) === 0) yield processes.tgid[slot]!;
+    }
+  }
+}
