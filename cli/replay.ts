@@ -37,9 +37,10 @@ import {
   wholeNumber,
 } from "./args.ts";
 import { type CommandIo, ExitCode, FailedError, guard } from "./errors.ts";
-import { parseLimitSpec } from "./limit_spec.ts";
+import { parseLimitSpec, type UserResolver } from "./limit_spec.ts";
 import { parseMembers } from "./run_options.ts";
 import { tableLines } from "./table.ts";
+import { readableUsers } from "./users.ts";
 
 const CHUNK_BYTES = 256 * 1024;
 /** Characters of `--dump` that are written with one call. */
@@ -80,7 +81,7 @@ const REPLAY_COMMAND: CommandSpec = {
       name: "limit",
       kind: "collect",
       value: "USER=SIZE[,soft=SIZE|PCT]",
-      help: "Limit a user (name, uid, or a range 1000-59999) to SIZE",
+      help: "Limit a user (name, uid, or a range 1000-59999; uid:N, user:NAME) to SIZE",
     },
     {
       name: "soft",
@@ -124,7 +125,7 @@ const REPLAY_COMMAND: CommandSpec = {
     },
   ],
   notes: [
-    "SIZE: 64MiB, 4G, 512K (1024-based), 25% of this machine's memory, or a number of bytes.",
+    "SIZE: 64MiB, 4G, 512Ki (1024-based), 25% of this machine's memory, whole pages in bytes, none.",
     "A process that would have been killed goes on in the capture; its pages count as being freed.",
   ],
 };
@@ -151,19 +152,23 @@ export async function replayCommand(
   io: CommandIo,
   dependencies: ReplayDependencies = {},
 ): Promise<ExitCode> {
-  return await guard(io, () => {
+  return await guard(io, async () => {
     try {
-      return Promise.resolve(run(args, io, dependencies));
+      return await run(args, io, dependencies);
     } catch (error) {
       // Who read the output has seen enough, as `head` does: no reason to complain.
-      if (error instanceof Deno.errors.BrokenPipe) return Promise.resolve(ExitCode.failed);
+      if (error instanceof Deno.errors.BrokenPipe) return ExitCode.failed;
       throw error;
     }
   });
 }
 
 /** All at one pace: a slow reader of the output holds up the reading of the capture. */
-function run(args: string[], io: CommandIo, { stdin }: ReplayDependencies): ExitCode {
+async function run(
+  args: string[],
+  io: CommandIo,
+  { stdin }: ReplayDependencies,
+): Promise<ExitCode> {
   const parsed = parseCommand(REPLAY_COMMAND, args);
   if (parsed.help) {
     io.out(helpText(REPLAY_COMMAND));
@@ -176,7 +181,7 @@ function run(args: string[], io: CommandIo, { stdin }: ReplayDependencies): Exit
     capacity: { ...REPLAY_CAPACITY, pageBytes: options["page-bytes"] },
     countMask: options.count,
     policy: options.victim,
-    limits: readLimits(options),
+    limits: readLimits(options, await readableUsers()),
     assumeUid: options["assume-uid"],
     dump: options.dump ? (line) => batch.add(line) : undefined,
   });
@@ -263,11 +268,11 @@ function captureOf(path: string | undefined, options: Options): TextCapture | Ra
   return { kind: "raw", paths: raw, formatsPath: formats, subbufBytes: subbuf };
 }
 
-function readLimits(options: Options): LimitRules {
+function readLimits(options: Options, users: UserResolver): LimitRules {
   const limits = new LimitRules();
   for (const text of options.limit) {
     const host = {
-      uidOf,
+      uidOf: (name: string) => users.uidOf(name),
       pageBytes: options["page-bytes"],
       // Asked for only where it counts: it takes a permission of its own.
       totalMemoryBytes: /=[^,]*%/.test(text) ? Deno.systemMemoryInfo().total : 0,
@@ -288,15 +293,6 @@ function readLimits(options: Options): LimitRules {
     }
   }
   return limits;
-}
-
-/** The uid of a name in /etc/passwd; only read when a limit names somebody. */
-function uidOf(name: string): number | undefined {
-  for (const line of readText("/etc/passwd").split("\n")) {
-    const [lineName, , uid] = line.split(":");
-    if (lineName === name && uid !== undefined && /^\d{1,10}$/.test(uid)) return Number(uid);
-  }
-  return undefined;
 }
 
 // --------------------------------------------------------------------------------------- reading

@@ -15,7 +15,7 @@ import {
   type SoftSpec,
 } from "../pipeline/limits.ts";
 import { STREAM_SUFFIX } from "../pipeline/tmalloc_message.ts";
-import { FormatError, parseSizeBytes, quote } from "../pipeline/units.ts";
+import { FormatError, parseAmountBytes, quote } from "../pipeline/units.ts";
 import {
   checkOptions,
   type CommandSpec,
@@ -87,7 +87,8 @@ export const RUN_COMMAND: CommandSpec = {
       name: "limit",
       kind: "collect",
       value: "USER=SIZE[,soft=SIZE|PCT]",
-      help: "Limit a user (name, uid, or a range 1000-59999: a limit for each) to SIZE",
+      help:
+        "Limit a user (name, uid, or a range 1000-59999: a limit for each; uid:N, user:NAME) to SIZE",
     },
     {
       name: "source",
@@ -210,7 +211,7 @@ export const RUN_COMMAND: CommandSpec = {
     },
   ],
   notes: [
-    "SIZE: 64MiB, 4G, 512K (1024-based), 25% of memory, or a number of bytes.",
+    "SIZE: 64MiB, 4G, 512Ki (1024-based), 25% of memory, whole pages in bytes, or none: no limit.",
     "Limits set by toom limit are kept across restarts and win over --limit for the same USER.",
   ],
 };
@@ -263,7 +264,9 @@ function schemaOf(host: LimitHost) {
     victim: oneOf(["largest", "newest", "growing"]),
     soft: readAs(parseSoft),
     interval: readAs((text) => within(text, parseDurationMs(text), 100, 3_600_000)),
-    "min-available": readAs((text) => parseSizeBytes(text, host.totalMemoryBytes)),
+    "min-available": readAs((text) =>
+      parseAmountBytes(text, host.totalMemoryBytes, host.pageBytes)
+    ),
     "dry-run": z.boolean(),
     "log-format": oneOf(["text", "json"]),
     "buffer-kib": wholeNumber(4, 1_048_576),

@@ -8,8 +8,7 @@
 import { Errno, KernelError } from "./errno.ts";
 import { asBuffer, cString, readTextFile } from "./fd.ts";
 import { openLibc } from "./libc.ts";
-
-export const PASSWD_PATH = "/etc/passwd";
+import { nameInPasswd, PASSWD_PATH, uidInPasswd } from "./passwd_text.ts";
 
 /** struct passwd of 64-bit glibc and musl: name, password, uid, gid, gecos, directory, shell. */
 const PASSWD_BYTES = 48;
@@ -27,10 +26,8 @@ const BUFFER_BYTES_MAX = 1 << 20;
  * @throws {KernelError} When libc could not find out, e.g. because a directory server is away.
  */
 export function uidOf(name: string): number | undefined {
-  for (const line of passwdLines()) {
-    const [lineName, , lineUid] = line.split(":");
-    if (lineName === name && isUid(lineUid)) return Number(lineUid);
-  }
+  const uid = uidInPasswd(passwdText(), name);
+  if (uid !== undefined) return uid;
   if (name === "" || name.includes("\0")) return undefined;
   const key = cString(name);
   return lookUp(
@@ -47,26 +44,20 @@ export function uidOf(name: string): number | undefined {
  * @returns undefined when there is no such user. @throws {KernelError} As {@link uidOf}.
  */
 export function nameOf(uid: number): string | undefined {
-  for (const line of passwdLines()) {
-    const [lineName, , lineUid] = line.split(":");
-    if (isUid(lineUid) && Number(lineUid) === uid && lineName !== "") return lineName;
-  }
+  const name = nameInPasswd(passwdText(), uid);
+  if (name !== undefined) return name;
   return lookUp(
     "getpwuid_r",
     (entry, buffer, bytes, result) => openLibc().getpwuid_r(uid, entry, buffer, bytes, result),
   )?.name;
 }
 
-function isUid(text: string | undefined): text is string {
-  return text !== undefined && /^\d{1,10}$/.test(text);
-}
-
-/** Lines of /etc/passwd; none when it cannot be read, as libc then has the last word. */
-function passwdLines(): string[] {
+/** /etc/passwd; empty when it cannot be read, as libc then has the last word. */
+function passwdText(): string {
   try {
-    return readTextFile(PASSWD_PATH).split("\n");
+    return readTextFile(PASSWD_PATH);
   } catch (error) {
-    if (error instanceof KernelError) return [];
+    if (error instanceof KernelError) return "";
     throw error;
   }
 }

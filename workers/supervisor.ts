@@ -16,7 +16,13 @@ import {
 } from "../pipeline/layout.ts";
 import type { MemberMask } from "../pipeline/books.ts";
 import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
-import { type LimitRule, RULES_MAX, RulesPublisher, type SoftSpec } from "../pipeline/limits.ts";
+import {
+  isNoLimit,
+  type LimitRule,
+  RULES_MAX,
+  RulesPublisher,
+  type SoftSpec,
+} from "../pipeline/limits.ts";
 import {
   attachCounters,
   attachMemory,
@@ -411,8 +417,10 @@ export class Supervisor implements ControlBackend {
   }
 
   private logLimit(action: "set" | "clear", rule: LimitRule, origin: OriginRule["origin"]): void {
-    const { uidFirst, uidLast, hardPages, softPages } = rule;
+    const { uidFirst, uidLast } = rule;
     const { pageBytes } = this.options;
+    const hardPages = isNoLimit(rule) ? null : rule.hardPages;
+    const softPages = isNoLimit(rule) ? null : rule.softPages;
     this.log.event({
       event: "limit",
       action,
@@ -421,8 +429,8 @@ export class Supervisor implements ControlBackend {
       uidLast,
       hardPages,
       softPages,
-      hardBytes: hardPages * pageBytes,
-      softBytes: softPages * pageBytes,
+      hardBytes: hardPages === null ? null : hardPages * pageBytes,
+      softBytes: softPages === null ? null : softPages * pageBytes,
     });
   }
 

@@ -89,7 +89,7 @@ Deno.test("replay kills several at one moment when one is not enough", async () 
   const trace = new Trace();
   for (let pid = 101; pid <= 110; pid++) trace.anon(pid, 10);
   trace.anon(101, 40);
-  const decisions = await decide(trace, "--limit", `7=${105 * 4096}`, "--victim", "newest");
+  const decisions = await decide(trace, "--limit", `7=${105 * 4096}B`, "--victim", "newest");
   assertEquals(kills(decisions), [110, 109, 108]);
   assertEquals(
     new Set(decisions.filter(({ event }) => event === "kill").map(({ ts }) => ts)).size,
@@ -101,7 +101,7 @@ Deno.test("replay does not count a victim twice, nor for ever", async () => {
   const trace = new Trace().anon(101, 50).anon(102, 30).anon(101, 80);
   // The victim grows on and costs nobody anything; when it has gone, the other may have it all.
   trace.anon(101, 500).exit(101).anon(102, 100);
-  const args = ["--limit", `7=${100 * 4096}`];
+  const args = ["--limit", `7=${100 * 4096}B`];
   assertEquals(kills(await decide(trace, ...args)), [101]);
   assertEquals(kills(await decide(trace.anon(102, 101), ...args)), [101, 102]);
   // The number comes back: it is another process.
@@ -113,13 +113,13 @@ Deno.test("replay frees what it holds of victims that are gone", async () => {
   const trace = new Trace();
   // More victims than the killer can have at one time.
   for (let pid = 1001; pid <= 2000; pid++) trace.anon(pid, 20).exit(pid);
-  assertEquals(kills(await decide(trace, "--limit", `7=${10 * 4096}`)).length, 1000);
+  assertEquals(kills(await decide(trace, "--limit", `7=${10 * 4096}B`)).length, 1000);
 });
 
 Deno.test("replay survives more victims than the killer can have", async () => {
   const trace = new Trace();
   for (let pid = 1001; pid <= 1600; pid++) trace.anon(pid, 20);
-  const killed = kills(await decide(trace, "--limit", `7=${10 * 4096}`));
+  const killed = kills(await decide(trace, "--limit", `7=${10 * 4096}B`));
   assert(killed.length >= 192 && killed.length <= 600, String(killed.length));
 });
 
@@ -127,21 +127,21 @@ Deno.test("replay obeys --count, --victim, soft= and ranges", async () => {
   const file = (pid: number, pages: number): string =>
     `rss_stat: mm_id=${pid * 10} curr=1 type=MM_FILEPAGES size=${pages * 4096}B`;
   const trace = new Trace().anon(101, 20).anon(102, 10).line(102, file(102, 90)).anon(101, 21);
-  const limit = ["--limit", `1-9=${100 * 4096},soft=50%`];
+  const limit = ["--limit", `1-9=${100 * 4096}B,soft=50%`];
   assertEquals((await decide(trace, ...limit)).length, 0);
   const [soft, kill, ...more] = await decide(trace, ...limit, "--count", "rss");
   assertEquals([soft!.event, soft!.usagePages, soft!.hardPages], ["soft", 120, 100]);
   assertEquals([kill!.event, kill!.pid, more], ["kill", 102, []]);
   // Soft at hard: nobody is armed beforehand.
-  const tight = ["--limit", `7=${20 * 4096},soft=100%`];
+  const tight = ["--limit", `7=${20 * 4096}B,soft=100%`];
   assertEquals(kills(await decide(trace, ...tight)), [101]);
   assertEquals(kills(await decide(trace, ...tight, "--victim", "newest")), [102, 101]);
-  assertEquals(kills(await decide(trace, "--limit", "8=4096")), []);
+  assertEquals(kills(await decide(trace, "--limit", "8=4096B")), []);
 });
 
 Deno.test("replay limits nobody whose user it cannot tell", async () => {
   const trace = new Trace().anon(101, 5000);
-  const { summary } = await replayAll(["-", "--limit", "1-4294967294=4096"], trace);
+  const { summary } = await replayAll(["-", "--limit", "1-4294967294=4096B"], trace);
   assertEquals(summary.decisions, []);
   assertEquals(summary.users, [
     { uid: null, usagePages: 5000, peakPages: 5000, limitPages: null },
@@ -382,7 +382,10 @@ Deno.test("replay says in one line what is wrong with its options", async () => 
     [["--raw", "x", "--formats", "y", "--subbuf", "5"], /--subbuf: expected a multiple of 4/],
     [["a", "--limit", "7"], /Cannot read limit "7": expected USER=SIZE/],
     [["a", "--limit", "7=1G", "--limit", "7=2G"], /expected one limit a user/],
-    [["a", "--limit", "7=0"], /at least one page/],
+    [["a", "--limit", "7=0"], /expected a size above 0, or none for no limit/],
+    [["a", "--limit", "7=4095B"], /at least one page/],
+    [["a", "--limit", "7=4096"], /expected a size with a unit such as 4096MiB/],
+    [["a", "--soft", "95"], /--soft: expected 95%/],
     [["a", "--limit", "no-such-user=1G"], /no user is "no-such-user"/],
     [["a", "--count", "all"], /--count: expected/],
     [["a", "--victim", "me"], /--victim: expected largest, newest, growing, not "me"/],
