@@ -14,6 +14,7 @@ import {
   SOFT_PERCENT_DEFAULT,
   type SoftSpec,
 } from "../pipeline/limits.ts";
+import { SUBUID_PATH } from "../kernel/subuid.ts";
 import { STREAM_SUFFIX } from "../pipeline/tmalloc_message.ts";
 import { FormatError, parseAmountBytes, quote } from "../pipeline/units.ts";
 import {
@@ -60,6 +61,8 @@ export interface RunOptions {
   /** Where programs ask for memory; undefined: nowhere. */
   readonly tmallocSocketPath: string | undefined;
   readonly stateDirPath: string;
+  /** Whose subordinate uids are, subuid(5); undefined: every uid counts for itself. */
+  readonly subuidPath: string | undefined;
   readonly processesMax: number;
   readonly usersMax: number;
   /** The CPU of the workers on the event's way; -1 any. */
@@ -177,6 +180,11 @@ export const RUN_COMMAND: CommandSpec = {
       help: "Where limits that are set while running are kept",
     },
     {
+      name: "no-subuids",
+      kind: "boolean",
+      help: `Let subordinate uids (${SUBUID_PATH}) count for themselves, not for their owners`,
+    },
+    {
       name: "max-processes",
       kind: "string",
       value: "N",
@@ -196,6 +204,14 @@ export const RUN_COMMAND: CommandSpec = {
       value: "N|any|auto",
       default: "auto",
       help: "CPU of accounting and killer, and of the only reader of raw pages; auto: the last one",
+    },
+    {
+      name: "subuid-file",
+      kind: "string",
+      value: "PATH",
+      default: SUBUID_PATH,
+      hidden: true,
+      help: "Whose subordinate uids are, for tests",
     },
     {
       name: "no-arm",
@@ -245,6 +261,7 @@ export function parseRunOptions(
     controlSocketPath: values["control-socket"],
     tmallocSocketPath: values["tmalloc-socket"],
     stateDirPath: values["state-dir"],
+    subuidPath: values["no-subuids"] ? undefined : values["subuid-file"],
     processesMax: values["max-processes"],
     usersMax: values["max-users"],
     pathCpu: values["cpu"],
@@ -277,6 +294,8 @@ function schemaOf(host: LimitHost) {
     "max-processes": wholeNumber(64, 1_048_576),
     "max-users": wholeNumber(16, 65_536),
     "cpu": readAs(parseCpu),
+    "no-subuids": z.boolean(),
+    "subuid-file": readAs(parsePath),
     "no-arm": z.boolean(),
     "debug-faults": z.boolean(),
   });

@@ -27,6 +27,14 @@ export function nameInPasswd(text: string, uid: number): string | undefined {
   return undefined;
 }
 
+/** The uids that have a name, in the order of the lines. */
+export function passwdUids(text: string): readonly number[] {
+  return text.split("\n").flatMap((line) => {
+    const [name, , uid] = line.split(":");
+    return isUid(uid) && name !== "" ? [Number(uid)] : [];
+  });
+}
+
 function isUid(text: string | undefined): text is string {
   return text !== undefined && /^\d{1,10}$/.test(text);
 }

@@ -4,6 +4,7 @@
  * One SharedArrayBuffer holds everything that the workers share:
  *
  *     header | roles | rings | reports | rules | users | processes | tasks | mms | maps | victims
+ *     | owners
  *
  * Rules that hold for all of it (docs/INVARIANTS.md, "Shared memory"):
  *  - one writer a word, named beside the word; everybody else only reads;
@@ -20,7 +21,7 @@ export const LINE_WORDS = LINE_BYTES / 4;
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of this file that an older reader would misread. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 // ---------------------------------------------------------------------------------------------
 // Records: what flows through the rings.
@@ -270,6 +271,16 @@ export const REPORT_RING_RECORDS = 256;
 export const RulesWord = { sequence: 0, count: 1, rows: LINE_WORDS } as const;
 /** uidFirst, uidLast (both unsigned, inclusive), hardPages, softPages. */
 export const RULE_WORDS = 4;
+
+// ---------------------------------------------------------------------------------------------
+// Owners: whom subordinate uids count for, written by the supervisor; see owners.ts.
+// ---------------------------------------------------------------------------------------------
+
+/** Raised with each publication; its lowest bit says which of the two banks holds. */
+export const OwnersWord = { generation: 0, banks: LINE_WORDS } as const;
+/** Behind a bank's count: uidFirst, uidLast (inclusive), ownerUid, all unsigned. */
+export const OWNER_WORDS = 3;
+export const OWNERS_MAX = 16_384;
 
 // ---------------------------------------------------------------------------------------------
 // Tables, as structures of arrays. The element type of each column; the writer is accounting

@@ -168,6 +168,8 @@ export interface ControlBackend {
    * @throws {RulesFullError} When there is no room; nothing has changed then.
    */
   setLimit(rule: LimitRule): Promise<{ readonly persisted: boolean }>;
+  /** Whom a uid counts for: itself, or whom it is subordinate to. */
+  ownerOf(uid: number): number;
   /** Removes the rule of exactly this range at once, then tries to remember that. */
   clearLimit(
     uidFirst: number,

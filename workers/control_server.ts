@@ -269,7 +269,7 @@ function getLimit(uids: UidRange, { backend, pageBytes }: HandlerOptions): Respo
   const rules = new LimitRules();
   for (const rule of limits) rules.set(rule);
   // Of a single uid people want to know what holds for it, be it by way of a range.
-  const wanted = uids.uidFirst === uids.uidLast ? rules.find(uids.uidFirst) : uids;
+  const wanted = uids.uidFirst === uids.uidLast ? rules.find(backend.ownerOf(uids.uidFirst)) : uids;
   const found = wanted && limits.find((rule) => sameUids(rule, wanted));
   if (found === undefined) throw new RequestError(404, `no limit for ${formatUidRange(uids)}`);
   return Response.json({ limit: limitReport(found, pageBytes) });

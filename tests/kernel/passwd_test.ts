@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { nameOf, uidOf } from "../../kernel/passwd.ts";
+import { findUid, nameOf, uidOf } from "../../kernel/passwd.ts";
 import { nameInPasswd, uidInPasswd } from "../../kernel/passwd_text.ts";
 import { openLibc } from "../../kernel/libc.ts";
 import { asBuffer, cString } from "../../kernel/fd.ts";
@@ -13,6 +13,12 @@ Deno.test("uidOf() and nameOf() agree with /etc/passwd", () => {
 Deno.test("uidOf() is undefined when there is no such user", () => {
   for (const name of ["no-such-user-xyz", "", "a\0b", "root:x", "0"]) {
     assertEquals(uidOf(name), undefined, JSON.stringify(name));
+  }
+});
+
+Deno.test("findUid() finds what uidOf() finds, on another thread", async () => {
+  for (const name of ["root", "nobody", "no-such-user-xyz", "", "a\0b", "x".repeat(5000)]) {
+    assertEquals(await findUid(name), uidOf(name), JSON.stringify(name.slice(0, 20)));
   }
 });
 

@@ -127,6 +127,18 @@ Deno.test("a text is held to what people write, a number is bytes, and none is n
   });
 });
 
+Deno.test("of a subordinate uid the limit is shown that its owner has", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    backend.owners.set(100_005, 7);
+    await ask(socketPath, "PUT", "/v1/limits/100000-165535", '{"hard":"2G"}');
+    await ask(socketPath, "PUT", "/v1/limits/7", '{"hard":"1G"}');
+    const { content } = await ask(socketPath, "GET", "/v1/limits/100005");
+    assertEquals([content.limit.uidFirst, content.limit.hardBytes], [7, 2 ** 30]);
+    const other = await ask(socketPath, "GET", "/v1/limits/100006");
+    assertEquals(other.content.limit.hardBytes, 2 ** 31);
+  });
+});
+
 Deno.test("status is what the backend says", async () => {
   await withControl(async ({ socketPath }) => {
     const answer = await ask(socketPath, "GET", "/v1/status?x=1");
