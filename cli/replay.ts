@@ -25,6 +25,7 @@ import {
   parseHeaderPage,
 } from "../kernel/formats.ts";
 import { makeRawFormats, type RawFormats, RawMerger, RawPageCursor } from "../kernel/raw_parser.ts";
+import { TextFront } from "../kernel/text_front.ts";
 import { TextParser } from "../kernel/text_parser.ts";
 import {
   checkOptions,
@@ -36,13 +37,19 @@ import {
   usageError,
   wholeNumber,
 } from "./args.ts";
+import {
+  type ByteSource,
+  cannotRead,
+  isPackedName,
+  textChunks,
+  unpackWhole,
+} from "./capture_bytes.ts";
 import { type CommandIo, ExitCode, FailedError, guard } from "./errors.ts";
 import { parseLimitSpec, type UserResolver } from "./limit_spec.ts";
 import { parseMembers } from "./run_options.ts";
 import { tableLines } from "./table.ts";
 import { readableUsers } from "./users.ts";
 
-const CHUNK_BYTES = 256 * 1024;
 /** Characters of `--dump` that are written with one call. */
 const DUMP_BATCH_CHARACTERS = 16 * 1024;
 const PAGE_BYTES_MIN = 4096;
@@ -57,7 +64,12 @@ const REPLAY_COMMAND: CommandSpec = {
   name: "toom replay",
   summary: "Run a capture through limits and a victim policy: what would have happened? No root.",
   usage: "FILE.txt|- [OPTION]...  or  --raw CPU0.raw,CPU1.raw --formats DIR [OPTION]...",
-  positionals: [{ name: "FILE", help: "Lines of trace_pipe or trace; - is stdin", optional: true }],
+  positionals: [{
+    name: "FILE",
+    help:
+      "Lines of trace_pipe, trace, trace-cmd report or perf script, perhaps .gz or .zst; - is stdin",
+    optional: true,
+  }],
   options: [
     {
       name: "raw",
@@ -130,12 +142,6 @@ const REPLAY_COMMAND: CommandSpec = {
   ],
 };
 
-/** Where bytes come from, e.g. an open file. */
-export interface ByteSource {
-  /** @returns How many bytes it put there, null at the end. */
-  readSync(bytes: Uint8Array): number | null;
-}
-
 /** What the command depends on; tests bring their own. */
 export interface ReplayDependencies {
   readonly stdin?: ByteSource;
@@ -186,9 +192,10 @@ async function run(
     dump: options.dump ? (line) => batch.add(line) : undefined,
   });
   const counts = capture.kind === "text"
-    ? replayText(replay, capture.path, options["page-bytes"], stdin ?? Deno.stdin)
-    : replayRaw(replay, capture, options["page-bytes"]);
+    ? await replayText(replay, capture.path, options["page-bytes"], stdin ?? Deno.stdin)
+    : await replayRaw(replay, capture, options["page-bytes"]);
   batch.flush();
+  requireEvents(capture, counts);
   const summary = replay.summary(counts);
   if (options.json) io.out(JSON.stringify(summary));
   else if (!options.dump) {
@@ -297,43 +304,77 @@ function readLimits(options: Options, users: UserResolver): LimitRules {
 
 // --------------------------------------------------------------------------------------- reading
 
-function replayText(
+/**
+ * A capture that nothing was understood of says nothing about limits: no "decisions: 0" for it.
+ *
+ * @throws {FailedError}
+ */
+function requireEvents(capture: TextCapture | RawCapture, counts: ParserCounts): void {
+  const { events, lifecycle, malformed, foreign } = counts;
+  if (events > 0) return;
+  const isText = capture.kind === "text";
+  const path = isText ? shown(capture.path) : capture.paths.join(", ");
+  const all = lifecycle + malformed + foreign;
+  const of = all === 0
+    ? "it is empty"
+    : `none of its ${all} ${isText ? "lines" : "records"} is an event rss_stat ` +
+      `(${lifecycle} life-cycle, ${malformed} malformed, ${foreign} foreign)`;
+  const expected = isText
+    ? "trace_pipe, trace, trace-cmd report or perf script"
+    : "pages of trace_pipe_raw and the formats of the same boot";
+  throw new FailedError(`Cannot replay ${path}: ${of}; expected ${expected} with kmem:rss_stat`);
+}
+
+function shown(path: string): string {
+  return path === "-" ? "standard input" : path;
+}
+
+async function replayText(
   replay: Replay,
   path: string,
   pageBytes: number,
   stdin: ByteSource,
-): ParserCounts {
+): Promise<ParserCounts> {
   const parser = new TextParser(replay.writer, { pageBytes });
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  const shownPath = path === "-" ? "standard input" : path;
+  const front = new TextFront((bytes, length) => {
+    parser.push(bytes, length);
+    replay.drain();
+  });
   const file = path === "-" ? undefined : openFile(path);
   try {
-    for (;;) {
-      const length = readInto(file ?? stdin, chunk, shownPath);
-      if (length === 0) break;
-      parser.push(chunk, length);
-      replay.drain();
+    for await (const chunk of textChunks(file ?? stdin, shown(path))) {
+      front.push(chunk, chunk.length);
     }
   } finally {
     file?.close();
   }
+  front.end();
   parser.end();
   replay.drain();
   return parser.counters;
 }
 
-function replayRaw(replay: Replay, capture: RawCapture, pageBytes: number): ParserCounts {
+async function replayRaw(
+  replay: Replay,
+  capture: RawCapture,
+  pageBytes: number,
+): Promise<ParserCounts> {
   const { formats, subbufBytes } = readFormats(capture, pageBytes);
   const files: Deno.FsFile[] = [];
   try {
-    for (const path of capture.paths) files.push(openFile(path));
+    const sources: ByteSource[] = [];
+    for (const path of capture.paths) {
+      const file = openFile(path);
+      files.push(file);
+      sources.push(isPackedName(path) ? await unpackWhole(file, path) : file);
+    }
     const cursors = capture.paths.map((path, index) =>
       new RawPageCursor(formats, cpuOf(path, index))
     );
     const pages = cursors.map(() => new Uint8Array(subbufBytes));
     const merger = new RawMerger(cursors, (index) => {
       replay.drain();
-      const length = readWhole(files[index]!, pages[index]!, capture.paths[index]!);
+      const length = readWhole(sources[index]!, pages[index]!, capture.paths[index]!);
       if (length > 0) cursors[index]!.load(pages[index]!, length);
       return length > 0;
     });
@@ -413,13 +454,6 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function cannotRead(path: string, error: unknown): FailedError {
-  const missing = error instanceof Deno.errors.NotFound;
-  return new FailedError(`Cannot read ${path}: ${missing ? "no such file" : messageOf(error)}`, {
-    cause: error,
-  });
-}
-
 function isThere(path: string): boolean {
   try {
     Deno.statSync(path);
@@ -496,9 +530,16 @@ export function summaryLines(summary: ReplaySummary, pageBytes: number): readonl
   const id = (value: number | null): string => value === null ? "?" : String(value);
   const sum = ({ pages }: ReplayMm): number => pages.file + pages.anon + pages.swap + pages.shmem;
   const alive = mms.filter((mm) => sum(mm) > 0).sort((a, b) => sum(b) - sum(a));
+  const { timesBack, timesBackNsMax } = summary;
   const lines = [
     `events     ${events} rss_stat, ${lifecycle} life-cycle, ${lost} lost, ` +
     `${malformed} malformed, ${foreign} foreign`,
+    ...(timesBack === 0 ? [] : [
+      `times      ${timesBack} events are older than one before them, by up to ` +
+      `${
+        Math.round(timesBackNsMax / 1000)
+      } us: is the trace_clock local? mono is the same on all CPUs`,
+    ]),
     "",
     ...part("users", users, (rows) =>
       tableLines([
