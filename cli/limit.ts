@@ -4,8 +4,8 @@
  * @module
  */
 import { z } from "zod";
-import { formatUidRange, parseSoft, type UidRange } from "../pipeline/limits.ts";
-import { formatBytes, FormatError, parseSizeBytes, quote } from "../pipeline/units.ts";
+import { formatUidRange, parseHardBytes, parseSoft, type UidRange } from "../pipeline/limits.ts";
+import { formatBytes, FormatError, quote } from "../pipeline/units.ts";
 import type { LimitReport } from "../workers/control_api.ts";
 import {
   checkOptions,
@@ -29,12 +29,15 @@ const JSON_OPTION: OptionSpec = {
   kind: "boolean",
   help: "Print the daemon's answer as JSON, on one line",
 };
-const USER = { name: "USER", help: "A user's name, a uid, or a range 1000-59999" } as const;
+const USER = {
+  name: "USER",
+  help: "A user's name, a uid, or a range 1000-59999; uid:N and user:NAME say which is meant",
+} as const;
 
 const SET_COMMAND: CommandSpec = {
   name: "toom limit set",
   summary: "Limit a user, now and after restarts. A user above the new limit loses processes.",
-  positionals: [USER, { name: "SIZE", help: "64MiB, 4G, 25% of memory, or a number of bytes" }],
+  positionals: [USER, { name: "SIZE", help: "64MiB, 4G, 25% of memory; none: no limit" }],
   options: [
     {
       name: "soft",
@@ -164,7 +167,7 @@ async function setLimit(context: Context): Promise<ExitCode> {
   const [user, size] = context.positionals;
   const uids = parseUser(user!, users);
   // Only to complain early: the daemon reads it again, with its own idea of the memory.
-  parseSizeBytes(size!, Deno.systemMemoryInfo().total);
+  parseHardBytes(size!, Deno.systemMemoryInfo().total);
   const answer = await client.setLimit(uids, {
     hard: size!,
     ...(soft === undefined ? {} : { soft }),
@@ -198,9 +201,13 @@ async function listLimits({ io, client, users, json }: Context): Promise<ExitCod
   const lines = tableLines<LimitReport>([
     { title: "USER", text: (limit) => label(limit, users) },
     { title: "UID", text: formatUidRange },
-    { title: "HARD", text: ({ hardBytes }) => formatBytes(hardBytes), right: true },
-    { title: "SOFT", text: ({ softBytes }) => formatBytes(softBytes), right: true },
-    { title: "PAGES", text: ({ hardPages }) => String(hardPages), right: true },
+    { title: "HARD", text: ({ hardBytes }) => sizeText(hardBytes), right: true },
+    { title: "SOFT", text: ({ softBytes }) => sizeText(softBytes), right: true },
+    {
+      title: "PAGES",
+      text: ({ hardPages }) => hardPages === null ? "-" : String(hardPages),
+      right: true,
+    },
     { title: "SET BY", text: ({ origin }) => ORIGIN_TEXT[origin] },
   ], answer.limits);
   for (const line of lines) io.out(line);
@@ -238,7 +245,14 @@ function label(uids: UidRange, users: Users): string {
 }
 
 function describe(limit: LimitReport, users: Users): string {
-  return `${label(limit, users)} (uid ${formatUidRange(limit)}) ` +
-    `hard ${formatBytes(limit.hardBytes)} (${limit.hardPages} pages), ` +
-    `soft ${formatBytes(limit.softBytes)} (${limit.softPages} pages)`;
+  const { hardBytes, softBytes } = limit;
+  const who = `${label(limit, users)} (uid ${formatUidRange(limit)})`;
+  if (hardBytes === null || softBytes === null) return `${who} no limit`;
+  return `${who} hard ${formatBytes(hardBytes)} (${limit.hardPages} pages), ` +
+    `soft ${formatBytes(softBytes)} (${limit.softPages} pages)`;
+}
+
+/** A size for people; that of no limit. */
+function sizeText(bytes: number | null): string {
+  return bytes === null ? "none" : formatBytes(bytes);
 }

@@ -6,12 +6,13 @@
 import {
   type LimitRule,
   limitRule,
+  parseHardBytes,
   parseSoft,
   parseUidRange,
   type SoftSpec,
   type UidRange,
 } from "../pipeline/limits.ts";
-import { FormatError, parseSizeBytes, quote } from "../pipeline/units.ts";
+import { FormatError, quote } from "../pipeline/units.ts";
 
 /** Looks users up. */
 export interface UserResolver {
@@ -26,54 +27,107 @@ export interface LimitHost extends UserResolver {
 }
 
 const EXPECTED = "expected USER=SIZE[,soft=SIZE|PCT], for example bob=4GiB";
+/** Longer than any name that a directory gives out (AD: 276), and no strain on libc. */
+const NAME_CHARACTERS_MAX = 4096;
 
 /**
- * Reads a user: a name, a uid, or a range `1000-59999`. A word of digits is a uid, never a name.
+ * Reads a user: a name, a uid, or a range `1000-59999`. `uid:60310` is a uid (or a range) and
+ * `user:60310` a name, whatever else there is. A bare word that reads like a uid or a range, and is
+ * the name of a user with another uid, is refused: nobody shall be limited for somebody else.
+ *
+ * A name is whatever `getent passwd` finds: it may hold blanks, a backslash, `@`, `$`, commas, `=`.
+ * Only `:` and newline no name can have.
  *
  * Root has to be asked for by number: `0`. The name `root`, another name of uid 0, and ranges with
  * uid 0 in them are refused, as a limit there can take down what keeps the machine reachable.
  *
- * @throws {FormatError} When there is no such user, or it is root and not written as 0.
+ * @throws {FormatError} When there is no such user, it is root and not written as 0, or the word
+ *   can mean two users.
  */
 export function parseUser(text: string, resolver: UserResolver): UidRange {
-  const uids = parseUidRange(text);
-  if (uids !== undefined) return uids;
-  // What no passwd can hold is not looked up: it would only come back as "no such user".
-  const uid = /^[^\s:,=/]{1,256}$/.test(text) ? resolver.uidOf(text) : undefined;
+  const word = text.trim();
+  if (word.startsWith("uid:")) {
+    const uids = parseUidRange(word.slice("uid:".length));
+    if (uids !== undefined) return uids;
+    throw new FormatError(`expected uid:N or uid:N-M, not ${quote(text)}`);
+  }
+  if (word.startsWith("user:")) return namedUser(text.trimStart().slice("user:".length), resolver);
+  if (!UID_OR_RANGE.test(word)) return namedUser(text, resolver);
+  const named = uidOfLike(word, resolver);
+  if (named !== undefined && Number(word) !== named) {
+    throw new FormatError(
+      `expected uid:${word} or user:${word}, as ${quote(word)} is also the name of a user, ` +
+        `with uid ${named}`,
+    );
+  }
+  return parseUidRange(word)!;
+}
+
+/** What {@link parseUidRange} reads. */
+const UID_OR_RANGE = /^\d+(?:-\d+)?$/;
+
+/** A directory that does not answer must not keep limits by number from being read. */
+function uidOfLike(word: string, resolver: UserResolver): number | undefined {
+  try {
+    return resolver.uidOf(word);
+  } catch {
+    return undefined;
+  }
+}
+
+function namedUser(text: string, resolver: UserResolver): UidRange {
+  const uid = uidOfName(text, resolver) ?? uidOfName(text.trim(), resolver);
   if (uid === undefined) {
     throw new FormatError(
-      `expected a user's name, a uid or a range, and no user is ${quote(text)}`,
+      `expected a user's name, a uid or a range, and no user is ${quote(text.trim())}`,
     );
   }
   if (uid === 0) {
     throw new FormatError(
-      `expected 0 instead of ${quote(text)} to limit root, which can take the machine down`,
+      `expected 0 instead of ${quote(text.trim())} to limit root, which can take the machine down`,
     );
   }
   return { uidFirst: uid, uidLast: uid };
 }
 
+/** What no passwd can hold is not looked up: it would only come back as "no such user". */
+function uidOfName(name: string, resolver: UserResolver): number | undefined {
+  const isName = name !== "" && name.length <= NAME_CHARACTERS_MAX && !/[:\0\n]/.test(name);
+  return isName ? resolver.uidOf(name) : undefined;
+}
+
 /**
  * Reads `USER=SIZE[,soft=SIZE|PCT]`. A percentage as SIZE is of the memory, as soft of the limit.
+ * As a name may hold `=` and `,`, the last `=` (before SIZE) ends it.
  *
  * @param softDefault Where the soft limit lies when the text does not say.
  * @throws {FormatError} One line: `Cannot read limit "bob": expected USER=SIZE…`.
  */
 export function parseLimitSpec(text: string, host: LimitHost, softDefault: SoftSpec): LimitRule {
   try {
-    const match = /^([^=,]+)=([^=,]+)(?:,soft=([^=,]+))?$/.exec(text);
-    if (match === null) throw new FormatError(EXPECTED);
-    const [, user, size, soft] = match;
-    const uids = parseUser(user!.trim(), host);
-    const hardBytes = parseSizeBytes(size!, host.totalMemoryBytes);
-    return limitRule(
-      uids,
-      hardBytes,
-      soft === undefined ? softDefault : parseSoft(soft),
-      host.pageBytes,
-    );
+    const parts = /^([^]+)=([^=]+),soft=([^=]+)$/.exec(text) ?? /^([^]+)=([^=]+)$/.exec(text);
+    const [, user, size, soft] = parts ?? [];
+    // `bob=4G,` and `bob=4G,hard=1G` are not about users of a strange name.
+    if (user === undefined || size === undefined || /,\D|,$/.test(size) || size.trim() === "") {
+      throw new FormatError(EXPECTED);
+    }
+    const uids = splitUser(user, host);
+    const hardBytes = parseHardBytes(size, host.totalMemoryBytes, host.pageBytes);
+    if (hardBytes === Infinity && soft !== undefined) {
+      throw new FormatError(`expected no soft limit where there is no limit, not ${quote(soft)}`);
+    }
+    const softSpec = soft === undefined ? softDefault : parseSoft(soft);
+    return limitRule(uids, hardBytes, softSpec, host.pageBytes);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw new FormatError(`Cannot read limit ${quote(text)}: ${error.message}`, { cause: error });
   }
+}
+
+/** A user in front of the last `=`; what has another one and is nobody is a mistake of the form. */
+function splitUser(text: string, host: LimitHost): UidRange {
+  const isName = !/[=,]/.test(text) || uidOfName(text, host) !== undefined ||
+    uidOfName(text.trim(), host) !== undefined || text.trim().startsWith("user:");
+  if (isName) return parseUser(text, host);
+  throw new FormatError(EXPECTED);
 }

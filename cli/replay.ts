@@ -25,6 +25,7 @@ import {
   parseHeaderPage,
 } from "../kernel/formats.ts";
 import { makeRawFormats, type RawFormats, RawMerger, RawPageCursor } from "../kernel/raw_parser.ts";
+import { TextFront } from "../kernel/text_front.ts";
 import { TextParser } from "../kernel/text_parser.ts";
 import {
   checkOptions,
@@ -36,12 +37,19 @@ import {
   usageError,
   wholeNumber,
 } from "./args.ts";
+import {
+  type ByteSource,
+  cannotRead,
+  isPackedName,
+  textChunks,
+  unpackWhole,
+} from "./capture_bytes.ts";
 import { type CommandIo, ExitCode, FailedError, guard } from "./errors.ts";
-import { parseLimitSpec } from "./limit_spec.ts";
+import { parseLimitSpec, type UserResolver } from "./limit_spec.ts";
 import { parseMembers } from "./run_options.ts";
 import { tableLines } from "./table.ts";
+import { readableUsers } from "./users.ts";
 
-const CHUNK_BYTES = 256 * 1024;
 /** Characters of `--dump` that are written with one call. */
 const DUMP_BATCH_CHARACTERS = 16 * 1024;
 const PAGE_BYTES_MIN = 4096;
@@ -56,7 +64,12 @@ const REPLAY_COMMAND: CommandSpec = {
   name: "toom replay",
   summary: "Run a capture through limits and a victim policy: what would have happened? No root.",
   usage: "FILE.txt|- [OPTION]...  or  --raw CPU0.raw,CPU1.raw --formats DIR [OPTION]...",
-  positionals: [{ name: "FILE", help: "Lines of trace_pipe or trace; - is stdin", optional: true }],
+  positionals: [{
+    name: "FILE",
+    help:
+      "Lines of trace_pipe, trace, trace-cmd report or perf script, perhaps .gz or .zst; - is stdin",
+    optional: true,
+  }],
   options: [
     {
       name: "raw",
@@ -80,7 +93,7 @@ const REPLAY_COMMAND: CommandSpec = {
       name: "limit",
       kind: "collect",
       value: "USER=SIZE[,soft=SIZE|PCT]",
-      help: "Limit a user (name, uid, or a range 1000-59999) to SIZE",
+      help: "Limit a user (name, uid, or a range 1000-59999; uid:N, user:NAME) to SIZE",
     },
     {
       name: "soft",
@@ -124,16 +137,10 @@ const REPLAY_COMMAND: CommandSpec = {
     },
   ],
   notes: [
-    "SIZE: 64MiB, 4G, 512K (1024-based), 25% of this machine's memory, or a number of bytes.",
+    "SIZE: 64MiB, 4G, 512Ki (1024-based), 25% of this machine's memory, whole pages in bytes, none.",
     "A process that would have been killed goes on in the capture; its pages count as being freed.",
   ],
 };
-
-/** Where bytes come from, e.g. an open file. */
-export interface ByteSource {
-  /** @returns How many bytes it put there, null at the end. */
-  readSync(bytes: Uint8Array): number | null;
-}
 
 /** What the command depends on; tests bring their own. */
 export interface ReplayDependencies {
@@ -151,19 +158,23 @@ export async function replayCommand(
   io: CommandIo,
   dependencies: ReplayDependencies = {},
 ): Promise<ExitCode> {
-  return await guard(io, () => {
+  return await guard(io, async () => {
     try {
-      return Promise.resolve(run(args, io, dependencies));
+      return await run(args, io, dependencies);
     } catch (error) {
       // Who read the output has seen enough, as `head` does: no reason to complain.
-      if (error instanceof Deno.errors.BrokenPipe) return Promise.resolve(ExitCode.failed);
+      if (error instanceof Deno.errors.BrokenPipe) return ExitCode.failed;
       throw error;
     }
   });
 }
 
 /** All at one pace: a slow reader of the output holds up the reading of the capture. */
-function run(args: string[], io: CommandIo, { stdin }: ReplayDependencies): ExitCode {
+async function run(
+  args: string[],
+  io: CommandIo,
+  { stdin }: ReplayDependencies,
+): Promise<ExitCode> {
   const parsed = parseCommand(REPLAY_COMMAND, args);
   if (parsed.help) {
     io.out(helpText(REPLAY_COMMAND));
@@ -176,14 +187,15 @@ function run(args: string[], io: CommandIo, { stdin }: ReplayDependencies): Exit
     capacity: { ...REPLAY_CAPACITY, pageBytes: options["page-bytes"] },
     countMask: options.count,
     policy: options.victim,
-    limits: readLimits(options),
+    limits: readLimits(options, await readableUsers()),
     assumeUid: options["assume-uid"],
     dump: options.dump ? (line) => batch.add(line) : undefined,
   });
   const counts = capture.kind === "text"
-    ? replayText(replay, capture.path, options["page-bytes"], stdin ?? Deno.stdin)
-    : replayRaw(replay, capture, options["page-bytes"]);
+    ? await replayText(replay, capture.path, options["page-bytes"], stdin ?? Deno.stdin)
+    : await replayRaw(replay, capture, options["page-bytes"]);
   batch.flush();
+  requireEvents(capture, counts);
   const summary = replay.summary(counts);
   if (options.json) io.out(JSON.stringify(summary));
   else if (!options.dump) {
@@ -263,11 +275,11 @@ function captureOf(path: string | undefined, options: Options): TextCapture | Ra
   return { kind: "raw", paths: raw, formatsPath: formats, subbufBytes: subbuf };
 }
 
-function readLimits(options: Options): LimitRules {
+function readLimits(options: Options, users: UserResolver): LimitRules {
   const limits = new LimitRules();
   for (const text of options.limit) {
     const host = {
-      uidOf,
+      uidOf: (name: string) => users.uidOf(name),
       pageBytes: options["page-bytes"],
       // Asked for only where it counts: it takes a permission of its own.
       totalMemoryBytes: /=[^,]*%/.test(text) ? Deno.systemMemoryInfo().total : 0,
@@ -290,54 +302,79 @@ function readLimits(options: Options): LimitRules {
   return limits;
 }
 
-/** The uid of a name in /etc/passwd; only read when a limit names somebody. */
-function uidOf(name: string): number | undefined {
-  for (const line of readText("/etc/passwd").split("\n")) {
-    const [lineName, , uid] = line.split(":");
-    if (lineName === name && uid !== undefined && /^\d{1,10}$/.test(uid)) return Number(uid);
-  }
-  return undefined;
-}
-
 // --------------------------------------------------------------------------------------- reading
 
-function replayText(
+/**
+ * A capture that nothing was understood of says nothing about limits: no "decisions: 0" for it.
+ *
+ * @throws {FailedError}
+ */
+function requireEvents(capture: TextCapture | RawCapture, counts: ParserCounts): void {
+  const { events, lifecycle, malformed, foreign } = counts;
+  if (events > 0) return;
+  const isText = capture.kind === "text";
+  const path = isText ? shown(capture.path) : capture.paths.join(", ");
+  const all = lifecycle + malformed + foreign;
+  const of = all === 0
+    ? "it is empty"
+    : `none of its ${all} ${isText ? "lines" : "records"} is an event rss_stat ` +
+      `(${lifecycle} life-cycle, ${malformed} malformed, ${foreign} foreign)`;
+  const expected = isText
+    ? "trace_pipe, trace, trace-cmd report or perf script"
+    : "pages of trace_pipe_raw and the formats of the same boot";
+  throw new FailedError(`Cannot replay ${path}: ${of}; expected ${expected} with kmem:rss_stat`);
+}
+
+function shown(path: string): string {
+  return path === "-" ? "standard input" : path;
+}
+
+async function replayText(
   replay: Replay,
   path: string,
   pageBytes: number,
   stdin: ByteSource,
-): ParserCounts {
+): Promise<ParserCounts> {
   const parser = new TextParser(replay.writer, { pageBytes });
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  const shownPath = path === "-" ? "standard input" : path;
+  const front = new TextFront((bytes, length) => {
+    parser.push(bytes, length);
+    replay.drain();
+  });
   const file = path === "-" ? undefined : openFile(path);
   try {
-    for (;;) {
-      const length = readInto(file ?? stdin, chunk, shownPath);
-      if (length === 0) break;
-      parser.push(chunk, length);
-      replay.drain();
+    for await (const chunk of textChunks(file ?? stdin, shown(path))) {
+      front.push(chunk, chunk.length);
     }
   } finally {
     file?.close();
   }
+  front.end();
   parser.end();
   replay.drain();
   return parser.counters;
 }
 
-function replayRaw(replay: Replay, capture: RawCapture, pageBytes: number): ParserCounts {
+async function replayRaw(
+  replay: Replay,
+  capture: RawCapture,
+  pageBytes: number,
+): Promise<ParserCounts> {
   const { formats, subbufBytes } = readFormats(capture, pageBytes);
   const files: Deno.FsFile[] = [];
   try {
-    for (const path of capture.paths) files.push(openFile(path));
+    const sources: ByteSource[] = [];
+    for (const path of capture.paths) {
+      const file = openFile(path);
+      files.push(file);
+      sources.push(isPackedName(path) ? await unpackWhole(file, path) : file);
+    }
     const cursors = capture.paths.map((path, index) =>
       new RawPageCursor(formats, cpuOf(path, index))
     );
     const pages = cursors.map(() => new Uint8Array(subbufBytes));
     const merger = new RawMerger(cursors, (index) => {
       replay.drain();
-      const length = readWhole(files[index]!, pages[index]!, capture.paths[index]!);
+      const length = readWhole(sources[index]!, pages[index]!, capture.paths[index]!);
       if (length > 0) cursors[index]!.load(pages[index]!, length);
       return length > 0;
     });
@@ -417,13 +454,6 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function cannotRead(path: string, error: unknown): FailedError {
-  const missing = error instanceof Deno.errors.NotFound;
-  return new FailedError(`Cannot read ${path}: ${missing ? "no such file" : messageOf(error)}`, {
-    cause: error,
-  });
-}
-
 function isThere(path: string): boolean {
   try {
     Deno.statSync(path);
@@ -500,9 +530,16 @@ export function summaryLines(summary: ReplaySummary, pageBytes: number): readonl
   const id = (value: number | null): string => value === null ? "?" : String(value);
   const sum = ({ pages }: ReplayMm): number => pages.file + pages.anon + pages.swap + pages.shmem;
   const alive = mms.filter((mm) => sum(mm) > 0).sort((a, b) => sum(b) - sum(a));
+  const { timesBack, timesBackNsMax } = summary;
   const lines = [
     `events     ${events} rss_stat, ${lifecycle} life-cycle, ${lost} lost, ` +
     `${malformed} malformed, ${foreign} foreign`,
+    ...(timesBack === 0 ? [] : [
+      `times      ${timesBack} events are older than one before them, by up to ` +
+      `${
+        Math.round(timesBackNsMax / 1000)
+      } us: is the trace_clock local? mono is the same on all CPUs`,
+    ]),
     "",
     ...part("users", users, (rows) =>
       tableLines([

@@ -14,8 +14,9 @@ import {
   SOFT_PERCENT_DEFAULT,
   type SoftSpec,
 } from "../pipeline/limits.ts";
+import { SUBUID_PATH } from "../kernel/subuid.ts";
 import { STREAM_SUFFIX } from "../pipeline/tmalloc_message.ts";
-import { FormatError, parseSizeBytes, quote } from "../pipeline/units.ts";
+import { FormatError, parseAmountBytes, quote } from "../pipeline/units.ts";
 import {
   checkOptions,
   type CommandSpec,
@@ -67,6 +68,8 @@ export interface RunOptions {
   /** Where programs ask for memory; undefined: nowhere. */
   readonly tmallocSocketPath: string | undefined;
   readonly stateDirPath: string;
+  /** Whose subordinate uids are, subuid(5); undefined: every uid counts for itself. */
+  readonly subuidPath: string | undefined;
   readonly processesMax: number;
   readonly usersMax: number;
   /** Processes of one user; one that has more counts as over its limit. */
@@ -96,7 +99,8 @@ export const RUN_COMMAND: CommandSpec = {
       name: "limit",
       kind: "collect",
       value: "USER=SIZE[,soft=SIZE|PCT]",
-      help: "Limit a user (name, uid, or a range 1000-59999: a limit for each) to SIZE",
+      help:
+        "Limit a user (name, uid, or a range 1000-59999: a limit for each; uid:N, user:NAME) to SIZE",
     },
     {
       name: "source",
@@ -187,6 +191,11 @@ export const RUN_COMMAND: CommandSpec = {
       help: "Where limits that are set while running are kept",
     },
     {
+      name: "no-subuids",
+      kind: "boolean",
+      help: `Let subordinate uids (${SUBUID_PATH}) count for themselves, not for their owners`,
+    },
+    {
       name: "max-processes",
       kind: "string",
       value: "N",
@@ -215,6 +224,14 @@ export const RUN_COMMAND: CommandSpec = {
       help: "CPU of accounting and killer, and of the only reader of raw pages; auto: the last one",
     },
     {
+      name: "subuid-file",
+      kind: "string",
+      value: "PATH",
+      default: SUBUID_PATH,
+      hidden: true,
+      help: "Whose subordinate uids are, for tests",
+    },
+    {
       name: "no-arm",
       kind: "boolean",
       hidden: true,
@@ -228,7 +245,7 @@ export const RUN_COMMAND: CommandSpec = {
     },
   ],
   notes: [
-    "SIZE: 64MiB, 4G, 512K (1024-based), 25% of memory, or a number of bytes.",
+    "SIZE: 64MiB, 4G, 512Ki (1024-based), 25% of memory, whole pages in bytes, or none: no limit.",
     "Limits set by toom limit are kept across restarts and win over --limit for the same USER.",
   ],
 };
@@ -263,6 +280,7 @@ export function parseRunOptions(
     controlSocketPath: values["control-socket"],
     tmallocSocketPath: values["tmalloc-socket"],
     stateDirPath: values["state-dir"],
+    subuidPath: values["no-subuids"] ? undefined : values["subuid-file"],
     processesMax: values["max-processes"],
     usersMax: values["max-users"],
     userProcessesMax: Math.min(
@@ -287,7 +305,9 @@ function schemaOf(host: LimitHost) {
     victim: oneOf(["largest", "newest", "growing"]),
     soft: readAs(parseSoft),
     interval: readAs((text) => within(text, parseDurationMs(text), 100, 3_600_000)),
-    "min-available": readAs((text) => parseSizeBytes(text, host.totalMemoryBytes)),
+    "min-available": readAs((text) =>
+      parseAmountBytes(text, host.totalMemoryBytes, host.pageBytes)
+    ),
     "dry-run": z.boolean(),
     "log-format": oneOf(["text", "json"]),
     "buffer-kib": wholeNumber(4, 1_048_576),
@@ -299,6 +319,8 @@ function schemaOf(host: LimitHost) {
     "max-users": wholeNumber(16, 65_536),
     "max-user-processes": wholeNumber(1, 1_048_576).optional(),
     "cpu": readAs(parseCpu),
+    "no-subuids": z.boolean(),
+    "subuid-file": readAs(parsePath),
     "no-arm": z.boolean(),
     "debug-faults": z.boolean(),
   });

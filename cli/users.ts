@@ -16,6 +16,31 @@ export async function systemUsers(): Promise<Users> {
   return await import("../kernel/passwd.ts");
 }
 
+/**
+ * Users for a command that must do with the permission to read: all that libc finds where foreign
+ * functions are allowed, else those of /etc/passwd. Without the permission to read that file there
+ * are none, which is no reason to ask for it: a limit by number needs no names.
+ */
+export async function readableUsers(): Promise<UserResolver> {
+  const ffi = Deno.permissions.querySync({ name: "ffi" }).state;
+  if (ffi === "granted" && Deno.build.os === "linux") return await systemUsers();
+  const { PASSWD_PATH, uidInPasswd } = await import("../kernel/passwd_text.ts");
+  const { state } = Deno.permissions.querySync({ name: "read", path: PASSWD_PATH });
+  let text: string | undefined;
+  return {
+    uidOf: (name): number | undefined => {
+      if (state !== "granted") return undefined;
+      try {
+        text ??= Deno.readTextFileSync(PASSWD_PATH);
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        text = "";
+      }
+      return uidInPasswd(text, name);
+    },
+  };
+}
+
 /** A name for people: the user's, or the uid. */
 export function userLabel(uid: number, users: Users): string {
   return users.nameOf(uid) ?? String(uid);

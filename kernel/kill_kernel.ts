@@ -21,6 +21,11 @@ import { setFifo } from "./self_protection.ts";
 /** A process with this oom_score_adj asked the kernel never to choose it; nor do we. proc(5) */
 const OOM_SCORE_ADJ_NEVER = -1000;
 
+/** Whom a real uid counts for; unsigned. */
+export type OwnerOf = (uid: number) => number;
+
+const ITSELF: OwnerOf = (uid) => uid;
+
 /** SCHED_FIFO; the lowest, below all workers. */
 const VICTIM_PRIORITY = 1;
 
@@ -36,12 +41,17 @@ export class PidfdKillKernel implements KillKernel {
   private readonly status = new ProcStatus();
   private readonly ownPid = openLibc().getpid();
   private readonly canReap: boolean;
+  private readonly ownerOf: OwnerOf;
   private reaping = 0;
 
-  /** @param canReap Whether the kernel has process_mrelease(2) (5.15). */
-  constructor(canReap: boolean, isRehearsal = false) {
+  /**
+   * @param canReap Whether the kernel has process_mrelease(2) (5.15).
+   * @param ownerOf Whose a process is, by its real uid: its own, or that of whom it is subordinate to.
+   */
+  constructor(canReap: boolean, isRehearsal = false, ownerOf: OwnerOf = ITSELF) {
     this.canReap = canReap;
     this.isRehearsal = isRehearsal;
+    this.ownerOf = ownerOf;
   }
 
   /** Calls to process_mrelease(2) that other threads are still in. */
@@ -72,7 +82,7 @@ export class PidfdKillKernel implements KillKernel {
     if (status.state === STATE_ZOMBIE || status.state === STATE_DEAD) return Refusal.gone;
     if (pid <= 1 || pid === this.ownPid || status.kthread) return Refusal.protected;
     if (adjustment === OOM_SCORE_ADJ_NEVER) return Refusal.protected;
-    return (status.realUid | 0) === uid ? Refusal.none : Refusal.otherUser;
+    return (this.ownerOf(status.realUid) | 0) === uid ? Refusal.none : Refusal.otherUser;
   }
 
   kill(handle: number, _pid: number, signal: number): number {
@@ -133,8 +143,8 @@ export class PidKillKernel extends PidfdKillKernel {
   private readonly stat = new ProcReader();
   private readonly now = new ProcStatus();
 
-  constructor(isRehearsal = false) {
-    super(false, isRehearsal);
+  constructor(isRehearsal = false, ownerOf: OwnerOf = ITSELF) {
+    super(false, isRehearsal, ownerOf);
   }
 
   override open(pid: number): number {

@@ -8,8 +8,7 @@
 import { Errno, KernelError } from "./errno.ts";
 import { asBuffer, cString, readTextFile } from "./fd.ts";
 import { openLibc } from "./libc.ts";
-
-export const PASSWD_PATH = "/etc/passwd";
+import { nameInPasswd, PASSWD_PATH, uidInPasswd } from "./passwd_text.ts";
 
 /** struct passwd of 64-bit glibc and musl: name, password, uid, gid, gecos, directory, shell. */
 const PASSWD_BYTES = 48;
@@ -19,6 +18,8 @@ const PW_UID_OFFSET = 16;
 // Above 64 bytes V8 keeps the memory in one place for good, which pw_name, a pointer into it, needs.
 const BUFFER_BYTES_MIN = 1024;
 const BUFFER_BYTES_MAX = 1 << 20;
+/** "No such user" has many numbers: 0 by POSIX, these by getpwnam_r(3). */
+const MISSING: readonly number[] = [0, Errno.ENOENT, Errno.ESRCH, Errno.EBADF, Errno.EPERM];
 
 /**
  * The uid of a user.
@@ -27,10 +28,8 @@ const BUFFER_BYTES_MAX = 1 << 20;
  * @throws {KernelError} When libc could not find out, e.g. because a directory server is away.
  */
 export function uidOf(name: string): number | undefined {
-  for (const line of passwdLines()) {
-    const [lineName, , lineUid] = line.split(":");
-    if (lineName === name && isUid(lineUid)) return Number(lineUid);
-  }
+  const uid = uidInPasswd(passwdText(), name);
+  if (uid !== undefined) return uid;
   if (name === "" || name.includes("\0")) return undefined;
   const key = cString(name);
   return lookUp(
@@ -41,32 +40,51 @@ export function uidOf(name: string): number | undefined {
 }
 
 /**
+ * The uid of a user, looked up on another thread: for who must not wait for a directory.
+ *
+ * @returns undefined when there is no user of that name. @throws {KernelError} As {@link uidOf}.
+ */
+export async function findUid(name: string): Promise<number | undefined> {
+  if (name === "" || name.includes("\0")) return undefined;
+  // All of it in memory of its own: V8 moves small arrays, and the other thread would not know.
+  const key = new Uint8Array(new ArrayBuffer(BUFFER_BYTES_MIN + name.length * 3));
+  new TextEncoder().encodeInto(name, key);
+  const entry = new DataView(new ArrayBuffer(PASSWD_BYTES));
+  const result = new BigUint64Array(new ArrayBuffer(8));
+  const buffer = new Uint8Array(new ArrayBuffer(BUFFER_BYTES_MAX));
+  const error = await openLibc().getpwnam_r_async(
+    asBuffer(key),
+    asBuffer(entry),
+    asBuffer(buffer),
+    BigInt(BUFFER_BYTES_MAX),
+    asBuffer(result),
+  );
+  if (error === 0 && result[0] !== 0n) return entry.getUint32(PW_UID_OFFSET, true);
+  if (MISSING.includes(error)) return undefined;
+  throw new KernelError("getpwnam_r", error);
+}
+
+/**
  * The name of a user.
  *
  * @param uid 0 to 4294967295.
  * @returns undefined when there is no such user. @throws {KernelError} As {@link uidOf}.
  */
 export function nameOf(uid: number): string | undefined {
-  for (const line of passwdLines()) {
-    const [lineName, , lineUid] = line.split(":");
-    if (isUid(lineUid) && Number(lineUid) === uid && lineName !== "") return lineName;
-  }
+  const name = nameInPasswd(passwdText(), uid);
+  if (name !== undefined) return name;
   return lookUp(
     "getpwuid_r",
     (entry, buffer, bytes, result) => openLibc().getpwuid_r(uid, entry, buffer, bytes, result),
   )?.name;
 }
 
-function isUid(text: string | undefined): text is string {
-  return text !== undefined && /^\d{1,10}$/.test(text);
-}
-
-/** Lines of /etc/passwd; none when it cannot be read, as libc then has the last word. */
-function passwdLines(): string[] {
+/** The text of /etc/passwd; empty when it cannot be read, as libc then has the last word. */
+export function passwdText(): string {
   try {
-    return readTextFile(PASSWD_PATH).split("\n");
+    return readTextFile(PASSWD_PATH);
   } catch (error) {
-    if (error instanceof KernelError) return [];
+    if (error instanceof KernelError) return "";
     throw error;
   }
 }
@@ -92,9 +110,7 @@ function lookUp(call: string, get: Call): Entry | undefined {
     const error = get(asBuffer(entry), asBuffer(buffer), BigInt(bytes), asBuffer(result));
     if (error === Errno.ERANGE) continue;
     if (error === 0 && result[0] !== 0n) return toEntry(entry, buffer);
-    // "No such user" has many numbers: 0 by POSIX, these by the manual page.
-    const missing: number[] = [0, Errno.ENOENT, Errno.ESRCH, Errno.EBADF, Errno.EPERM];
-    if (missing.includes(error)) return undefined;
+    if (MISSING.includes(error)) return undefined;
     if (error !== Errno.EINTR) throw new KernelError(call, error);
   }
   throw new KernelError(call, Errno.ERANGE, { detail: `with ${BUFFER_BYTES_MAX} bytes of room` });

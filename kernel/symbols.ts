@@ -218,6 +218,13 @@ export const SYMBOLS = {
    * struct passwd **result)`, getpwnam_r(3)
    */
   getpwnam_r: { parameters: ["buffer", "buffer", "buffer", "usize", "buffer"], result: "i32" },
+  /** The same on another thread: a directory may take its time. Its buffers must stay until then. */
+  getpwnam_r_async: {
+    name: "getpwnam_r",
+    parameters: ["buffer", "buffer", "buffer", "usize", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
   /** `int getpwuid_r(uid_t uid, ...)`, as above; getpwuid_r(3) */
   getpwuid_r: { parameters: ["u32", "buffer", "buffer", "usize", "buffer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -4,6 +4,7 @@
  * One SharedArrayBuffer holds everything that the workers share:
  *
  *     header | roles | rings | reports | rules | users | processes | tasks | mms | maps | victims
+ *     | owners
  *
  * Rules that hold for all of it (docs/INVARIANTS.md, "Shared memory"):
  *  - one writer a word, named beside the word; everybody else only reads;
@@ -302,6 +303,16 @@ export const REPORT_RING_RECORDS = 256;
 export const RulesWord = { sequence: 0, count: 1, rows: LINE_WORDS } as const;
 /** uidFirst, uidLast (both unsigned, inclusive), hardPages, softPages. */
 export const RULE_WORDS = 4;
+
+// ---------------------------------------------------------------------------------------------
+// Owners: whom subordinate uids count for, written by the supervisor; see owners.ts.
+// ---------------------------------------------------------------------------------------------
+
+/** Raised with each publication; its lowest bit says which of the two banks holds. */
+export const OwnersWord = { generation: 0, banks: LINE_WORDS } as const;
+/** Behind a bank's count: uidFirst, uidLast (inclusive), ownerUid, all unsigned. */
+export const OWNER_WORDS = 3;
+export const OWNERS_MAX = 16_384;
 
 // ---------------------------------------------------------------------------------------------
 // Tables, as structures of arrays. The element type of each column; the writer is accounting

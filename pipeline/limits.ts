@@ -7,16 +7,17 @@
  *
  * @module
  */
+import { NO_LIMIT_PAGES } from "./books.ts";
 import { RULE_WORDS, RulesWord } from "./layout.ts";
 import { invariant } from "./invariant.ts";
-import { bytesToPages, formatBytes, FormatError, parseSizeBytes, quote } from "./units.ts";
+import { bytesToPages, formatBytes, FormatError, parseAmountBytes, quote } from "./units.ts";
 
 /** Most rules at one time: each lookup of a new user walks through all of them. */
 export const RULES_MAX = 1024;
 /** The largest uid; the one above, (uid_t)-1, means "no uid" to the kernel. */
 export const UID_MAX = 0xfffffffe;
-/** Most pages of a limit: tables count in signed 32-bit words. 8 TiB with pages of 4 KiB. */
-export const HARD_PAGES_MAX = 0x7fffffff;
+/** Most pages of a limit. 8 TiB with pages of 4 KiB. */
+export const HARD_PAGES_MAX: number = NO_LIMIT_PAGES - 1;
 
 /** Uids from `uidFirst` to `uidLast`, both included and unsigned. */
 export interface UidRange {
@@ -24,7 +25,10 @@ export interface UidRange {
   readonly uidLast: number;
 }
 
-/** A limit for each uid of a range. 1 ≤ `softPages` ≤ `hardPages`. */
+/**
+ * A limit for each uid of a range. 1 ≤ `softPages` ≤ `hardPages` ≤ {@link HARD_PAGES_MAX}; or both
+ * are {@link NO_LIMIT_PAGES}: the rule says that those who a wider one covers have no limit.
+ */
 export interface LimitRule extends UidRange {
   readonly hardPages: number;
   readonly softPages: number;
@@ -42,8 +46,31 @@ export const SOFT_DEFAULT: SoftSpec = Object.freeze({
   percent: SOFT_PERCENT_DEFAULT,
 });
 
+/** Whether a rule says that there is no limit. */
+export function isNoLimit(rule: Pick<LimitRule, "hardPages">): boolean {
+  return rule.hardPages === NO_LIMIT_PAGES;
+}
+
 /**
- * Reads a soft limit: `80%` (of the hard limit, not of the memory) or a size.
+ * Reads a hard limit: a size, see {@link parseAmountBytes}, or `none`, `unlimited`, `infinity`.
+ *
+ * @param totalBytes Memory of the machine, in bytes: what 100 % is.
+ * @returns Bytes above 0; Infinity: no limit.
+ * @throws {FormatError} When the text is neither.
+ */
+export function parseHardBytes(text: string, totalBytes: number, pageBytes?: number): number {
+  const word = text.trim().toLowerCase();
+  if (/^(none|unlimited|infinity)$/.test(word)) return Infinity;
+  const bytes = /^(max|no|off|inf|-\d+)$/.test(word)
+    ? 0
+    : parseAmountBytes(text, totalBytes, pageBytes);
+  if (bytes > 0) return bytes;
+  throw new FormatError(`expected a size above 0, or none for no limit, not ${quote(text)}`);
+}
+
+/**
+ * Reads a soft limit: `80%` (of the hard limit, not of the memory) or a size. A bare number up to
+ * 100 was meant as a percentage, and is refused.
  *
  * @throws {FormatError} When it is neither, or zero, or above 100 %.
  */
@@ -59,13 +86,19 @@ export function parseSoft(text: string): SoftSpec {
   if (text.includes("%")) {
     throw new FormatError(`expected a percentage of the hard limit or a size, not ${quote(text)}`);
   }
-  const bytes = parseSizeBytes(text, 0);
+  const bare = /^\d{1,3}(?:\.\d{1,6})?$/.test(text.trim()) ? Number(text) : 0;
+  if (bare > 0 && bare <= 100) {
+    throw new FormatError(
+      `expected ${text.trim()}% (of the hard limit) or a size with a unit, not ${quote(text)}`,
+    );
+  }
+  const bytes = parseAmountBytes(text, 0);
   if (bytes === 0) throw new FormatError(`expected a soft limit above 0, not ${quote(text)}`);
   return { kind: "bytes", bytes };
 }
 
 /**
- * Makes a rule out of sizes in bytes. Both limits are rounded down to pages; a soft limit that
+ * Makes a rule out of sizes in bytes; Infinity as hard limit: no limit. Both limits are rounded down to pages; a soft limit that
  * comes out as less than a page is one page.
  *
  * @throws {FormatError} When hard is below one page or too large, or soft is above hard.
@@ -76,6 +109,10 @@ export function limitRule(
   soft: SoftSpec,
   pageBytes: number,
 ): LimitRule {
+  const { uidFirst, uidLast } = uids;
+  if (hardBytes === Infinity) {
+    return { uidFirst, uidLast, hardPages: NO_LIMIT_PAGES, softPages: NO_LIMIT_PAGES };
+  }
   const hardPages = bytesToPages(hardBytes, pageBytes);
   if (hardPages < 1) {
     throw new FormatError(
@@ -98,7 +135,7 @@ export function limitRule(
   }
   const softBytes = soft.kind === "bytes" ? soft.bytes : hardBytes * soft.percent / 100;
   const softPages = Math.min(hardPages, Math.max(1, bytesToPages(softBytes, pageBytes)));
-  return { uidFirst: uids.uidFirst, uidLast: uids.uidLast, hardPages, softPages };
+  return { uidFirst, uidLast, hardPages, softPages };
 }
 
 /**
@@ -172,8 +209,9 @@ export class LimitRules {
       `limit rule: uids must be a range within 0 to ${UID_MAX}, not ${uidFirst}-${uidLast}`,
     );
     invariant(
-      Number.isInteger(hardPages) && Number.isInteger(softPages) && softPages >= 1 &&
-        softPages <= hardPages && hardPages <= HARD_PAGES_MAX,
+      (isNoLimit(rule) && softPages === NO_LIMIT_PAGES) ||
+        (Number.isInteger(hardPages) && Number.isInteger(softPages) && softPages >= 1 &&
+          softPages <= hardPages && hardPages <= HARD_PAGES_MAX),
       `limit rule: 1 <= soft <= hard <= ${HARD_PAGES_MAX} pages, not ${softPages} and ${hardPages}`,
     );
     const kept = Object.freeze({ uidFirst, uidLast, hardPages, softPages });
@@ -204,7 +242,7 @@ export class LimitRules {
     return true;
   }
 
-  /** The rule that holds for a uid. */
+  /** The rule that holds for a uid; it may say that there is no limit. */
   find(uid: number): LimitRule | undefined {
     return this.rules.find((rule) => rule.uidFirst <= uid && uid <= rule.uidLast);
   }
@@ -314,12 +352,14 @@ export class RulesView {
     return false;
   }
 
-  /** First word of the row that holds for a uid; -1 none. */
+  /** First word of the row that limits a uid; -1 when it has no limit. */
   private rowOf(uid: number): number {
     const unsigned = uid >>> 0;
     const end = this.count * RULE_WORDS;
     for (let word = 0; word < end; word += RULE_WORDS) {
-      if (this.rows[word]! >>> 0 <= unsigned && unsigned <= this.rows[word + 1]! >>> 0) return word;
+      if (this.rows[word]! >>> 0 <= unsigned && unsigned <= this.rows[word + 1]! >>> 0) {
+        return this.rows[word + 2] === NO_LIMIT_PAGES ? -1 : word;
+      }
     }
     return -1;
   }
@@ -336,7 +376,7 @@ export class RulesView {
     return word < 0 ? 0 : this.rows[word + 3]!;
   }
 
-  /** The rule that holds for a uid (unsigned, or as a signed word). */
+  /** The limit of a uid (unsigned, or as a signed word); undefined when it has none. */
   find(uid: number): LimitRule | undefined {
     const word = this.rowOf(uid);
     return word < 0 ? undefined : this.ruleAt(word);

@@ -28,6 +28,7 @@ import {
   VICTIM_COLUMNS,
   VICTIMS_MAX,
 } from "./layout.ts";
+import { OWNERS_REGION_WORDS } from "./owners.ts";
 import { intMapBytes } from "./int_map.ts";
 import { ringBytes, type RingPlace } from "./ring.ts";
 import { attachColumns, type ColumnArrays, tableBytes } from "./table.ts";
@@ -92,6 +93,8 @@ export interface Plan {
   readonly mmMap: number;
   /** Descriptors that the coordinator holds, each + 1: a successor closes them. */
   readonly descriptors: number;
+  /** Whom subordinate uids count for. */
+  readonly owners: number;
 }
 
 /**
@@ -143,6 +146,7 @@ export function planMemory(capacity: Capacity): Plan {
     taskMap: region(intMapBytes(capacity.tasks)),
     mmMap: region(intMapBytes(capacity.mms)),
     descriptors: region(DESCRIPTORS_MAX * 4),
+    owners: region(OWNERS_REGION_WORDS * 4),
   };
   return { ...plan, totalBytes: at };
 }
@@ -179,6 +183,7 @@ export interface Memory {
   readonly mms: ColumnArrays<typeof MM_COLUMNS>;
   readonly victims: ColumnArrays<typeof VICTIM_COLUMNS>;
   readonly descriptors: Int32Array;
+  readonly owners: Int32Array;
 }
 
 /**
@@ -219,6 +224,7 @@ export function attachMemory(buffer: SharedArrayBuffer): Memory {
     mms: attachColumns(buffer, plan.mms, MM_COLUMNS, capacity.mms),
     victims: attachColumns(buffer, plan.victims, VICTIM_COLUMNS, VICTIMS_MAX),
     descriptors: new Int32Array(buffer, plan.descriptors, DESCRIPTORS_MAX),
+    owners: new Int32Array(buffer, plan.owners, OWNERS_REGION_WORDS),
   };
 }
 

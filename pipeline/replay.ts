@@ -79,6 +79,12 @@ export interface ReplaySummary {
   lost: number;
   malformed: number;
   foreign: number;
+  /**
+   * Records that are older than one before them, and the most by which one is. The clock `local`
+   * differs between CPUs; the newest size of each member counts, by these times.
+   */
+  timesBack: number;
+  timesBackNsMax: number;
   /** All mms of the capture; of very many, those that ended long ago are left out. */
   mms: ReplayMm[];
   users: {
@@ -122,6 +128,9 @@ export class Replay {
   private readonly options: ReplayOptions;
   private readonly mms: MmNotes;
   private readonly decisions: ReplayDecision[] = [];
+  private newestNs = -Infinity;
+  private timesBack = 0;
+  private timesBackNsMax = 0;
   /** Whether the killer has victims, or orders that wait. */
   private killerBusy = false;
 
@@ -179,6 +188,10 @@ export class Replay {
       const c = words[word + RecordWord.c]!;
       this.pass(word);
       victims.now = tsNs;
+      if (tsNs < this.newestNs) {
+        this.timesBack++;
+        this.timesBackNsMax = Math.max(this.timesBackNsMax, this.newestNs - tsNs);
+      } else this.newestNs = tsNs;
       if ((kindCpu & KIND_MASK) === RecordKind.rss) {
         const ending = b <= 0 && (c & RSS_CURR) === 0;
         // Afterwards, nobody knows any more whose it was.
@@ -273,6 +286,8 @@ export class Replay {
       lost,
       malformed,
       foreign,
+      timesBack: this.timesBack,
+      timesBackNsMax: this.timesBackNsMax,
       mms: this.mms.list(),
       users: rows,
       decisions: this.decisions,

@@ -41,22 +41,28 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
   "": 1,
   b: 1,
   k: 2 ** 10,
+  ki: 2 ** 10,
   kib: 2 ** 10,
   m: 2 ** 20,
+  mi: 2 ** 20,
   mib: 2 ** 20,
   g: 2 ** 30,
+  gi: 2 ** 30,
   gib: 2 ** 30,
   t: 2 ** 40,
+  ti: 2 ** 40,
   tib: 2 ** 40,
 };
 
 const NUMBER_AND_UNIT = /^(\d{1,16}(?:\.\d{1,16})?)\s*([a-z]{0,3}|%)$/;
 
+const DECIMAL_COMMA = /^(\d{1,16}),(\d{1,16}\s*[a-z%]{0,4})$/i;
+
 /**
  * Reads a size: `64MiB`, `4G`, `512K`, `1.5G`, `25%` (of the memory), or a bare number of bytes.
  *
- * The letters count in 1024s, whichever their case: K = KiB, M = MiB, G = GiB, T = TiB. `KB`, `MB`,
- * `GB` and `TB` are refused, since half of the world means 1000 by them.
+ * The letters count in 1024s, whichever their case: K = Ki = KiB, and so on for M, G and T. `KB`,
+ * `MB`, `GB` and `TB` are refused, since half of the world means 1000 by them.
  *
  * @param text What the user wrote.
  * @param totalBytes Memory of the machine, in bytes: what 100 % is.
@@ -81,6 +87,12 @@ export function parseSizeBytes(text: string, totalBytes: number): number {
   }
   const unitBytes = Object.hasOwn(UNIT_BYTES, unit) ? UNIT_BYTES[unit] : undefined;
   if (match === null || unitBytes === undefined) {
+    const comma = DECIMAL_COMMA.exec(text.trim());
+    if (comma !== null) {
+      throw new FormatError(
+        `expected a point instead of the comma, ${comma[1]}.${comma[2]}, not ${quote(text)}`,
+      );
+    }
     throw new FormatError(
       `expected a size such as 64MiB, 4G, 512K, 25% (of memory) or a number of bytes, not ${
         quote(text)
@@ -90,6 +102,41 @@ export function parseSizeBytes(text: string, totalBytes: number): number {
   const bytes = Math.floor(amount * unitBytes);
   if (bytes > Number.MAX_SAFE_INTEGER) {
     throw new FormatError(`expected a size below 8192 TiB, not ${quote(text)}`);
+  }
+  return bytes;
+}
+
+/** The smallest page of any machine that Linux runs on; all others are multiples of it. */
+const PAGE_BYTES_MIN = 4096;
+/** No program runs in less: who wrote a smaller bare number meant another unit. */
+const BARE_BYTES_MIN = 2 ** 20;
+
+/**
+ * Reads a size that somebody will be held to. As {@link parseSizeBytes}, but a bare number must be
+ * one that can be meant in bytes: 0, or whole pages and at least 1 MiB. People who come from Slurm
+ * or `ulimit -v` write megabytes or kilobytes without a unit. `4096B` says that bytes are meant.
+ *
+ * @throws {FormatError} As {@link parseSizeBytes}; and for such a number, with what was perhaps meant.
+ */
+export function parseAmountBytes(
+  text: string,
+  totalBytes: number,
+  pageBytes: number = PAGE_BYTES_MIN,
+): number {
+  const bytes = parseSizeBytes(text, totalBytes);
+  const bare = text.trim();
+  if (!/^[\d.]+$/.test(bare) || bytes === 0) return bytes;
+  if (bytes < BARE_BYTES_MIN) {
+    throw new FormatError(
+      `expected a size with a unit such as ${bare}MiB or ${bare}KiB (${bare}B if bytes are ` +
+        `meant), not ${quote(text)}`,
+    );
+  }
+  if (bytes % pageBytes !== 0) {
+    throw new FormatError(
+      `expected a size with a unit, or bytes in whole pages of ${pageBytes} (${bare}B to have ` +
+        `them rounded down), not ${quote(text)}`,
+    );
   }
   return bytes;
 }

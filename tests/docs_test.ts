@@ -1,6 +1,7 @@
 /** What the documents say about the code, compared with the code. */
 import { assert, assertEquals } from "@std/assert";
 import { RUN_COMMAND } from "../cli/run_options.ts";
+import { VICTIM_POLICIES } from "../pipeline/ranking.ts";
 import { VERSION } from "../version.ts";
 import { hasFile } from "./_support/real_kernel.ts";
 
@@ -66,6 +67,17 @@ Deno.test("README has every option of toom run, its value and its default, and n
       fallback ?? "",
     ]);
   assertEquals(told, declared);
+});
+
+Deno.test("README says for whom each victim policy is, and what counts in a container", () => {
+  const rows = tableRows(section("README.md", "### toom run"));
+  assertEquals(rows.map(([policy]) => plain(policy!)).sort(), [...VICTIM_POLICIES].sort());
+  const growing = rows.find(([policy]) => plain(policy!) === "growing")!.at(-1)!;
+  for (const word of ["server", "workers", "notebook"]) assert(growing.includes(word), growing);
+  const counted = section("README.md", "## What is counted");
+  for (const word of ["container", "subordinate", "/etc/subuid", "--no-subuids"]) {
+    assert(counted.includes(word), word);
+  }
 });
 
 Deno.test("README has every event of the log with all its fields, and no other", () => {

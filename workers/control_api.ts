@@ -32,7 +32,7 @@ const uid = z.number().int().min(0).max(0xffffffff);
 const size = z.union([z.string().max(64), count]);
 
 export const LimitRequest = z.strictObject({
-  /** Text as on the command line (`64MiB`, `25%` of memory), or bytes. */
+  /** Text as on the command line (`64MiB`, `25%` of memory, `none`), or bytes. */
   hard: size,
   /** The same, but a percentage is of `hard`. Left out: the daemon's `--soft`. */
   soft: size.optional(),
@@ -48,10 +48,11 @@ export type FaultRequest = z.infer<typeof FaultRequest>;
 export const LimitReport = z.object({
   uidFirst: uid,
   uidLast: uid,
-  hardBytes: count,
-  softBytes: count,
-  hardPages: count,
-  softPages: count,
+  /** All four are `null` where the rule says that there is no limit. */
+  hardBytes: count.nullable(),
+  softBytes: count.nullable(),
+  hardPages: count.nullable(),
+  softPages: count.nullable(),
   /** `control`: set while running, by `toom limit set`. */
   origin: z.enum(["command-line", "control"]),
 });
@@ -174,6 +175,8 @@ export interface ControlBackend {
    * @throws {RulesFullError} When there is no room; nothing has changed then.
    */
   setLimit(rule: LimitRule): Promise<{ readonly persisted: boolean }>;
+  /** Whom a uid counts for: itself, or whom it is subordinate to. */
+  ownerOf(uid: number): number;
   /** Removes the rule of exactly this range at once, then tries to remember that. */
   clearLimit(
     uidFirst: number,

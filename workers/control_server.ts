@@ -6,9 +6,11 @@
 import type { z } from "zod";
 import {
   formatUidRange,
+  isNoLimit,
   type LimitRule,
   limitRule,
   LimitRules,
+  parseHardBytes,
   parseSoft,
   parseUidRange,
   RulesFullError,
@@ -16,7 +18,7 @@ import {
   type SoftSpec,
   type UidRange,
 } from "../pipeline/limits.ts";
-import { FormatError, parseSizeBytes, quote } from "../pipeline/units.ts";
+import { FormatError, quote } from "../pipeline/units.ts";
 import {
   CONTROL_BODY_BYTES_MAX,
   CONTROL_PATH,
@@ -247,6 +249,10 @@ function readTarget(text: string): UidRange {
 
 function limitReport(rule: OriginRule, pageBytes: number): LimitReport {
   const { uidFirst, uidLast, hardPages, softPages, origin } = rule;
+  if (isNoLimit(rule)) {
+    const none = { hardBytes: null, softBytes: null, hardPages: null, softPages: null };
+    return { uidFirst, uidLast, ...none, origin };
+  }
   return {
     uidFirst,
     uidLast,
@@ -263,7 +269,7 @@ function getLimit(uids: UidRange, { backend, pageBytes }: HandlerOptions): Respo
   const rules = new LimitRules();
   for (const rule of limits) rules.set(rule);
   // Of a single uid people want to know what holds for it, be it by way of a range.
-  const wanted = uids.uidFirst === uids.uidLast ? rules.find(uids.uidFirst) : uids;
+  const wanted = uids.uidFirst === uids.uidLast ? rules.find(backend.ownerOf(uids.uidFirst)) : uids;
   const found = wanted && limits.find((rule) => sameUids(rule, wanted));
   if (found === undefined) throw new RequestError(404, `no limit for ${formatUidRange(uids)}`);
   return Response.json({ limit: limitReport(found, pageBytes) });
@@ -275,19 +281,31 @@ async function putLimit(
   options: HandlerOptions,
 ): Promise<Response> {
   const body = await readBody(request, LimitRequest);
+  const { totalMemoryBytes, pageBytes } = options;
+  const hardBytes = typeof body.hard === "number"
+    ? body.hard
+    : parseHardBytes(body.hard, totalMemoryBytes, pageBytes);
+  if (hardBytes === Infinity && body.soft !== undefined) {
+    throw new FormatError(
+      `expected no soft limit where there is no limit, not ${quote(String(body.soft))}`,
+    );
+  }
   const rule: LimitRule = limitRule(
     uids,
-    typeof body.hard === "number" ? body.hard : parseSizeBytes(body.hard, options.totalMemoryBytes),
+    hardBytes,
     body.soft === undefined ? options.softDefault : readSoft(body.soft),
-    options.pageBytes,
+    pageBytes,
   );
   const { persisted } = await options.backend.setLimit(rule);
-  const limit = limitReport({ ...rule, origin: "control" }, options.pageBytes);
+  const limit = limitReport({ ...rule, origin: "control" }, pageBytes);
   return Response.json({ limit, persisted });
 }
 
 function readSoft(soft: string | number): SoftSpec {
-  return parseSoft(String(soft));
+  // A number is bytes by the schema; a text is what a person wrote.
+  return typeof soft === "number" && soft > 0
+    ? { kind: "bytes", bytes: soft }
+    : parseSoft(String(soft));
 }
 
 async function deleteLimit(uids: UidRange, backend: ControlBackend): Promise<Response> {

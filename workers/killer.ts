@@ -9,6 +9,7 @@
 import { BellSleeper } from "../pipeline/doorbell.ts";
 import { Killer, PATIENCE_NS } from "../pipeline/killer.ts";
 import { Role } from "../pipeline/layout.ts";
+import { OwnersView } from "../pipeline/owners.ts";
 import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
 import { PidfdKillKernel, PidKillKernel } from "../kernel/kill_kernel.ts";
 import { probePidfd } from "../kernel/pidfd.ts";
@@ -22,10 +23,12 @@ runWorker(
   ({ memory, init, alive }) => {
     const bell = new BellSleeper(memory, Role.killer);
     const pidfd = probePidfd();
+    const owners = new OwnersView(memory.owners);
+    const ownerOf = (uid: number): number => owners.ownerOf(uid);
     const makeKernel = (isRehearsal: boolean): PidfdKillKernel =>
       pidfd.open && pidfd.sendSignal
-        ? new PidfdKillKernel(pidfd.mrelease, isRehearsal)
-        : new PidKillKernel(isRehearsal);
+        ? new PidfdKillKernel(pidfd.mrelease, isRehearsal, ownerOf)
+        : new PidKillKernel(isRehearsal, ownerOf);
     const kernel = makeKernel(false);
     const rehearsalKernel = makeKernel(true);
     const killer = new Killer(memory, kernel, {

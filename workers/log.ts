@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type LimitRule } from "../pipeline/limits.ts";
+import type { UidRange } from "../pipeline/limits.ts";
 import type { DeniedReason } from "../pipeline/reports.ts";
 import { escapeJsonLine, formatBytes, quote } from "../pipeline/units.ts";
 
@@ -40,13 +40,17 @@ export interface ReadyEvent {
 }
 
 /** A limit was set or cleared. */
-export interface LimitEvent extends LimitRule {
+export interface LimitEvent {
   readonly event: "limit";
+  readonly uidFirst: number;
+  readonly uidLast: number;
   readonly action: "set" | "clear";
   readonly origin: LimitOrigin;
-  /** Of the limit that is now in force, or was cleared. */
-  readonly hardBytes: number;
-  readonly softBytes: number;
+  /** Of the limit that is now in force, or was cleared; null: the rule says that there is none. */
+  readonly hardPages: number | null;
+  readonly softPages: number | null;
+  readonly hardBytes: number | null;
+  readonly softBytes: number | null;
 }
 
 /** A user has passed its soft limit. */
@@ -213,8 +217,9 @@ export function formatText(event: LogEvent): string {
         `start=${event.startMs}ms` +
         (event.dryRun ? " dry-run" : "");
     case "limit":
-      return event.action === "clear"
-        ? `limit cleared: ${uids(event)}`
+      if (event.action === "clear") return `limit cleared: ${uids(event)}`;
+      return event.hardPages === null
+        ? `limit set: ${uids(event)} none`
         : `limit set: ${uids(event)} hard=${event.hardBytes}B (${event.hardPages} pages) ` +
           `soft=${event.softBytes}B (${event.softPages} pages)`;
     case "soft":
@@ -264,7 +269,7 @@ function killText(event: KillEvent): string {
     `pages latency=${event.latencyUs}us${others === "" ? "" : ` weighed=${others}`}`;
 }
 
-function uids({ uidFirst, uidLast }: LimitRule): string {
+function uids({ uidFirst, uidLast }: UidRange): string {
   return uidFirst === uidLast ? `uid=${uidFirst}` : `uid=${uidFirst}-${uidLast}`;
 }
 

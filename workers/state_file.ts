@@ -7,6 +7,7 @@
  *  - set: replaces the base's rule of the same range, or adds one. It stays until it is set anew
  *    or cleared, whatever later command lines say; {@link LimitState.shadowed} names the base's
  *    rules that are hidden by it, for the log.
+ *    It may say that there is no limit, for somebody inside of a range.
  *  - clear: of a rule that the base has leaves a tombstone, so that the next start with the same
  *    command line does not bring it back. Of a rule that it has not, nothing stays. A tombstone
  *    whose rule is no longer on the command line has done its work and is dropped at load.
@@ -20,12 +21,14 @@ import { z } from "zod";
 import {
   formatUidRange,
   HARD_PAGES_MAX,
+  isNoLimit,
   type LimitRule,
   LimitRules,
   RULES_MAX,
   sameUids,
   UID_MAX,
 } from "../pipeline/limits.ts";
+import { NO_LIMIT_PAGES } from "../pipeline/books.ts";
 import { invariant } from "../pipeline/invariant.ts";
 import { bytesToPages } from "../pipeline/units.ts";
 import type { OriginRule } from "./control_api.ts";
@@ -43,6 +46,7 @@ const bytes = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 // Bytes and not pages: another kernel may have other pages.
 const Override = z.union([
   z.strictObject({ uidFirst: uid, uidLast: uid, hardBytes: bytes, softBytes: bytes }),
+  z.strictObject({ uidFirst: uid, uidLast: uid, unlimited: z.literal(true) }),
   z.strictObject({ uidFirst: uid, uidLast: uid, cleared: z.literal(true) }),
 ]).refine((override) => override.uidFirst <= override.uidLast, "uidFirst is above uidLast")
   .refine(
@@ -159,12 +163,11 @@ export class LimitState {
   async set(rule: LimitRule): Promise<Kept> {
     this.effective.set(rule);
     const { uidFirst, uidLast, hardPages, softPages } = rule;
-    this.overrides.set(formatUidRange(rule), {
-      uidFirst,
-      uidLast,
-      hardBytes: hardPages * this.options.pageBytes,
-      softBytes: softPages * this.options.pageBytes,
-    });
+    const { pageBytes } = this.options;
+    const size = isNoLimit(rule)
+      ? { unlimited: true as const }
+      : { hardBytes: hardPages * pageBytes, softBytes: softPages * pageBytes };
+    this.overrides.set(formatUidRange(rule), { uidFirst, uidLast, ...size });
     return await this.save();
   }
 
@@ -187,12 +190,12 @@ export class LimitState {
   private ruleOf(override: Exclude<Override, { cleared: true }>): LimitRule {
     const pages = (amount: number): number =>
       Math.min(HARD_PAGES_MAX, Math.max(1, bytesToPages(amount, this.options.pageBytes)));
-    return {
-      uidFirst: override.uidFirst,
-      uidLast: override.uidLast,
-      hardPages: pages(override.hardBytes),
-      softPages: pages(override.softBytes),
-    };
+    const { uidFirst, uidLast } = override;
+    if ("unlimited" in override) {
+      return { uidFirst, uidLast, hardPages: NO_LIMIT_PAGES, softPages: NO_LIMIT_PAGES };
+    }
+    const { hardBytes, softBytes } = override;
+    return { uidFirst, uidLast, hardPages: pages(hardBytes), softPages: pages(softBytes) };
   }
 
   /** One write after the other, each of the state as it is when its turn comes. */

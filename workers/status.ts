@@ -118,7 +118,8 @@ function userReports(memory: Memory, { rules, nameOf }: StatusContext): UserRepo
   }
   // Users with a limit of their own who have not been seen yet.
   for (const { uidFirst, uidLast, hardPages, softPages } of rules) {
-    if (uidFirst !== uidLast || reports.some(({ uid }) => uid === uidFirst)) continue;
+    if (uidFirst !== uidLast || hardPages === NO_LIMIT_PAGES) continue;
+    if (reports.some(({ uid }) => uid === uidFirst)) continue;
     reports.push({
       uid: uidFirst,
       user: nameOf(uidFirst),

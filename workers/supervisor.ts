@@ -16,7 +16,13 @@ import {
 } from "../pipeline/layout.ts";
 import type { MemberMask } from "../pipeline/books.ts";
 import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
-import { type LimitRule, RULES_MAX, RulesPublisher, type SoftSpec } from "../pipeline/limits.ts";
+import {
+  isNoLimit,
+  type LimitRule,
+  RULES_MAX,
+  RulesPublisher,
+  type SoftSpec,
+} from "../pipeline/limits.ts";
 import {
   attachCounters,
   attachMemory,
@@ -45,6 +51,7 @@ import type { ControlBackend, FaultRequest, OriginRule, StatusReport } from "./c
 import { ControlServer } from "./control_server.ts";
 import { StartError } from "./errors.ts";
 import type { Log } from "./log.ts";
+import { Owners } from "./owners.ts";
 import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
 import { memoryReport } from "./status.ts";
@@ -76,6 +83,8 @@ export interface SupervisorOptions {
   /** undefined: tmalloc is not served. */
   readonly tmallocSocketPath: string | undefined;
   readonly stateDirPath: string;
+  /** Whose subordinate uids are; undefined: every uid counts for itself. */
+  readonly subuidPath: string | undefined;
   readonly processesMax: number;
   readonly usersMax: number;
   /** Processes of one user at one time; one that has more counts as over its limit. */
@@ -118,6 +127,7 @@ export class Supervisor implements ControlBackend {
   private readonly memory: Memory;
   private readonly tracing: Tracing;
   private readonly publisher: RulesPublisher;
+  private readonly owners: Owners;
   private readonly watch: WorkerWatch;
   private readonly readerWakes: readonly EventFd[];
   private readonly sweeperWake: EventFd;
@@ -192,6 +202,13 @@ export class Supervisor implements ControlBackend {
     }, Deno.pid));
     this.publisher = new RulesPublisher(this.memory.rules);
     this.publisher.publish(state.rules);
+    this.owners = new Owners({
+      path: options.subuidPath,
+      memory: this.memory,
+      rules: () => state.list(),
+      tell: (message) => log.event({ event: "config", message }),
+      onChange: () => this.enforceRules(),
+    });
     this.accountingBell = new Doorbell(this.memory, Role.accounting);
     this.reports = this.memory.plan.reportRings.map((place) =>
       new RingConsumer(this.memory.buffer, place)
@@ -218,6 +235,8 @@ export class Supervisor implements ControlBackend {
       },
       (role, reason, downMs) => log.event({ event: "worker-restart", role, reason, downMs }),
     );
+    // Whom subordinate uids count for is known before anybody is looked at.
+    this.owners.tick(performance.now());
   }
 
   private workerConfig(): WorkerConfig {
@@ -377,6 +396,7 @@ export class Supervisor implements ControlBackend {
       this.trimmedMs = nowMs;
       trimHeap();
     }
+    this.owners.tick(nowMs);
     if (nowMs - this.rate.atMs < 1000) return;
     const events = this.counter(Role.accounting, CounterIndex.events);
     const seconds = (nowMs - this.rate.atMs) / 1000;
@@ -417,8 +437,10 @@ export class Supervisor implements ControlBackend {
   }
 
   private logLimit(action: "set" | "clear", rule: LimitRule, origin: OriginRule["origin"]): void {
-    const { uidFirst, uidLast, hardPages, softPages } = rule;
+    const { uidFirst, uidLast } = rule;
     const { pageBytes } = this.options;
+    const hardPages = isNoLimit(rule) ? null : rule.hardPages;
+    const softPages = isNoLimit(rule) ? null : rule.softPages;
     this.log.event({
       event: "limit",
       action,
@@ -427,8 +449,8 @@ export class Supervisor implements ControlBackend {
       uidLast,
       hardPages,
       softPages,
-      hardBytes: hardPages * pageBytes,
-      softBytes: softPages * pageBytes,
+      hardBytes: hardPages === null ? null : hardPages * pageBytes,
+      softBytes: softPages === null ? null : softPages * pageBytes,
     });
   }
 
@@ -439,10 +461,15 @@ export class Supervisor implements ControlBackend {
   }
 
   async setLimit(rule: LimitRule): Promise<{ readonly persisted: boolean }> {
+    this.owners.admit(rule);
     const kept = this.state.set(rule);
     this.enforceRules();
     this.logLimit("set", rule, "control");
     return this.told(await kept);
+  }
+
+  ownerOf(uid: number): number {
+    return this.owners.ownerOf(uid);
   }
 
   async clearLimit(
@@ -526,6 +553,7 @@ export class Supervisor implements ControlBackend {
     this.closed = true;
     clearInterval(this.ticker);
     clearTimeout(this.settler);
+    this.owners.close();
     await Promise.all([this.control?.stop(), this.watch.stop(STOP_MS_MAX)]);
     this.drainReports();
     this.tracing.close();

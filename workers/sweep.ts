@@ -10,6 +10,7 @@
 import { packProc, ProcessState, ProcFlag, RecordKind, SweepFlag } from "../pipeline/layout.ts";
 import { TABLE_HEADER_BYTES, TableWord } from "../pipeline/layout.ts";
 import type { RulesView } from "../pipeline/limits.ts";
+import type { OwnersView } from "../pipeline/owners.ts";
 import type { Memory } from "../pipeline/memory.ts";
 import type { RecordWriter } from "../pipeline/record_writer.ts";
 import type { MonotonicClock } from "../kernel/clock.ts";
@@ -58,6 +59,7 @@ export interface SweepContext {
   readonly memory: Memory;
   readonly writer: RecordWriter;
   readonly rules: RulesView;
+  readonly owners: OwnersView;
   readonly instance: TraceInstance;
   readonly clock: MonotonicClock;
   readonly pageBytes: number;
@@ -198,8 +200,15 @@ export class Sweep {
     return this.status.threads === 1 ? [pid] : this.proc.listTids(pid);
   }
 
-  /** Reads a process; of one whose leader has exited, through one of its other threads. */
+  /** Reads a process; its real uid then is the one that it counts for. */
   private read(pid: number): boolean {
+    if (!this.readLiving(pid)) return false;
+    this.status.realUid = this.context.owners.ownerOf(this.status.realUid);
+    return true;
+  }
+
+  /** Of one whose leader has exited, through one of its other threads. */
+  private readLiving(pid: number): boolean {
     const { proc, status } = this;
     if (!proc.readStatus(pid, status)) return false;
     if (status.state !== STATE_ZOMBIE && status.state !== STATE_DEAD) return true;

@@ -21,6 +21,7 @@ import {
   RoleWord,
 } from "../pipeline/layout.ts";
 import { RulesView } from "../pipeline/limits.ts";
+import { OwnersView } from "../pipeline/owners.ts";
 import { RecordWriter } from "../pipeline/record_writer.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../pipeline/ring.ts";
 import { MonotonicClock } from "../kernel/clock.ts";
@@ -77,6 +78,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     memory,
     writer,
     rules,
+    owners: new OwnersView(memory.owners),
     instance: TraceInstance.attach(config.instanceName, config.tracefsPath),
     clock,
     pageBytes: config.pageBytes,

@@ -21,6 +21,7 @@ import {
 } from "../pipeline/layout.ts";
 import type { Ledger } from "../pipeline/ledger.ts";
 import type { Memory } from "../pipeline/memory.ts";
+import { OwnersView } from "../pipeline/owners.ts";
 import type { ReportWriter } from "../pipeline/reports.ts";
 import {
   makeRequest,
@@ -130,6 +131,7 @@ export class TmallocServer implements CoordinatorHost {
   private readonly identity = new ProcIdentity();
   private readonly brokenIds: number[] = [];
   private readonly fairness = new Fairness();
+  private readonly owners: OwnersView;
   private readonly shares = new Map<number, Share>();
   private readonly parked: ConnectedUser[] = [];
   private parkedUntilNs = Infinity;
@@ -147,6 +149,7 @@ export class TmallocServer implements CoordinatorHost {
   constructor(options: TmallocServerOptions) {
     this.options = options;
     const { memory, ledger, counters, reports, wake } = options;
+    this.owners = new OwnersView(memory.owners);
     this.received = new DataView(this.receiver.bytes.buffer, 0, REQUEST_BYTES);
     this.replyView = new DataView(this.replyBytes.buffer, 0, REPLY_BYTES);
     this.closePredecessors();
@@ -281,7 +284,10 @@ export class TmallocServer implements CoordinatorHost {
       }
       const fault = readRequest(this.received, length, this.options.pageBytes, request);
       if (fault !== undefined) this.breakOff(id, fault);
-      else this.coordinator.request(nowNs, id, receiver.pid, receiver.uid, request);
+      else {
+        const uid = this.owners.ownerOf(receiver.uid);
+        this.coordinator.request(nowNs, id, receiver.pid, uid, request);
+      }
     }
     return true;
   }
@@ -325,8 +331,10 @@ export class TmallocServer implements CoordinatorHost {
   }
 
   private welcome(fd: number, isStream: boolean, startNs: number): boolean {
-    const uid = peerUid(fd);
-    if (uid < 0 || this.open >= CONNECTIONS_MAX) return false;
+    const peer = peerUid(fd);
+    if (peer < 0 || this.open >= CONNECTIONS_MAX) return false;
+    // Or a person would have as many shares as it has subordinate uids.
+    const uid = this.owners.ownerOf(peer);
     const tookNs = this.options.clock.nowNs() - startNs + CONNECTION_COST_NS;
     if (this.fairness.spent(this.shareOf(uid), startNs, tookNs) > 0) return false;
     const user = this.users.get(uid) ?? this.addUser(uid);

@@ -67,6 +67,7 @@ export class FakeBackend implements ControlBackend {
   failing = false;
   readonly rules = new LimitRules();
   readonly faults: string[] = [];
+  readonly owners = new Map<number, number>();
 
   limits(): readonly OriginRule[] {
     if (this.failing) throw new Error("secret detail");
@@ -76,6 +77,10 @@ export class FakeBackend implements ControlBackend {
   setLimit(rule: LimitRule): Promise<{ readonly persisted: boolean }> {
     this.rules.set(rule);
     return Promise.resolve({ persisted: this.persisted });
+  }
+
+  ownerOf(uid: number): number {
+    return this.owners.get(uid) ?? uid;
   }
 
   clearLimit(

@@ -6,6 +6,8 @@
 import { replayCommand, type ReplayDependencies } from "../../cli/replay.ts";
 import type { ReplaySummary } from "../../pipeline/replay.ts";
 import { CAPTURE_CPUS } from "./captures.ts";
+// Names are looked up by libc where that is allowed; see there why it is opened beforehand.
+import "./real_kernel.ts";
 
 const CAPTURES_PATH = new URL("../fixtures/captures/", import.meta.url).pathname;
 

@@ -14,6 +14,8 @@ MIB = 1 << 20
 libc = ctypes.CDLL(None, use_errno=True)
 MADV_HUGEPAGE = 14
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+CLONE_NEWUSER = 0x10000000
 
 
 def self_command(*args):
@@ -120,6 +122,33 @@ def main(mode, args):
             os.setuid(uid)
             os.execv(sys.executable, self_command("hold", args[1]))
         os.waitpid(pid, 0)
+    elif mode == "namespace":
+        # A rootless container of PERSON: inside, 0 is the person and 1 to 9 are SUB to SUB + 8. Goes
+        # on as INSIDE. A child, root still, writes the maps, as newuidmap(1) does.
+        person, sub, inside = int(args[0]), int(args[1]), int(args[2])
+        main_pid = os.getpid()
+        unshared, say_unshared = os.pipe()
+        mapped, say_mapped = os.pipe()
+        helper = os.fork()
+        if helper == 0:
+            os.read(unshared, 1)
+            for kind in ("uid", "gid"):
+                with open(f"/proc/{main_pid}/{kind}_map", "w") as file:
+                    file.write(f"0 {person} 1\n1 {sub} 9\n")
+            os.write(say_mapped, b"x")
+            os._exit(0)
+        os.setgroups([])
+        os.setgid(person)
+        os.setuid(person)
+        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+        if libc.unshare(CLONE_NEWUSER) != 0:
+            sys.exit("unshare: " + os.strerror(ctypes.get_errno()))
+        os.write(say_unshared, b"x")
+        os.read(mapped, 1)
+        os.waitpid(helper, 0)
+        os.setgid(inside)
+        os.setuid(inside)
+        os.execv(sys.executable, self_command("hold-on-go", *args[3:]))
     elif mode == "fork-hold":
         # A parent with memory and children that share it copy on write.
         kept = touch(4)

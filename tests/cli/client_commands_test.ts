@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { limitCommand } from "../../cli/limit.ts";
+import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
 import { statusCommand } from "../../cli/status.ts";
 import type { Users } from "../../cli/users.ts";
 import { FAKE_STATUS, withControl } from "../_support/fake_control.ts";
@@ -73,6 +74,65 @@ Deno.test("toom limit sets, gets, lists and clears, for people", async () => {
       err: ["no limit for exactly bob, see toom limit list"],
     });
     assertEquals(backend.rules.count, 1);
+  });
+});
+
+Deno.test("toom limit knows users without a limit inside of a range", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    const limit = limitOn(socketPath);
+    await limit("set", "1000-60999", "25%");
+    for (const word of ["none", "unlimited", "infinity"]) {
+      assertEquals((await limit("set", "bob", word)).out, [
+        "limit set: bob (uid 60001) no limit",
+      ]);
+    }
+    assertEquals(backend.rules.find(60001)?.hardPages, NO_LIMIT_PAGES);
+    assertEquals((await limit("get", "bob")).out, ["bob (uid 60001) no limit"]);
+    assertEquals((await limit("list")).out, [
+      "USER                UID            HARD     SOFT    PAGES  SET BY",
+      "bob                 60001          none     none        -  toom limit set",
+      "each of 1000-60999  1000-60999  4.0 GiB  3.6 GiB  1048576  toom limit set",
+    ]);
+    const json = JSON.parse((await limit("get", "bob", "--json")).out[0]!);
+    assertEquals(json.limit.hardPages, null);
+    assertEquals(json.limit.softBytes, null);
+    assertEquals((await limit("set", "bob", "none", "--soft", "50%")).code, 2);
+    assertEquals((await limit("clear", "bob")).code, 0);
+    assertEquals((await limit("get", "bob")).out[0]?.startsWith("each of 1000-60999"), true);
+  });
+});
+
+Deno.test("toom limit refuses what can mean two users, and mistakes of units", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    const named: Users = {
+      uidOf: (name) => name === "60310" ? 60311 : name === "60320-60329" ? 60312 : undefined,
+      nameOf: () => undefined,
+    };
+    const limit = (...args: string[]): Promise<Ran> =>
+      run(
+        (words, io) => limitCommand(words, io, { users: named }),
+        ...args,
+        "--control-socket",
+        socketPath,
+      );
+    for (const user of ["60310", "60320-60329"]) {
+      for (const words of [["set", user, "1G"], ["get", user], ["clear", user]]) {
+        const { code, out, err } = await limit(...words);
+        assertEquals([code, out, err.length], [2, [], 1], words.join(" "));
+        assert(err[0]!.includes(`expected uid:${user} or user:${user}`), err[0]);
+      }
+    }
+    assertEquals((await limit("set", "user:60310", "1G")).code, 0);
+    assertEquals(backend.rules.find(60311)?.hardPages, 2 ** 18);
+    assertEquals((await limit("set", "uid:60310", "2G")).code, 0);
+    assertEquals(backend.rules.find(60310)?.hardPages, 2 ** 19);
+    for (const size of ["4096", "16000", "1,5G", "0", "1048577"]) {
+      assertEquals((await limit("set", "uid:5", size)).code, 2, size);
+    }
+    for (const soft of ["95", "1", "4096"]) {
+      assertEquals((await limit("set", "uid:5", "4G", "--soft", soft)).code, 2, soft);
+    }
+    assertEquals(backend.rules.count, 2);
   });
 });
 

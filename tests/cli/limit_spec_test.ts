@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type LimitHost, parseLimitSpec, parseUser } from "../../cli/limit_spec.ts";
+import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
 import { SOFT_DEFAULT } from "../../pipeline/limits.ts";
 import { FormatError } from "../../pipeline/units.ts";
 
@@ -81,8 +82,135 @@ Deno.test("parseUser() limits root by its number only", () => {
 Deno.test("parseUser() does not look up what cannot be a name", () => {
   const asked: string[] = [];
   const resolver = { uidOf: (name: string) => (asked.push(name), undefined) };
-  for (const text of ["", "a b", "a:b", "a\nb", "a/b", "x".repeat(300)]) {
+  for (const text of ["", "user:", "a:b", "a\nb", "a\0b", "x".repeat(5000)]) {
     assertThrows(() => parseUser(text, resolver), FormatError, "no user is");
   }
   assertEquals(asked, []);
+});
+
+const LOOKALIKES: Readonly<Record<string, number>> = {
+  "60310": 60311,
+  "60320-60329": 60312,
+  "60340-60330": 60313,
+  "0": 60314,
+  "00": 60315,
+  "60316": 60316,
+  "007": 7,
+  "0xeb98": 60317,
+  "4four": 60318,
+};
+const LOOKALIKE_HOST: LimitHost = { ...HOST, uidOf: (name) => LOOKALIKES[name] };
+
+Deno.test("parseUser() refuses a name that reads like another's uid, and says how to write each", () => {
+  for (const name of ["60310", "60320-60329", "60340-60330", "0", "00"]) {
+    const { message } = assertThrows(() => parseUser(name, LOOKALIKE_HOST), FormatError);
+    assertEquals(
+      message,
+      `expected uid:${name} or user:${name}, as "${name}" is also the name of a user, ` +
+        `with uid ${LOOKALIKES[name]}`,
+    );
+    const uid = LOOKALIKES[name]!;
+    assertEquals(parseUser(`user:${name}`, LOOKALIKE_HOST), { uidFirst: uid, uidLast: uid });
+  }
+  assertEquals(parseUser("uid:60310", LOOKALIKE_HOST), { uidFirst: 60310, uidLast: 60310 });
+  assertEquals(parseUser("uid:60320-60329", LOOKALIKE_HOST), { uidFirst: 60320, uidLast: 60329 });
+  // Whose name is its uid, and who reads like no number, can be meant by nothing else.
+  for (const name of ["60316", "007", "0xeb98", "4four"]) {
+    assertEquals(parseUser(name, LOOKALIKE_HOST).uidFirst, LOOKALIKES[name], name);
+  }
+  assertEquals(parseUser("60319", LOOKALIKE_HOST).uidFirst, 60319);
+  for (const text of ["uid:bob", "uid:", "uid:-1", "uid: 5", "uid:5-4", "uid:0-5"]) {
+    assertThrows(() => parseUser(text, LOOKALIKE_HOST), FormatError, "expected ");
+  }
+  for (const text of ["user:root", "user:toor"]) {
+    assertThrows(() => parseUser(text, HOST), FormatError, "expected 0 instead of");
+  }
+});
+
+Deno.test("parseUser() reads numbers when the directory does not answer", () => {
+  const away = {
+    uidOf: (): number => {
+      throw new Error("the directory is away");
+    },
+  };
+  assertEquals(parseUser("1000-59999", away), { uidFirst: 1000, uidLast: 59999 });
+  assertThrows(() => parseUser("bob", away), Error, "away");
+});
+
+Deno.test("parseLimitSpec() takes whatever name a directory gives out", () => {
+  const names = [
+    "CORP\\anna",
+    "anna@corp.example",
+    "anna lee",
+    "CORP\\anna lee",
+    "host$",
+    "andré",
+    "a/b",
+    `${"u".repeat(20)}@${"d".repeat(255)}`,
+    "anna=lee",
+    "lee, anna",
+    "a=1,soft=2",
+    " ",
+    "blank ",
+  ];
+  for (const [index, name] of names.entries()) {
+    const host = { ...HOST, uidOf: (asked: string) => asked === name ? 2000 + index : undefined };
+    const uids = { uidFirst: 2000 + index, uidLast: 2000 + index };
+    const hard = { ...uids, hardPages: 2 ** 20 };
+    for (const user of [name, `user:${name}`]) {
+      const plain = parseLimitSpec(`${user}=4G`, host, SOFT_DEFAULT);
+      assertEquals(plain, { ...hard, softPages: 943718 }, user);
+      const soft = parseLimitSpec(`${user}=4G,soft=50%`, host, SOFT_DEFAULT);
+      assertEquals(soft, { ...hard, softPages: 2 ** 19 }, user);
+    }
+  }
+  assertEquals(parseLimitSpec(" bob = 4G ", HOST, SOFT_DEFAULT).uidFirst, 1001);
+});
+
+Deno.test("parseLimitSpec() refuses mistakes of units, and says what was perhaps meant", () => {
+  const cases: ReadonlyArray<readonly [string, string]> = [
+    ["4096", "such as 4096MiB or 4096KiB (4096B if bytes are meant)"],
+    ["16000", "such as 16000MiB"],
+    ["100", "such as 100MiB"],
+    ["1.5", "such as 1.5MiB"],
+    ["1048575", "such as 1048575MiB"],
+    ["1048577", "(1048577B to have them rounded down)"],
+    ["1,5G", "1.5G"],
+    ["1,5 GiB,soft=1G", "1.5 GiB"],
+    ["64MB", "64MiB"],
+    ["64M,soft=90", "expected 90% (of the hard limit)"],
+    ["64M,soft=1", "expected 1%"],
+    ["64M,soft=60000", "such as 60000MiB"],
+    ["64M,soft=1,5M", "1.5M"],
+    ["0", "or none for no limit"],
+    ["-1", "or none for no limit"],
+    ["max", "or none for no limit"],
+    ["none,soft=80%", "no soft limit where there is no limit"],
+  ];
+  for (const [size, hint] of cases) {
+    const problem = problemOf(`bob=${size}`);
+    assertEquals(problem.includes(hint), true, `${size}: ${problem}`);
+  }
+  for (
+    const size of ["4Gi", "4gi", "4GiB", "4g", "4096Mi", "4194304Ki", "4294967296", "0.00390625Ti"]
+  ) {
+    assertEquals(parseLimitSpec(`bob=${size}`, HOST, SOFT_DEFAULT).hardPages, 2 ** 20, size);
+  }
+  assertEquals(parseLimitSpec("bob=4096B", HOST, SOFT_DEFAULT).hardPages, 1);
+  // Whole pages of the machine that it is for.
+  const host = { ...HOST, pageBytes: 65536 };
+  assertEquals(parseLimitSpec("bob=1048576", host, SOFT_DEFAULT).hardPages, 16);
+  assertThrows(() => parseLimitSpec("bob=1052672", host, SOFT_DEFAULT), FormatError, "of 65536");
+});
+
+Deno.test("parseLimitSpec() knows words for no limit", () => {
+  for (const word of ["none", "unlimited", "infinity", " None "]) {
+    assertEquals(parseLimitSpec(`bob=${word}`, HOST, SOFT_DEFAULT), {
+      uidFirst: 1001,
+      uidLast: 1001,
+      hardPages: NO_LIMIT_PAGES,
+      softPages: NO_LIMIT_PAGES,
+    });
+  }
+  assertEquals(parseLimitSpec("1000-1999=none", HOST, SOFT_DEFAULT).hardPages, NO_LIMIT_PAGES);
 });

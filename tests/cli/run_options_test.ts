@@ -28,6 +28,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
     controlSocketPath: "/run/toom/control.sock",
     tmallocSocketPath: "/run/toom/tmalloc.sock",
     stateDirPath: "/var/lib/toom",
+    subuidPath: "/etc/subuid",
     processesMax: 16384,
     usersMax: 4096,
     userProcessesMax: 4096,
@@ -41,7 +42,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
   const args = "--limit bob=1G --limit=2000-2999=64MiB,soft=32MiB --source raw --readers 64 " +
     "--count rss+sum --max-user-processes 32 --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
     "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c " +
-    "--tmalloc-socket none --state-dir /tmp/s --max-processes 64 --max-users 16 --cpu any --no-arm " +
+    "--tmalloc-socket none --state-dir /tmp/s --no-subuids --max-processes 64 --max-users 16 --cpu any --no-arm " +
     "--debug-faults";
   const options = parseRunOptions(args.split(" "), HOST);
   assertEquals(options, {
@@ -64,6 +65,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     controlSocketPath: "/tmp/c",
     tmallocSocketPath: undefined,
     stateDirPath: "/tmp/s",
+    subuidPath: undefined,
     processesMax: 64,
     usersMax: 16,
     userProcessesMax: 32,

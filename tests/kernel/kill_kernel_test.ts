@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { PidfdKillKernel, PidKillKernel } from "../../kernel/kill_kernel.ts";
+import { type OwnerOf, PidfdKillKernel, PidKillKernel } from "../../kernel/kill_kernel.ts";
 import { Refusal, Signal } from "../../pipeline/killer.ts";
 import {
   hasFile,
@@ -15,9 +15,15 @@ const UID = 60031;
 
 for (
   const [name, make] of [
-    ["PidfdKillKernel", (isRehearsal = false) => new PidfdKillKernel(true, isRehearsal)],
-    ["PidKillKernel", (isRehearsal = false) => new PidKillKernel(isRehearsal)],
-  ] satisfies [string, (isRehearsal?: boolean) => PidfdKillKernel][]
+    [
+      "PidfdKillKernel",
+      (isRehearsal = false, ownerOf?: OwnerOf) => new PidfdKillKernel(true, isRehearsal, ownerOf),
+    ],
+    [
+      "PidKillKernel",
+      (isRehearsal = false, ownerOf?: OwnerOf) => new PidKillKernel(isRehearsal, ownerOf),
+    ],
+  ] satisfies [string, (isRehearsal?: boolean, ownerOf?: OwnerOf) => PidfdKillKernel][]
 ) {
   Deno.test({
     ...needing(isRoot(), "root", `${name} checks who it is, kills it, and sees its end`),
@@ -38,6 +44,18 @@ for (
       assertEquals((await process.child.status).signal, "SIGKILL");
       assertEquals(kernel.check(handle, process.pid, UID), Refusal.gone);
       await waitUntil(() => kernel.reapsUnderWay === 0, "the reaping has ended");
+      kernel.close(handle);
+    },
+  });
+
+  Deno.test({
+    ...needing(isRoot(), "root", `${name} asks whose a process is by its real uid`),
+    fn: async () => {
+      const kernel = make(false, (uid) => uid === UID ? 4_000_000_001 : uid);
+      await using process = spawnAs(UID, ["sleep", "60"]);
+      const handle = kernel.open(process.pid);
+      assertEquals(kernel.check(handle, process.pid, 4_000_000_001 | 0), Refusal.none);
+      assertEquals(kernel.check(handle, process.pid, UID), Refusal.otherUser);
       kernel.close(handle);
     },
   });

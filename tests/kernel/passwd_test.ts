@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { nameOf, uidOf } from "../../kernel/passwd.ts";
+import { findUid, nameOf, uidOf } from "../../kernel/passwd.ts";
+import { nameInPasswd, uidInPasswd } from "../../kernel/passwd_text.ts";
 import { openLibc } from "../../kernel/libc.ts";
 import { asBuffer, cString } from "../../kernel/fd.ts";
 import "../_support/real_kernel.ts";
@@ -12,6 +13,12 @@ Deno.test("uidOf() and nameOf() agree with /etc/passwd", () => {
 Deno.test("uidOf() is undefined when there is no such user", () => {
   for (const name of ["no-such-user-xyz", "", "a\0b", "root:x", "0"]) {
     assertEquals(uidOf(name), undefined, JSON.stringify(name));
+  }
+});
+
+Deno.test("findUid() finds what uidOf() finds, on another thread", async () => {
+  for (const name of ["root", "nobody", "no-such-user-xyz", "", "a\0b", "x".repeat(5000)]) {
+    assertEquals(await findUid(name), uidOf(name), JSON.stringify(name.slice(0, 20)));
   }
 });
 
@@ -37,4 +44,24 @@ Deno.test("getpwnam_r() fills a struct passwd with the offsets that passwd.ts ex
   const start = Number(entry.getBigUint64(0, true) - BigInt(base));
   const end = buffer.indexOf(0, start);
   assertEquals(new TextDecoder().decode(buffer.subarray(start, end)), "nobody");
+});
+
+Deno.test("uidInPasswd() and nameInPasswd() take names as they are", () => {
+  const names = ["CORP\\anna", "anna@corp.example", "anna lee", "host$", "andré", "60310", "a=b,c"];
+  const long = `${"u".repeat(20)}@${"d".repeat(255)}`;
+  const all = [...names, long];
+  const text = [
+    ...all.map((name, index) => `${name}:x:${60320 + index}:1::/:/bin/false`),
+    `${names[0]}:x:1:1::/:/bin/false`,
+    "+::::::",
+    "odd",
+    "nouid:x::1::/:",
+  ].join("\n");
+  for (const [index, name] of all.entries()) {
+    assertEquals(uidInPasswd(text, name), 60320 + index, name);
+    assertEquals(nameInPasswd(text, 60320 + index), name);
+  }
+  for (const name of ["anna", "anna le", "", "+", "odd", "nouid", "CORP"]) {
+    assertEquals(uidInPasswd(text, name), undefined, name);
+  }
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { ARM_EVERY_NS } from "../../pipeline/accounting.ts";
-import { UNKNOWN_UID } from "../../pipeline/books.ts";
+import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books.ts";
 import { attachRole } from "../../pipeline/doorbell.ts";
 import {
   CounterIndex,
@@ -137,6 +137,16 @@ Deno.test("new limits hold from the next step on", () => {
   assertEquals(kinds(higher), []);
   higher.limit(BOB, 40);
   assertEquals(kinds(higher), ["kill"], "a user that had no limit");
+});
+
+Deno.test("nobody is ordered for a user without a limit inside of a range", () => {
+  const desk = new Desk();
+  desk.limit(ANN - 10, 1000, 900, ANN + 10).limit(ANN, NO_LIMIT_PAGES, NO_LIMIT_PAGES);
+  desk.proc(10, ANN, {}).own(10, A, { anon: 1 << 30 });
+  assertEquals(kinds(desk), []);
+  assertEquals(desk.books.users.hardPages[desk.books.findUser(ANN)], NO_LIMIT_PAGES);
+  desk.unlimit(ANN);
+  assertEquals(kinds(desk), ["kill"], "the range holds again");
 });
 
 Deno.test("a restarted killer gets the orders again, and the armed ones do not block new ones", () => {

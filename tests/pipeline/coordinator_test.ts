@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
 import { PASSES_MAX } from "../../pipeline/coordinator.ts";
 import { HeaderWord } from "../../pipeline/layout.ts";
 import { type Reply, ReplyFlag, RequestType, Status } from "../../pipeline/tmalloc_message.ts";
@@ -199,6 +200,9 @@ Deno.test("Coordinator asks nothing of who has no limit, until it gets one", () 
   const program = world.spawn(1);
   const free = ask(world, program, reserve, 80)!;
   assertEquals([free.status, free.flags, free.pages], [0, ReplyFlag.unlimited, 80]);
+  world.desk.limit(UID, NO_LIMIT_PAGES, NO_LIMIT_PAGES);
+  const named = ask(world, program, query)!;
+  assertEquals([named.status, named.flags], [0, ReplyFlag.unlimited], "a rule that says so");
   world.desk.limit(UID, 100).step();
   assertEquals(ask(world, program, reserve, 20)!.status, Status.refused);
   assertEquals(ask(world, program, reserve, 19)!.status, 0);

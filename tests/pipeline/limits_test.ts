@@ -4,6 +4,7 @@ import { RulesWord } from "../../pipeline/layout.ts";
 import {
   formatUidRange,
   HARD_PAGES_MAX,
+  isNoLimit,
   type LimitRule,
   limitRule,
   LimitRules,
@@ -153,7 +154,9 @@ Deno.test("parseSoft() reads a percentage of hard, or a size", () => {
   assertEquals(parseSoft("80%"), { kind: "percent", percent: 80 });
   assertEquals(parseSoft("99.5 %"), { kind: "percent", percent: 99.5 });
   assertEquals(parseSoft("60MiB"), { kind: "bytes", bytes: 60 * 2 ** 20 });
-  for (const text of ["", "0", "0%", "101%", "-5%", "x", "80%%", "1000%"]) {
+  for (
+    const text of ["", "0", "0%", "101%", "-5%", "x", "80%%", "1000%", "90", "1", "99.5", "4096"]
+  ) {
     assertThrows(() => parseSoft(text), FormatError, "expected");
   }
 });
@@ -168,6 +171,29 @@ Deno.test("parseUidRange() reads what formatUidRange() writes", () => {
   for (const text of ["4294967295", "1-4294967295", "5-4", "0-10", "99999999999999999999"]) {
     assertThrows(() => parseUidRange(text), FormatError, "expected");
   }
+});
+
+Deno.test("a rule of no limit wins by precedence, and its users count as having none", () => {
+  const words = region();
+  const rules = new LimitRules();
+  const none = limitRule({ uidFirst: 1500, uidLast: 1500 }, Infinity, SOFT_DEFAULT, 4096);
+  rules.set(rule(1000, 1999));
+  rules.set(none);
+  rules.set(limitRule({ uidFirst: 1600, uidLast: 1699 }, Infinity, SOFT_DEFAULT, 4096));
+  rules.set(rule(1650, 1650, 5));
+  assertEquals(rules.find(1500), none);
+  assertEquals(isNoLimit(none), true);
+  new RulesPublisher(words).publish(rules);
+  const view = new RulesView(words);
+  view.refresh();
+  for (const uid of [1500, 1600, 1699]) {
+    assertEquals([view.find(uid), view.hardPagesOf(uid), view.softPagesOf(uid)], [undefined, 0, 0]);
+  }
+  assertEquals([view.hardPagesOf(1501), view.hardPagesOf(1650)], [100, 5]);
+  assertEquals(view.list(), rules.list());
+  // The most that is a limit is not the same.
+  const most = limitRule({ uidFirst: 1, uidLast: 1 }, HARD_PAGES_MAX * 4096, SOFT_DEFAULT, 4096);
+  assertEquals([most.hardPages, isNoLimit(most)], [HARD_PAGES_MAX, false]);
 });
 
 Deno.test("RulesView.refresh() is false when nothing is new, and keeps the old while writing", () => {

@@ -3,6 +3,7 @@ import { IntMap, intMapBytes } from "../../pipeline/int_map.ts";
 import { InvariantError } from "../../pipeline/invariant.ts";
 import {
   COUNTER_COUNT,
+  DESCRIPTORS_MAX,
   HEADER_BYTES,
   HeaderWord,
   LAYOUT_VERSION,
@@ -28,6 +29,7 @@ import {
   DEFAULT_CAPACITY,
   planMemory,
 } from "../../pipeline/memory.ts";
+import { OWNERS_REGION_WORDS } from "../../pipeline/owners.ts";
 import { ringBytes } from "../../pipeline/ring.ts";
 import { tableBytes } from "../../pipeline/table.ts";
 import { withSeeds } from "../_support/random.ts";
@@ -74,6 +76,8 @@ function regions(capacity: Capacity): [number, number][] {
   add(plan.processMap, intMapBytes(capacity.processes));
   add(plan.taskMap, intMapBytes(capacity.tasks));
   add(plan.mmMap, intMapBytes(capacity.mms));
+  add(plan.descriptors, DESCRIPTORS_MAX * 4);
+  add(plan.owners, OWNERS_REGION_WORDS * 4);
   return list;
 }
 

@@ -1,3 +1,4 @@
+import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CONTROL_BODY_BYTES_MAX } from "../../workers/control_api.ts";
 import { ControlServer, ControlSocketError, handleControl } from "../../workers/control_server.ts";
@@ -106,6 +107,35 @@ Deno.test("limits are set, shown, listed and cleared", async () => {
     assertEquals((await ask(socketPath, "DELETE", "/v1/limits/1234")).status, 404);
     backend.persisted = false;
     assertEquals((await ask(socketPath, "PUT", path, '{"hard":1e6}')).content.persisted, false);
+  });
+});
+
+Deno.test("a text is held to what people write, a number is bytes, and none is no limit", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    const path = "/v1/limits/7";
+    for (const body of ['{"hard":"4096"}', '{"hard":"1G","soft":"90"}', '{"hard":"1,5G"}']) {
+      assertEquals((await ask(socketPath, "PUT", path, body)).status, 400, body);
+    }
+    const { content } = await ask(socketPath, "PUT", path, '{"hard":"none"}');
+    const none = { hardBytes: null, softBytes: null, hardPages: null, softPages: null };
+    const limit = { uidFirst: 7, uidLast: 7, ...none, origin: "control" };
+    assertEquals(content, { limit, persisted: true });
+    assertEquals((await ask(socketPath, "GET", path)).content, { limit });
+    assertEquals(backend.rules.find(7)?.hardPages, NO_LIMIT_PAGES);
+    const soft = await ask(socketPath, "PUT", path, '{"hard":"none","soft":"50%"}');
+    assertEquals(soft.status, 400);
+  });
+});
+
+Deno.test("of a subordinate uid the limit is shown that its owner has", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    backend.owners.set(100_005, 7);
+    await ask(socketPath, "PUT", "/v1/limits/100000-165535", '{"hard":"2G"}');
+    await ask(socketPath, "PUT", "/v1/limits/7", '{"hard":"1G"}');
+    const { content } = await ask(socketPath, "GET", "/v1/limits/100005");
+    assertEquals([content.limit.uidFirst, content.limit.hardBytes], [7, 2 ** 30]);
+    const other = await ask(socketPath, "GET", "/v1/limits/100006");
+    assertEquals(other.content.limit.hardBytes, 2 ** 31);
   });
 });
 

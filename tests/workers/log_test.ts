@@ -60,6 +60,20 @@ const EVENTS: readonly (readonly [LogEvent, string])[] = [
   [
     {
       event: "limit",
+      action: "set",
+      origin: "control",
+      uidFirst: 10071,
+      uidLast: 10071,
+      hardBytes: null,
+      softBytes: null,
+      hardPages: null,
+      softPages: null,
+    },
+    "limit set: uid=10071 none",
+  ],
+  [
+    {
+      event: "limit",
       action: "clear",
       origin: "control",
       uidFirst: 1000,

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
 import { type LimitRule, RULES_MAX } from "../../pipeline/limits.ts";
 import { LimitState, STATE_FILE_NAME } from "../../workers/state_file.ts";
 
@@ -61,6 +62,21 @@ Deno.test("LimitState keeps what was set and cleared across restarts", async () 
     // What is set again after a clear is there again.
     await second.set(rule(2, 22));
     assertEquals((await open(dir, base)).rules.find(2)?.hardPages, 22);
+  });
+});
+
+Deno.test("LimitState keeps that somebody has no limit", async () => {
+  await withDir(async (dir) => {
+    const none = { hardPages: NO_LIMIT_PAGES, softPages: NO_LIMIT_PAGES };
+    const base = [rule(1000, 30, 1999), { uidFirst: 1001, uidLast: 1001, ...none }];
+    const first = await open(dir, base);
+    await first.set({ uidFirst: 1002, uidLast: 1002, ...none });
+    const second = await open(dir, base);
+    assertEquals(second.problem, undefined);
+    assertEquals(second.list(), first.list());
+    assertEquals(second.rules.find(1001)?.hardPages, NO_LIMIT_PAGES);
+    assertEquals(second.rules.find(1002)?.softPages, NO_LIMIT_PAGES);
+    assertEquals(second.rules.find(1003)?.hardPages, 30);
   });
 });
 
