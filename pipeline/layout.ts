@@ -21,7 +21,7 @@ export const LINE_WORDS = LINE_BYTES / 4;
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of this file that an older reader would misread. */
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 
 // ---------------------------------------------------------------------------------------------
 // Records: what flows through the rings.
