@@ -430,10 +430,18 @@ export class Accounting {
     this.creditChanged(userSlot);
   }
 
-  /** An event compares counted pages, so that a credit costs it nothing. */
+  /**
+   * An event compares counted pages, so that a credit costs it nothing. A user whose credit decides
+   * is measured, because no event tells of what it copies.
+   */
   private creditChanged(userSlot: number): void {
-    this.quietPages[userSlot] = this.quietChargedPages[userSlot]! +
-      this.books.users.creditPages[userSlot]!;
+    const { users } = this.books;
+    const creditPages = users.creditPages[userSlot]!;
+    this.quietPages[userSlot] = this.quietChargedPages[userSlot]! + creditPages;
+    if (creditPages === 0 || users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
+    if (this.lastTsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
+    this.measureAskedNs[userSlot] = this.lastTsNs;
+    this.ask(RecordKind.measure, users.uid[userSlot]!);
   }
 
   /** What a user is charged: a lower bound of what it holds. */
@@ -479,20 +487,9 @@ export class Accounting {
   private near(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
     this.urgency.look(userSlot, this.chargedPages(userSlot));
-    if (users.creditPages[userSlot] !== 0) this.askMeasure(userSlot);
     if (this.chargedPages(userSlot) > users.softPages[userSlot]! || this.isOver(userSlot)) {
       this.over(userSlot, trigger);
     }
-  }
-
-  /** A user whose credit decides is measured: of what it copies, no event tells. */
-  private askMeasure(userSlot: number): void {
-    const { users } = this.books;
-    if (users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
-    const tsNs = this.nowNs[0]!;
-    if (tsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
-    this.measureAskedNs[userSlot] = tsNs;
-    this.ask(RecordKind.measure, users.uid[userSlot]!);
   }
 
   /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */

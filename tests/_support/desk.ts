@@ -45,6 +45,8 @@ export interface DeskOptions {
   readonly capacity?: Partial<Capacity>;
   readonly countMask?: number;
   readonly marginPages?: number;
+  readonly creditsShares?: boolean;
+  readonly userProcessesMax?: number;
 }
 
 /** Sizes of members in pages; what is not named is not changed, or 0. */
@@ -70,9 +72,11 @@ export class Desk {
   private readonly rules = new LimitRules();
   private readonly countMask: number;
   private readonly marginPages: number;
+  private readonly options: DeskOptions;
   private sweepNumber = 0;
 
   constructor(options: DeskOptions = {}) {
+    this.options = options;
     const buffer = createMemory({ ...SMALL, ...options.capacity });
     const memory = this.memory = attachMemory(buffer);
     const { plan } = memory;
@@ -92,7 +96,9 @@ export class Desk {
   }
 
   startAccounting(): Accounting {
+    const { capacity: _, ...options } = this.options;
     this.accounting = new Accounting(this.memory, {
+      ...options,
       countMask: this.countMask,
       unknownUid: UNKNOWN_UID,
       marginPages: this.marginPages,
@@ -195,6 +201,12 @@ export class Desk {
     sweeper.put(tsNs, RecordKind.proc, 0, tgid, uid, startTicks, bornMs, flags);
     sweeper.put(tsNs, RecordKind.procPages, 0, tgid, file, anon, swap, shmem);
     for (const tid of tids) sweeper.put(tsNs, RecordKind.task, 0, tid, tgid, 0, 0, 0);
+    return this;
+  }
+
+  /** A record of the sweeper's. */
+  sweeperPut(kind: RecordKind, tid: number, a = 0, b = 0, c = 0, d = 0): this {
+    this.sweeper.put(this.tick(), kind, 0, tid, a, b, c, d);
     return this;
   }
 
