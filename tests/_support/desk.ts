@@ -9,6 +9,7 @@ import { type Books, UNKNOWN_UID } from "../../pipeline/books.ts";
 import {
   Member,
   OrderKind,
+  packProc,
   packRss,
   RecordKind,
   RecordWord,
@@ -198,7 +199,16 @@ export class Desk {
     const bornMs = startTicks * 10;
     const { file = 0, anon = 0, swap = 0, shmem = 0 } = sizes;
     const { sweeper } = this;
-    sweeper.put(tsNs, RecordKind.proc, 0, tgid, uid, startTicks, bornMs, flags);
+    sweeper.put(
+      tsNs,
+      RecordKind.proc,
+      0,
+      tgid,
+      uid,
+      startTicks | 0,
+      bornMs % 2 ** 32 | 0,
+      packProc(flags, bornMs),
+    );
     sweeper.put(tsNs, RecordKind.procPages, 0, tgid, file, anon, swap, shmem);
     for (const tid of tids) sweeper.put(tsNs, RecordKind.task, 0, tid, tgid, 0, 0, 0);
     return this;
@@ -253,11 +263,24 @@ export class Desk {
 
   // --------------------------------------------------------------------------------- reading
 
-  /** Lets accounting take all there is. */
-  step(): this {
+  /** Hands over what was written so far. */
+  publish(): this {
     this.writer.ring.publish();
     this.sweeper.ring.publish();
     this.killer.ring.publish();
+    return this;
+  }
+
+  /** As {@link step}, without the check of all sums: for large tables. */
+  stepUnchecked(): this {
+    this.publish();
+    while (this.accounting.step(this.nowNs) > 0);
+    return this;
+  }
+
+  /** Lets accounting take all there is. */
+  step(): this {
+    this.publish();
     while (this.accounting.step(this.nowNs) > 0) this.books.checkSums();
     this.books.checkSums();
     for (let word = this.queryRing.next(); word >= 0; word = this.queryRing.next()) {
