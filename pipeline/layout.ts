@@ -20,7 +20,7 @@ export const LINE_WORDS = LINE_BYTES / 4;
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of this file that an older reader would misread. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 // ---------------------------------------------------------------------------------------------
 // Records: what flows through the rings.
@@ -58,9 +58,9 @@ export const CPU_SHIFT = 8;
  * | sweepBegin | sweep number | {@link SweepFlag} | error of /proc in pages a member | 0 | 0 |
  * | sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
  * | oomVictim | emitter | pid | 0 | 0 | 0 |
- * | pressure | 0 | reason, {@link PressureReason} | 0 | 0 | 0 |
+ * | pressure | 0 | reason, {@link PressureReason} | pages missing to the floor | 0 | 0 |
  * | victimGone | pid | process slot | generation | 0 | 0 |
- * | order | uid | {@link OrderKind} | user slot | {@link Trigger} | its generation |
+ * | order | uid; relieve: pages that a victim must give back at least; recheck: 1 nobody could be taken | {@link OrderKind} | user slot | {@link Trigger} | its generation |
  * | resolve | tid | 0 | 0 | 0 | 0 |
  * | resync | 0 | 0 | 0 | 0 | 0 |
  */
@@ -420,8 +420,14 @@ export const VICTIM_COLUMNS = {
   pid: "i32",
   pidfd: "i32",
   pages: "i32",
+  /** The mm that it ran on when it was signalled, slot + 1; 0 none. Others may share it. */
+  mmSlot1: "i32",
+  mmGeneration: "i32",
+  /** Processes beside it that ran on that mm and were signalled too. */
+  sharers: "i32",
 } as const satisfies Columns;
-export const VictimState = { free: 0, armed: 1, dying: 2 } as const;
+/** `stuck`: signalled, and neither gone nor giving memory back: what it has is not being freed. */
+export const VictimState = { free: 0, armed: 1, dying: 2, stuck: 3 } as const;
 export const VICTIMS_MAX = 256;
 
 /** Header of a table: count of slots in use, high-water mark, head of the free list (slot + 1). */
@@ -450,5 +456,8 @@ export const HeaderWord = {
   urgency: LINE_WORDS + 2,
   /** Sweeper: 1 when the first look at /proc has been sent. */
   discovered: 2 * LINE_WORDS,
+  /** Killer: victims that are dying, and rows of the victims table below which all in use lie. */
+  victimsDying: 3 * LINE_WORDS,
+  victimsEnd: 3 * LINE_WORDS + 1,
 } as const;
 export const HEADER_BYTES = 4 * LINE_BYTES;

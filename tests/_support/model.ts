@@ -48,6 +48,7 @@ export interface FakeProcess {
   suspended: boolean;
   state: "alive" | "zombie" | "freed";
   isProtected: boolean;
+  oomScoreAdj: number;
   /** A signal is on its way. */
   diesAtNs: number;
 }
@@ -91,6 +92,11 @@ export class FakeKernel {
   usagePages(uid: number, mask = COUNT_MASK): number {
     const mms = new Set<FakeMm>();
     for (const process of this.alive()) if (process.uid === uid) mms.add(process.mm);
+    return this.pagesOf(mms, mask);
+  }
+
+  /** Counted pages of mms. */
+  pagesOf(mms: ReadonlySet<FakeMm>, mask = COUNT_MASK): number {
     let sum = 0;
     for (const { pages } of mms) {
       pages.forEach((count, member) => sum += (mask >> member) & 1 ? count : 0);
@@ -133,7 +139,10 @@ export class FakeKernel {
     }
     const child = this.add(this.newPid(), parent.uid, mm, undefined);
     child.isProtected = parent.isProtected;
+    child.oomScoreAdj = parent.oomScoreAdj;
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_FORK, 0, 0);
+    // Until this is read, /proc may tell of the child beside what its parent built of it.
+    this.changes.push({ tsNs: this.nowNs, uid: child.uid, pages: this.pagesOf(new Set([mm])) });
     this.maybeMove();
     if (!this.random.oneIn(4)) this.rss(child.pid, mm, 1, Member.file, 16);
     return child;
@@ -143,6 +152,7 @@ export class FakeKernel {
     const tid = this.random.pick(parent.tids);
     const child = this.add(this.newPid(), parent.uid, parent.mm, parent);
     child.isProtected = parent.isProtected;
+    child.oomScoreAdj = parent.oomScoreAdj;
     parent.mm.users++;
     parent.suspended = true;
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_VFORK, 0, 0);
@@ -256,6 +266,7 @@ export class FakeKernel {
       suspended: false,
       state: "alive",
       isProtected: false,
+      oomScoreAdj: 0,
       diesAtNs: Infinity,
     };
     this.processes.set(pid, process);
