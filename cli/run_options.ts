@@ -58,6 +58,8 @@ export interface RunOptions {
   readonly intervalMs: number;
   /** The machine-wide floor; 0 = off. */
   readonly minAvailableBytes: number;
+  /** Whether the kernel's pressure stall information makes toom act. */
+  readonly psi: boolean;
   readonly dryRun: boolean;
   readonly logFormat: "text" | "json";
   /** Kernel ring buffer of each CPU. */
@@ -152,6 +154,11 @@ export const RUN_COMMAND: CommandSpec = {
       value: "SIZE|PCT",
       default: "0",
       help: "Act when the machine has less memory available than this; 0 = off",
+    },
+    {
+      name: "no-psi",
+      kind: "boolean",
+      help: "Do not act on the kernel's memory pressure (PSI); it acts below 10% available else",
     },
     { name: "dry-run", kind: "boolean", help: "Decide and log, but kill nothing" },
     {
@@ -273,6 +280,7 @@ export function parseRunOptions(
     softDefault: values.soft,
     intervalMs: values.interval,
     minAvailableBytes: values["min-available"],
+    psi: !values["no-psi"],
     dryRun: values["dry-run"],
     logFormat: values["log-format"],
     bufferKib: values["buffer-kib"],
@@ -308,6 +316,7 @@ function schemaOf(host: LimitHost) {
     "min-available": readAs((text) =>
       parseAmountBytes(text, host.totalMemoryBytes, host.pageBytes)
     ),
+    "no-psi": z.boolean(),
     "dry-run": z.boolean(),
     "log-format": oneOf(["text", "json"]),
     "buffer-kib": wholeNumber(4, 1_048_576),

@@ -56,11 +56,38 @@ export function processMreleaseAsync(pidfd: number): Promise<number> {
 const pollOne = new Int32Array(2);
 const ONE = sizeT(1);
 
-/** Whether all threads of the process have ended (it may wait for its parent still). HOT. */
+/**
+ * Whether all threads of the process have ended (it may wait for its parent still). HOT.
+ *
+ * Where poll(2) fails (ENOMEM, a filter of system calls), a process counts as ended once it has been
+ * waited for: until then nobody else has its number.
+ */
 export function pidfdExited(pidfd: number): boolean {
   pollOne[0] = pidfd;
   pollOne[1] = POLLIN;
-  return openLibc().poll(asBuffer(pollOne), ONE, 0) === 1 && (pollOne[1]! >>> 16 & POLLIN) !== 0;
+  const ready = openLibc().poll(asBuffer(pollOne), ONE, 0);
+  if (ready < 0) return pidfdSendSignal(pidfd, 0) === -Errno.ESRCH;
+  return ready === 1 && (pollOne[1]! >>> 16 & POLLIN) !== 0;
+}
+
+/** Whether the error of {@link pidfdOpen} says that there is no such process, and nothing else. */
+export function saysGone(errno: number): boolean {
+  // A thread's number is EINVAL, measured on 6.18 ENOENT: no process has it. One whose leader has
+  // ended while other threads live is opened as any other.
+  return errno === Errno.ESRCH || errno === Errno.ENOENT || errno === Errno.EINVAL;
+}
+
+/**
+ * Sends a signal by number to the process of a pidfd, where {@link pidfdSendSignal} is refused by
+ * something else than the process (a filter of system calls). While the process has not been waited
+ * for, nobody else has its number.
+ *
+ * @returns 0, or minus the error number: ESRCH when it has ended.
+ */
+export function killByNumber(pidfd: number, pid: number, signal: number): number {
+  if (!(pid > 0) || pidfdExited(pidfd)) return -Errno.ESRCH;
+  primeErrno();
+  return orErrno(openLibc().kill(pid, signal));
 }
 
 let reader: ProcReader | undefined;

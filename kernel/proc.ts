@@ -443,6 +443,14 @@ export function sharesMm(pidA: number, pidB: number): boolean {
   return openLibc().kcmp(Syscall.kcmp, pidA, pidB, KCMP_VM, 0n, 0n) === 0;
 }
 
+/**
+ * As {@link sharesMm}, but true where the kernel cannot tell: false only when both tasks are there and
+ * run on different address spaces.
+ */
+export function mayShareMm(pidA: number, pidB: number): boolean {
+  return openLibc().kcmp(Syscall.kcmp, pidA, pidB, KCMP_VM, 0n, 0n) <= 0;
+}
+
 /** Enough for the lines up to `Uid`: the escaped name and seven numbers. */
 const STATUS_HEAD_BYTES = 512;
 

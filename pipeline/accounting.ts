@@ -30,11 +30,13 @@ import { attachCounters, type Memory } from "./memory.ts";
 import { Attribution } from "./attribution.ts";
 import { Books, type MemberMask, NO_LIMIT_PAGES, TABLE_NAMES, UNKNOWN_UID } from "./books.ts";
 import { attachRole, Doorbell } from "./doorbell.ts";
+import { Dying } from "./dying.ts";
 import { RulesView } from "./limits.ts";
 import { Measuring } from "./measuring.ts";
 import { ProcFacts } from "./proc_facts.ts";
 import { DegradedReason, ReportWriter } from "./reports.ts";
 import { RingConsumer, RingProducer } from "./ring.ts";
+import { Relief } from "./relief.ts";
 import { Urgency } from "./urgency.ts";
 import { invariant } from "./invariant.ts";
 
@@ -111,6 +113,8 @@ export class Accounting {
   private readonly armOrderedNs: Float64Array;
   private readonly softReportedNs: Float64Array;
   private readonly urgency: Urgency;
+  private readonly dying: Dying;
+  private readonly relief: Relief;
   /** By user slot: charged up to here, its growth changes nothing; the same as counted pages. */
   private readonly quietChargedPages: Float64Array;
   private readonly quietPages: Float64Array;
@@ -184,6 +188,8 @@ export class Accounting {
       (tid) => this.ask(RecordKind.resolve, tid),
     );
     this.measuring = new Measuring(this.books);
+    this.dying = new Dying(memory);
+    this.relief = new Relief(this.books, this.dying, this.reports, plan.capacity.pageBytes);
     this.facts = new ProcFacts(this.books, this.attribution, this.reports, this.counters);
   }
 
@@ -392,13 +398,13 @@ export class Accounting {
         this.oomVictim(tsNs, a);
         break;
       case RecordKind.pressure:
-        this.pressure(tsNs, a);
+        this.pressure(tsNs, a, b);
         break;
       case RecordKind.victimGone:
         this.victimGone(tsNs, tid, a, b);
         break;
       case RecordKind.order:
-        if (a === OrderKind.recheck) this.recheck(tsNs, b, d);
+        if (a === OrderKind.recheck) this.recheck(tsNs, b, d, tid !== 0);
         break;
       default:
         invariant(false, `accounting: a record of unknown kind ${kindCpu & KIND_MASK}`);
@@ -516,13 +522,13 @@ export class Accounting {
         users.crossedTsNs[userSlot] = tsNs;
         Atomics.store(users.state, userSlot, UserState.hard);
       }
-      if (users.doubtTsNs[userSlot] !== 0 && this.hasProc) {
+      if (users.doubtTsNs[userSlot] !== 0) {
         this.askVerify(userSlot, tsNs);
         return;
       }
-      if (this.killOrdered[userSlot] === 0 && this.order(OrderKind.kill, userSlot, tsNs, trigger)) {
-        this.killOrdered[userSlot] = 1;
-      }
+      // I2: what is being freed is no reason to kill; what comes on top of it is, at once.
+      if (this.killOrdered[userSlot] !== 0 || this.dying.isEnough(userSlot)) return;
+      if (this.order(OrderKind.kill, userSlot, tsNs, trigger)) this.killOrdered[userSlot] = 1;
       return;
     }
     if (!this.arms || ++this.eventsSinceArm[userSlot]! < ARM_EVERY_EVENTS) return;
@@ -567,8 +573,18 @@ export class Accounting {
     }
   }
 
-  /** Tells the killer, at once. @returns false when its ring is full; the next event tries again. */
-  private order(kind: number, userSlot: number, tsNs: number, trigger: Trigger): boolean {
+  /**
+   * Tells the killer, at once.
+   * @param about First word of the order, see {@link RecordKind}.
+   * @returns false when its ring is full; the next event tries again.
+   */
+  private order(
+    kind: number,
+    userSlot: number,
+    tsNs: number,
+    trigger: Trigger,
+    about = this.books.users.uid[userSlot]!,
+  ): boolean {
     const word = this.orders.claim();
     if (word < 0) {
       this.counters[CounterIndex.ordersShed]!++;
@@ -578,7 +594,7 @@ export class Accounting {
     const { users } = this.books;
     doubles[word >> 1] = tsNs;
     words[word + RecordWord.kindCpu] = RecordKind.order;
-    words[word + RecordWord.tid] = users.uid[userSlot]!;
+    words[word + RecordWord.tid] = about;
     words[word + RecordWord.a] = kind;
     words[word + RecordWord.b] = userSlot;
     words[word + RecordWord.c] = trigger;
@@ -591,10 +607,11 @@ export class Accounting {
 
   // ------------------------------------------------------------------- answers of the killer
 
-  private recheck(tsNs: number, userSlot: number, generation: number): void {
+  private recheck(tsNs: number, userSlot: number, generation: number, nobody: boolean): void {
     const { users } = this.books;
     if (users.generation[userSlot] !== generation) return;
     this.killOrdered[userSlot] = 0;
+    if (nobody) this.relief.failed(userSlot, tsNs);
     this.evaluate(userSlot, tsNs, Trigger.user);
   }
 
@@ -638,6 +655,7 @@ export class Accounting {
 
   /** I4: every user's books may be wrong, and do not decide before it was read from /proc. */
   private doubtAll(): void {
+    if (!this.hasProc) return;
     const { users, userSlots } = this.books;
     users.doubtTsNs.fill(Math.max(1, this.degradedSinceNs), 0, userSlots.highWater);
   }
@@ -714,26 +732,14 @@ export class Accounting {
     }
   }
 
-  /** The machine is short: the user furthest over, else nearest to, its limit loses a process. */
-  private pressure(tsNs: number, reason: number): void {
-    const { users, userSlots } = this.books;
-    let worst = -1;
-    let worstPages = -Infinity;
-    for (let slot = 0; slot < userSlots.highWater; slot++) {
-      if (users.state[slot] === UserState.free || users.hardPages[slot] === NO_LIMIT_PAGES) {
-        continue;
-      }
-      if (users.processCount[slot] === 0 || users.usagePages[slot] === 0) continue;
-      const overPages = users.usagePages[slot]! - users.hardPages[slot]!;
-      if (overPages > worstPages) {
-        worst = slot;
-        worstPages = overPages;
-      }
-    }
-    this.reports.put("pressure", tsNs, [reason, worst < 0 ? -1 : users.uid[worst]!]);
-    if (worst < 0 || this.killOrdered[worst] !== 0) return;
+  /** The machine is short: somebody whose end helps loses a process. */
+  private pressure(tsNs: number, reason: number, missingPages: number): void {
+    const { killOrdered, relief } = this;
+    const userSlot = relief.find(tsNs, reason, missingPages, killOrdered);
+    if (userSlot < 0) return;
     const trigger = reason === PressureReason.psi ? Trigger.kernel : Trigger.lastDefense;
-    if (this.order(OrderKind.relieve, worst, tsNs, trigger)) this.killOrdered[worst] = 1;
+    const useful = relief.usefulPages(missingPages);
+    if (this.order(OrderKind.relieve, userSlot, tsNs, trigger, useful)) killOrdered[userSlot] = 1;
   }
 
   /** The kernel's own OOM killer has chosen: logged and credited, nothing else to do. */

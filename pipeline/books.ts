@@ -290,6 +290,7 @@ export class Books {
     processes.userSlot[slot] = userSlot;
     processes.pages[slot] = 0;
     processes.sharedPages[slot] = 0;
+    processes.creditPages[slot] = 0;
     processes.taskCount[slot] = 0;
     processes.taskFirst1[slot] = 0;
     processes.mmSlot1[slot] = 0;
@@ -316,7 +317,7 @@ export class Books {
     const to = this.userOf(uid);
     if (to < 0 || to === from) return;
     const pages = processes.pages[slot]!;
-    const credit = this.creditOf(slot);
+    const credit = processes.creditPages[slot]!;
     const taskCount = processes.taskCount[slot]!;
     const mmCount = this.mmCountOf(slot);
     this.chargeUser(from, -pages);
@@ -337,16 +338,6 @@ export class Books {
       this.touch(from);
       this.touch(to);
     }
-  }
-
-  /** Credit of all mms of a process. */
-  private creditOf(processSlot: number): number {
-    let credit = 0;
-    for (let mm1 = this.processes.mmFirst1[processSlot]!; mm1 !== 0;) {
-      credit += this.mms.creditPages[mm1 - 1]!;
-      mm1 = this.mms.sibling1[mm1 - 1]!;
-    }
-    return credit;
   }
 
   private mmCountOf(processSlot: number): number {
@@ -540,12 +531,12 @@ export class Books {
     const credit = this.mms.creditPages[slot]!;
     const shared = this.mms.sharedPages[slot]!;
     this.chargeAll(from, -this.countedPages(slot));
-    this.shares.creditUser(processes.userSlot[from]!, -credit);
+    this.shares.creditProcess(from, -credit);
     processes.sharedPages[from]! -= shared;
     this.unlink(slot, from);
     this.link(slot, processSlot);
     processes.sharedPages[processSlot]! += shared;
-    this.shares.creditUser(processes.userSlot[processSlot]!, credit);
+    this.shares.creditProcess(processSlot, credit);
     this.chargeAll(processSlot, this.countedPages(slot));
   }
 

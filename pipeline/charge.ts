@@ -28,3 +28,19 @@ export function chargedPages(users: ChargeColumns, userSlot: number): number {
   }
   return Math.max(0, usage - credit);
 }
+
+/** The columns of the processes table that say what an end frees. */
+export type ProcessColumns = Pick<Memory["processes"], "pages" | "sharedPages" | "creditPages">;
+
+/** Pages that are in use no more when a process ends, and nobody else: 0 or more. */
+export function givesBackPages(processes: ProcessColumns, processSlot: number): number {
+  return Math.max(0, processes.pages[processSlot]! - processes.sharedPages[processSlot]!);
+}
+
+/**
+ * What a user is charged for a process: its pages less its credit. Of several processes that end
+ * together this is what their ends free, at least when all end that share with them: 0 or more.
+ */
+export function ownPages(processes: ProcessColumns, processSlot: number): number {
+  return Math.max(0, processes.pages[processSlot]! - processes.creditPages[processSlot]!);
+}

@@ -41,10 +41,11 @@ export function checkSums(books: Books): void {
 
 function checkProcess(books: Books, slot: number, sums: Sums): void {
   const { processes, mms, tasks } = books;
-  const { pages, sharedPages, taskCount } = processes;
+  const { pages, sharedPages, creditPages, taskCount } = processes;
   const name = `process ${processes.tgid[slot]}`;
   let pageSum = 0;
   let sharedSum = 0;
+  let creditSum = 0;
   for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
     const mm = mm1 - 1;
     invariant(mms.processSlot1[mm] === slot + 1, "I3: an mm in a foreign list");
@@ -57,7 +58,7 @@ function checkProcess(books: Books, slot: number, sums: Sums): void {
     invariant(origin1 === 0 || mms.dependents[origin1 - 1]! > 0, "I10: an origin without a child");
     pageSum += counted;
     sharedSum += shared;
-    sums.credit += credit;
+    creditSum += credit;
     sums.mms++;
   }
   let taskSum = 0;
@@ -68,6 +69,8 @@ function checkProcess(books: Books, slot: number, sums: Sums): void {
   invariant(pages[slot] === pageSum, `I3: ${name}: ${pages[slot]} != ${pageSum}`);
   invariant(sharedPages[slot] === sharedSum, `I10: ${name} shares ${sharedSum}`);
   invariant(taskCount[slot] === taskSum, `I3: ${name} has ${taskSum} tasks`);
+  invariant(creditPages[slot] === creditSum, `I10: ${name} is credited ${creditSum}`);
   sums.pages += pageSum;
+  sums.credit += creditSum;
   sums.tasks += taskSum;
 }

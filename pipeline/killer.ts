@@ -1,6 +1,6 @@
 /**
- * The killer agent: arms at soft, kills at hard, and waits until the victim is gone before it
- * considers another.
+ * The killer agent: arms at soft, kills at hard, and takes another victim only when what remains
+ * without those that are dying is over hard too.
  *
  * It decides; what touches the kernel comes in as {@link KillKernel}, so that worker, replay and
  * simulator run the same decisions.
@@ -10,71 +10,54 @@
 import {
   CounterIndex,
   OrderKind,
+  ProcessFlag,
   RecordKind,
   RecordWord,
   Role,
   type Trigger,
+  VICTIMS_MAX,
   VictimState,
 } from "./layout.ts";
-import { chargedPages } from "./charge.ts";
 import { attachCounters, type Memory } from "./memory.ts";
+import { Candidates, CHECK_HOLDS_NS, ESRCH } from "./candidates.ts";
+import { chargedPages, givesBackPages } from "./charge.ts";
 import { Doorbell } from "./doorbell.ts";
-import { Ranking, type VictimPolicy } from "./ranking.ts";
+import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
+import type { VictimPolicy } from "./ranking.ts";
 import { ReportWriter } from "./reports.ts";
 import { RingConsumer, RingProducer } from "./ring.ts";
+import { ScoreReader } from "./score_reader.ts";
+import { Part } from "./verdicts.ts";
 import { VictimRows } from "./victim_rows.ts";
 
-/** What the killer needs of the kernel. Handles are pidfds, or what stands for them. */
-export interface KillKernel {
-  /** @returns A handle that names this process and no later one; -errno when it is gone. */
-  open(pid: number): number;
-  /**
-   * I1: looks at the process behind the handle.
-   * @returns 0 when its real uid is `uid` and nothing protects it, else {@link Refusal}.
-   */
-  check(handle: number, pid: number, uid: number): number;
-  /** Sends a signal, or with {@link Signal.none} only asks whether it could. @returns 0, or -errno. */
-  kill(handle: number, pid: number, signal: number): number;
-  /** Has the memory of one that was sent SIGKILL freed as soon as can be; must not block. */
-  reap(handle: number, pid: number, hasThreads: boolean): void;
-  exited(handle: number): boolean;
-  close(handle: number): void;
-  /** Name of a process, raw bytes, for the log. May be empty. */
-  comm(pid: number): Uint8Array;
-  /** CLOCK_MONOTONIC, nanoseconds. */
-  nowNs(): number;
-}
-
-/** signal(7); 0 as in kill(2) */
-export const Signal = { none: 0, kill: 9 } as const;
-
-export const Refusal = { none: 0, gone: 1, otherUser: 2, protected: 3 } as const;
+export { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 
 export interface KillerOptions {
   readonly policy: VictimPolicy;
   /** Everything but the signal. */
   readonly dryRun: boolean;
-  /** A second victim of a user, while the first is not gone, after so long; nanoseconds. */
+  /** A victim that has given nothing back for so long is stuck, and not dying any more; nanoseconds. */
   readonly patienceNs: number;
 }
 
-/** I2: so long does the first victim keep a second one from being chosen. */
+/** I2: so long does a victim that gives nothing back keep another from being chosen. */
 export const PATIENCE_NS = 1e9;
-/** A process that could not or must not be killed is not considered again for so long. */
-const SPARE_NS = 1e9;
 /** Without a signal nobody goes; so often is that told. */
 const DRY_RUN_PATIENCE_NS = 10e9;
-/**
- * I1: identity is checked after the pidfd was opened, and once more at the kill when the check is
- * older than this; while a user grows, arming keeps it fresh. A change of user in between is known
- * from the kernel's own event, and the process is then no longer in the user's books.
- */
-const CHECK_HOLDS_NS = 50e6;
+/** I1: an armed candidate is checked again when its check is older; see candidates.ts. */
 const RECHECK_NS = 10e6;
 /** When a user is over and nobody may be killed, it is looked at again after so long. */
 const NO_VICTIM_RETRY_NS = 100e6;
-/** man 3 errno */
-const ESRCH = 3;
+/** And that is told at most so often. */
+const NO_VICTIM_REPORT_NS = 60e9;
+/** A shortage of the machine that was read longer ago is no reason to kill. */
+export const RELIEF_HOLDS_NS = 250e6;
+/** So long after something happened accounting has heard of it, if it is not behind. */
+const HEARD_OF_NS = 20e6;
+
+/** What became of an attempt to take a victim. */
+const Taken = { nobody: 0, one: 1, gone: 2 } as const;
+type Taken = typeof Taken[keyof typeof Taken];
 
 export class Killer {
   private readonly memory: Memory;
@@ -83,22 +66,23 @@ export class Killer {
   private readonly orders: RingConsumer;
   private readonly answers: RingProducer;
   private readonly accountingBell: Doorbell;
-  private readonly ranking: Ranking;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
-  /** By process slot: not to be considered until, and the generation that this is about. */
-  private readonly sparedUntilNs: Float64Array;
-  private readonly sparedGeneration: Int32Array;
-  private readonly spare: (processSlot: number, generation: number) => boolean;
+  private readonly candidates: Candidates;
+  private readonly scores: ScoreReader;
+  /** By user slot: when it was told last that nobody may be killed. */
+  private readonly noVictimToldNs: Float64Array;
   /** By user slot: an order waits; not to be looked at again before this time, 0 none waits. */
   private readonly waitingUntilNs: Float64Array;
   private waitingCount = 0;
   private readonly rows: VictimRows;
+  private readonly hasExited = (handle: number): boolean => this.kernel.exited(handle);
   private readonly watchRow = (row: number, state: number): void => this.watch(row, state);
-  private goneCount = 0;
-  /** Pages of candidates that turned out to be gone, and are on the books still. */
-  private gonePages = 0;
-  private nowNs = 0;
+  /** Victims that are gone, or stuck, since the last look. */
+  private changes = 0;
+  private readonly accountingCounters: Float64Array;
+  /** By row of a victim: when its end was seen, if that is later than its signal. */
+  private readonly endedNs = new Float64Array(VICTIMS_MAX);
 
   constructor(memory: Memory, kernel: KillKernel, options: KillerOptions) {
     const { buffer, plan } = memory;
@@ -106,21 +90,28 @@ export class Killer {
     this.kernel = kernel;
     this.options = options;
     this.counters = attachCounters(memory, Role.killer);
+    this.accountingCounters = attachCounters(memory, Role.accounting);
     this.orders = new RingConsumer(buffer, plan.orderRing);
     this.answers = new RingProducer(buffer, plan.killerRing);
     this.accountingBell = new Doorbell(memory, Role.accounting);
-    this.ranking = new Ranking(memory, options.policy);
     this.reports = new ReportWriter(
       new RingProducer(buffer, plan.reportRings[Role.killer]!),
       this.counters,
       new Doorbell(memory, Role.supervisor),
     );
-    this.sparedUntilNs = new Float64Array(plan.capacity.processes);
-    this.sparedGeneration = new Int32Array(plan.capacity.processes);
-    this.spare = (slot, generation) =>
-      (this.sparedGeneration[slot] === generation && this.sparedUntilNs[slot]! > this.nowNs) ||
-      this.rows.isDying(slot, generation);
     this.rows = new VictimRows(memory, (handle) => kernel.close(handle));
+    this.candidates = new Candidates({
+      memory,
+      kernel,
+      policy: options.policy,
+      rows: this.rows,
+      reports: this.reports,
+      counters: this.counters,
+      tellGone: (pid, slot, generation) =>
+        this.put(RecordKind.victimGone, pid, slot, generation, 0),
+    });
+    this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
+    this.noVictimToldNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.waitingUntilNs = new Float64Array(plan.capacity.users);
   }
 
@@ -144,7 +135,8 @@ export class Killer {
       const generation = words[word + RecordWord.d]!;
       if (this.memory.users.generation[userSlot] === generation) {
         const tsNs = doubles[word >> 1]!;
-        this.act(userSlot, tsNs, words[word + RecordWord.c] as Trigger, kind);
+        const trigger = words[word + RecordWord.c] as Trigger;
+        this.act(userSlot, tsNs, trigger, kind, words[word + RecordWord.tid]!);
       }
       this.orders.release();
       done++;
@@ -168,116 +160,142 @@ export class Killer {
    * killer arms: it goes the very way of a kill but for the signal. So the victim is known, its
    * pidfd open, its identity checked, and the way in the CPU's caches when it is gone in earnest,
    * which halves the time it takes.
+   *
+   * @param usefulPages Of an order to relieve: what a victim must give back at least.
    */
-  private act(userSlot: number, tsNs: number, trigger: Trigger, kind: number): void {
-    const { users } = this.memory;
-    const { rows, ranking } = this;
-    const arms = kind === OrderKind.arm;
-    this.nowNs = this.kernel.nowNs();
-    this.gonePages = 0;
-    const mustGo = kind === OrderKind.relieve || this.isOver(userSlot);
-    if (arms) {
+  private act(
+    userSlot: number,
+    tsNs: number,
+    trigger: Trigger,
+    kind: number,
+    usefulPages: number,
+  ): void {
+    this.candidates.begin(this.kernel.nowNs());
+    if (this.rows.dying > 0) this.rows.relocate(userSlot, this.hasExited);
+    if (kind === OrderKind.arm) {
       this.counters[CounterIndex.arms]!++;
-      Atomics.add(users.armsDone, userSlot, 1);
-    } else if (this.mustWait(userSlot, mustGo)) {
-      this.wait(userSlot, this.nowNs);
-      return;
-    } else if (!mustGo) {
-      this.counters[CounterIndex.spared]!++;
-      this.answer(userSlot);
-      return;
-    }
-    // Ranked each time, as a few events may be many pages: the candidate is mostly still the first.
-    ranking.rank(userSlot, this.nowNs, this.spare);
-    let armed = rows.armedOf(userSlot);
-    for (let i = 0; i < ranking.count; i++) {
-      // Who turned out to be gone has freed what made the user be over, perhaps.
-      if (!arms && this.gonePages > 0 && (kind === OrderKind.relieve || !this.isOver(userSlot))) {
-        this.answer(userSlot);
-        return;
-      }
-      const slot = ranking.processSlots[i]!;
-      const generation = ranking.generations[i]!;
-      let row = armed;
-      if (armed < 0 || !rows.isAbout(armed, slot, generation)) {
-        const handle = this.openChecked(slot, generation, users.uid[userSlot]!);
-        if (handle < 0) continue;
-        if (arms && armed >= 0) {
-          // One candidate a user; the table may be full of them.
-          rows.free(armed);
-          armed = -1;
-        }
-        row = rows.arm(userSlot, slot, generation, handle, this.nowNs, !arms);
-        if (row < 0) {
-          this.kernel.close(handle);
-          break;
-        }
-      }
-      if (this.signalRow(row, userSlot, tsNs, trigger, arms)) {
-        if (row !== armed && armed >= 0) rows.free(armed);
-        return;
-      }
-      // That row is free now, and may be taken for the next candidate.
-      if (row === armed) armed = -1;
-    }
-    if (!arms) this.findsNobody(userSlot);
+      Atomics.add(this.memory.users.armsDone, userSlot, 1);
+      this.take(userSlot, tsNs, trigger, kind, Math.max(1, this.candidates.overPages(userSlot)));
+      this.scores.refresh(userSlot, this.candidates.ranking, this.candidates.nowNs);
+    } else if (kind === OrderKind.relieve) {
+      this.relieve(userSlot, tsNs, trigger, usefulPages);
+    } else this.enforce(userSlot, tsNs, trigger);
   }
 
-  /** I2: whether a victim of the user is dying, and that may be enough. */
-  private mustWait(userSlot: number, mustGo: boolean): boolean {
-    if (this.rows.dying === 0) return false;
-    if (this.hasYoungVictim(userSlot)) return true;
-    return !mustGo && this.rows.hasVictimSince(userSlot, -Infinity);
+  /** I2: takes victims until what remains without the dying is at or below hard, and no more. */
+  private enforce(userSlot: number, tsNs: number, trigger: Trigger): void {
+    // I4: events were lost since accounting ordered this. It has the user read, and orders again.
+    if (this.memory.users.doubtTsNs[userSlot] !== 0) {
+      this.answer(userSlot, false);
+      return;
+    }
+    let isIdle = true;
+    for (
+      let over = this.candidates.overPages(userSlot);
+      over > 0;
+      over = this.candidates.overPages(userSlot)
+    ) {
+      const taken = this.take(userSlot, tsNs, trigger, OrderKind.kill, over);
+      if (taken === Taken.nobody) {
+        this.findsNobody(userSlot);
+        return;
+      }
+      isIdle &&= taken !== Taken.one;
+    }
+    if (isIdle) this.counters[CounterIndex.spared]!++;
+    this.answer(userSlot, false);
+  }
+
+  /** The machine is short. Whoever is dying is relief already, and old news are none. */
+  private relieve(userSlot: number, tsNs: number, trigger: Trigger, usefulPages: number): void {
+    if (this.rows.dying > 0 || this.candidates.nowNs - tsNs > RELIEF_HOLDS_NS) {
+      this.counters[CounterIndex.spared]!++;
+      this.answer(userSlot, false);
+      return;
+    }
+    const taken = this.take(userSlot, tsNs, trigger, OrderKind.relieve, usefulPages);
+    this.answer(userSlot, taken === Taken.nobody);
+  }
+
+  /**
+   * Takes one victim, or with an order to arm only makes ready to.
+   * @param needPages What is over; of an order to relieve, what a victim must give back at least.
+   */
+  private take(
+    userSlot: number,
+    tsNs: number,
+    trigger: Trigger,
+    kind: number,
+    needPages: number,
+  ): Taken {
+    const { users, processes } = this.memory;
+    const { rows, candidates } = this;
+    const { ranking, verdicts } = candidates;
+    const arms = kind === OrderKind.arm;
+    let isWeighed = kind !== OrderKind.kill;
+    let armed = rows.armedOf(userSlot);
+    for (;;) {
+      // Ranked each time, as a few events may be many pages: the candidate is mostly still the first.
+      this.candidates.rank(userSlot, kind === OrderKind.relieve ? needPages : 0, needPages);
+      if (ranking.count === 0) return Taken.nobody;
+      if (!arms && this.scores.readUnknown(ranking, this.candidates.nowNs)) {
+        this.candidates.rank(userSlot, kind === OrderKind.relieve ? needPages : 0, needPages);
+      }
+      for (let i = 0; i < ranking.count; i++) {
+        // Who turned out to be gone has freed what made the user be over, perhaps.
+        if (!arms && this.candidates.gonePages > 0) {
+          if (kind === OrderKind.relieve || this.candidates.overPages(userSlot) <= 0) {
+            return Taken.gone;
+          }
+        }
+        const slot = ranking.processSlots[i]!;
+        const generation = ranking.generations[i]!;
+        if (!isWeighed && (givesBackPages(processes, slot) < needPages || verdicts.anyProtected)) {
+          isWeighed = true;
+          if (!this.candidates.isWorthwhile(userSlot)) return Taken.nobody;
+          // Those that it looked at may be spared now.
+          break;
+        }
+        let row = armed;
+        if (armed < 0 || !rows.isAbout(armed, slot, generation)) {
+          const handle = this.candidates.open(slot, generation, users.uid[userSlot]!);
+          if (handle < 0) continue;
+          if (arms && armed >= 0) {
+            // One candidate a user; the table may be full of them.
+            rows.free(armed);
+            armed = -1;
+          }
+          row = rows.arm(userSlot, slot, generation, handle, this.candidates.nowNs, !arms);
+          if (row < 0) {
+            this.kernel.close(handle);
+            return Taken.nobody;
+          }
+        }
+        if (this.signalRow(row, userSlot, tsNs, trigger, arms)) {
+          if (row !== armed && armed >= 0) rows.free(armed);
+          return Taken.one;
+        }
+        // That row is free now, and may be taken for the next candidate.
+        if (row === armed) armed = -1;
+      }
+      // The best refuse: at the kill, the others are looked at too. Each that refused is spared.
+      if (arms) return Taken.nobody;
+    }
   }
 
   /** Nobody may be killed now: told, and looked at again when what was spared may be considered. */
   private findsNobody(userSlot: number): void {
-    const { users } = this.memory;
     this.counters[CounterIndex.killsFailed]!++;
-    this.reports.put("noVictim", this.nowNs, [
-      users.uid[userSlot]!,
-      users.usagePages[userSlot]!,
-      users.hardPages[userSlot]!,
-    ]);
-    this.wait(userSlot, this.nowNs + NO_VICTIM_RETRY_NS);
-  }
-
-  /** Opens and checks a candidate. @returns Its handle, -1 when it must be left alone. */
-  private openChecked(slot: number, generation: number, uid: number): number {
-    const pid = this.memory.processes.tgid[slot]!;
-    const handle = this.kernel.open(pid);
-    if (handle < 0) {
-      this.gone(slot, generation, pid);
-      return -1;
+    if (this.candidates.nowNs - this.noVictimToldNs[userSlot]! >= NO_VICTIM_REPORT_NS) {
+      this.noVictimToldNs[userSlot] = this.candidates.nowNs;
+      this.candidates.reportNoVictim(userSlot);
     }
-    const refusal = this.kernel.check(handle, pid, uid);
-    if (refusal === Refusal.none) return handle;
-    this.kernel.close(handle);
-    if (refusal === Refusal.gone) this.gone(slot, generation, pid);
-    else this.spareFor(slot, generation);
-    return -1;
-  }
-
-  private spareFor(slot: number, generation: number): void {
-    this.sparedGeneration[slot] = generation;
-    this.sparedUntilNs[slot] = this.kernel.nowNs() + SPARE_NS;
-  }
-
-  /** Whether a user is over its hard limit, without what is being freed already. */
-  private isOver(userSlot: number): boolean {
-    const { users } = this.memory;
-    const pages = chargedPages(users, userSlot) - this.rows.dyingPages(userSlot);
-    return pages - this.gonePages > Atomics.load(users.hardPages, userSlot);
-  }
-
-  private hasYoungVictim(userSlot: number): boolean {
-    const { dryRun, patienceNs } = this.options;
-    const sinceNs = this.nowNs - (dryRun ? DRY_RUN_PATIENCE_NS : patienceNs);
-    return this.rows.hasVictimSince(userSlot, sinceNs);
+    this.wait(userSlot, this.candidates.nowNs + NO_VICTIM_RETRY_NS);
   }
 
   /**
-   * Kills the candidate of a row, or with `arms` only looks whether it could.
+   * Kills the candidate of a row with all that share its mm, or with `arms` only looks whether it
+   * could.
    * @returns false when it must not or cannot be killed; its row is free then.
    */
   private signalRow(
@@ -288,7 +306,8 @@ export class Killer {
     arms: boolean,
   ): boolean {
     const { users, victims, processes } = this.memory;
-    const { kernel, options } = this;
+    const { kernel, options, candidates } = this;
+    const { sharers } = candidates;
     const slot = victims.processSlot[row]!;
     const generation = victims.processGeneration[row]!;
     const pid = victims.pid[row]!;
@@ -296,38 +315,54 @@ export class Killer {
     const uid = users.uid[userSlot]!;
     if (
       processes.generation[slot] !== generation || processes.userSlot[slot] !== userSlot ||
-      processes.pages[slot]! <= 0 || this.spare(slot, generation)
+      processes.pages[slot]! <= 0 || this.candidates.spare(slot, generation)
     ) {
       this.rows.free(row);
       return false;
     }
     let refusal: number = Refusal.none;
-    if (this.nowNs - victims.checkedTsNs[row]! > (arms ? RECHECK_NS : CHECK_HOLDS_NS)) {
+    if (this.candidates.nowNs - victims.checkedTsNs[row]! > (arms ? RECHECK_NS : CHECK_HOLDS_NS)) {
       refusal = kernel.check(handle, pid, uid);
-      victims.checkedTsNs[row] = this.nowNs;
+      victims.checkedTsNs[row] = this.candidates.nowNs;
+      if (refusal === Refusal.none) this.candidates.verdicts.accept(slot, this.candidates.nowNs);
+    }
+    if (refusal !== Refusal.none) {
+      this.candidates.refuses(slot, generation, uid, pid, refusal);
+      this.rows.free(row);
+      return false;
     }
     const signal = arms || options.dryRun ? Signal.none : Signal.kill;
-    const result = refusal === Refusal.none ? kernel.kill(handle, pid, signal) : 0;
-    const killedNs = kernel.nowNs();
-    if (refusal !== Refusal.none || result !== 0) {
-      const isGone = refusal === Refusal.gone || result === -ESRCH;
-      if (isGone) this.gone(slot, generation, pid);
-      else this.spareFor(slot, generation);
-      if (result !== 0 && !(arms && isGone)) {
-        this.reports.put("killFailed", killedNs, [uid, pid, -result]);
+    let sharerCount = 0;
+    if (!arms && (processes.flags[slot]! & ProcessFlag.lends) !== 0) {
+      if (!this.candidates.openSharers(slot, pid, uid)) {
+        this.rows.free(row);
+        return false;
       }
+      // The owner last: as long as it is there, the books need not look for an heir of its mm.
+      sharerCount = options.dryRun ? sharers.count : sharers.kill(uid);
+    }
+    const result = kernel.kill(handle, pid, signal);
+    const killedNs = kernel.nowNs();
+    if (result !== 0) {
+      const isGone = result === -ESRCH;
+      if (isGone) this.candidates.gone(slot, generation, pid);
+      else this.candidates.verdicts.spare(slot, killedNs);
+      if (!(arms && isGone)) this.reports.put("killFailed", killedNs, [uid, pid, -result]);
+      if (!arms) sharers.close();
       this.rows.free(row);
       return false;
     }
     if (arms) return true;
-    if (!options.dryRun) kernel.reap(handle, pid, processes.taskCount[slot]! > 1);
+    if (!options.dryRun) {
+      kernel.reap(handle, pid, processes.taskCount[slot]! > 1);
+      if (sharerCount > 0) sharers.hurry();
+    }
+    sharers.close();
     // From here on everything is bookkeeping: kill first, record after (I6).
-    this.rows.markDying(row, killedNs, processes.pages[slot]!);
+    this.rows.markDying(row, killedNs, processes.pages[slot]!, sharerCount);
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
     this.reportKill(row, tsNs, trigger, killedNs);
-    // Should it not go, the user is looked at again.
-    this.wait(userSlot, killedNs + (options.dryRun ? DRY_RUN_PATIENCE_NS : options.patienceNs));
     return true;
   }
 
@@ -335,15 +370,16 @@ export class Killer {
     const { users, victims } = this.memory;
     const userSlot = victims.userSlot[row]!;
     const pid = victims.pid[row]!;
-    const { ranking } = this;
+    const { ranking } = this.candidates;
     // The victim is dying by now, so this ranks those that were weighed beside it.
-    ranking.rank(userSlot, killedNs, this.spare);
-    const other = (i: number, column: Int32Array): number => i < ranking.count ? column[i]! : 0;
+    ranking.rank(userSlot, killedNs, this.candidates.spare);
+    const other = (i: number, column: Int32Array | Float64Array): number =>
+      i < ranking.count ? column[i]! : 0;
     this.reports.put("kill", killedNs, [
       users.uid[userSlot]!,
       pid,
       trigger,
-      users.usagePages[userSlot]!,
+      chargedPages(users, userSlot),
       users.hardPages[userSlot]!,
       victims.pages[row]!,
       (killedNs - tsNs) / 1000,
@@ -352,16 +388,18 @@ export class Killer {
       other(0, ranking.pages),
       other(1, ranking.pids),
       other(1, ranking.pages),
+      victims.sharers[row]!,
+      users.creditPages[userSlot]!,
     ], this.kernel.comm(pid));
   }
 
   // ------------------------------------------------------------------------------------ victims
 
-  /** Looks whether victims are gone. @returns How many are. */
+  /** Looks whether victims are gone. @returns How many are, or are stuck now. */
   private watchVictims(): number {
-    this.goneCount = 0;
+    this.changes = 0;
     this.rows.forEach(this.watchRow);
-    return this.goneCount;
+    return this.changes;
   }
 
   private watch(row: number, state: number): void {
@@ -372,33 +410,93 @@ export class Killer {
       if (processes.generation[slot] !== generation) this.rows.free(row);
       return;
     }
-    const { dryRun } = this.options;
+    const { dryRun, patienceNs } = this.options;
     const nowNs = this.kernel.nowNs();
     const tookNs = nowNs - victims.killTsNs[row]!;
-    const isOver = dryRun ? tookNs >= DRY_RUN_PATIENCE_NS : this.kernel.exited(victims.pidfd[row]!);
-    if (!isOver) return;
     const userSlot = victims.userSlot[row]!;
+    const isOver = dryRun ? tookNs >= DRY_RUN_PATIENCE_NS : this.kernel.exited(victims.pidfd[row]!);
+    if (!isOver) {
+      if (dryRun || state === VictimState.stuck) return;
+      if (victims.sharers[row]! > 0) this.killLateSharers(row, victims.pid[row]!);
+      if (!this.rows.becomesStuck(row, nowNs, patienceNs)) return;
+      if (this.rows.isOf(row, userSlot)) this.endWait(userSlot);
+      this.changes++;
+      return;
+    }
     if (!dryRun) {
+      this.candidates.begin(nowNs);
+      if (processes.generation[slot] === generation) {
+        this.candidates.gone(slot, generation, victims.pid[row]!);
+      }
+      if (this.follows(row)) {
+        this.rows.becomesStuck(row, nowNs, patienceNs);
+        return;
+      }
       const uid = users.uid[userSlot]!;
       const pid = victims.pid[row]!;
       this.reports.put("killed", nowNs, [uid, pid, victims.pages[row]!, tookNs / 1000]);
-      this.gone(slot, generation, pid);
     }
     const isCurrent = this.rows.isOf(row, userSlot);
     this.rows.free(row);
     if (isCurrent) this.endWait(userSlot);
-    this.goneCount++;
+    this.changes++;
   }
 
-  /** Orders that waited for a victim that takes its time. */
+  /** Those that came to share the mm of a victim since it was signalled. */
+  private killLateSharers(row: number, ownerPid: number): void {
+    const holder = this.rows.freed.holderOf(row);
+    if (holder < 0) return;
+    const { victims, users } = this.memory;
+    if (this.candidates.sharers.find(holder) === 0) return;
+    this.candidates.sharers.killLate(ownerPid, users.uid[victims.userSlot[row]!]!);
+  }
+
+  /**
+   * A victim has ended, but its mm may live on with those that share it: the row follows.
+   * @returns false when the memory is gone, or with somebody who has nothing to do with the victim.
+   */
+  private follows(row: number): boolean {
+    const { victims, processes, users } = this.memory;
+    const { rows } = this;
+    const { sharers } = this.candidates;
+    const holder = rows.freed.holderOf(row);
+    if (holder < 0) return false;
+    const generation = processes.generation[holder]!;
+    // Accounting has yet to hear that the victim is gone, and gives the mm to a sharer then.
+    if (rows.isAbout(row, holder, generation)) return sharers.find(holder) > 0;
+    const userSlot = victims.userSlot[row]!;
+    if (!rows.isOf(row, userSlot) || processes.userSlot[holder] !== userSlot) return false;
+    const part = this.candidates.verdicts.partOf(holder, generation);
+    if (part === Part.apart) return false;
+    // Who was not signalled may have executed a program, and the books will hear of it yet. If not,
+    // it is a process as any other.
+    if (part === Part.unknown) return !this.isHeardOf(row);
+    const pid = processes.tgid[holder]!;
+    const uid = users.uid[userSlot]!;
+    const handle = this.candidates.open(holder, generation, uid);
+    // Gone: accounting hears of that, and there may be another one.
+    if (handle < 0) return this.candidates.isGone(holder);
+    rows.retarget(row, holder, generation, pid, handle);
+    this.killLateSharers(row, pid);
+    return true;
+  }
+
+  /** Whether accounting has heard of what was before the end of a row's victim, or is quiet. */
+  private isHeardOf(row: number): boolean {
+    const { endedNs } = this;
+    if (this.memory.victims.killTsNs[row]! > endedNs[row]!) endedNs[row] = this.candidates.nowNs;
+    return this.accountingCounters[CounterIndex.lastTsNs]! >= endedNs[row]! ||
+      this.candidates.nowNs - endedNs[row]! >= HEARD_OF_NS;
+  }
+
+  /** Users of whom nobody could be killed are looked at again. */
   private retryWaiting(): number {
     if (this.waitingCount === 0) return 0;
-    this.nowNs = this.kernel.nowNs();
+    this.candidates.nowNs = this.kernel.nowNs();
     let done = 0;
     for (let userSlot = 0; userSlot < this.waitingUntilNs.length; userSlot++) {
       const untilNs = this.waitingUntilNs[userSlot]!;
-      if (untilNs === 0 || untilNs > this.nowNs || this.hasYoungVictim(userSlot)) continue;
-      if (this.rows.hasVictimSince(userSlot, -Infinity) && !this.isOver(userSlot)) continue;
+      if (untilNs === 0 || untilNs > this.candidates.nowNs) continue;
       this.endWait(userSlot);
       done++;
     }
@@ -416,24 +514,18 @@ export class Killer {
       this.waitingUntilNs[userSlot] = 0;
       this.waitingCount--;
     }
-    this.answer(userSlot);
+    this.answer(userSlot, false);
   }
 
-  private answer(userSlot: number): void {
+  private answer(userSlot: number, foundNobody: boolean): void {
     const { users } = this.memory;
     this.put(
       RecordKind.order,
-      users.uid[userSlot]!,
+      foundNobody ? 1 : 0,
       OrderKind.recheck,
       userSlot,
       users.generation[userSlot]!,
     );
-  }
-
-  private gone(slot: number, generation: number, pid: number): void {
-    const { processes } = this.memory;
-    if (processes.generation[slot] === generation) this.gonePages += processes.pages[slot]!;
-    this.put(RecordKind.victimGone, pid, slot, generation, 0);
   }
 
   private put(kind: number, tid: number, a: number, b: number, d: number): void {

@@ -64,9 +64,9 @@ export const CPU_SHIFT = 8;
  * | sweepBegin | sweep number | {@link SweepFlag} | error of /proc in pages a member | 0 | 0 |
  * | sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
  * | oomVictim | emitter | pid | 0 | 0 | 0 |
- * | pressure | 0 | reason, {@link PressureReason} | 0 | 0 | 0 |
+ * | pressure | 0 | reason, {@link PressureReason} | pages missing to the floor | 0 | 0 |
  * | victimGone | pid | process slot | generation | 0 | 0 |
- * | order | uid | {@link OrderKind} | user slot | {@link Trigger} | its generation |
+ * | order | uid; relieve: pages that a victim must give back at least; recheck: 1 nobody could be taken | {@link OrderKind} | user slot | {@link Trigger} | its generation |
  * | resolve | tid | 0 | 0 | 0 | 0 |
  * | resync | 0 | 0 | 0 | 0 | 0 |
  * | verify | uid | 0 | 0 | 0 | 0 |
@@ -286,12 +286,12 @@ export const BROKEN_REASONS = [
 export type BrokenReason = typeof BROKEN_REASONS[number];
 
 // ---------------------------------------------------------------------------------------------
-// Reports: what workers tell the supervisor's log. 256 bytes: 16 doubles, then 128 bytes of text.
+// Reports: what workers tell the supervisor's log. 384 bytes: 32 doubles, then 128 bytes of text.
 // ---------------------------------------------------------------------------------------------
 
-export const REPORT_BYTES = 256;
+export const REPORT_BYTES = 384;
 export const REPORT_F64S = REPORT_BYTES / 8;
-export const REPORT_TEXT_OFFSET_BYTES = 128;
+export const REPORT_TEXT_OFFSET_BYTES = 256;
 export const REPORT_TEXT_BYTES_MAX = REPORT_BYTES - REPORT_TEXT_OFFSET_BYTES;
 export const REPORT_RING_RECORDS = 256;
 
@@ -386,6 +386,8 @@ export const PROCESS_COLUMNS = {
   pages: "f64",
   /** Of these, pages that others hold too or that the kernel can take back: its end frees the rest. */
   sharedPages: "f64",
+  /** Its part of its user's credit. */
+  creditPages: "f64",
   /** Pages at the start of each of the last buckets, a ring. */
   growth: "f64x8",
   tgid: "i32",
@@ -496,6 +498,7 @@ export const VICTIM_COLUMNS = {
   killTsNs: "f64",
   /** When its identity was checked last. */
   checkedTsNs: "f64",
+  pages: "f64",
   /** {@link VictimState}. */
   state: "i32",
   userSlot: "i32",
@@ -504,9 +507,14 @@ export const VICTIM_COLUMNS = {
   processGeneration: "i32",
   pid: "i32",
   pidfd: "i32",
-  pages: "i32",
+  /** The mm that it ran on when it was signalled, slot + 1; 0 none. Others may share it. */
+  mmSlot1: "i32",
+  mmGeneration: "i32",
+  /** Processes beside it that ran on that mm and were signalled too. */
+  sharers: "i32",
 } as const satisfies Columns;
-export const VictimState = { free: 0, armed: 1, dying: 2 } as const;
+/** `stuck`: signalled, and neither gone nor giving memory back: what it has is not being freed. */
+export const VictimState = { free: 0, armed: 1, dying: 2, stuck: 3 } as const;
 export const VICTIMS_MAX = 256;
 
 /** Header of a table: count of slots in use, high-water mark, head of the free list (slot + 1). */
@@ -537,5 +545,8 @@ export const HeaderWord = {
   measureBegun: LINE_WORDS + 3,
   /** Sweeper: 1 when the first look at /proc has been sent. */
   discovered: 2 * LINE_WORDS,
+  /** Killer: victims that are dying, and rows of the victims table below which all in use lie. */
+  victimsDying: 3 * LINE_WORDS,
+  victimsEnd: 3 * LINE_WORDS + 1,
 } as const;
 export const HEADER_BYTES = 4 * LINE_BYTES;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { givesBackPages } from "./charge.ts";
 import { GROWTH_BUCKET_NS, GROWTH_BUCKETS, ProcessState } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import { UserRows } from "./user_rows.ts";
@@ -20,8 +21,9 @@ export class Ranking {
   readonly processSlots = new Int32Array(RANKED_MAX);
   readonly generations = new Int32Array(RANKED_MAX);
   readonly pids = new Int32Array(RANKED_MAX);
-  readonly pages = new Int32Array(RANKED_MAX);
+  readonly pages = new Float64Array(RANKED_MAX);
   private readonly scores = new Float64Array(RANKED_MAX);
+  private readonly firsts = new Int32Array(RANKED_MAX);
   private readonly memory: Memory;
   private readonly policy: VictimPolicy;
   private readonly userRows: UserRows;
@@ -38,22 +40,32 @@ export class Ranking {
    *
    * @param nowNs Time of the newest event or of the clock, for `growing`.
    * @param spare Says whether a process (slot, generation) must be left out.
+   * @param leastPages Those that would give back less are left out; 0: none of those with memory.
+   * @param firstOf Of those that would give back {@link needPages}: 0, or how much sooner than all
+   *   others it goes (slot, generation).
    */
   rank(
     userSlot: number,
     nowNs: number,
     spare: (processSlot: number, generation: number) => boolean,
+    leastPages = 0,
+    firstOf?: (processSlot: number, generation: number) => number,
+    needPages = 1,
   ): void {
     const { processes } = this.memory;
-    const { userSlot: owner, state, pages, generation } = processes;
+    const { userSlot: owner, state, pages, generation, tgid } = processes;
     this.count = 0;
     const { rows, count } = this.userRows.of(userSlot);
     for (let i = 0; i < count; i++) {
       const slot = rows[i]!;
       if (owner[slot] !== userSlot || state[slot] === ProcessState.free) continue;
-      if (pages[slot]! <= 0) continue;
+      if (pages[slot]! <= 0 || tgid[slot]! <= 0) continue;
+      if (leastPages > 0 && givesBackPages(processes, slot) < leastPages) continue;
       if (spare(slot, generation[slot]!)) continue;
-      this.insert(slot, this.score(slot, nowNs));
+      const first = firstOf !== undefined && givesBackPages(processes, slot) >= needPages
+        ? firstOf(slot, generation[slot]!)
+        : 0;
+      this.insert(slot, this.score(slot, nowNs), first);
     }
   }
 
@@ -61,7 +73,7 @@ export class Ranking {
     const { processes } = this.memory;
     switch (this.policy) {
       case "largest":
-        return processes.pages[slot]!;
+        return givesBackPages(processes, slot);
       case "newest": {
         // Start ticks of /proc are coarse and absent for what was born under our eyes.
         return processes.bornTsNs[slot]!;
@@ -79,25 +91,27 @@ export class Ranking {
     return pages[slot]! - growth[slot * GROWTH_BUCKETS + (oldest & (GROWTH_BUCKETS - 1))]!;
   }
 
-  private insert(slot: number, score: number): void {
-    const { scores, processSlots, generations, pids, pages } = this;
+  private insert(slot: number, score: number, first: number): void {
+    const { scores, firsts, processSlots, generations, pids, pages } = this;
     const { processes } = this.memory;
     let at = this.count;
     // Ties go to the larger, then to the younger number, so that the order is total.
     const better = (other: number): boolean =>
-      score > scores[other]! ||
-      (score === scores[other]! && processes.pages[slot]! > pages[other]!);
+      first !== firsts[other]! ? first > firsts[other]! : score > scores[other]! ||
+        (score === scores[other]! && processes.pages[slot]! > pages[other]!);
     while (at > 0 && better(at - 1)) at--;
     if (at >= RANKED_MAX) return;
     const last = Math.min(this.count, RANKED_MAX - 1);
     for (let i = last; i > at; i--) {
       scores[i] = scores[i - 1]!;
+      firsts[i] = firsts[i - 1]!;
       processSlots[i] = processSlots[i - 1]!;
       generations[i] = generations[i - 1]!;
       pids[i] = pids[i - 1]!;
       pages[i] = pages[i - 1]!;
     }
     scores[at] = score;
+    firsts[at] = first;
     processSlots[at] = slot;
     generations[at] = processes.generation[slot]!;
     pids[at] = processes.tgid[slot]!;

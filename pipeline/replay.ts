@@ -13,7 +13,6 @@ import {
   Member,
   MEMBER_COUNT,
   MmState,
-  OrderKind,
   RECORD_BYTES,
   RECORD_WORDS,
   RecordKind,
@@ -26,7 +25,7 @@ import {
 } from "./layout.ts";
 import { Accounting } from "./accounting.ts";
 import { type Books, type MemberMask, NO_LIMIT_PAGES, UNKNOWN_UID } from "./books.ts";
-import { Killer, type KillKernel, Refusal, Signal } from "./killer.ts";
+import { Killer, type KillKernel, Refusal } from "./killer.ts";
 import { type LimitRules, RulesPublisher } from "./limits.ts";
 import { attachMemory, type Capacity, createMemory, DEFAULT_CAPACITY } from "./memory.ts";
 import type { VictimPolicy } from "./ranking.ts";
@@ -157,14 +156,12 @@ export class Replay {
       wakeCoordinator: () => {},
     });
     this.accounting.start();
-    this.victims = new CapturedProcesses(
-      this.accounting.books,
-      new RingProducer(buffer, plan.sweeperRing),
-    );
+    this.victims = new CapturedProcesses(this.accounting.books);
     this.killer = new Killer(memory, this.victims, {
       policy: options.policy,
       dryRun: false,
-      patienceNs: 0,
+      // Who was killed goes on in the capture, and counts as being freed until it ends there.
+      patienceNs: Infinity,
     });
     this.mms = new MmNotes(this.accounting.books);
     this.accountingReports = new RingConsumer(buffer, plan.reportRings[Role.accounting]!);
@@ -197,10 +194,8 @@ export class Replay {
         // Afterwards, nobody knows any more whose it was.
         if (ending) mms.note(tid, a, c);
         accounting.step(tsNs);
-        const user = mms.note(tid, a, c);
-        if (this.killer.ready || (this.killerBusy && (ending || victims.areNotEnough(user)))) {
-          this.decide(tsNs);
-        }
+        mms.note(tid, a, c);
+        if (this.killer.ready || (this.killerBusy && ending)) this.decide(tsNs);
       } else {
         accounting.step(tsNs);
         if (this.killer.ready || this.killerBusy) this.decide(tsNs);
@@ -399,28 +394,11 @@ class CapturedProcesses implements KillKernel {
   /** Time of the newest record. */
   now = 0;
   private readonly books: Books;
-  private readonly answers: RingProducer;
   private readonly handles = new Map<number, Captured>();
-  private readonly dying = new Map<number, Captured>();
   private handleCount = 0;
 
-  /** @param answers A ring that accounting reads. */
-  constructor(books: Books, answers: RingProducer) {
+  constructor(books: Books) {
     this.books = books;
-    this.answers = answers;
-  }
-
-  /** Whether a user would be over its limit even without those that are dying. */
-  areNotEnough(userSlot: number): boolean {
-    if (userSlot < 0) return false;
-    const { users, processes } = this.books;
-    if (users.state[userSlot] !== UserState.hard) return false;
-    let pages = users.usagePages[userSlot]!;
-    for (const { slot, generation } of this.dying.values()) {
-      if (processes.generation[slot] !== generation) continue;
-      if (processes.userSlot[slot] === userSlot) pages -= processes.pages[slot]!;
-    }
-    return pages > users.hardPages[userSlot]!;
   }
 
   open(pid: number): number {
@@ -435,28 +413,23 @@ class CapturedProcesses implements KillKernel {
     return this.exited(handle) ? Refusal.gone : Refusal.none;
   }
 
-  /** Nobody dies, so accounting is told here to look whether that was enough. */
-  kill(handle: number, _pid: number, signal: number): number {
-    if (signal === Signal.none) return 0;
-    const captured = this.handles.get(handle)!;
-    this.dying.set(handle, captured);
-    const { users, processes } = this.books;
-    const { answers } = this;
-    const userSlot = processes.userSlot[captured.slot]!;
-    const word = answers.claim();
-    answers.doubles[word >> 1] = this.now;
-    answers.words[word + RecordWord.kindCpu] = RecordKind.order;
-    answers.words[word + RecordWord.tid] = users.uid[userSlot]!;
-    answers.words[word + RecordWord.a] = OrderKind.recheck;
-    answers.words[word + RecordWord.b] = userSlot;
-    answers.words[word + RecordWord.c] = 0;
-    answers.words[word + RecordWord.d] = users.generation[userSlot]!;
-    answers.advance();
-    answers.publish();
+  /** Nobody dies. */
+  kill(): number {
     return 0;
   }
 
   reap(): void {}
+
+  hurry(): void {}
+
+  sharesMm(): boolean {
+    return true;
+  }
+
+  /** A capture does not tell. */
+  oomScoreAdj(): number {
+    return 0;
+  }
 
   exited(handle: number): boolean {
     const { slot, generation } = this.handles.get(handle)!;
@@ -465,7 +438,6 @@ class CapturedProcesses implements KillKernel {
 
   close(handle: number): void {
     this.handles.delete(handle);
-    this.dying.delete(handle);
   }
 
   comm(): Uint8Array {

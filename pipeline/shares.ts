@@ -205,10 +205,17 @@ export class Shares {
   changeCredit(mmSlot: number, change: number): void {
     if (change === 0) return;
     this.mms.creditPages[mmSlot]! += change;
-    this.creditUser(this.processes.userSlot[this.mms.processSlot1[mmSlot]! - 1]!, change);
+    this.creditProcess(this.mms.processSlot1[mmSlot]! - 1, change);
   }
 
-  /** The credit of an mm comes to a user, or leaves it with the mm. */
+  /** The credit of an mm comes to a process, or leaves it with the mm. */
+  creditProcess(processSlot: number, change: number): void {
+    if (change === 0) return;
+    this.processes.creditPages[processSlot]! += change;
+    this.creditUser(this.processes.userSlot[processSlot]!, change);
+  }
+
+  /** The credit of a process comes to a user, or leaves it with the process. */
   creditUser(userSlot: number, change: number): void {
     if (change === 0) return;
     this.users.creditPages[userSlot]! += change;

@@ -4,35 +4,63 @@
  *
  * @module
  */
-import { ProcessState, VICTIMS_MAX, VictimState } from "./layout.ts";
+import {
+  HeaderWord,
+  ProcessState,
+  TABLE_HEADER_BYTES,
+  TableWord,
+  VICTIMS_MAX,
+  VictimState,
+} from "./layout.ts";
+import { Dying } from "./dying.ts";
 import type { Memory } from "./memory.ts";
 
 /** Rows kept for victims, so that candidates of many users cannot take them all. */
 const DYING_RESERVE = 64;
 
 export class VictimRows {
-  /** Victims that are dying. */
-  dying = 0;
+  /** What the victims give back. */
+  readonly freed: Dying;
   private readonly memory: Memory;
   private readonly close: (handle: number) => void;
+  private readonly processHeader: Int32Array;
   /** Rows at and above this are free. */
   private end = 0;
+  /** Victims that are not gone, stuck ones included. */
+  private signalled = 0;
+  /** By row: fewest pages seen since the signal, and when. */
+  private readonly leastPages = new Int32Array(VICTIMS_MAX);
+  private readonly progressNs = new Float64Array(VICTIMS_MAX);
 
   /** @param close Lets go of a handle. */
   constructor(memory: Memory, close: (handle: number) => void) {
+    this.freed = new Dying(memory);
+    const { buffer, plan } = memory;
+    this.processHeader = new Int32Array(buffer, plan.processes, TABLE_HEADER_BYTES / 4);
     this.memory = memory;
     this.close = close;
   }
 
+  /** Victims that are dying; those that are stuck do not count. */
+  get dying(): number {
+    return this.freed.count;
+  }
+
   /** Takes over what a predecessor had open: victims stay watched, candidates are let go. */
   adopt(): void {
-    const { state } = this.memory.victims;
+    const { state, killTsNs } = this.memory.victims;
     this.end = VICTIMS_MAX;
-    this.dying = 0;
+    this.signalled = 0;
+    let dying = 0;
     for (let row = 0; row < VICTIMS_MAX; row++) {
       if (state[row] === VictimState.armed) this.free(row);
-      else if (state[row] === VictimState.dying) this.dying++;
+      if (state[row] === VictimState.free) continue;
+      this.signalled++;
+      if (state[row] === VictimState.dying) dying++;
+      this.leastPages[row] = this.freed.pagesOf(row);
+      this.progressNs[row] = killTsNs[row]!;
     }
+    this.memory.header[HeaderWord.victimsDying] = dying;
     this.shrink();
   }
 
@@ -62,8 +90,24 @@ export class VictimRows {
     victims.pages[row] = processes.pages[processSlot]!;
     victims.checkedTsNs[row] = checkedNs;
     victims.state[row] = VictimState.armed;
-    if (row >= this.end) this.end = row + 1;
+    if (row >= this.end) this.moveEnd(row + 1);
     return row;
+  }
+
+  /** Has a row follow what its victim left behind: a process that shares its mm. */
+  retarget(
+    row: number,
+    processSlot: number,
+    generation: number,
+    pid: number,
+    handle: number,
+  ): void {
+    const { victims } = this.memory;
+    this.close(victims.pidfd[row]!);
+    victims.processSlot[row] = processSlot;
+    victims.processGeneration[row] = generation;
+    victims.pid[row] = pid;
+    victims.pidfd[row] = handle;
   }
 
   private take(isUrgent: boolean): number {
@@ -79,18 +123,75 @@ export class VictimRows {
     return -1;
   }
 
-  /** From candidate to victim. */
-  markDying(row: number, killedNs: number, pages: number): void {
-    const { victims } = this.memory;
+  /**
+   * After a restart of accounting, processes lie in other rows of its tables: finds those of the
+   * user's victims anew, by pid. That has not come back, as long as the victim is there.
+   */
+  relocate(userSlot: number, hasExited: (handle: number) => boolean): void {
+    const { victims, processes, mms } = this.memory;
+    for (let row = 0; row < this.end; row++) {
+      if (victims.state[row] !== VictimState.dying || !this.isOf(row, userSlot)) continue;
+      const known = victims.processSlot[row]!;
+      if (processes.generation[known] === victims.processGeneration[row]) continue;
+      if (this.freed.holderOf(row) >= 0 || hasExited(victims.pidfd[row]!)) continue;
+      const slot = this.findProcess(victims.pid[row]!);
+      if (slot < 0) continue;
+      const mm1 = processes.mmSlot1[slot]!;
+      victims.processSlot[row] = slot;
+      victims.processGeneration[row] = processes.generation[slot]!;
+      victims.mmSlot1[row] = mm1;
+      victims.mmGeneration[row] = mm1 === 0 ? 0 : mms.generation[mm1 - 1]!;
+    }
+  }
+
+  private findProcess(pid: number): number {
+    const { tgid, state } = this.memory.processes;
+    const highWater = Atomics.load(this.processHeader, TableWord.highWater);
+    for (let slot = 0; slot < highWater; slot++) {
+      if (tgid[slot] === pid && state[slot] === ProcessState.alive) return slot;
+    }
+    return -1;
+  }
+
+  /** From candidate to victim. @param sharers Others that ran on its mm and were signalled. */
+  markDying(row: number, killedNs: number, pages: number, sharers: number): void {
+    const { victims, processes, mms, header } = this.memory;
+    const mm1 = processes.mmSlot1[victims.processSlot[row]!]!;
     victims.killTsNs[row] = killedNs;
     victims.pages[row] = pages;
+    victims.mmSlot1[row] = mm1;
+    victims.mmGeneration[row] = mm1 === 0 ? 0 : mms.generation[mm1 - 1]!;
+    victims.sharers[row] = sharers;
     victims.state[row] = VictimState.dying;
-    this.dying++;
+    this.leastPages[row] = pages;
+    this.progressNs[row] = killedNs;
+    this.signalled++;
+    header[HeaderWord.victimsDying]!++;
+  }
+
+  /**
+   * Looks whether a dying victim makes progress. One that has given nothing back for so long is
+   * stuck: its memory is not being freed, and counts as its user's again.
+   * @returns Whether it has become stuck just now.
+   */
+  becomesStuck(row: number, nowNs: number, patienceNs: number): boolean {
+    if (this.memory.victims.state[row] !== VictimState.dying) return false;
+    const pages = this.freed.pagesOf(row);
+    if (pages < this.leastPages[row]!) {
+      this.leastPages[row] = pages;
+      this.progressNs[row] = nowNs;
+      return false;
+    }
+    if (nowNs - this.progressNs[row]! < patienceNs) return false;
+    this.memory.victims.state[row] = VictimState.stuck;
+    this.memory.header[HeaderWord.victimsDying]!--;
+    return true;
   }
 
   free(row: number): void {
-    const { victims } = this.memory;
-    if (victims.state[row] === VictimState.dying) this.dying--;
+    const { victims, header } = this.memory;
+    if (victims.state[row] === VictimState.dying) header[HeaderWord.victimsDying]!--;
+    if (victims.state[row] !== VictimState.armed) this.signalled--;
     this.close(victims.pidfd[row]!);
     victims.state[row] = VictimState.free;
     if (row === this.end - 1) this.shrink();
@@ -98,7 +199,14 @@ export class VictimRows {
 
   private shrink(): void {
     const { state } = this.memory.victims;
-    while (this.end > 0 && state[this.end - 1] === VictimState.free) this.end--;
+    let end = this.end;
+    while (end > 0 && state[end - 1] === VictimState.free) end--;
+    this.moveEnd(end);
+  }
+
+  private moveEnd(end: number): void {
+    this.end = end;
+    this.memory.header[HeaderWord.victimsEnd] = end;
   }
 
   /** Row of the user's candidate, -1 when it has none. */
@@ -124,42 +232,38 @@ export class VictimRows {
       victims.userGeneration[row] === users.generation[userSlot];
   }
 
-  /** Whether the user has a victim that was killed after `sinceNs`. */
-  hasVictimSince(userSlot: number, sinceNs: number): boolean {
+  /** Whether the user has a victim that is dying. */
+  hasDying(userSlot: number): boolean {
     if (this.dying === 0) return false;
-    const { victims } = this.memory;
+    const { state } = this.memory.victims;
     for (let row = 0; row < this.end; row++) {
-      if (
-        victims.state[row] === VictimState.dying && victims.killTsNs[row]! > sinceNs &&
-        this.isOf(row, userSlot)
-      ) return true;
+      if (state[row] === VictimState.dying && this.isOf(row, userSlot)) return true;
     }
     return false;
   }
 
-  /** Whether a process is a victim already. */
-  isDying(processSlot: number, generation: number): boolean {
-    if (this.dying === 0) return false;
-    const { state } = this.memory.victims;
+  /** Whether a process is a victim already, or has what one left to those that shared its mm. */
+  isVictim(processSlot: number, generation: number): boolean {
+    if (this.signalled === 0) return false;
+    const { victims, processes } = this.memory;
+    const mm1 = processes.mmSlot1[processSlot]!;
     for (let row = 0; row < this.end; row++) {
-      if (state[row] === VictimState.dying && this.isAbout(row, processSlot, generation)) {
+      if (!isSignalled(victims.state[row]!)) continue;
+      if (this.isAbout(row, processSlot, generation)) return true;
+      if (mm1 !== 0 && victims.mmSlot1[row] === mm1 && this.freed.holderOf(row) === processSlot) {
         return true;
       }
     }
     return false;
   }
 
-  /** Pages of the user that are being freed: they must not cost a second process its life. */
-  dyingPages(userSlot: number): number {
-    if (this.dying === 0) return 0;
-    const { victims, processes } = this.memory;
+  /** Pages of the user that victims have which do not go. */
+  stuckPages(userSlot: number): number {
+    const { victims } = this.memory;
     let pages = 0;
     for (let row = 0; row < this.end; row++) {
-      if (victims.state[row] !== VictimState.dying || !this.isOf(row, userSlot)) continue;
-      const slot = victims.processSlot[row]!;
-      if (processes.generation[slot] !== victims.processGeneration[row]) continue;
-      if (processes.state[slot] === ProcessState.free) continue;
-      pages += processes.pages[slot]!;
+      if (victims.state[row] !== VictimState.stuck || !this.isOf(row, userSlot)) continue;
+      pages += this.freed.pagesOf(row);
     }
     return pages;
   }
@@ -171,4 +275,8 @@ export class VictimRows {
       if (state[row] !== VictimState.free) visit(row, state[row]!);
     }
   }
+}
+
+function isSignalled(state: number): boolean {
+  return state === VictimState.dying || state === VictimState.stuck;
 }

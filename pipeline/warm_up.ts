@@ -44,6 +44,13 @@ export class PaperKillKernel implements KillKernel {
     return 0;
   }
   reap(): void {}
+  hurry(): void {}
+  sharesMm(): boolean {
+    return true;
+  }
+  oomScoreAdj(): number {
+    return 0;
+  }
   exited(): boolean {
     return true;
   }

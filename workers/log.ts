@@ -78,6 +78,8 @@ export interface KillEvent {
   /** From the event's own timestamp to the return of the signal call. */
   readonly latencyUs: number;
   readonly dryRun: boolean;
+  /** Processes that were killed with it, because they ran on the same memory. */
+  readonly sharers: number;
   /** The others, largest first. */
   readonly weighed: readonly Weighed[];
 }
@@ -266,7 +268,10 @@ function killText(event: KillEvent): string {
   return `${event.dryRun ? "would kill" : "kill"}: ${user(event)} pid=${event.pid} ` +
     `comm=${quote(event.comm)} trigger=${event.trigger} usage=${event.usagePages} ` +
     `hard=${event.hardPages} pages over=${event.overshootBytes}B victim=${event.victimPages} ` +
-    `pages latency=${event.latencyUs}us${others === "" ? "" : ` weighed=${others}`}`;
+    `pages latency=${event.latencyUs}us` +
+    `${event.sharers === 0 ? "" : ` sharers=${event.sharers}`}${
+      others === "" ? "" : ` weighed=${others}`
+    }`;
 }
 
 function uids({ uidFirst, uidLast }: UidRange): string {

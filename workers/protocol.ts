@@ -52,6 +52,8 @@ export interface WorkerConfig {
   readonly intervalMs: number;
   /** Below this much available memory somebody must go; 0: never. */
   readonly minAvailableBytes: number;
+  /** Whether the kernel's pressure stall information is listened to. */
+  readonly psi: boolean;
   /** SCHED_FIFO for the workers on the event's way. */
   readonly realTime: boolean;
   /** The CPU that accounting and killer share; -1: wherever the kernel puts them. */

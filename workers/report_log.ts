@@ -6,6 +6,7 @@
 import { TABLE_NAMES, UNKNOWN_UID } from "../pipeline/books.ts";
 import { PressureReason, TRIGGER_NAMES } from "../pipeline/layout.ts";
 import { DEGRADED_REASON_NAMES, DENIED_REASONS, type Report } from "../pipeline/reports.ts";
+import { quote } from "../pipeline/units.ts";
 import type { LogEvent, TriggerName, Weighed } from "./log.ts";
 
 /** A user's name as passwd has it, null when it has none. */
@@ -69,22 +70,30 @@ export class ReportLog {
         return {
           event: "error",
           where: "killer",
-          message: `cannot kill pid ${number("pid")} of uid ${uid}: errno ${number("errno")}`,
+          message: number("errno") === 0
+            ? `cannot tell whose pid ${
+              number("pid")
+            } is, which seems to be of uid ${uid}: left alone`
+            : `cannot kill pid ${number("pid")} of uid ${uid}: errno ${number("errno")}`,
         };
       case "noVictim":
         return {
           event: "error",
           where: "killer",
-          message: `uid ${uid} uses ${number("usagePages")} of ${number("hardPages")} pages, ` +
-            "and none of its processes may be killed",
+          message: this.noVictim(report, uid),
         };
       case "pressure":
         return {
           event: "trigger",
           trigger: number("reason") === PressureReason.psi ? "kernel" : "last-defense",
-          reason: number("reason") === PressureReason.psi
-            ? "memory pressure (PSI)"
-            : "available memory is below --min-available",
+          reason:
+            (number("reason") === PressureReason.psi
+              ? "memory pressure (PSI)"
+              : "available memory is below --min-available") +
+            (number("helps") !== 0
+              ? ""
+              : ": nothing is done, for no user above half of its limit has " +
+                "a process whose end would help"),
         };
       case "kernelKill":
         return {
@@ -104,6 +113,23 @@ export class ReportLog {
           reason: DENIED_REASONS[number("reason")]!,
         };
     }
+  }
+
+  private noVictim({ values, text }: Report, uid: number): string {
+    const number = (key: string): number => values[key]!;
+    const uses = `uid ${uid} uses ${number("usagePages")} of ${number("hardPages")} pages`;
+    const stuck = number("stuckPages") === 0
+      ? ""
+      : `; victims that do not end have ${number("stuckPages")} of them`;
+    const count = number("protectedCount");
+    if (count === 0) return `${uses}, and none of its processes may be killed${stuck}`;
+    const pids = [1, 2, 3].map((i) => number(`protected${i}Pid`)).filter((pid) => pid !== 0);
+    return `${uses}, of which protected processes have ${number("protectedPages")} (pid ` +
+      `${pids.join(", ")}${count > pids.length ? ` and ${count - pids.length} more` : ""}; the ` +
+      `largest is ${
+        quote(new TextDecoder().decode(text))
+      }): killing the others would not help, so ` +
+      `nobody is killed${stuck}`;
   }
 
   private kill(report: Report, uid: number): LogEvent {
@@ -129,6 +155,7 @@ export class ReportLog {
       victimPages: number("victimPages"),
       latencyUs: rounded(number("latencyUs")),
       dryRun: number("dryRun") !== 0,
+      sharers: number("sharers"),
       weighed,
     };
   }

@@ -75,6 +75,7 @@ export interface SupervisorOptions {
   readonly softDefault: SoftSpec;
   readonly intervalMs: number;
   readonly minAvailableBytes: number;
+  readonly psi: boolean;
   readonly dryRun: boolean;
   readonly arms: boolean;
   readonly bufferKib: number;
@@ -252,6 +253,7 @@ export class Supervisor implements ControlBackend {
       arms: options.arms,
       intervalMs: options.intervalMs,
       minAvailableBytes: options.minAvailableBytes,
+      psi: options.psi,
       realTime: true,
       ...this.chooseCpus(),
       formats: tracing.formats,

@@ -121,12 +121,14 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     : undefined;
   const wake = new EventFd(config.sweeperWakeFd);
   const connector = ProcConnector.open();
-  const psi = openPsiTrigger({ stallUs: PSI_STALL_US, windowUs: PSI_WINDOW_US });
+  const psi = config.psi
+    ? openPsiTrigger({ stallUs: PSI_STALL_US, windowUs: PSI_WINDOW_US })
+    : undefined;
   const poll = new PollSet(config.loginPipes.length + 3);
   const wakeIndex = poll.add(wake.fd, POLLIN);
   for (const { fd } of config.loginPipes) poll.add(fd, POLLIN);
   const connectorIndex = connector.ok ? poll.add(connector.connector.fd, POLLIN) : -1;
-  const psiIndex = psi.ok ? poll.add(psi.fd, POLLPRI) : -1;
+  const psiIndex = psi?.ok === true ? poll.add(psi.fd, POLLPRI) : -1;
 
   let wanted = true;
   let afterLoss = false;
@@ -136,9 +138,11 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const pressure = (reason: number, belowBytes: number): void => {
     const nowNs = clock.nowNs();
     if (nowNs - pressureNs < PRESSURE_EVERY_NS) return;
-    if (readMemInfo().availableBytes >= belowBytes) return;
+    const missingBytes = belowBytes - readMemInfo().availableBytes;
+    if (missingBytes <= 0) return;
     pressureNs = nowNs;
-    writer.put(nowNs, RecordKind.pressure, 0, 0, reason, 0, 0, 0);
+    const missingPages = Math.ceil(missingBytes / config.pageBytes);
+    writer.put(nowNs, RecordKind.pressure, 0, 0, reason, missingPages, 0, 0);
   };
   const answerQueries = (): void => {
     for (let word = queries.next(); word >= 0; word = queries.next()) {

@@ -62,6 +62,7 @@ export interface FakeProcess {
   suspended: boolean;
   state: "alive" | "zombie" | "freed";
   isProtected: boolean;
+  oomScoreAdj: number;
   /** A signal is on its way. */
   diesAtNs: number;
 }
@@ -109,6 +110,11 @@ export class FakeKernel {
   usagePages(uid: number, mask = COUNT_MASK): number {
     const mms = new Set<FakeMm>();
     for (const process of this.alive()) if (process.uid === uid) mms.add(process.mm);
+    return this.pagesOf(mms, mask);
+  }
+
+  /** Counted pages of mms. */
+  pagesOf(mms: ReadonlySet<FakeMm>, mask = COUNT_MASK): number {
     let sum = 0;
     for (const mm of mms) sum += countedPages(mm, mask);
     return sum;
@@ -125,6 +131,18 @@ export class FakeKernel {
       });
     }
     return sum;
+  }
+
+  /** Pages that a user's mms hold but for some of them, each page once. */
+  heldPages(uid: number, without: ReadonlySet<FakeMm>, mask = COUNT_MASK): number {
+    const pages = new Set<FakePage>();
+    for (const { uid: whose, mm } of this.alive()) {
+      if (whose !== uid || without.has(mm)) continue;
+      mm.held.forEach((held, member) => {
+        if ((mask >> member) & 1) { for (const page of held) pages.add(page); }
+      });
+    }
+    return pages.size;
   }
 
   /** Counted pages of an mm that others have too, and what they add up to beyond its part of them. */
@@ -222,6 +240,7 @@ export class FakeKernel {
     }
     const child = this.add(this.newPid(), parent.uid, mm, undefined);
     child.isProtected = parent.isProtected;
+    child.oomScoreAdj = parent.oomScoreAdj;
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_FORK, 0, 0);
     // Until this is read, /proc may tell of the child beside what was built of it.
     this.changes.push({ tsNs: this.nowNs, uid: parent.uid, pages: countedPages(mm) });
@@ -234,6 +253,7 @@ export class FakeKernel {
     const tid = this.random.pick(parent.tids);
     const child = this.add(this.newPid(), parent.uid, parent.mm, parent);
     child.isProtected = parent.isProtected;
+    child.oomScoreAdj = parent.oomScoreAdj;
     parent.mm.users++;
     parent.suspended = true;
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_VFORK, 0, 0);
@@ -347,6 +367,7 @@ export class FakeKernel {
       suspended: false,
       state: "alive",
       isProtected: false,
+      oomScoreAdj: 0,
       diesAtNs: Infinity,
     };
     this.processes.set(pid, process);

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { chargedPages, ownPages } from "../../pipeline/charge.ts";
 import { Accounting } from "../../pipeline/accounting.ts";
 import { type Books, NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books.ts";
 import { attachRole } from "../../pipeline/doorbell.ts";
@@ -31,7 +32,7 @@ import { attachMemory, createMemory, type Memory } from "../../pipeline/memory.t
 import { RecordWriter } from "../../pipeline/record_writer.ts";
 import { readReport, type Report } from "../../pipeline/reports.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/ring.ts";
-import { COUNT_MASK, type FakeEvent, FakeKernel, type FakeProcess } from "./model.ts";
+import { COUNT_MASK, type FakeEvent, FakeKernel, type FakeMm, type FakeProcess } from "./model.ts";
 import { Random } from "./random.ts";
 
 export interface SimOptions {
@@ -63,7 +64,7 @@ export interface SimOptions {
   /** Pages are copied after forks, and shmem pages are mapped by several. */
   readonly shares: boolean;
   /** A mistake to be found: a page too many, a second victim at once, or a wrong victim. */
-  readonly sabotage: "" | "delta" | "sum" | "patience" | "identity";
+  readonly sabotage: "" | "delta" | "sum" | "patience" | "dying" | "sharers" | "identity";
 }
 
 export const SIM_DEFAULTS: SimOptions = {
@@ -91,6 +92,8 @@ export const SIM_DEFAULTS: SimOptions = {
 export interface SimResult {
   readonly events: number;
   readonly kills: number;
+  /** Killed because they shared the mm of a victim. */
+  readonly sharers: number;
   readonly losses: number;
   readonly reports: readonly Report[];
 }
@@ -107,6 +110,14 @@ const CHECK_HOLDS_NS = 50e6;
 
 type RoleStep = "kernel" | "reader" | "accounting" | "killer" | "sweeper" | "time";
 
+/** When a process was signalled, for which user, and as what. */
+interface Signalled {
+  readonly atNs: number;
+  readonly uid: number;
+  readonly mm: FakeMm;
+  readonly isSharer: boolean;
+}
+
 export class Sim implements KillKernel {
   readonly options: SimOptions;
   readonly memory: Memory;
@@ -115,6 +126,7 @@ export class Sim implements KillKernel {
   killer: Killer;
   readonly reports: Report[] = [];
   kills = 0;
+  sharers = 0;
   losses = 0;
   events = 0;
   private readonly random: Random;
@@ -128,7 +140,7 @@ export class Sim implements KillKernel {
   >();
   private nextHandle = 3;
   /** By process: when it was signalled. */
-  private readonly signalled = new Map<FakeProcess, { atNs: number; uid: number }>();
+  private readonly signalled = new Map<FakeProcess, Signalled>();
   /** First process of each user. */
   private readonly roots: FakeProcess[] = [];
   /** Usage may differ from the truth by what is in flight, and by nothing else. */
@@ -220,8 +232,8 @@ export class Sim implements KillKernel {
         { cause },
       );
     }
-    const { events, kills, losses, reports } = this;
-    return { events, kills, losses, reports };
+    const { events, kills, sharers, losses, reports } = this;
+    return { events, kills, sharers, losses, reports };
   }
 
   get books(): Books {
@@ -243,6 +255,7 @@ export class Sim implements KillKernel {
       books.setMember = (mm, member, pages, tsNs) =>
         setMember(mm, member, ++calls % 200 === 0 && pages > 0 ? pages + 1 : pages, tsNs);
     }
+    if (this.options.sabotage === "dying") accounting["dying"].pages = () => 0;
     accounting.start();
     return accounting;
   }
@@ -250,6 +263,8 @@ export class Sim implements KillKernel {
   private startKiller(): Killer {
     const patienceNs = this.options.sabotage === "patience" ? 0 : PATIENCE_NS;
     const killer = new Killer(this.memory, this, { policy: "largest", dryRun: false, patienceNs });
+    if (this.options.sabotage === "dying") killer["rows"].freed.pages = () => 0;
+    if (this.options.sabotage === "sharers") killer["candidates"].sharers.find = () => 0;
     killer.start();
     return killer;
   }
@@ -319,6 +334,10 @@ export class Sim implements KillKernel {
   }
 
   private restart(): void {
+    // Who was killed because it shared a victim's mm is not remembered by those that start anew.
+    for (const [process, { isSharer }] of this.signalled) {
+      if (isSharer) this.signalled.delete(process);
+    }
     if (this.random.oneIn(2)) {
       this.accounting = this.startAccounting();
       return;
@@ -347,9 +366,10 @@ export class Sim implements KillKernel {
     }
     const process = random.pick(runnable);
     const isFull = runnable.length >= options.processesMax;
-    const what = random.below(100);
+    // With SIGKILL pending, a process neither forks nor executes anything: it may only fault.
+    const what = process.diesAtNs === Infinity ? random.below(100) : random.below(63);
     if (process.lender !== undefined) {
-      if (what < 20) kernel.grow(process, Member.anon, 1);
+      if (what < 20 || process.diesAtNs !== Infinity) kernel.grow(process, Member.anon, 1);
       else if (what < 80) kernel.exec(process);
       else kernel.exit(process);
     } else if (what < 45) {
@@ -680,17 +700,22 @@ export class Sim implements KillKernel {
     return this.kernel.buffers.some(({ events }) => events.length > 0);
   }
 
-  /** Users over their limit that have a process which may be killed. */
+  /** Users over their limit that would not be if all who may be killed were. */
   private overUsers(): number[] {
     const { kernel, options } = this;
     const uids = Array.from({ length: options.users - 1 }, (_, user) => FIRST_UID + user);
     return uids.filter((uid) =>
       kernel.chargedPages(uid) > options.hardPages + kernel.processes.size &&
-      kernel.alive().some((process) =>
-        process.uid === uid && !process.isProtected &&
-        process.mm.pages.some((pages, member) => pages > 0 && (COUNT_MASK >> member) & 1)
-      )
+      this.protectedPages(uid) <= options.hardPages
     );
+  }
+
+  /** Pages of a user that stay whoever is killed. */
+  private protectedPages(uid: number): number {
+    const alive = this.kernel.alive();
+    const kept = alive.filter((one) => one.isProtected || one.uid !== uid).map(({ mm }) => mm);
+    const own = alive.filter((one) => one.uid === uid).map(({ mm }) => mm);
+    return this.kernel.pagesOf(new Set(own.filter((mm) => kept.includes(mm))));
   }
 
   private drain(): void {
@@ -772,7 +797,7 @@ export class Sim implements KillKernel {
   }
 
   kill(handle: number, pid: number, signal: number): number {
-    const { kernel, options, random } = this;
+    const { kernel, random } = this;
     const process = this.process(handle);
     if (process.pid !== pid) throw new Error(`I1: the handle of ${pid} is ${process.pid}'s`);
     if (process.state !== "alive") return -3;
@@ -781,28 +806,64 @@ export class Sim implements KillKernel {
     const { nowNs } = kernel;
     const { checkedUid: uid, checkedNs } = this.handles.get(handle)!;
     if (nowNs - checkedNs > CHECK_HOLDS_NS) throw new Error(`I1: ${pid} was not checked of late`);
-    for (const [other, { atNs, uid: whose }] of this.signalled) {
-      if (other === process || whose !== uid || other.state !== "alive") continue;
-      if (nowNs - atNs < PATIENCE_NS) {
-        throw new Error(`I2: ${pid} of ${uid} while ${other.pid} dies since ${nowNs - atNs} ns`);
-      }
+    // Who shares the mm of a victim goes with it.
+    const first = [...this.signalled.values()].find(({ mm }) => mm === process.mm);
+    const isSharer = first !== undefined;
+    if (isSharer) this.sharers++;
+    else {
+      this.assertNeeded(pid, uid);
+      this.kills++;
     }
-    // Losses and restarts make the books wrong until a sweep; else nobody may suffer for nothing.
-    if (this.isStrict) {
-      const truth = kernel.chargedPages(uid);
-      const inFlight = this.inFlightPages(uid);
-      if (truth + inFlight + ROUNDING <= options.hardPages) {
-        throw new Error(`${pid} of uid ${uid} is killed at ${truth} pages, ${inFlight} in flight`);
-      }
-    }
-    this.signalled.set(process, { atNs: nowNs, uid });
+    const atNs = first?.atNs ?? nowNs;
+    this.signalled.set(process, { atNs, uid, mm: process.mm, isSharer });
     this.killedIn.set(uid, this.sweepNumber);
-    this.kills++;
     process.diesAtNs = nowNs + random.pick([1e5, 1e6, 2e7, 2.5e9]);
     return 0;
   }
 
   reap(): void {}
+
+  hurry(): void {}
+
+  /** Processes of a user that were signalled within the killer's patience and live on. */
+  private dyingOf(uid: number): FakeProcess[] {
+    const dying: FakeProcess[] = [];
+    for (const [process, { atNs, uid: whose }] of this.signalled) {
+      if (whose !== uid || process.state !== "alive") continue;
+      if (this.kernel.nowNs - atNs < PATIENCE_NS) dying.push(process);
+    }
+    return dying;
+  }
+
+  /** I2: what would remain without the dying is over hard. */
+  private assertNeeded(pid: number, uid: number): void {
+    const { kernel, options, books } = this;
+    const dying = this.dyingOf(uid);
+    const names = `${pid} of uid ${uid}, while ${dying.map((other) => other.pid)} die`;
+    let booked = chargedPages(books.users, books.findUser(uid));
+    for (const other of dying) {
+      const slot = books.findProcess(other.pid);
+      if (slot >= 0) booked -= ownPages(books.processes, slot);
+    }
+    if (booked <= options.hardPages) throw new Error(`I2: ${names}, at ${booked} booked pages`);
+    // Losses and restarts make the books wrong until a sweep; else nobody may suffer for nothing.
+    if (!this.isStrict) return;
+    const truth = kernel.heldPages(uid, new Set(dying.map(({ mm }) => mm)));
+    const inFlight = this.inFlightPages(uid);
+    if (truth + inFlight <= options.hardPages) {
+      throw new Error(`I2: ${names}, at ${truth} true pages, ${inFlight} in flight`);
+    }
+  }
+
+  sharesMm(pid: number, otherPid: number): boolean {
+    const { processes } = this.kernel;
+    const other = processes.get(otherPid);
+    return other === undefined || processes.get(pid)?.mm === other.mm;
+  }
+
+  oomScoreAdj(pid: number): number {
+    return this.kernel.processes.get(pid)?.oomScoreAdj ?? 0;
+  }
 
   exited(handle: number): boolean {
     return this.process(handle).state !== "alive";

@@ -184,33 +184,78 @@ Deno.test("a killer's ring that is full sheds orders; a later event orders again
 
 // ------------------------------------------------------------------------------- pressure
 
-Deno.test("pressure: the user furthest over its limit, else the nearest to it", () => {
+/** The machine is short of so many pages. */
+function press(desk: Desk, missingPages: number, reason: number = PressureReason.psi): void {
+  desk.put(RecordKind.pressure, 0, reason, missingPages).step();
+}
+
+function relieved(desk: Desk): (number | string)[][] {
+  return desk.orders().filter(({ kind }) => kind === "relieve").map(({ uid, userSlot }) => [
+    desk.books.users.uid[userSlot]!,
+    uid,
+  ]);
+}
+
+Deno.test("pressure: by the share of the limit that is used, and by what a victim gives back", () => {
   const desk = new Desk();
   desk.limit(1000, 1000).limit(1001, 500).limit(1002, 200);
   desk.proc(10, 1000, { anon: 300 }).proc(20, 1001, { anon: 450 }).proc(30, 1002, { anon: 10 });
   desk.proc(40, 1003, { anon: 100_000 });
   desk.step().orders();
-  desk.put(RecordKind.pressure, 0, PressureReason.psi).step();
-  assertEquals(desk.orders().map(({ kind, uid }) => [kind, uid]), [["relieve", 1001]]);
-  assertEquals(desk.reports("pressure")[0]?.values["uid"], 1001);
-  // One order at a time, here too.
-  desk.put(RecordKind.pressure, 0, PressureReason.psi);
-  assertEquals(kinds(desk), []);
-  const over = new Desk();
-  over.limit(1000, 1000).limit(1001, 500);
-  over.proc(10, 1000, { anon: 1001 }).proc(20, 1001, { anon: 520 }).step().orders();
-  over.put(RecordKind.pressure, 0, PressureReason.minAvailable).step();
-  assertEquals(over.reports("pressure")[0]?.values, {
-    reason: PressureReason.minAvailable,
+  press(desk, 100);
+  assertEquals(relieved(desk), [[1001, 100]], "the order says what a victim must give back");
+  assertEquals(desk.reports("pressure")[0]?.values, {
+    reason: PressureReason.psi,
     uid: 1001,
+    helps: 1,
   });
+  // One order at a time, here too.
+  press(desk, 100);
+  assertEquals(relieved(desk), []);
+});
+
+Deno.test("pressure: a user at 90 of 100 GiB goes before one at 1 of 64 MiB, or at 63", () => {
+  const MIB = 256;
+  for (const smallMib of [1, 63]) {
+    const desk = new Desk();
+    desk.limit(1000, 64 * MIB).limit(1001, 100 * 1024 * MIB);
+    desk.proc(10, 1000, { anon: smallMib * MIB }).proc(20, 1001, { anon: 90 * 1024 * MIB });
+    desk.step().orders();
+    press(desk, 1024 * MIB);
+    assertEquals(relieved(desk), [[1001, 16 * MIB]], `${smallMib} MiB`);
+  }
+});
+
+Deno.test("pressure: nobody goes when nobody's end would help, which is told once a minute", () => {
+  const MIB = 256;
+  const desk = new Desk();
+  desk.limit(1000, 64 * MIB).limit(1001, 4 * MIB).limit(1002, 100 * MIB);
+  // Half of its limit and no more; all of it, but in small pieces; a process too small to matter.
+  desk.proc(10, 1000, { anon: 32 * MIB });
+  for (let i = 0; i < 4; i++) desk.proc(20 + i, 1001, { anon: MIB });
+  for (let i = 0; i < 9; i++) desk.proc(30 + i, 1002, { anon: 10 * MIB });
+  desk.step().orders();
+  for (let i = 0; i < 59; i++) {
+    press(desk, 1024 * MIB);
+    desk.tick(1e9);
+  }
+  assertEquals(relieved(desk), []);
+  assertEquals(desk.reports("pressure").map(({ values }) => [values["uid"], values["helps"]]), [
+    [UNKNOWN_UID, 0],
+  ]);
+  desk.tick(2e9);
+  press(desk, 1024 * MIB);
+  assertEquals(desk.reports("pressure").length, 1);
+  // What is missing is less than the least that counts.
+  press(desk, 2 * MIB);
+  assertEquals(relieved(desk), [[1002, 2 * MIB]]);
 });
 
 Deno.test("pressure: without a user that has a limit and memory, nobody is ordered to go", () => {
   const desk = new Desk();
   desk.limit(1000, 100).proc(10, 1000, {}).proc(20, BOB, { anon: 500 }).step();
-  desk.put(RecordKind.pressure, 0, PressureReason.psi);
-  assertEquals(kinds(desk), []);
+  press(desk, 10);
+  assertEquals(relieved(desk), []);
   assertEquals(desk.reports("pressure")[0]?.values["uid"], -1);
 });
 

@@ -5,6 +5,7 @@ import {
   type KillKernel,
   PATIENCE_NS,
   Refusal,
+  RELIEF_HOLDS_NS,
   Signal,
 } from "../../pipeline/killer.ts";
 import { PressureReason, RecordKind, Role, VICTIMS_MAX } from "../../pipeline/layout.ts";
@@ -24,6 +25,11 @@ interface Person {
   /** Of signal 0, and of SIGKILL. */
   askResult: number;
   killResult: number;
+  /** Of pidfd_open(2), if it fails. */
+  openResult: number;
+  /** Of the look at its identity, if it cannot be had. */
+  isUnknown: boolean;
+  oomScoreAdj: number;
 }
 
 /** Processes, handles, and a list of what was done. */
@@ -31,6 +37,8 @@ class Hands implements KillKernel {
   readonly people = new Map<number, Person>();
   readonly handles = new Map<number, number>();
   readonly done: string[] = [];
+  /** Who does not share any mm, whatever the books say. */
+  readonly apart = new Set<number>();
   private next = 100;
   private readonly desk: Desk;
 
@@ -46,6 +54,7 @@ class Hands implements KillKernel {
 
   open(pid: number): number {
     if (!this.people.has(pid)) return -ESRCH;
+    if (this.person(pid).openResult < 0) return this.person(pid).openResult;
     this.done.push(`open ${pid}`);
     this.handles.set(++this.next, pid);
     return this.next;
@@ -61,6 +70,7 @@ class Hands implements KillKernel {
     assertEquals(this.pidOf(handle), pid);
     const person = this.person(pid);
     if (person.isOver) return Refusal.gone;
+    if (person.isUnknown) return Refusal.unknown;
     if (person.isProtected) return Refusal.protected;
     return person.uid === uid ? Refusal.none : Refusal.otherUser;
   }
@@ -73,6 +83,19 @@ class Hands implements KillKernel {
 
   reap(handle: number): void {
     this.done.push(`reap ${this.pidOf(handle)}`);
+  }
+
+  hurry(pid: number): void {
+    this.done.push(`hurry ${pid}`);
+  }
+
+  sharesMm(pid: number, otherPid: number): boolean {
+    return !this.apart.has(otherPid) && this.people.has(pid);
+  }
+
+  oomScoreAdj(pid: number): number {
+    this.done.push(`score ${pid}`);
+    return this.people.get(pid)?.oomScoreAdj ?? 0;
   }
 
   exited(handle: number): boolean {
@@ -89,6 +112,11 @@ class Hands implements KillKernel {
 
   nowNs(): number {
     return this.desk.nowNs;
+  }
+
+  /** What was done, without readings. */
+  get acts(): string[] {
+    return this.done.filter((what) => !what.startsWith("score"));
   }
 
   get killed(): number[] {
@@ -128,6 +156,9 @@ class Scene {
       isOver: false,
       askResult: 0,
       killResult: 0,
+      openResult: 0,
+      isUnknown: false,
+      oomScoreAdj: 0,
     });
     this.desk.proc(pid, uid, { anon: pages }).step();
     this.desk.own(pid, pid * 7, { anon: pages }).step();
@@ -250,27 +281,59 @@ Deno.test("a child that its victim was forking is counted", () => {
   assertEquals(scene.desk.usage(ANN), 901);
 });
 
-Deno.test("I2: no second victim before the first is gone", () => {
+Deno.test("I2: what remains without the dying is at or below hard: nobody else goes", () => {
   const scene = makeScene();
   scene.grow(12, 2000).run();
   assertEquals(scene.hands.killed, [12]);
-  scene.grow(11, 1500).run();
+  // The dying one still gets pages: they go with it.
+  scene.grow(12, 2400).grow(11, 500).run();
   scene.pass(PATIENCE_NS / 2);
-  assertEquals(scene.hands.killed, [12]);
+  assertEquals(scene.hands.killed, [12], "1000 remain");
   scene.die(12);
-  assertEquals(scene.hands.killed, [12, 11]);
+  assertEquals(scene.hands.killed, [12]);
 });
 
-Deno.test("I2: after a second of waiting another one goes, if what is being freed is not enough", () => {
+Deno.test("I2: what remains without the dying is over hard: the next goes at once", () => {
   const scene = makeScene();
-  scene.grow(12, 2000).grow(11, 1500).run();
+  scene.grow(12, 2000).run();
+  assertEquals(scene.hands.killed, [12]);
+  scene.grow(11, 501).run();
+  assertEquals(scene.hands.killed, [12, 11], "1001 remain");
+  scene.grow(10, 900).run();
+  assertEquals(scene.hands.killed, [12, 11], "900 remain");
+});
+
+Deno.test("I2: several go within one order when one is not enough", () => {
+  const scene = makeScene();
+  scene.desk.limit(ANN, 250);
+  scene.run();
+  assertEquals(scene.hands.killed, [10, 11], "of 500, 300 and 100 the last may stay");
+});
+
+Deno.test("I2: a victim that gives nothing back for a second is not dying any more", () => {
+  const scene = makeScene();
+  scene.grow(12, 900).run();
   assertEquals(scene.hands.killed, [12]);
   scene.pass(PATIENCE_NS + 1000);
-  assertEquals(scene.hands.killed, [12, 11]);
-  const enough = makeScene();
-  enough.grow(12, 2000).run().pass(PATIENCE_NS + 1000).pass(PATIENCE_NS + 1000);
-  assertEquals(enough.hands.killed, [12], "800 pages stay when it is gone");
-  assert(enough.killer.busy);
+  // 900 stay, so 800 of the others must go.
+  assertEquals(scene.hands.killed, [12, 10, 11]);
+  assertEquals(scene.hands.handles.size, 3, "it is watched still");
+  scene.die(12);
+  assertEquals(scene.desk.pages(12), -1);
+});
+
+Deno.test("I2: a victim that gives memory back takes as long as it takes", () => {
+  const scene = makeScene();
+  scene.grow(12, 900).run();
+  for (let pages = 890; pages > 800; pages -= 10) scene.pass(PATIENCE_NS / 2).grow(12, pages).run();
+  assertEquals(scene.hands.killed, [12]);
+});
+
+Deno.test("I2: nobody goes for a stuck victim that is over the limit by itself", () => {
+  const scene = makeScene();
+  scene.grow(12, 2000).run().pass(PATIENCE_NS + 1000).pass(PATIENCE_NS + 1000);
+  assertEquals(scene.hands.killed, [12], "the death of all others would not help");
+  assertEquals(scene.reports("noVictim").map(({ values }) => values["stuckPages"]), [2000]);
 });
 
 Deno.test("who has shrunk by the time the killer looks is spared", () => {
@@ -309,9 +372,14 @@ Deno.test("kill says ESRCH: it is gone; EPERM: told, and another one goes", () =
 Deno.test("armed at soft, no handle has to be opened at hard", () => {
   const scene = makeScene();
   scene.grow(12, 160).run();
-  assertEquals(scene.hands.done, ["open 10", "ask 10"]);
+  assertEquals(scene.hands.acts, ["open 10", "ask 10"]);
+  const before = scene.hands.done.length;
   scene.grow(12, 201).run();
-  assertEquals(scene.hands.done.slice(2, 3), ["kill 10"]);
+  assertEquals(
+    scene.hands.done.slice(before, before + 2),
+    ["kill 10", "reap 10"],
+    "and no reading",
+  );
 });
 
 Deno.test("arming goes the way of a kill: who cannot be signalled, or is gone, is known by then", () => {
@@ -319,7 +387,7 @@ Deno.test("arming goes the way of a kill: who cannot be signalled, or is gone, i
     const scene = makeScene();
     scene.hands.person(10).askResult = -errno;
     scene.grow(11, 400).grow(12, 60).run();
-    assertEquals(scene.hands.done, ["open 10", "ask 10", "open 11", "ask 11"]);
+    assertEquals(scene.hands.acts, ["open 10", "ask 10", "open 11", "ask 11"]);
     assertEquals([...scene.hands.handles.values()], [11]);
     const told = scene.reports("killFailed").map(({ values }) => values["errno"]);
     assertEquals(told, errno === EPERM ? [EPERM] : [], "who is gone is no failure");
@@ -344,21 +412,21 @@ Deno.test("the largest that refuses does not keep the next from being armed, nor
   scene.hands.person(11).isProtected = true;
   scene.hands.person(12).isProtected = true;
   for (let i = 0; i < 20; i++) scene.grow(11, 460 + i).grow(10, 330).grow(12, 165).run();
-  scene.grow(12, 700).run();
+  scene.pass(2e9).grow(10, 400).run();
   assertEquals(scene.hands.killed, [10]);
 });
 
 Deno.test("a restarted killer watches the victims of its predecessor and lets go of candidates", () => {
   const scene = makeScene();
   scene.grow(12, 201).run();
-  scene.grow(11, 951).run();
+  scene.grow(11, 700).run();
   assertEquals(scene.hands.killed, [10]);
   scene.start();
   assertEquals([...scene.hands.handles.values()], [10]);
   scene.run();
-  scene.grow(11, 960).run();
-  assertEquals(scene.hands.killed, [10], "the first is not gone yet");
-  scene.die(10);
+  scene.grow(11, 799).run();
+  assertEquals(scene.hands.killed, [10], "the first is dying still, and 1000 remain");
+  scene.grow(11, 800).run();
   assertEquals(scene.hands.killed, [10, 11]);
 });
 
@@ -384,17 +452,28 @@ Deno.test("nobody may be killed: told, and tried again", () => {
   for (const pid of [10, 11, 12]) scene.hands.person(pid).isProtected = true;
   scene.grow(12, 201).run();
   assertEquals(scene.reports("noVictim").map(({ values }) => values), [
-    { uid: ANN, usagePages: 1001, hardPages: 1000 },
+    {
+      uid: ANN,
+      usagePages: 1001,
+      hardPages: 1000,
+      protectedCount: 3,
+      protectedPages: 1001,
+      stuckPages: 0,
+      protected1Pid: 10,
+      protected2Pid: 11,
+      protected3Pid: 12,
+    },
   ]);
   scene.hands.person(11).isProtected = false;
   scene.pass(2e9);
   assertEquals(scene.hands.killed, [11]);
 });
 
-Deno.test("under pressure somebody goes though nobody is over; one at a time", () => {
+Deno.test("under pressure somebody goes though nobody is over; while memory comes back, nobody", () => {
   const scene = makeScene();
+  scene.grow(11, 450).grow(12, 20).run();
   const pressure = (): void => {
-    scene.desk.put(RecordKind.pressure, 0, PressureReason.psi);
+    scene.desk.put(RecordKind.pressure, 0, PressureReason.psi, 100);
     scene.run();
   };
   pressure();
@@ -402,7 +481,37 @@ Deno.test("under pressure somebody goes though nobody is over; one at a time", (
   assertEquals(scene.hands.killed, [10]);
   scene.die(10);
   pressure();
+  assertEquals(scene.hands.killed, [10], "who is below half of its limit loses nobody");
+  scene.grow(11, 600).run();
+  pressure();
   assertEquals(scene.hands.killed, [10, 11]);
+});
+
+Deno.test("under pressure a reading that is old by now costs nobody his life", () => {
+  const scene = makeScene();
+  scene.desk.put(RecordKind.pressure, 0, PressureReason.psi, 100).step();
+  scene.desk.tick(RELIEF_HOLDS_NS + 1);
+  scene.run();
+  assertEquals(scene.hands.killed, []);
+  scene.desk.put(RecordKind.pressure, 0, PressureReason.psi, 100);
+  scene.run();
+  assertEquals(scene.hands.killed, [10], "the next reading counts");
+});
+
+Deno.test("under pressure who gives back too little is no victim, and the user is left out", () => {
+  const scene = makeScene();
+  scene.desk.limit(BOB, 8000, 7500);
+  scene.run();
+  scene.hands.person(20).isProtected = true;
+  const pressure = (): void => {
+    scene.desk.put(RecordKind.pressure, 0, PressureReason.psi, 400);
+    scene.run();
+  };
+  scene.grow(20, 7400).run();
+  pressure();
+  assertEquals(scene.hands.killed, [], "20 gives back most, and is protected");
+  pressure();
+  assertEquals(scene.hands.killed, [10], "the other user's has 500 of the 400 that are missing");
 });
 
 Deno.test("more users than rows: candidates leave room for victims, and give it up to them", () => {
@@ -442,3 +551,208 @@ Deno.test("no row is free: a user's new candidate takes the place of its old one
 });
 
 const NO_VICTIM_RETRY_NS = 200e6;
+
+// ------------------------------------------------------------------- what fails is not gone (2.5)
+
+const EMFILE = 24;
+
+Deno.test("a process that cannot be opened is not gone: told, left on the books, tried again", () => {
+  for (const how of ["open", "check"] as const) {
+    const scene = makeScene();
+    if (how === "open") scene.hands.person(10).openResult = -EMFILE;
+    else scene.hands.person(10).isUnknown = true;
+    scene.grow(12, 201).run();
+    assertEquals(scene.hands.killed, [11], `${how}: the next one goes`);
+    assertEquals(scene.desk.pages(10), 500, `${how}: it is on the books`);
+    assertEquals(scene.reports("killFailed").map(({ values }) => values["pid"]), [10]);
+    scene.die(11);
+    scene.hands.person(10).openResult = 0;
+    scene.hands.person(10).isUnknown = false;
+    scene.pass(2e9).grow(12, 501).run();
+    assertEquals(scene.hands.killed, [11, 12], how);
+    scene.die(12).grow(10, 1001).run();
+    assertEquals(scene.hands.killed, [11, 12, 10], how);
+  }
+});
+
+// -------------------------------------------------------------------------- who shares an mm (2.3)
+
+/** A crowd on the mm of 10: borrowers that executed nothing. */
+function makeCrowd(count: number, options: Partial<KillerOptions> = {}): Scene {
+  const scene = new Scene(options, new Desk({ capacity: { processes: 512, tasks: 1024 } }));
+  scene.desk.limit(ANN, 1000, 950);
+  scene.add(10, ANN, 500).add(11, ANN, 300).run();
+  for (let i = 0; i < count; i++) {
+    scene.hands.people.set(100 + i, { ...scene.hands.person(10) });
+    scene.desk.vfork(10, 100 + i).step();
+  }
+  return scene.run();
+}
+
+Deno.test("who shares the mm of a victim goes with it: one kill, the owner last", () => {
+  const scene = makeCrowd(200);
+  scene.grow(10, 701).run();
+  assertEquals(new Set(scene.hands.killed).size, 201);
+  assertEquals(scene.hands.killed.length, 201);
+  assertEquals(scene.hands.killed.at(-1), 10);
+  const [kill, ...more] = scene.reports("kill");
+  assertEquals([kill?.values["pid"], kill?.values["sharers"]], [10, 200]);
+  assertEquals(more, []);
+  const firstKill = scene.hands.done.findIndex((what) => what.startsWith("kill"));
+  const lastCheck = scene.hands.done.findLastIndex((what) => what.startsWith("open 1"));
+  assert(lastCheck < firstKill, "all are opened and checked before the first is signalled");
+  // The mm grows on until the last of them has let go, and that is no reason for a second kill.
+  scene.desk.own(105, 70, { anon: 900 });
+  scene.pass(1e6).desk.own(106, 70, { anon: 950 });
+  scene.pass(1e6);
+  assertEquals(scene.hands.killed.length, 201);
+  for (const pid of scene.hands.killed) scene.hands.person(pid).isOver = true;
+  for (let i = 0; i < 300; i++) scene.pass(1e6);
+  assertEquals([scene.desk.usage(ANN), scene.hands.handles.size], [300, 0]);
+  assertEquals(scene.hands.killed.length, 201, "11 lives");
+  assertEquals(scene.reports("killed").length, 1);
+});
+
+Deno.test("when the owner ends before those who share its mm, it is one victim still", () => {
+  const scene = makeCrowd(3);
+  scene.grow(10, 701).run();
+  assertEquals(scene.hands.killed, [100, 101, 102, 10]);
+  scene.desk.exit(10).step();
+  scene.die(10);
+  assertEquals(scene.desk.pages(10), -1);
+  assert(scene.desk.usage(ANN) >= 1001, "one of them holds the mm now");
+  scene.desk.own(101, 70, { anon: 900 });
+  scene.pass(1e6);
+  assertEquals(scene.hands.killed.length, 4);
+  for (const pid of [100, 101, 102]) scene.hands.person(pid).isOver = true;
+  for (let i = 0; i < 10; i++) scene.pass(1e6);
+  assertEquals([scene.desk.usage(ANN), scene.hands.handles.size], [300, 0]);
+});
+
+Deno.test("who comes to share the mm of a victim that is dying goes too", () => {
+  const scene = makeCrowd(2);
+  scene.grow(10, 701).run();
+  scene.hands.people.set(300, { ...scene.hands.person(10) });
+  scene.desk.vfork(10, 300).step();
+  scene.pass(1e6);
+  assertEquals(scene.hands.killed, [100, 101, 10, 300]);
+  assertEquals(scene.reports("kill").length, 1);
+});
+
+Deno.test("one that must not be killed keeps the mm: the crowd is left alone, and it is named", () => {
+  for (const why of ["protected", "other"] as const) {
+    const scene = makeCrowd(20);
+    if (why === "protected") scene.hands.person(110).isProtected = true;
+    else scene.hands.person(110).uid = BOB;
+    scene.pass(2e9).grow(11, 310).grow(10, 691).run();
+    assertEquals(scene.hands.killed, [11], `${why}: 310 are enough, and can be freed`);
+    scene.die(11);
+    scene.pass(2e9).grow(10, 1001).run();
+    assertEquals(scene.hands.killed, [11], why);
+    assertEquals(
+      scene.reports("noVictim").map(({ values }) => values["protected1Pid"]),
+      [110],
+      why,
+    );
+    const left = [...scene.hands.handles.values()].filter((pid) => pid >= 100);
+    assertEquals(left, [], "no handle is left open");
+  }
+});
+
+Deno.test("a vfork child that has executed a program is not killed with its parent", () => {
+  const scene = makeCrowd(2);
+  // The kernel knows already; the books are about to hear of it.
+  scene.hands.apart.add(100);
+  scene.grow(10, 701).run();
+  assertEquals(scene.hands.killed, [101, 10]);
+  scene.pass(1e6).pass(1e6);
+  assertEquals(scene.hands.killed, [101, 10]);
+});
+
+// ------------------------------------------------------------------------------- protected (2.7)
+
+Deno.test("a protected hog: nobody beside it dies, it is named, once a minute", () => {
+  const scene = makeScene();
+  scene.hands.person(10).isProtected = true;
+  scene.pass(2e9).grow(10, 1200).run();
+  for (let i = 0; i < 50; i++) scene.pass(100e6);
+  assertEquals(scene.hands.killed, []);
+  const told = scene.reports("noVictim");
+  assertEquals(told.map(({ values }) => [values["protected1Pid"], values["protectedPages"]]), [
+    [10, 1200],
+  ]);
+  assertEquals(new TextDecoder().decode(told[0]?.text), "name10");
+  for (let i = 0; i < 600; i++) scene.pass(100e6);
+  assertEquals(scene.reports("noVictim").length, 1, "again after a minute");
+  assertEquals(scene.hands.killed, []);
+  scene.hands.person(10).isProtected = false;
+  scene.pass(2e9);
+  assertEquals(scene.hands.killed, [10], "when it is protected no more, it goes");
+});
+
+Deno.test("a protected hog that has just grown would use up at once what others give back", () => {
+  const scene = makeScene();
+  scene.hands.person(10).isProtected = true;
+  scene.grow(10, 200).pass(2e9);
+  for (let pages = 200; pages <= 1000; pages += 50) scene.grow(10, pages).pass(5e6);
+  assertEquals(scene.hands.killed, [], "at the crossing 400 could be had, and it gained as much");
+});
+
+Deno.test("a protected process that stands still does not protect the hog beside it", () => {
+  const scene = makeScene();
+  scene.hands.person(10).isProtected = true;
+  scene.pass(2e9);
+  for (let pages = 300; pages <= 450; pages += 25) scene.grow(11, pages).pass(5e6);
+  assertEquals(scene.hands.killed, [11]);
+});
+
+Deno.test("before the first of several is killed, the others are looked at", () => {
+  const scene = makeScene();
+  // 900 pages in three processes, and all of them must go.
+  scene.hands.person(12).isProtected = true;
+  scene.pass(2e9).desk.limit(ANN, 50);
+  scene.run();
+  assertEquals(scene.hands.killed, [], "100 would stay");
+  scene.desk.limit(ANN, 150);
+  scene.run().pass(200e6);
+  assertEquals(scene.hands.killed, [10, 11]);
+});
+
+// ------------------------------------------------------------------------------ volunteers (2.8)
+
+Deno.test("who raised its oom_score_adj to 500 goes first, if that suffices", () => {
+  for (const scoreAdj of [499, 500, 1000]) {
+    const scene = makeScene();
+    scene.hands.person(12).oomScoreAdj = scoreAdj;
+    scene.grow(12, 160).run();
+    scene.grow(10, 541).run();
+    assertEquals(scene.hands.killed, [scoreAdj >= 500 ? 12 : 10], `${scoreAdj}`);
+  }
+  const little = makeScene();
+  little.hands.person(12).oomScoreAdj = 800;
+  little.grow(10, 580).run();
+  little.grow(10, 701).run();
+  assertEquals(little.hands.killed, [10], "100 would not be enough");
+});
+
+Deno.test("a volunteer is known at the kill though nothing was armed", () => {
+  const scene = new Scene();
+  scene.desk.limit(ANN, 1000, 1000);
+  scene.add(10, ANN, 500).add(11, ANN, 300).run();
+  scene.hands.person(11).oomScoreAdj = 800;
+  scene.grow(10, 701).run();
+  assertEquals(scene.hands.killed, [11]);
+});
+
+Deno.test("of several volunteers the readiest goes, and all of them are found in time", () => {
+  const scene = new Scene();
+  scene.desk.limit(ANN, 2000, 1800);
+  for (let i = 0; i < 20; i++) scene.add(10 + i, ANN, 90 - i);
+  scene.hands.person(29).oomScoreAdj = 700;
+  scene.hands.person(20).oomScoreAdj = 600;
+  scene.run();
+  for (let i = 0; i < 40; i++) scene.grow(10, 370 + i % 10).pass(11e6);
+  assertEquals(scene.hands.killed, []);
+  scene.grow(10, 490).run();
+  assertEquals(scene.hands.killed, [29]);
+});

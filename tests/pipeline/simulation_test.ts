@@ -81,6 +81,9 @@ function findsSabotage(sabotage: SimOptions["sabotage"], expected: string): void
 Deno.test("canary: a delta that is off by one is found", () => findsSabotage("delta", "I4"));
 Deno.test("canary: a usage that is no sum is found", () => findsSabotage("sum", "I3"));
 Deno.test("canary: a second victim at once is found", () => findsSabotage("patience", "I2"));
+Deno.test("canary: a killer that ignores what is being freed is found", () => {
+  findsSabotage("dying", "I2");
+});
 Deno.test("canary: a protected victim is found", () => findsSabotage("identity", "I1"));
 
 Deno.test("a handle that is closed twice is found", () => {

@@ -22,6 +22,7 @@ const KILL: KillEvent = {
   victimPages: 4000,
   latencyUs: 42,
   dryRun: false,
+  sharers: 0,
   weighed: [{ pid: 210, pages: 60 }, { pid: 211, pages: 40 }],
 };
 const EVENTS: readonly (readonly [LogEvent, string])[] = [
