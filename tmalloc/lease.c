@@ -20,6 +20,7 @@ static const int64_t SOON = 10 * 1000000; /* who asks again within 10 ms needs l
 static _Atomic(size_t) unused;
 static _Atomic(size_t) charged;
 static _Atomic(size_t) step = STEP_FIRST;
+static _Atomic(uint64_t) limit = TM_NO_LIMIT;
 
 static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER; /* one asks, the others profit */
 static int64_t last_growth;                                 /* under `growing` */
@@ -39,6 +40,7 @@ static size_t at_least(size_t a, size_t b) { return a > b ? a : b; }
 
 /* The next step, from how the last request went. */
 static void adapt_step(const struct tm_reply *reply, size_t asked) {
+  atomic_store_explicit(&limit, reply->hard_bytes, memory_order_relaxed);
   if (reply->flags & TM_UNLIMITED) {
     atomic_store(&step, STEP_UNLIMITED);
     return;
@@ -133,6 +135,8 @@ int tm_lease_wait(size_t bytes, unsigned timeout_ms) {
 void tm_lease_trim(void) { shrink_to(0); }
 
 size_t tm_lease_forget(void) { return atomic_exchange(&unused, 0); }
+
+uint64_t tm_lease_limit(void) { return atomic_load_explicit(&limit, memory_order_relaxed); }
 
 size_t tm_lease_unused(void) { return atomic_load(&unused); }
 

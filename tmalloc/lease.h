@@ -36,6 +36,9 @@ void tm_lease_trim(void);
 /* Drops the unused lease without a word: nobody has granted it to this process. How much it was. */
 size_t tm_lease_forget(void);
 
+/* The user's limit in bytes as the coordinator has told last; UINT64_MAX: none, or not known. */
+uint64_t tm_lease_limit(void);
+
 size_t tm_lease_unused(void);
 size_t tm_lease_charged(void);
 

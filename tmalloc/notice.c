@@ -1,8 +1,10 @@
 #include "notice.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,7 +31,7 @@ void tm_notice(const char *part, ...) {
 }
 
 /* strerror may read a file of translations, and allocate for it. */
-static const char *words_for(int error) {
+const char *tm_notice_words(int error) {
   switch (error) {
     case EACCES:
     case EPERM: return "Permission denied";
@@ -48,9 +50,21 @@ static atomic_bool is_told;
 
 void tm_notice_unreachable(const struct tm_settings *settings, int error) {
   if (settings->is_told || atomic_exchange(&is_told, true)) return;
-  tm_notice("tmalloc: cannot reach toom at ", settings->socket, ": ", words_for(error),
+  tm_notice("tmalloc: cannot reach toom at ", settings->socket, ": ", tm_notice_words(error),
             settings->fail ? "; all memory is refused (TMALLOC_FALLBACK=fail)"
                            : "; goes on without asking",
+            NULL);
+}
+
+void tm_notice_never(uint64_t bytes, uint64_t hard_bytes) {
+  static atomic_bool is_said;
+  char mapping[24], most[24];
+  if (atomic_exchange(&is_said, true)) return;
+  snprintf(mapping, sizeof mapping, "%" PRIu64, bytes >> 20);
+  snprintf(most, sizeof most, "%" PRIu64, hard_bytes >> 20);
+  tm_notice("tmalloc: a mapping of ", mapping, " MiB was refused: the user may have ", most,
+            " MiB. Tell the program how much it may take (java -Xmx, node --max-old-space-size), or "
+            "start it by toom exec, which does",
             NULL);
 }
 

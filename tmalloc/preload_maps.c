@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "lease.h"
+#include "notice.h"
 #include "ranges.h"
 #include "sys.h"
 #include "tmalloc.h"
@@ -39,6 +40,7 @@ static void *map(void *at, size_t length, int prot, int flags, int fd, int64_t o
   size_t bytes = tm_page_up(length);
   enum tm_range_kind kind = kind_of(prot, flags);
   if (bytes == 0 || !charge_for(kind, bytes)) {
+    if (bytes > tm_lease_limit()) tm_notice_never(bytes, tm_lease_limit());
     errno = length == 0 ? EINVAL : ENOMEM;
     return MAP_FAILED;
   }

@@ -23,7 +23,7 @@ export class TmallocBuild implements AsyncDisposable {
     const build = new TmallocBuild(await Deno.makeTempDir({ prefix: "tmalloc-" }));
     await Deno.chmod(build.dir, 0o755);
     await run("make", ["-s", "-C", SOURCE]);
-    for (const name of ["benchmark", "libtmalloc-preload.so"]) {
+    for (const name of ["benchmark", "libtmalloc-preload.so", "toom-exec"]) {
       await Deno.copyFile(`${SOURCE}build/${name}`, `${build.dir}/${name}`);
       await Deno.chmod(`${build.dir}/${name}`, 0o755);
     }

@@ -36,6 +36,7 @@ succeeds() {
   name=$1
   shift
   if timeout 60 "$@" >"$directory/out" 2>&1 </dev/null; then
+    cp "$directory/out" "$directory/out.kept"
     echo "ok   $name"
   else
     echo "FAIL $name: exit $?"
@@ -126,6 +127,18 @@ preload 64 "tar and gzip" sh -c 'tar czf n.tgz numbers && tar tzf n.tgz'
 preload 64 "awk" awk '{ sum += $1 } END { print sum }' numbers
 preload 64 "closes all descriptors" bash -c 'for fd in /proc/self/fd/*; do
   n=${fd##*/}; [ "$n" -gt 2 ] && eval "exec $n>&-"; done; x=$(printf %1000000s y); echo ${#x}'
+
+cat >never.py <<'PYTHON'
+import mmap, sys
+for _ in range(3):
+    try:
+        mmap.mmap(-1, 1 << 33)
+        sys.exit("mapped")
+    except OSError:
+        pass
+PYTHON
+preload 64 "who maps more than there is" python3 never.py
+succeeds "is told what to set, once" sh -c '[ "$(grep -c "8192 MiB was refused: the user may have 64 MiB.*-Xmx" out.kept)" = 1 ]'
 
 # The limit is passed by nobody who asks: each of these wants more than there is.
 preload 32 "refused programs end by themselves" bash -c '

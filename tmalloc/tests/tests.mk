@@ -25,6 +25,7 @@ check-programs: $(TESTS:%=$(T)/%) $(T)/test-daemon
 
 check: check-programs all $(T)/maps $(T)/glibc
 	sh tests/test_programs.sh $(B)
+	sh tests/test_exec.sh $(B)
 
 $(T)/maps: $(T)/maps.o
 	$(CC) $(CFLAGS) -o $@ $^ $(LINK)
