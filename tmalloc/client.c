@@ -281,6 +281,8 @@ void tm_client_lock(void) { pthread_mutex_lock(&client.lock); }
 
 void tm_client_unlock(void) { pthread_mutex_unlock(&client.lock); }
 
+void tm_client_renew_lock(void) { client.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
+
 void tm_client_child(uint64_t unused) {
   /* The threads that waited for replies are not in this process. */
   client.calls = NULL;

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "client.h"
+#include "fork.h"
 #include "heap.h"
 #include "settings.h"
 #include "sys.h"
@@ -81,6 +82,7 @@ static size_t missing(size_t bytes) {
 }
 
 bool tm_lease_ensure(size_t bytes) {
+  tm_fork_before_lock();
   pthread_mutex_lock(&growing);
   size_t need = missing(bytes);
   bool granted = need == 0 || ask(at_least(need, atomic_load(&step)), need);
@@ -145,3 +147,5 @@ size_t tm_lease_charged(void) { return atomic_load(&charged); }
 void tm_lease_lock(void) { pthread_mutex_lock(&growing); }
 
 void tm_lease_unlock(void) { pthread_mutex_unlock(&growing); }
+
+void tm_lease_renew_lock(void) { growing = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }

@@ -45,5 +45,6 @@ size_t tm_lease_charged(void);
 /* Around fork. */
 void tm_lease_lock(void);
 void tm_lease_unlock(void);
+void tm_lease_renew_lock(void); /* in a child whose parent's threads may hold it */
 
 #endif

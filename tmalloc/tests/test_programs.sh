@@ -58,6 +58,9 @@ preload() {
 }
 
 cd "$directory" || exit 2
+# The program itself, not a script that finds it.
+python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null || echo python3)
+export python
 seq 1 300000 | awk '{print ($1 * 7919) % 300007}' >numbers
 cat >hello.c <<'C'
 #include <stdio.h>
@@ -112,7 +115,9 @@ if "$build/tests/glibc" >/dev/null 2>&1; then
 else
   echo "skip glibc's tests of malloc: this libc differs"
 fi
-preload 64 "python: MemoryError is caught" python3 refused.py
+preload 128 "a storm of fork, clone, popen, daemon" \
+  "$build/tests/storm" 3 "${SEED:-$$}" "$directory/control"
+preload 64 "python: MemoryError is caught" "$python" refused.py
 preload 2048 "node" node grow.js
 preload 64 "sort" sort -n numbers -o sorted
 preload 256 "gcc" gcc -O2 -o hello hello.c
@@ -137,12 +142,12 @@ for _ in range(3):
     except OSError:
         pass
 PYTHON
-preload 64 "who maps more than there is" python3 never.py
+preload 64 "who maps more than there is" "$python" never.py
 succeeds "is told what to set, once" sh -c '[ "$(grep -c "8192 MiB was refused: the user may have 64 MiB.*-Xmx" out.kept)" = 1 ]'
 
 # The limit is passed by nobody who asks: each of these wants more than there is.
 preload 32 "refused programs end by themselves" bash -c '
-  for i in 1 2 3; do python3 -c "
+  for i in 1 2 3; do "$python" -c "
 l = []
 try:
   while True: l.append(bytearray(10000))
