@@ -40,6 +40,15 @@ export class TmallocBuild implements AsyncDisposable {
     return path;
   }
 
+  /** Builds a program of tmalloc's own tests. @returns Its path. */
+  async testProgram(name: string): Promise<string> {
+    const path = `${this.dir}/${name}`;
+    await run("make", ["-s", "-C", SOURCE, `build/tests/${name}`]);
+    await Deno.copyFile(`${SOURCE}build/tests/${name}`, path);
+    await Deno.chmod(path, 0o755);
+    return path;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.dir, { recursive: true });
   }

@@ -126,7 +126,12 @@ static void start(int way, unsigned seed) {
         refused++;
         break;
       }
-      if (fgets(word, sizeof word, pipe) == NULL || pclose(pipe) != 0) fail("popen");
+      bool has_word = fgets(word, sizeof word, pipe) != NULL;
+      int status = pclose(pipe);
+      if (!WIFEXITED(status))
+        fail("popen");
+      else if (!has_word || status != 0)
+        refused++; /* the shell says so, and ends */
       break;
     }
     case 8: { /* a daemon, which this process adopts */
