@@ -10,7 +10,15 @@ run="$build/toom-exec --tmalloc-socket $socket"
 failures=0
 unset LD_PRELOAD TMALLOC_SOCKET TMALLOC_FALLBACK TMALLOC_TOLD JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS \
   _JAVA_OPTIONS NODE_OPTIONS GOMEMLIMIT MEM_LIMIT
-trap 'kill -9 $daemon 2>/dev/null; rm -rf "$directory"' EXIT
+
+clean_up() {
+  kill -9 $daemon 2>/dev/null
+  for link in /run/toom-exec/* "/tmp/toom-exec-$(id -u)"/*; do
+    case $(readlink "$link") in "$directory"/*) rm -f "$link" ;; esac
+  done
+  rm -rf "$directory"
+}
+trap clean_up EXIT
 
 "$build/tests/test-daemon" "$socket" "$directory/control" 268435456 &
 daemon=$!
