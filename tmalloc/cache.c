@@ -1,11 +1,13 @@
 #include "cache.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
 #include "classes.h"
 #include "slab.h"
+#include "sys.h"
 
 /* A class may keep 8 KiB, blocks beyond 1 KiB a few, the largest none: at most some 300 KiB in all,
  * and much less in practice. */
@@ -74,25 +76,50 @@ static void *refill(unsigned class) {
   return block;
 }
 
+/* The second word of a free block holds this mark, so that a block that is freed twice is noticed.
+ * As a program may have the same bytes there, the lists are searched before anybody is blamed. */
+static uintptr_t *mark_of(void *block) { return (uintptr_t *)block + 1; }
+
+static uintptr_t mark(void) { return (uintptr_t)&flushes ^ UINT64_C(0x9e3779b97f4a7c15); }
+
 void *tm_cache_take(unsigned class) {
   struct tm_blocks *blocks = &cache.blocks[class];
-  return blocks->count != 0 ? tm_blocks_pop(blocks) : refill(class);
+  void *block = blocks->count != 0 ? tm_blocks_pop(blocks) : refill(class);
+  if (block != NULL) *mark_of(block) = 0;
+  return block;
 }
 
 void *tm_cache_pop(unsigned class) {
   struct tm_blocks *blocks = &cache.blocks[class];
-  return blocks->count != 0 ? tm_blocks_pop(blocks) : NULL;
+  if (blocks->count == 0) return NULL;
+  void *block = tm_blocks_pop(blocks);
+  *mark_of(block) = 0;
+  return block;
 }
 
 static void make_room(unsigned class, unsigned most) {
   struct tm_blocks *blocks = &cache.blocks[class];
+  int error = errno;
   attend();
   if (blocks->count > most) tm_slab_give(class, blocks, blocks->count - most / 2);
+  errno = error;
+}
+
+static bool is_listed(const void *block, const void *first) {
+  while (first != NULL && first != block) first = *(void *const *)first;
+  return first != NULL;
+}
+
+static void check_twice(unsigned class, void *block) {
+  if (is_listed(block, cache.blocks[class].first) || tm_slab_has_free(class, block))
+    tm_die("a block is freed twice");
 }
 
 void tm_cache_give(unsigned class, void *block) {
   struct tm_blocks *blocks = &cache.blocks[class];
   unsigned most = most_of(tm_class_size(class));
+  if (*mark_of(block) == mark()) check_twice(class, block);
+  *mark_of(block) = mark();
   tm_blocks_push(blocks, block);
   if (blocks->count > most) make_room(class, most);
 }

@@ -8,6 +8,7 @@
 #include "fork.h"
 #include "lease.h"
 #include "link.h"
+#include "notice.h"
 #include "settings.h"
 #include "sys.h"
 
@@ -37,6 +38,7 @@ static struct {
   bool was_connected;  /* a loss is worth waiting for the coordinator to come back */
   bool registered;     /* the coordinator knows, or has known, a level of this process */
   int64_t next_attempt;
+  int failure; /* errno of the last attempt, ETIMEDOUT when it was not answered */
   uint32_t last_id;
   struct call *calls;
   uint64_t level;
@@ -97,7 +99,11 @@ static bool declare_process(const struct tm_link *link) {
 
 static bool connect_once(const struct tm_settings *settings) {
   struct tm_link link;
-  if (!tm_link_open(&link, settings->socket)) return false;
+  if (!tm_link_open(&link, settings->socket)) {
+    client.failure = errno;
+    return false;
+  }
+  client.failure = ETIMEDOUT;
   if (client.registered ? declare_process(&link) : register_process(&link)) {
     client.link = link;
     client.was_connected = true;
@@ -115,6 +121,7 @@ static void go_on_without(int64_t attempt_took) {
   int64_t pause = attempt_took * 4 > ATTEMPT_EVERY ? attempt_took * 4 : ATTEMPT_EVERY;
   client.next_attempt = tm_now_ns() + pause;
   client.was_connected = false;
+  tm_notice_unreachable(tm_settings(), client.failure);
 }
 
 /* Connects where necessary. One that was there may just be starting again, and is waited for. */
@@ -273,6 +280,8 @@ void tm_client_remember_claim(uint64_t level) {
 void tm_client_lock(void) { pthread_mutex_lock(&client.lock); }
 
 void tm_client_unlock(void) { pthread_mutex_unlock(&client.lock); }
+
+void tm_client_renew_lock(void) { client.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
 
 void tm_client_child(uint64_t unused) {
   /* The threads that waited for replies are not in this process. */

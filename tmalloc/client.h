@@ -25,6 +25,7 @@ void tm_client_remember_claim(uint64_t level);
  * the level was not in use and is therefore not inherited. */
 void tm_client_lock(void);
 void tm_client_unlock(void);
+void tm_client_renew_lock(void); /* in a child whose parent's threads may hold it */
 void tm_client_child(uint64_t unused);
 
 #endif

@@ -44,9 +44,26 @@ static void unlock_child(void) {
   unlock();
 }
 
+static void (*renew_another)(void);
+
+void tm_fork_renew_by(void (*renew)(void)) { renew_another = renew; }
+
+/* No handler of pthread_atfork has run. What the locks guard can be used as it is, since threads that
+ * wait for the coordinator change nothing meanwhile. */
+static void become_orphan(void) {
+  tm_lease_renew_lock();
+  tm_client_renew_lock();
+  if (renew_another != NULL) renew_another();
+  become_child();
+}
+
+void tm_fork_before_lock(void) {
+  if (owner != NULL && *owner == 0) become_orphan();
+}
+
 bool tm_fork_may_speak(void) {
   if (owner == NULL) return true; /* too early, or a kernel without such pages */
-  if (*owner == 0) become_child();
+  tm_fork_before_lock();
   return *owner == getpid();
 }
 

@@ -8,4 +8,12 @@
  * parent's. A child that was made behind the libc's back is set up here. */
 bool tm_fork_may_speak(void);
 
+/* Before a lock is taken that other threads hold while they wait for the coordinator: in a child that
+ * was made behind the libc's back (_Fork, clone) they hold it for ever, as they are not in it. There
+ * these locks are made anew. */
+void tm_fork_before_lock(void);
+
+/* Has `renew` make one more of such locks anew. */
+void tm_fork_renew_by(void (*renew)(void));
+
 #endif

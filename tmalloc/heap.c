@@ -11,6 +11,8 @@
 #include "slab.h"
 #include "sys.h"
 
+#define TM_ALIGNMENT 16 /* of every block */
+
 static void *checked(void *block) {
   if (block == NULL) errno = ENOMEM;
   return block;
@@ -50,7 +52,7 @@ static bool class_is_aligned(unsigned class, size_t alignment) {
 }
 
 void *tm_heap_take_aligned(size_t alignment, size_t size) {
-  if (alignment <= 16) return tm_heap_take(size);
+  if (alignment <= TM_ALIGNMENT) return tm_heap_take(size);
   if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX) return checked(NULL);
   if (size <= TM_SMALL_MOST && alignment <= TM_SPAN_HEADER)
     for (unsigned class = tm_class_of(size); class < TM_CLASSES; class++)
@@ -61,6 +63,7 @@ void *tm_heap_take_aligned(size_t alignment, size_t size) {
 
 void tm_heap_give(void *block) {
   if (block == NULL) return;
+  if ((uintptr_t)block % TM_ALIGNMENT != 0) tm_die("what is freed is no block of tmalloc");
   struct tm_span *span = tm_span_of(block);
   if (span->kind == TM_SLAB) {
     tm_cache_give(span->class, block);

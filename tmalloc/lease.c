@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "client.h"
+#include "fork.h"
 #include "heap.h"
 #include "settings.h"
 #include "sys.h"
@@ -20,6 +21,7 @@ static const int64_t SOON = 10 * 1000000; /* who asks again within 10 ms needs l
 static _Atomic(size_t) unused;
 static _Atomic(size_t) charged;
 static _Atomic(size_t) step = STEP_FIRST;
+static _Atomic(uint64_t) limit = TM_NO_LIMIT;
 
 static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER; /* one asks, the others profit */
 static int64_t last_growth;                                 /* under `growing` */
@@ -39,6 +41,7 @@ static size_t at_least(size_t a, size_t b) { return a > b ? a : b; }
 
 /* The next step, from how the last request went. */
 static void adapt_step(const struct tm_reply *reply, size_t asked) {
+  atomic_store_explicit(&limit, reply->hard_bytes, memory_order_relaxed);
   if (reply->flags & TM_UNLIMITED) {
     atomic_store(&step, STEP_UNLIMITED);
     return;
@@ -79,6 +82,7 @@ static size_t missing(size_t bytes) {
 }
 
 bool tm_lease_ensure(size_t bytes) {
+  tm_fork_before_lock();
   pthread_mutex_lock(&growing);
   size_t need = missing(bytes);
   bool granted = need == 0 || ask(at_least(need, atomic_load(&step)), need);
@@ -134,6 +138,8 @@ void tm_lease_trim(void) { shrink_to(0); }
 
 size_t tm_lease_forget(void) { return atomic_exchange(&unused, 0); }
 
+uint64_t tm_lease_limit(void) { return atomic_load_explicit(&limit, memory_order_relaxed); }
+
 size_t tm_lease_unused(void) { return atomic_load(&unused); }
 
 size_t tm_lease_charged(void) { return atomic_load(&charged); }
@@ -141,3 +147,5 @@ size_t tm_lease_charged(void) { return atomic_load(&charged); }
 void tm_lease_lock(void) { pthread_mutex_lock(&growing); }
 
 void tm_lease_unlock(void) { pthread_mutex_unlock(&growing); }
+
+void tm_lease_renew_lock(void) { growing = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }

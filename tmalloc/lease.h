@@ -36,11 +36,15 @@ void tm_lease_trim(void);
 /* Drops the unused lease without a word: nobody has granted it to this process. How much it was. */
 size_t tm_lease_forget(void);
 
+/* The user's limit in bytes as the coordinator has told last; UINT64_MAX: none, or not known. */
+uint64_t tm_lease_limit(void);
+
 size_t tm_lease_unused(void);
 size_t tm_lease_charged(void);
 
 /* Around fork. */
 void tm_lease_lock(void);
 void tm_lease_unlock(void);
+void tm_lease_renew_lock(void); /* in a child whose parent's threads may hold it */
 
 #endif

@@ -39,7 +39,9 @@ bool tm_link_open(struct tm_link *link, const char *path) {
   if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof slice) != 0 ||
       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &slice, sizeof slice) != 0 ||
       connect(fd, (struct sockaddr *)&address, sizeof address) != 0 || fstat(fd, &status) != 0) {
+    int error = errno;
     close(fd);
+    errno = error;
     return false;
   }
   *link = (struct tm_link){fd, status.st_dev, status.st_ino};

@@ -17,7 +17,7 @@ struct tm_link {
 
 enum tm_received { TM_GOT_REPLY, TM_GOT_NOTHING, TM_GOT_LOSS };
 
-/* Connects to the socket at `path`. */
+/* Connects to the socket at `path`. False with errno when that fails. */
 bool tm_link_open(struct tm_link *link, const char *path);
 
 /* Whether the descriptor is still our socket: programs close descriptors that are not theirs. */

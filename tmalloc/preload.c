@@ -1,4 +1,7 @@
-/* malloc and its kin, and fork, for programs that know nothing of tmalloc: LD_PRELOAD. */
+/* malloc and its kin, and fork, for programs that know nothing of tmalloc: LD_PRELOAD.
+ *
+ * What the standards leave open is answered as glibc 2.36 does: programs have come to rely on it.
+ * tests/test_glibc.c holds that. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdint.h>
@@ -6,6 +9,7 @@
 
 #include "client.h"
 #include "heap.h"
+#include "lease.h"
 #include "settings.h"
 #include "sys.h"
 #include "tmalloc.h"
@@ -39,15 +43,21 @@ TMALLOC_API int posix_memalign(void **block, size_t alignment, size_t size) {
   return 0;
 }
 
-TMALLOC_API void *aligned_alloc(size_t alignment, size_t size) {
-  if (is_power_of_two(alignment)) return tm_heap_take_aligned(alignment, size);
-  errno = EINVAL;
-  return NULL;
+static const size_t ALIGNMENT_MOST = SIZE_MAX / 2 + 1; /* the largest power of two */
+
+/* Takes any alignment, and rounds it up to a power of two. */
+TMALLOC_API void *memalign(size_t alignment, size_t size) {
+  if (alignment > ALIGNMENT_MOST) {
+    errno = EINVAL;
+    return NULL;
+  }
+  size_t power = sizeof(void *);
+  while (power < alignment) power *= 2;
+  return tm_heap_take_aligned(power, size);
 }
 
-TMALLOC_API void *memalign(size_t alignment, size_t size) {
-  return aligned_alloc(alignment, size);
-}
+/* The same function until glibc 2.38, which refuses what is no power of two. */
+TMALLOC_API void *aligned_alloc(size_t alignment, size_t size) __attribute__((alias("memalign")));
 
 TMALLOC_API void *valloc(size_t size) { return tm_heap_take_aligned(tm_page_size(), size); }
 
@@ -55,6 +65,18 @@ TMALLOC_API void *pvalloc(size_t size) {
   size_t bytes = tm_page_up(size);
   return tm_heap_take_aligned(tm_page_size(), bytes < size ? SIZE_MAX : bytes);
 }
+
+/* The libc's would trim its own heap, which is empty. Whether something was given back. */
+TMALLOC_API int malloc_trim(size_t pad) {
+  (void)pad;
+  size_t before = tm_lease_charged() + tm_lease_unused();
+  tm_heap_reclaim();
+  tm_lease_trim();
+  return tm_lease_charged() + tm_lease_unused() < before;
+}
+
+/* Asks before main does, so that it is known there whether anybody answers: see notice.c. */
+__attribute__((constructor(102))) static void ask_early(void) { tm_heap_give(tm_heap_take(1)); }
 
 typedef pid_t forker(void);
 

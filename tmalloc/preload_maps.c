@@ -8,13 +8,22 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "fork.h"
 #include "lease.h"
+#include "notice.h"
 #include "ranges.h"
 #include "sys.h"
 #include "tmalloc.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tm_ranges ranges;
+
+static void enter(void) {
+  tm_fork_before_lock();
+  pthread_mutex_lock(&lock);
+}
+
+static void renew_lock(void) { lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
 
 static enum tm_range_kind kind_of(int prot, int flags) {
   if (!(flags & MAP_ANONYMOUS)) return TM_UNKNOWN;
@@ -39,6 +48,7 @@ static void *map(void *at, size_t length, int prot, int flags, int fd, int64_t o
   size_t bytes = tm_page_up(length);
   enum tm_range_kind kind = kind_of(prot, flags);
   if (bytes == 0 || !charge_for(kind, bytes)) {
+    if (bytes > tm_lease_limit()) tm_notice_never(bytes, tm_lease_limit());
     errno = length == 0 ? EINVAL : ENOMEM;
     return MAP_FAILED;
   }
@@ -54,7 +64,7 @@ static void *map(void *at, size_t length, int prot, int flags, int fd, int64_t o
 }
 
 TMALLOC_API void *mmap(void *at, size_t length, int prot, int flags, int fd, off_t offset) {
-  pthread_mutex_lock(&lock);
+  enter();
   void *mapped = map(at, length, prot, flags, fd, offset);
   pthread_mutex_unlock(&lock);
   return mapped;
@@ -65,7 +75,7 @@ TMALLOC_API void *mmap64(void *at, size_t length, int prot, int flags, int fd, i
     __attribute__((alias("mmap")));
 
 TMALLOC_API int munmap(void *at, size_t length) {
-  pthread_mutex_lock(&lock);
+  enter();
   int result = tm_sys_munmap(at, length);
   if (result == 0) forget((uintptr_t)at, tm_page_up(length));
   pthread_mutex_unlock(&lock);
@@ -89,7 +99,7 @@ static int protect(void *at, size_t length, int prot) {
 }
 
 TMALLOC_API int mprotect(void *at, size_t length, int prot) {
-  pthread_mutex_lock(&lock);
+  enter();
   int result = protect(at, length, prot);
   pthread_mutex_unlock(&lock);
   return result;
@@ -130,7 +140,7 @@ TMALLOC_API void *mremap(void *old, size_t old_length, size_t length, int flags,
   va_start(rest, flags);
   void *at = flags & MREMAP_FIXED ? va_arg(rest, void *) : NULL;
   va_end(rest);
-  pthread_mutex_lock(&lock);
+  enter();
   void *moved = remap(old, old_length, length, flags, at);
   pthread_mutex_unlock(&lock);
   return moved;
@@ -142,4 +152,5 @@ static void after_fork(void) { pthread_mutex_unlock(&lock); }
 
 __attribute__((constructor)) static void prepare_forks(void) {
   pthread_atfork(before_fork, after_fork, after_fork);
+  tm_fork_renew_by(renew_lock);
 }

@@ -203,6 +203,15 @@ void tm_slab_give(unsigned class, struct tm_blocks *blocks, unsigned count) {
   }
 }
 
+bool tm_slab_has_free(unsigned class, const void *block) {
+  struct bin *bin = &bins[class];
+  pthread_mutex_lock(&bin->lock);
+  const void *free = tm_span_of(block)->free;
+  while (free != NULL && free != block) free = *(void *const *)free;
+  pthread_mutex_unlock(&bin->lock);
+  return free != NULL;
+}
+
 size_t tm_slab_charged(void) { return atomic_load(&slabs_charged); }
 
 void tm_slab_lock(void) {

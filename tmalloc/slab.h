@@ -35,6 +35,9 @@ void *tm_slab_take_one(unsigned class, bool *is_zero);
 /* Takes `count` of the blocks back, which are of one class. */
 void tm_slab_give(unsigned class, struct tm_blocks *blocks, unsigned count);
 
+/* Whether the block is among the free ones of its slab. */
+bool tm_slab_has_free(unsigned class, const void *block);
+
 /* Bytes charged for slabs. */
 size_t tm_slab_charged(void);
 

@@ -19,6 +19,7 @@ import {
   type UidRange,
 } from "../pipeline/limits.ts";
 import { FormatError, quote } from "../pipeline/units.ts";
+import { makePublicFolders } from "./public_folder.ts";
 import {
   CONTROL_BODY_BYTES_MAX,
   CONTROL_PATH,
@@ -81,7 +82,7 @@ export class ControlServer {
     const abort = new AbortController();
     const requests: Requests = { open: 0, done: () => {} };
     try {
-      await Deno.mkdir(socketPath.replace(/[^/]*$/, "") || ".", { recursive: true, mode: 0o755 });
+      makePublicFolders(socketPath);
       await removeStaleSocket(socketPath);
       const server = listen(options, requests, abort.signal);
       return new ControlServer(server, abort, requests, socketPath);

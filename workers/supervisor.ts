@@ -57,6 +57,7 @@ import { ReportLog } from "./report_log.ts";
 import { memoryReport } from "./status.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { LimitState } from "./state_file.ts";
+import { closedFolderOf } from "./public_folder.ts";
 import { closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
 import { Tracing } from "./tracing.ts";
 import { WorkerWatch } from "./worker_watch.ts";
@@ -274,7 +275,13 @@ export class Supervisor implements ControlBackend {
     const path = this.options.tmallocSocketPath;
     if (path === undefined) return undefined;
     try {
-      return openTmallocPlace(path);
+      const place = openTmallocPlace(path);
+      const closed = closedFolderOf(path);
+      if (closed !== undefined) {
+        const message = `only root can ask on ${path}: ${closed} keeps other users out`;
+        this.log.event({ event: "config", message });
+      }
+      return place;
     } catch (error) {
       const message = `cannot serve tmalloc on ${path}: ${messageOf(error)}`;
       this.log.event({ event: "error", where: "tmalloc", message });

@@ -3,7 +3,9 @@
  *
  *     tmalloc.sock          SOCK_SEQPACKET: what the C library uses
  *     tmalloc.sock.stream   SOCK_STREAM: the same messages, for languages that know no other
- *     tmalloc.ledger        who was promised what, for the next coordinator
+ *     tmalloc.ledger        who was promised what, for the next coordinator; root's alone
+ *
+ * The folder is open to everybody, as a socket in a closed one cannot be reached.
  *
  * @module
  */
@@ -11,25 +13,38 @@ import { closeFd } from "../kernel/fd.ts";
 import { listenUnix, SocketType } from "../kernel/seqpacket.ts";
 import { STREAM_SUFFIX } from "../pipeline/tmalloc_message.ts";
 import type { TmallocPlace } from "./protocol.ts";
+import { makePublicFolders } from "./public_folder.ts";
 
 /** Everybody may ask: who it is, the kernel tells. */
 const SOCKET_MODE = 0o666;
 const LEDGER_NAME = "tmalloc.ledger";
+const LEDGER_MODE = 0o600;
 
-/** Opens the sockets. @throws {KernelError} */
+/** Opens the sockets; makes their folder where there is none. @throws {KernelError} */
 export function openTmallocPlace(socketPath: string): TmallocPlace {
   const dirPath = socketPath.replace(/[^/]*$/, "");
-  if (dirPath !== "") Deno.mkdirSync(dirPath, { recursive: true, mode: 0o755 });
+  makePublicFolders(socketPath);
   const listenFd = listenUnix(socketPath, SOCKET_MODE, SocketType.seqpacket);
   try {
+    const ledgerPath = dirPath + LEDGER_NAME;
+    closeToOthers(ledgerPath);
     return {
       listenFd,
       streamListenFd: listenUnix(socketPath + STREAM_SUFFIX, SOCKET_MODE, SocketType.stream),
-      ledgerPath: dirPath + LEDGER_NAME,
+      ledgerPath,
     };
   } catch (error) {
     closeFd(listenFd);
     throw error;
+  }
+}
+
+/** A ledger that is there already may be open to others; a new one is made for root only. */
+function closeToOthers(ledgerPath: string): void {
+  try {
+    Deno.chmodSync(ledgerPath, LEDGER_MODE);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

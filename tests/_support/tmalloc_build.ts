@@ -23,7 +23,7 @@ export class TmallocBuild implements AsyncDisposable {
     const build = new TmallocBuild(await Deno.makeTempDir({ prefix: "tmalloc-" }));
     await Deno.chmod(build.dir, 0o755);
     await run("make", ["-s", "-C", SOURCE]);
-    for (const name of ["benchmark", "libtmalloc-preload.so"]) {
+    for (const name of ["benchmark", "libtmalloc-preload.so", "toom-exec"]) {
       await Deno.copyFile(`${SOURCE}build/${name}`, `${build.dir}/${name}`);
       await Deno.chmod(`${build.dir}/${name}`, 0o755);
     }
@@ -36,6 +36,15 @@ export class TmallocBuild implements AsyncDisposable {
     const source = new URL(`./${sourceName}`, import.meta.url).pathname;
     const library = `${SOURCE}build/libtmalloc.a`;
     await run("cc", ["-O2", "-g", "-pthread", `-I${SOURCE}`, "-o", path, source, library]);
+    await Deno.chmod(path, 0o755);
+    return path;
+  }
+
+  /** Builds a program of tmalloc's own tests. @returns Its path. */
+  async testProgram(name: string): Promise<string> {
+    const path = `${this.dir}/${name}`;
+    await run("make", ["-s", "-C", SOURCE, `build/tests/${name}`]);
+    await Deno.copyFile(`${SOURCE}build/tests/${name}`, path);
     await Deno.chmod(path, 0o755);
     return path;
   }

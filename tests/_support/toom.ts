@@ -37,11 +37,12 @@ export class Toom implements AsyncDisposable {
 
   private constructor(args: readonly string[], options: ToomOptions) {
     this.dir = Deno.makeTempDirSync({ prefix: "toom-test-" });
-    // Everybody may ask for memory.
+    // The folder of the test is everybody's; the one of the sockets, toom has to make so.
     Deno.chmodSync(this.dir, 0o755);
     this.stateDir = options.stateDir ?? `${this.dir}/state`;
-    this.socketPath = `${this.dir}/control.sock`;
-    this.tmallocPath = options.tmallocPath ?? `${this.dir}/tmalloc.sock`;
+    this.socketPath = `${this.dir}/run/control.sock`;
+    this.tmallocPath = options.tmallocPath ?? `${this.dir}/run/tmalloc.sock`;
+    const umask = Deno.umask(0o077); // As root's may be; inherited.
     this.child = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -59,6 +60,7 @@ export class Toom implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    Deno.umask(umask);
     this.reading = Promise.all([
       readLines(this.child.stdout, (line) => {
         if (line.startsWith("{")) this.lines.push(JSON.parse(line));

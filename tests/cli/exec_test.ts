@@ -1,42 +1,45 @@
-import { assertEquals, assertMatch } from "@std/assert";
-import { linkageOf, linkageOfFile } from "../../kernel/elf.ts";
-import { execCommand } from "../../cli/exec.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { helpText } from "../../cli/args.ts";
+import { EXEC_COMMAND, execCommand } from "../../cli/exec.ts";
+import { needing } from "../_support/real_kernel.ts";
+import { TMALLOC_BUILDABLE, TMALLOC_NEEDS, TmallocBuild } from "../_support/tmalloc_build.ts";
 
 const SHELL = "/bin/sh";
 const SIGPIPE = 13;
+const PROGRAM = new URL("../../mod.ts", import.meta.url).pathname;
 
-/** Runs the command in a process of its own, as it becomes another program. */
-async function run(args: string[], env: Record<string, string> = {}): Promise<
-  { code: number; out: string; err: string }
-> {
-  const program = new URL("../../mod.ts", import.meta.url).pathname;
-  const output = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", program, "exec", ...args],
-    env,
-    stdin: "null",
-  }).output();
+interface Told {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function output(program: string, args: string[], env: Record<string, string>): Promise<Told> {
+  const { code, stdout, stderr } = await new Deno.Command(program, { args, env, stdin: "null" })
+    .output();
   const text = new TextDecoder();
-  return { code: output.code, out: text.decode(output.stdout), err: text.decode(output.stderr) };
+  return { code, out: text.decode(stdout), err: text.decode(stderr) };
 }
 
-/** A library that can be loaded anywhere: the test is about how the program is started. */
-async function withLibrary(body: (path: string) => Promise<void>): Promise<void> {
-  const path = await Deno.makeTempFile({ suffix: ".so" });
-  try {
-    await body(path);
-  } finally {
-    await Deno.remove(path);
-  }
+/** Runs `toom exec` in a process of its own, as it becomes another program. */
+async function run(args: string[], env: Record<string, string> = {}): Promise<Told> {
+  return await output(Deno.execPath(), ["run", "-A", "--no-check", PROGRAM, "exec", ...args], env);
 }
 
-Deno.test("toom exec becomes the program, with its arguments, environment and exit code", async () => {
-  await withLibrary(async (library) => {
+Deno.test({
+  ...needing(
+    TMALLOC_BUILDABLE,
+    TMALLOC_NEEDS,
+    "toom exec becomes the program, with its arguments, environment and exit code",
+  ),
+  fn: async () => {
+    await using build = await TmallocBuild.make();
     const script = 'echo "$0 $1 $LD_PRELOAD $TMALLOC_SOCKET $TMALLOC_FALLBACK $KEPT"; ' +
       "grep SigIgn /proc/self/status; exit 7";
+    const library = `${build.dir}/libtmalloc-preload.so`;
     const { code, out } = await run([
       `--preload=${library}`,
       "--tmalloc-socket=/nowhere/t.sock",
-      "--fallback=fail",
       "--",
       SHELL,
       "-c",
@@ -47,65 +50,105 @@ Deno.test("toom exec becomes the program, with its arguments, environment and ex
     assertEquals(code, 7);
     const [first, second] = out.split("\n");
     const loaded = await Deno.realPath(library);
-    assertEquals(first, `name two words ${loaded} /nowhere/t.sock fail kept`);
+    assertEquals(first, `name two words ${loaded} /nowhere/t.sock malloc kept`);
     const ignored = parseInt(/^SigIgn:\s+([0-9a-f]+)$/.exec(second!)![1]!, 16);
     assertEquals(ignored & 1 << SIGPIPE - 1, 0, "what Deno ignores is not ignored");
-  });
+  },
 });
 
-Deno.test("toom exec finds programs on the PATH, and says when nobody answers", async () => {
-  await withLibrary(async (library) => {
-    const { code, err } = await run([
-      `--preload=${library}`,
-      "--tmalloc-socket=/nowhere/t.sock",
-      "true",
-    ]);
+/** Command lines that end before anything is run, or run `true`. */
+const COMMAND_LINES: readonly (readonly string[])[] = [
+  ["--help"],
+  ["-h", "true"],
+  ["--nonsense", "--help"],
+  [],
+  ["--"],
+  ["--no-hints"],
+  ["--nonsense", "true"],
+  ["--nonsense=1", "true"],
+  ['--a"b\\c\t\u0001', "true"],
+  [`--${"x".repeat(100)}`, "true"],
+  ["--fallback=maybe", "true"],
+  ["--fallback=a\nb", "true"],
+  ["--fallback"],
+  ["--fallback", "--no-hints", "true"],
+  ["--fallback=", "true"],
+  ["--fallback", "", "true"],
+  ["--fallback=fail", "--fallback=fail", "true"],
+  ["--no-hints=yes", "true"],
+  ["--no-hints", "--no-hints", "true"],
+  [`--tmalloc-socket=/${"x".repeat(200)}`, "true"],
+  ["--preload=/nowhere.so", "true"],
+  ["--preload", "/dev/null", "true"],
+  ["no-such-program"],
+  ["/no/such/program"],
+  ["--tmalloc-socket=/nowhere/t.sock", "true"],
+  ["--tmalloc-socket", "/nowhere/t.sock", "--no-hints", "--", "true", "--help"],
+];
+
+Deno.test({
+  ...needing(
+    TMALLOC_BUILDABLE,
+    TMALLOC_NEEDS,
+    "toom exec and toom-exec say the same to the same command line",
+  ),
+  fn: async () => {
+    await using build = await TmallocBuild.make();
+    for (const args of COMMAND_LINES) {
+      const [one, other] = await Promise.all([
+        run([...args]),
+        output(`${build.dir}/toom-exec`, [...args], {}),
+      ]);
+      assertEquals(other, one, JSON.stringify(args));
+    }
+    assertEquals((await run(["--help"])).out, `${helpText(EXEC_COMMAND)}\n`);
+  },
+});
+
+Deno.test({
+  ...needing(
+    TMALLOC_BUILDABLE,
+    TMALLOC_NEEDS,
+    "toom exec finds programs on the PATH, and says when nobody answers",
+  ),
+  fn: async () => {
+    await using _ = await TmallocBuild.make();
+    const { code, err } = await run(["--tmalloc-socket=/nowhere/t.sock", "true"]);
     assertEquals(code, 0);
-    assertMatch(err, /^toom exec: nobody answers at \/nowhere\/t\.sock: goes on without asking$/m);
-  });
+    assertEquals(
+      err,
+      "toom exec: cannot reach toom at /nowhere/t.sock: No such file or directory; " +
+        "goes on without asking\n",
+    );
+  },
 });
 
 Deno.test("toom exec says what is wrong, in a line", async () => {
   const lines: string[] = [];
   const io = { out: () => {}, err: (line: string) => lines.push(line) };
   const codes: number[] = [];
-  await withLibrary(async (library) => {
-    for (
-      const args of [
-        [],
-        ["--fallback=maybe", "true"],
-        ["--preload=/nowhere.so", "true"],
-        [`--preload=${library}`, "no-such-program"],
-        [`--preload=${library}`, "/no/such/program"],
-      ]
-    ) codes.push(await execCommand(args, io));
-  });
-  assertEquals(codes, [2, 2, 3, 1, 1]);
-  assertEquals(lines.length, 5);
+  for (const args of [[], ["--fallback=maybe", "true"], ["--preload"]]) {
+    codes.push(await execCommand(args, io));
+  }
+  assertEquals(codes, [2, 2, 2]);
+  assertEquals(lines.length, 3);
   assertMatch(lines[0]!, /no command given/);
-  assertMatch(lines[1]!, /malloc/);
-  assertMatch(lines[2]!, /there is no \/nowhere\.so.*make -C tmalloc/);
-  assertMatch(lines[3]!, /no program no-such-program on the PATH/);
-  assertMatch(lines[4]!, /there is no \/no\/such\/program/);
+  assertMatch(lines[1]!, /--fallback: expected malloc, fail, not "maybe"/);
+  assertMatch(lines[2]!, /--preload needs a value: --preload FILE/);
 });
 
-Deno.test("linkageOf() tells how a program is linked", () => {
-  assertEquals(linkageOfFile(SHELL), "dynamic");
-  assertEquals(linkageOfFile("/nowhere"), "other");
-  assertEquals(linkageOf(new TextEncoder().encode("#!/bin/sh\n")), "other");
-  // A header without a program header that names a loader.
-  const head = new Uint8Array(128);
-  head.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
-  assertEquals(linkageOf(head), "static");
-  // One that names musl's.
-  const view = new DataView(head.buffer);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint32(64, 3, true);
-  view.setBigUint64(72, 108n, true);
-  view.setBigUint64(96, 12n, true);
-  head.set(new TextEncoder().encode("/lib/ld-musl"), 108);
-  assertEquals(linkageOf(head), "musl");
-  assertEquals(linkageOf(head.subarray(0, 90)), "other", "cut off");
+Deno.test({
+  ...needing(
+    TMALLOC_BUILDABLE,
+    TMALLOC_NEEDS,
+    "toom-exec needs no more address space than ulimit -v leaves on old hosts",
+  ),
+  fn: async () => {
+    await using build = await TmallocBuild.make();
+    const script = `ulimit -v 2097152; exec ${build.dir}/toom-exec --tmalloc-socket=/nowhere ` +
+      "sh -c 'echo ran'";
+    const { code, out } = await output(SHELL, ["-c", script], {});
+    assertEquals([code, out], [0, "ran\n"]);
+    assert((await Deno.stat(`${build.dir}/toom-exec`)).size < 2 ** 20, "it is no V8");
+  },
 });

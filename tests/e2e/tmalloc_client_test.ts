@@ -52,7 +52,7 @@ Deno.test({
   fn: async () => {
     const dir = await Deno.makeTempDir();
     await Deno.chmod(dir, 0o755);
-    const tmallocPath = `${dir}/tmalloc.sock`;
+    const tmallocPath = `${dir}/run/tmalloc.sock`; // toom makes the folder
     const options = [`--limit=${UID}=256MiB`, `--tmalloc-socket=${tmallocPath}`];
     const stateDir = `${dir}/state`;
     const first = await Toom.start(options, { stateDir, tmallocPath });

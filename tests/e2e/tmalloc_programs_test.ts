@@ -140,7 +140,7 @@ Deno.test({
     const storm = await build.compile("tmalloc_storm.c");
     const dir = await Deno.makeTempDir();
     await Deno.chmod(dir, 0o755);
-    const tmallocPath = `${dir}/tmalloc.sock`;
+    const tmallocPath = `${dir}/run/tmalloc.sock`; // toom makes the folder
     const args = [`--limit=${STORM_UID}=${STORM_MIB}MiB`, `--tmalloc-socket=${tmallocPath}`];
     const options = { tmallocPath, stateDir: `${dir}/state` };
     let toom = await Toom.start(args, options);

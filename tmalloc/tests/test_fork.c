@@ -95,6 +95,31 @@ static void a_vfork_child_speaks_for_nobody(void) {
   CHECK(tmalloc(10 * MIB) != NULL);
 }
 
+static void *wait_for_the_daemon(void *unused) {
+  (void)unused;
+  tfree(tmalloc(5 * MIB));
+  return NULL;
+}
+
+static void allocate_with_an_answer(void) {
+  alarm(10);
+  daemon_control->mode = MODE_GRANT;
+  CHECK(tmalloc(1 * MIB) != NULL);
+  alarm(0);
+}
+
+/* Threads that wait for the coordinator hold locks, and are not in a child of clone. */
+static void a_child_made_amid_a_request_does_not_hang(void) {
+  if (under_tool()) return; /* these know nothing of locks that are made anew */
+  pthread_t thread;
+  allocate();
+  daemon_control->mode = MODE_SILENT;
+  CHECK(pthread_create(&thread, NULL, wait_for_the_daemon, NULL) == 0);
+  sleep_ms(100);
+  CHECK(in_child(raw_fork, allocate_with_an_answer));
+  pthread_join(thread, NULL);
+}
+
 static atomic_bool is_over;
 
 static void *churn(void *seed) {
@@ -175,6 +200,7 @@ int main(int argc, char **argv) {
       TEST(tmalloc_fork_is_refused_without_room),
       TEST(a_child_made_behind_our_back_is_one_of_its_own),
       TEST(children_of_children),
+      TEST(a_child_made_amid_a_request_does_not_hang),
       TEST(a_vfork_child_speaks_for_nobody),
       TEST(forks_amid_threads),
       TEST(processes_together_never_pass_the_limit),

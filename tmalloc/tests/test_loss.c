@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../protocol.h"
@@ -185,6 +188,81 @@ static void a_descriptor_that_is_another_file_now_is_left_alone(void) {
   CHECK(send(pair[1], "x", 1, 0) == 1 && recv(number, &byte, 1, MSG_DONTWAIT) == 1);
 }
 
+/* What the body writes to stderr. */
+static const char *stderr_of(void (*body)(void)) {
+  static char text[4096];
+  int ends[2], kept = dup(STDERR_FILENO);
+  CHECK(pipe(ends) == 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+  close(ends[1]);
+  body();
+  dup2(kept, STDERR_FILENO);
+  close(kept);
+  ssize_t length = read(ends[0], text, sizeof text - 1);
+  close(ends[0]);
+  text[length < 0 ? 0 : length] = '\0';
+  return text;
+}
+
+static void allocate_often(void) {
+  for (int i = 0; i < 100; i++) {
+    void *block = tmalloc(1 * MIB);
+    CHECK((block == NULL) == (getenv("TMALLOC_FALLBACK") != NULL));
+  }
+  pid_t child = fork();
+  if (child == 0) {
+    tmalloc(5 * MIB);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+}
+
+static void says_once(const char *reason, const char *consequence) {
+  char expected[512];
+  unsetenv("TMALLOC_TOLD");
+  const char *said = stderr_of(allocate_often);
+  snprintf(expected, sizeof expected, "tmalloc: cannot reach toom at %s: %s; %s\n",
+           getenv("TMALLOC_SOCKET"), reason, consequence);
+  if (strcmp(said, expected) != 0) fprintf(stderr, "said:\n%sexpected:\n%s", said, expected);
+  CHECK(strcmp(said, expected) == 0);
+}
+
+static void who_cannot_reach_the_daemon_says_so_once(void) {
+  daemon_stop();
+  says_once("No such file or directory", "goes on without asking");
+}
+
+static void who_is_refused_everything_says_why(void) {
+  daemon_stop();
+  setenv("TMALLOC_FALLBACK", "fail", 1);
+  says_once("No such file or directory", "all memory is refused (TMALLOC_FALLBACK=fail)");
+}
+
+static void who_may_not_enter_the_folder_says_so(void) {
+  if (getuid() != 0) return; /* only another user is kept out */
+  char folder[128];
+  strcpy(folder, getenv("TMALLOC_SOCKET"));
+  *strrchr(folder, '/') = '\0';
+  CHECK(chmod(folder, 0700) == 0 && setgid(60340) == 0 && setuid(60340) == 0);
+  says_once("Permission denied", "goes on without asking");
+}
+
+static void who_was_told_by_its_parent_says_nothing(void) {
+  daemon_stop();
+  CHECK(*stderr_of(allocate_often) == '\0');
+}
+
+static void who_loses_the_daemon_for_long_says_so(void) {
+  unsetenv("TMALLOC_TOLD"); /* read with the first request */
+  CHECK(tmalloc(1 * MIB) != NULL);
+  daemon_stop();
+  says_once("No such file or directory", "goes on without asking");
+}
+
+static void who_gets_no_answer_says_so(void) {
+  daemon_control->mode = MODE_SILENT;
+  says_once("it does not answer", "goes on without asking");
+}
+
 int main(int argc, char **argv) {
   const struct test tests[] = {
       TEST(without_a_daemon_malloc_goes_on),
@@ -200,6 +278,12 @@ int main(int argc, char **argv) {
       TEST(silence_from_the_start),
       TEST(a_closed_descriptor_is_replaced),
       TEST(a_descriptor_that_is_another_file_now_is_left_alone),
+      TEST(who_cannot_reach_the_daemon_says_so_once),
+      TEST(who_is_refused_everything_says_why),
+      TEST(who_may_not_enter_the_folder_says_so),
+      TEST(who_was_told_by_its_parent_says_nothing),
+      TEST(who_loses_the_daemon_for_long_says_so),
+      TEST(who_gets_no_answer_says_so),
   };
   return run_tests(tests, sizeof tests / sizeof *tests, argc > 1 ? argv[1] : NULL);
 }

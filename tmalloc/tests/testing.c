@@ -119,6 +119,7 @@ static void set_up(void) {
   CHECK(daemon_control != MAP_FAILED);
   close(fd);
   setenv("TMALLOC_SOCKET", socket_path, 1);
+  setenv("TMALLOC_TOLD", "1", 1); /* tests without a daemon are many */
   daemon_control->ignores_resident = under_tool();
   daemon_limit(64 * MIB);
   daemon_start();

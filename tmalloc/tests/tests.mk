@@ -23,11 +23,17 @@ $(T)/bench: $(T)/bench.o $(T)/testing.o $(B)/libtmalloc.a
 check-programs: $(TESTS:%=$(T)/%) $(T)/test-daemon
 	@set -e; for test in $(TESTS); do echo "$$test"; $(RUNNER) $(T)/$$test; done
 
-check: check-programs all $(T)/maps
+check: check-programs all $(T)/maps $(T)/glibc $(T)/storm
 	sh tests/test_programs.sh $(B)
+	sh tests/test_exec.sh $(B)
 
-$(T)/maps: $(T)/maps.o
+$(T)/maps $(T)/storm: $(T)/%: $(T)/%.o
 	$(CC) $(CFLAGS) -o $@ $^ $(LINK)
+
+$(T)/glibc: tests/test_glibc.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -Wno-alloc-size-larger-than -Wno-use-after-free -Wno-free-nonheap-object \
+	  $(CFLAGS) -fno-builtin -o $@ $< $(LINK)
 
 check-sanitize:
 	TEST_UNDER_TOOL=1 $(MAKE) check-programs B=$(B)/asan \
