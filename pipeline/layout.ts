@@ -293,6 +293,11 @@ export const USER_COLUMNS = {
   uid: "i32",
   generation: "i32",
   usagePages: "i32",
+  /**
+   * Of `usagePages`, those that are counted more than once: shared by fork or otherwise. What is
+   * charged is the difference.
+   */
+  creditPages: "i32",
   peakPages: "i32",
   hardPages: "i32",
   softPages: "i32",

@@ -29,6 +29,9 @@ static void read_environment(void) {
   const char *fallback = getenv("TMALLOC_FALLBACK");
   settings.fail = fallback != NULL && strcmp(fallback, "fail") == 0;
 
+  const char *fork = getenv("TMALLOC_FORK");
+  settings.fork_is_strict = fork != NULL && strcmp(fork, "strict") == 0;
+
   const char *allowance = getenv("TMALLOC_ALLOWANCE");
   settings.allowance_is_given = allowance != NULL && *allowance >= '0' && *allowance <= '9';
   settings.allowance = settings.allowance_is_given ? strtoull(allowance, NULL, 10) : ALLOWANCE;

@@ -105,6 +105,9 @@ succeeds "benchmark: who is refused exits" sh -c '"$1/benchmark" 4 1000000000 2 
   [ "$(head -n 1 benchmark.txt)" = "process=4 mem=1000000000 epoch=2" ]' sh "$build"
 
 preload 64 "maps" "$build/tests/maps"
+preload 64 "maps, strict forks" env TMALLOC_FORK=strict "$build/tests/maps"
+preload 64 "perl starts programs from a large one" perl -e '
+  my $x = "x" x (18 << 20); exit(system("/bin/true", "x") == 0 ? 0 : 1)'
 preload 64 "python: MemoryError is caught" python3 refused.py
 preload 2048 "node" node grow.js
 preload 64 "sort" sort -n numbers -o sorted
