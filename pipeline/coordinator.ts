@@ -180,10 +180,10 @@ export class Coordinator {
     if (this.hardOf(uid) !== PAGES_MAX) {
       // Nobody has told of it yet: a login that asks at once.
       if (residentPages === 0) residentPages = this.host.identify(pid)?.residentPages ?? 0;
-      usagePages = Math.max(stakes.charged(stakes.peek(uid)) ?? 0, residentPages);
+      usagePages = stakes.charged(stakes.peek(uid)) || residentPages;
     }
     const flags = usagePages === undefined ? 0 : ReplyFlag.usage;
-    const known = { flags, residentPages, leastCommittedPages: usagePages ?? 0 };
+    const known = { flags, residentPages, usagePages: usagePages ?? 0 };
     this.answer(connection, request, uid, client, Status.ok, usagePages ?? 0, known);
   }
 
@@ -571,7 +571,8 @@ export class Coordinator {
     known: {
       readonly flags?: number;
       readonly committedPages?: number;
-      readonly leastCommittedPages?: number;
+      /** Committed is no less than that. */
+      readonly usagePages?: number;
       readonly residentPages?: number;
     } = NOTHING,
   ): void {
@@ -588,7 +589,7 @@ export class Coordinator {
       (client === undefined ? 0 : stakes.resident(client));
     reply.committedPages = hardPages === PAGES_MAX ? 0 : Math.max(
       known.committedPages ?? stakes.committedOf(stakes.peek(uid)),
-      known.leastCommittedPages ?? 0,
+      known.usagePages ?? 0,
     );
     reply.hardPages = hardPages;
     reply.claimPages = client === undefined ? 0 : stakes.claim(client);

@@ -290,14 +290,14 @@ export const LANES: Readonly<Record<ColumnType, number>> = {
 /** A user that has a limit, or owns a process that is traced. uid -1: not known yet. */
 export const USER_COLUMNS = {
   crossedTsNs: "f64",
+  /**
+   * Share credit: of the counted pages, those that are counted more than once or that the kernel
+   * can take back, at most. Charged = usagePages - creditPages.
+   */
+  creditPages: "f64",
   uid: "i32",
   generation: "i32",
   usagePages: "i32",
-  /**
-   * Of `usagePages`, those that are counted more than once: shared by fork or otherwise. What is
-   * charged is the difference.
-   */
-  creditPages: "i32",
   peakPages: "i32",
   hardPages: "i32",
   softPages: "i32",

@@ -15,7 +15,8 @@
  *
  * credit is what accounting counts more than once: what children inherited and have not copied. A
  * child that was born with room for a whole copy may copy it all without asking, so what it
- * inherited is insured: credit for it is not given to others.
+ * inherited is insured: credit for it is not given to others. Nor is credit for what a process was
+ * granted: it may use that again.
  *
  * @module
  */
@@ -174,7 +175,7 @@ export class Stakes {
   /** Counted pages by the tables; 0 when it has no row there (yet). */
   resident(client: Client): number {
     const slot = this.slotOf(client);
-    return slot < 0 ? 0 : Math.max(0, Atomics.load(this.memory.processes.pages, slot));
+    return slot < 0 ? 0 : Math.max(0, this.memory.processes.pages[slot]!);
   }
 
   /** What it gives back when it ends, if it shares nothing. */
@@ -186,7 +187,7 @@ export class Stakes {
   credit(user: UserStake): number {
     const row = this.rowOf(user);
     if (row < 0) return 0;
-    let pages = Atomics.load(this.memory.users.creditPages, row);
+    let pages = this.memory.users.creditPages[row]!;
     if (pages <= 0) return 0;
     for (const client of user.clients) {
       const insured = this.ledger.get(client.row, LedgerWord.insuredPages);
@@ -195,12 +196,12 @@ export class Stakes {
     return Math.max(0, pages);
   }
 
-  /** What a user is charged for now; undefined when no table knows the user. */
-  charged(user: UserStake): number | undefined {
+  /** What a user is charged for now; 0 when no table knows the user (yet). */
+  charged(user: UserStake): number {
     const row = this.rowOf(user);
-    if (row < 0) return undefined;
+    if (row < 0) return 0;
     const { usagePages, creditPages } = this.memory.users;
-    return Math.max(0, Atomics.load(usagePages, row) - Atomics.load(creditPages, row));
+    return Math.max(0, usagePages[row]! - creditPages[row]!);
   }
 
   /** Counted pages of any process by the tables; 0 when it has no row there (yet). */
@@ -228,7 +229,7 @@ export class Stakes {
     for (let sums = 1;; sums++) {
       const list = this.userRows.of(userRow);
       const credit = this.credit(user);
-      const pages = Math.max(0, this.sum(user, userRow, list, isStale) - credit);
+      const pages = this.sum(user, userRow, list, isStale, credit);
       if (sums === SUMS_MAX || this.userRows.isCurrent(list, userRow)) return pages;
     }
   }
@@ -240,15 +241,27 @@ export class Stakes {
     return pages;
   }
 
-  private sum(user: UserStake, userRow: number, list: RowList, isStale: boolean): number {
+  private sum(
+    user: UserStake,
+    userRow: number,
+    list: RowList,
+    isStale: boolean,
+    credit: number,
+  ): number {
     const { processes } = this.memory;
     const { levels } = this;
     let pages = user.heldPages;
+    // Credit may also be for what a process has given back for the time being (MADV_FREE) and may
+    // use again. What it was granted stays its own, so credit counts for the rest only.
+    let unaskedPages = 0;
     for (const client of user.clients) {
       const slot = this.slotOf(client);
       // What has no row, or one of another user yet, counts as promised in full.
       if (slot < 0 || processes.userSlot[slot] !== userRow) pages += this.level(client);
-      else levels[slot] = this.level(client) + 1;
+      else {
+        levels[slot] = this.level(client) + 1;
+        unaskedPages += Math.min(this.base(client), Math.max(0, processes.pages[slot]!));
+      }
     }
     const { rows, count } = list;
     for (let i = 0; i < count; i++) {
@@ -258,8 +271,10 @@ export class Stakes {
       const resident = processes.pages[slot]!;
       const level = levels[slot]! - 1;
       levels[slot] = 0;
-      if (level < 0) pages += Math.max(resident, 0);
-      else pages += isStale || level > resident ? level : resident;
+      if (level < 0) {
+        pages += Math.max(resident, 0);
+        unaskedPages += Math.max(resident, 0);
+      } else pages += isStale || level > resident ? level : resident;
     }
     for (const { slot } of user.clients) {
       if (slot < 0 || levels[slot] === 0) continue;
@@ -267,14 +282,14 @@ export class Stakes {
       pages += levels[slot]! - 1;
       levels[slot] = 0;
     }
-    return pages;
+    return pages - Math.min(credit, unaskedPages);
   }
 
   /** Tells the tables what is promised beyond usage. */
   publish(user: UserStake, committedPages: number): void {
     const row = this.rowOf(user);
     if (row < 0) return;
-    const promised = Math.max(0, committedPages - this.charged(user)!);
+    const promised = Math.max(0, committedPages - this.charged(user));
     Atomics.store(this.memory.users.promisedPages, row, promised);
   }
 

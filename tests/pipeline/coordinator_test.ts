@@ -236,6 +236,21 @@ Deno.test("a child that was granted a copy may write to all that it inherited", 
   assertEquals(ask(world, parent, query)!.committedPages, 33);
 });
 
+Deno.test("what was granted is promised, though the kernel can take it back", () => {
+  const world = new PromiseWorld(UID, 100);
+  const program = world.spawn(10);
+  ask(world, program, reserve, 70);
+  world.touch(program, 70);
+  world.sync();
+  // MADV_FREE: charged no more, until the program writes to the pages again.
+  world.desk.memory.users.creditPages[world.desk.books.findUser(UID)] = 60;
+  assertEquals(ask(world, program, query)!.pages, 20);
+  assert(lastReply(world).committedPages >= 70, "but for what was never asked for");
+  const other = world.spawn(1);
+  world.desk.memory.users.creditPages[world.desk.books.findUser(UID)] = 60;
+  assertEquals(ask(world, other, reserve, 40)!.status, Status.refused);
+});
+
 Deno.test("room for a child ends on every way", () => {
   for (const pages of [0, 8]) {
     const world = new PromiseWorld(UID, 200);
