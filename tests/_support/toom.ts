@@ -21,6 +21,9 @@ export interface ToomOptions {
   readonly tmallocPath?: string;
   /** For Deno, e.g. `--v8-flags=...`. */
   readonly denoArgs?: readonly string[];
+  /** A program and its arguments that execute what is behind them. */
+  readonly wrapper?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Toom implements AsyncDisposable {
@@ -42,8 +45,11 @@ export class Toom implements AsyncDisposable {
     this.stateDir = options.stateDir ?? `${this.dir}/state`;
     this.socketPath = `${this.dir}/control.sock`;
     this.tmallocPath = options.tmallocPath ?? `${this.dir}/tmalloc.sock`;
-    this.child = new Deno.Command(Deno.execPath(), {
+    const [program, ...wrapperArgs] = [...options.wrapper ?? [], Deno.execPath()];
+    this.child = new Deno.Command(program!, {
+      env: { ...options.env },
       args: [
+        ...wrapperArgs,
         "run",
         "-A",
         "--no-check",

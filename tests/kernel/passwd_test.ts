@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { nameOf, uidOf } from "../../kernel/passwd.ts";
+import { findName, nameOf, uidOf } from "../../kernel/passwd.ts";
 import { openLibc } from "../../kernel/libc.ts";
 import { asBuffer, cString } from "../../kernel/fd.ts";
 import "../_support/real_kernel.ts";
@@ -18,6 +18,12 @@ Deno.test("uidOf() is undefined when there is no such user", () => {
 Deno.test("nameOf() is undefined when there is no such user", () => {
   assertEquals(nameOf(4_123_456_789), undefined);
   assertEquals(nameOf(60_099), undefined);
+});
+
+Deno.test("findName() agrees with nameOf(), many at a time", async () => {
+  const uids = [0, 65534, 60_099, 4_123_456_789];
+  const found = await Promise.all([...uids, ...uids].map(findName));
+  assertEquals(found, [...uids, ...uids].map(nameOf));
 });
 
 Deno.test("getpwnam_r() fills a struct passwd with the offsets that passwd.ts expects", () => {
