@@ -192,6 +192,12 @@ export class PromiseWorld implements CoordinatorHost {
     return pages;
   }
 
+  /** What accounting says that is counted more than once. */
+  credit(pages: number): void {
+    const row = this.desk.books.findUser(this.uid);
+    if (row >= 0) this.desk.memory.users.creditPages[row] = pages;
+  }
+
   /** Pages that are this program's alone. */
   privatePages(program: Program): number {
     let pages = program.residentPages;
@@ -306,8 +312,7 @@ export class PromiseWorld implements CoordinatorHost {
   sync(): void {
     this.desk.step();
     assertEquals(this.desk.usage(this.uid), this.countedPages());
-    const row = this.desk.books.findUser(this.uid);
-    if (row >= 0) this.desk.memory.users.creditPages[row] = this.creditPages();
+    this.credit(this.creditPages());
   }
 
   /** Time passes for the coordinator. */

@@ -192,8 +192,9 @@ Deno.test("Coordinator does not refuse what fits as soon as the tables know what
   assertEquals(ask(world, parent, fork, 8)!.status, 0);
   world.forkSharing(parent);
   world.desk.step();
+  world.credit(0);
   assertEquals(ask(world, parent, reserve, 20), undefined, "it is looked at again");
-  world.sync();
+  world.credit(60);
   world.turn(1e6);
   assertEquals([lastReply(world).status, lastReply(world).committedPages], [0, 88]);
 });
@@ -241,13 +242,12 @@ Deno.test("what was granted is promised, though the kernel can take it back", ()
   const program = world.spawn(10);
   ask(world, program, reserve, 70);
   world.touch(program, 70);
+  const other = world.spawn(1);
   world.sync();
   // MADV_FREE: charged no more, until the program writes to the pages again.
-  world.desk.memory.users.creditPages[world.desk.books.findUser(UID)] = 60;
+  world.credit(61);
   assertEquals(ask(world, program, query)!.pages, 20);
   assert(lastReply(world).committedPages >= 70, "but for what was never asked for");
-  const other = world.spawn(1);
-  world.desk.memory.users.creditPages[world.desk.books.findUser(UID)] = 60;
   assertEquals(ask(world, other, reserve, 40)!.status, Status.refused);
 });
 
