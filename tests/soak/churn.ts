@@ -294,17 +294,21 @@ class Faults {
 
   private async stopping(): Promise<string> {
     const { dice } = this;
-    const tids: string[] = [];
-    for await (const { name } of Deno.readDir(`/proc/${this.toom.pid}/task`)) tids.push(name);
-    const tid = dice.pick(tids);
-    const comm = await Deno.readTextFile(`/proc/${this.toom.pid}/task/${tid}/comm`)
-      .catch(() => "?");
+    const threads = new Map<string, string[]>();
+    for await (const { name: tid } of Deno.readDir(`/proc/${this.toom.pid}/task`)) {
+      const comm = await Deno.readTextFile(`/proc/${this.toom.pid}/task/${tid}/comm`)
+        .catch(() => "gone");
+      threads.set(comm.trim(), [...threads.get(comm.trim()) ?? [], tid]);
+    }
+    // Deno and V8 have many threads of one name: each name gets the same share.
+    const comm = dice.pick([...threads.keys()]);
+    const tid = dice.pick(threads.get(comm)!);
     const ms = dice.pick(STOPS_MS);
     await new Deno.Command(`${this.dir}/stop_thread`, {
       args: [tid, `${ms}`],
       stderr: "null",
     }).output();
-    return `${comm.trim()} stopped for ${ms} ms`;
+    return `${comm} stopped for ${ms} ms`;
   }
 }
 
