@@ -260,7 +260,9 @@ export class Stakes {
       if (slot < 0 || processes.userSlot[slot] !== userRow) pages += this.level(client);
       else {
         levels[slot] = this.level(client) + 1;
-        unaskedPages += Math.min(this.base(client), Math.max(0, processes.pages[slot]!));
+        if (credit > 0) {
+          unaskedPages += Math.min(this.base(client), Math.max(0, processes.pages[slot]!));
+        }
       }
     }
     const { rows, count } = list;
