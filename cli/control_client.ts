@@ -16,6 +16,7 @@ import {
   type LimitRequest,
   StatusReport,
 } from "../workers/control_api.ts";
+import { ownUsage } from "./own_usage.ts";
 import { FailedError, UnsupportedError, UsageError } from "./errors.ts";
 
 /** Longer than any answer takes, shorter than anybody wants to wait. */
@@ -122,9 +123,10 @@ export class ControlClient implements Disposable {
       (await Deno.connect({ transport: "unix", path })).close();
     } catch (error) {
       if (error instanceof Deno.errors.PermissionDenied) {
+        const own = await ownUsage(path);
         throw new UnsupportedError(
           `Cannot open ${path}: permission denied`,
-          "only root may control toom, try sudo",
+          `only root may control toom, try sudo${own === undefined ? "" : `; ${own}`}`,
           { cause: error },
         );
       }

@@ -172,6 +172,7 @@ async function setLimit(context: Context): Promise<ExitCode> {
     hard: size!,
     ...(soft === undefined ? {} : { soft }),
   });
+  await users.expect?.([uids.uidFirst]);
   if (context.json) io.out(JSON.stringify(answer));
   else io.out(`limit set: ${describe(answer.limit, users)}`);
   return keptOrWarned(answer.persisted !== false, io);
@@ -180,6 +181,7 @@ async function setLimit(context: Context): Promise<ExitCode> {
 async function getLimit({ io, client, users, json, positionals }: Context): Promise<ExitCode> {
   const uids = parseUser(positionals[0]!, users);
   const answer = await client.limit(uids);
+  await users.expect?.([uids.uidFirst]);
   if (answer === undefined) {
     io.err(`no limit for ${label(uids, users)}`);
     return ExitCode.failed;
@@ -198,6 +200,8 @@ async function listLimits({ io, client, users, json }: Context): Promise<ExitCod
     io.out("no limits; set one with toom limit set USER SIZE");
     return ExitCode.done;
   }
+  const single = answer.limits.filter(({ uidFirst, uidLast }) => uidFirst === uidLast);
+  await users.expect?.(single.map(({ uidFirst }) => uidFirst));
   const lines = tableLines<LimitReport>([
     { title: "USER", text: (limit) => label(limit, users) },
     { title: "UID", text: formatUidRange },
@@ -217,6 +221,7 @@ async function listLimits({ io, client, users, json }: Context): Promise<ExitCod
 async function clearLimit({ io, client, users, json, positionals }: Context): Promise<ExitCode> {
   const uids = parseUser(positionals[0]!, users);
   const answer = await client.clearLimit(uids);
+  await users.expect?.([uids.uidFirst]);
   if (answer === undefined) {
     io.err(`no limit for exactly ${label(uids, users)}, see toom limit list`);
     return ExitCode.failed;

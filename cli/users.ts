@@ -9,11 +9,29 @@ import type { UserResolver } from "./limit_spec.ts";
 export interface Users extends UserResolver {
   /** The name of a uid; `undefined` when it has none. */
   nameOf(uid: number): string | undefined;
+  /** Looks up names that {@link nameOf} then has, for some seconds at most. */
+  expect?(uids: readonly number[]): Promise<void>;
 }
+
+/** A directory that is slower is not waited for: its users are numbers then. */
+const NAMES_MS_MAX = 3000;
 
 /** The machine's own users; loaded late, as `--help` and wrong usage need none of it. */
 export async function systemUsers(): Promise<Users> {
-  return await import("../kernel/passwd.ts");
+  const { uidOf, findName } = await import("../kernel/passwd.ts");
+  const { LocalNames } = await import("../kernel/local_names.ts");
+  const { UserNames } = await import("../workers/user_names.ts");
+  const nowMs = (): number => performance.now();
+  const local = new LocalNames(nowMs);
+  const names = new UserNames({ local: (uid) => local.nameOf(uid), find: findName, nowMs });
+  return {
+    uidOf,
+    nameOf: (uid) => names.nameOf(uid) ?? undefined,
+    expect: async (uids): Promise<void> => {
+      names.expect(uids);
+      await names.settled(NAMES_MS_MAX);
+    },
+  };
 }
 
 /**

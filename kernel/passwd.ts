@@ -125,3 +125,42 @@ function toEntry(entry: DataView, buffer: Uint8Array<ArrayBuffer>): Entry {
     uid: entry.getUint32(PW_UID_OFFSET, true),
   };
 }
+
+/**
+ * The name of a user, looked up on a thread of Deno's pool: for who must not wait for a directory.
+ *
+ * @param uid 0 to 4294967295.
+ * @returns undefined when there is no such user.
+ * @throws {KernelError} When libc could not find out.
+ */
+export async function findName(uid: number): Promise<string | undefined> {
+  // Memory that V8 does not move while the other thread writes to it.
+  const entry = new DataView(new ArrayBuffer(PASSWD_BYTES));
+  const result = new BigUint64Array(new ArrayBuffer(8));
+  for (let bytes = BUFFER_BYTES_MIN; bytes <= BUFFER_BYTES_MAX; bytes *= 4) {
+    const buffer = new Uint8Array(new ArrayBuffer(bytes));
+    const error = await openLibc().getpwuid_r_async(
+      uid,
+      asBuffer(entry),
+      asBuffer(buffer),
+      BigInt(bytes),
+      asBuffer(result),
+    );
+    if (error === Errno.ERANGE) continue;
+    if (error === 0 && result[0] !== 0n) return toEntry(entry, buffer).name;
+    if (NO_SUCH_USER.includes(error)) return undefined;
+    throw new KernelError("getpwuid_r", error);
+  }
+  throw new KernelError("getpwuid_r", Errno.ERANGE, {
+    detail: `with ${BUFFER_BYTES_MAX} bytes of room`,
+  });
+}
+
+/** 0 by POSIX, the others by the manual page. */
+const NO_SUCH_USER: readonly number[] = [
+  0,
+  Errno.ENOENT,
+  Errno.ESRCH,
+  Errno.EBADF,
+  Errno.EPERM,
+];

@@ -227,4 +227,11 @@ export const SYMBOLS = {
   },
   /** `int getpwuid_r(uid_t uid, ...)`, as above; getpwuid_r(3) */
   getpwuid_r: { parameters: ["u32", "buffer", "buffer", "usize", "buffer"], result: "i32" },
+  /** The same on a thread of Deno's pool: a directory may take its time. */
+  getpwuid_r_async: {
+    name: "getpwuid_r",
+    parameters: ["u32", "buffer", "buffer", "usize", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -67,7 +67,8 @@ export class Admission {
     if (free < minPages) {
       const isNever = stakes.committed(client) + minPages > hardPages;
       this.refuse("limit", committed, isNever);
-      this.verdict.mayBeStale = stakes.committedOf(user, true) + minPages <= hardPages;
+      this.verdict.mayBeStale = stakes.committedOf(user, true) + minPages <= hardPages ||
+        stakes.isForking(user);
       if (this.verdict.mayBeStale) this.verdict.isNever = false;
       return this.verdict;
     }
@@ -98,11 +99,13 @@ export class Admission {
   private isSafe(user: UserStake, client: Client, grantPages: number, freePages: number): boolean {
     const { stakes, banker } = this;
     banker.clear();
+    // Who ends gives back what it has but for what it shares, which is the credit at most.
+    const credit = stakes.credit(user);
     for (const other of user.clients) {
       const claim = stakes.claim(other);
       if (claim === 0) continue;
       const held = stakes.committed(other) + (other === client ? grantPages : 0);
-      banker.add(Math.max(0, claim - held), held);
+      banker.add(Math.max(0, claim - held), Math.max(0, held - credit));
     }
     return banker.isSafe(freePages - grantPages);
   }

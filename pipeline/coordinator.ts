@@ -37,8 +37,10 @@ export const PASSES_MAX = 16;
 const SETTLE_NS = 5e6;
 /** While the books are not to be trusted, nothing is granted; but not for ever. */
 const DISTRUST_NS_MAX = 1e9;
-/** A child must be born within this time after its parent has asked for room. */
-const HOLD_NS = 250e6;
+/** A child must be born, and say so, within this time after its parent has asked for a copy. */
+const COPY_HOLD_NS = 250e6;
+/** What else a child is held room for, it is held for so long: by then it has executed a program. */
+const GRACE_NS = 100e6;
 /** The same process's refusals are told at most this often. */
 const DENIED_EVERY_NS = 20e6;
 /** What waits for the books to be trusted must not make the worker spin. */
@@ -131,19 +133,18 @@ export class Coordinator {
     this.rules.refresh();
     const hardPages = this.hardOf(uid);
     const client = this.speaker(connection, pid, uid, request.type);
+    if (request.type === RequestType.query) {
+      this.query(connection, pid, uid, client, request);
+      return;
+    }
     if (hardPages === PAGES_MAX || client === undefined) {
-      const status = hardPages === PAGES_MAX || request.type === RequestType.query
-        ? Status.ok
-        : Status.noRoom;
+      const status = hardPages === PAGES_MAX ? Status.ok : Status.noRoom;
       if (client !== undefined && status === Status.ok) this.unlimited(client, request);
-      const granted = status === Status.ok && request.type !== RequestType.query;
-      this.answer(connection, request, uid, client, status, granted ? request.pages : 0);
+      const grantPages = status === Status.ok ? request.pages : 0;
+      this.answer(connection, request, uid, client, status, grantPages);
       return;
     }
     switch (request.type) {
-      case RequestType.query:
-        this.answer(connection, request, uid, client, Status.ok, 0);
-        break;
       case RequestType.release: {
         const taken = this.stakes.release(client, request.pages);
         this.answer(connection, request, uid, client, Status.ok, taken);
@@ -162,6 +163,30 @@ export class Coordinator {
     }
   }
 
+  /**
+   * Tells the user's own numbers, also to a process that has never asked for memory, and of a user
+   * none of whose processes has. What a user without a limit uses nobody counts.
+   */
+  private query(
+    connection: number,
+    pid: number,
+    uid: number,
+    client: Client | undefined,
+    request: Request,
+  ): void {
+    const { stakes } = this;
+    let residentPages = client === undefined ? stakes.residentOf(pid) : stakes.resident(client);
+    let usagePages: number | undefined;
+    if (this.hardOf(uid) !== PAGES_MAX) {
+      // Nobody has told of it yet: a login that asks at once.
+      if (residentPages === 0) residentPages = this.host.identify(pid)?.residentPages ?? 0;
+      usagePages = stakes.charged(stakes.peek(uid)) || residentPages;
+    }
+    const flags = usagePages === undefined ? 0 : ReplyFlag.usage;
+    const known = { flags, residentPages, usagePages: usagePages ?? 0 };
+    this.answer(connection, request, uid, client, Status.ok, usagePages ?? 0, known);
+  }
+
   /** Reserve, wait and fork: granted now, later, or not at all. */
   private ask(
     connection: number,
@@ -172,7 +197,9 @@ export class Coordinator {
   ): void {
     const user = this.stakes.userOf(uid);
     const isFork = request.type === RequestType.fork;
-    const pages = isFork ? this.stakes.committed(client) - client.heldPages : request.pages;
+    const isCopy = isFork && request.pages === 0;
+    const copyPages = this.stakes.committed(client) - client.heldPages;
+    const pages = isCopy ? copyPages : isFork ? Math.min(request.pages, copyPages) : request.pages;
     const isTooMany = user.pending.length >= PENDING_PER_USER_MAX ||
       user.pending.filter((one) => one.connection === connection).length >=
         PENDING_PER_CONNECTION_MAX;
@@ -188,6 +215,7 @@ export class Coordinator {
       id: request.id,
       pages,
       minPages: isFork ? pages : request.minPages,
+      isCopy,
       isWait,
       deadlineNs: nowNs + (isWait ? request.timeoutMs * 1e6 : 0),
       passed: 0,
@@ -239,6 +267,11 @@ export class Coordinator {
 
   private setLevel(client: Client, { pages, minPages }: Request): void {
     const { stakes } = this;
+    if (client.isProbationer) {
+      // Nobody has granted it what its parent was promised and has not touched.
+      client.isProbationer = false;
+      return;
+    }
     if (minPages > 0 && stakes.level(client) !== pages) stakes.setBase(client, pages - minPages);
     stakes.setReserved(client, Math.max(0, pages - stakes.base(client)));
   }
@@ -286,8 +319,9 @@ export class Coordinator {
       const { grantPages } = verdict;
       this.counters[CounterIndex.granted]!++;
       if (one.type === RequestType.fork) {
-        this.stakes.hold(client, grantPages, nowNs + HOLD_NS);
-        this.holdsUntilNs = Math.min(this.holdsUntilNs, nowNs + HOLD_NS);
+        const untilNs = nowNs + (one.isCopy ? COPY_HOLD_NS : GRACE_NS);
+        this.stakes.hold(client, grantPages, untilNs, one.isCopy);
+        this.holdsUntilNs = Math.min(this.holdsUntilNs, untilNs);
       } else this.grant(client, grantPages);
       const committedPages = verdict.committedPages + grantPages;
       this.answer(one.connection, one, user.uid, client, Status.ok, grantPages, { committedPages });
@@ -472,7 +506,13 @@ export class Coordinator {
     // Not what the tables say: they may still have what it was before an exec.
     stakes.setBase(client, identity.residentPages);
     const parent = stakes.clients.get(identity.parentPid);
-    if (type === RequestType.declare && parent !== undefined) stakes.endHold(parent);
+    // A child by fork is the same image still. Who is another only connects anew.
+    const isForked = parent !== undefined &&
+      this.ledger.get(parent.row, LedgerWord.imageId) === identity.imageId;
+    if (type === RequestType.declare && isForked) {
+      if (stakes.childArrived(parent)) stakes.setInsured(client, identity.residentPages);
+      else client.isProbationer = true;
+    }
     return client;
   }
 
@@ -528,22 +568,29 @@ export class Coordinator {
     client: Client | undefined,
     status: Status,
     pages: number,
-    known: { readonly flags?: number; readonly committedPages?: number } = NOTHING,
+    known: {
+      readonly flags?: number;
+      readonly committedPages?: number;
+      /** Committed is no less than that. */
+      readonly usagePages?: number;
+      readonly residentPages?: number;
+    } = NOTHING,
   ): void {
     if (request.noReply === true) return;
     const { reply, stakes } = this;
     const hardPages = this.hardOf(uid);
-    const user = stakes.users.get(uid);
     reply.type = request.type as RequestType;
     reply.id = request.id;
     reply.status = status;
     reply.flags = (known.flags ?? 0) | (hardPages === PAGES_MAX ? ReplyFlag.unlimited : 0);
     reply.pages = pages;
     reply.levelPages = client === undefined ? 0 : stakes.level(client);
-    reply.residentPages = client === undefined ? 0 : stakes.resident(client);
-    reply.committedPages = user === undefined || hardPages === PAGES_MAX
-      ? 0
-      : known.committedPages ?? stakes.committedOf(user);
+    reply.residentPages = known.residentPages ??
+      (client === undefined ? 0 : stakes.resident(client));
+    reply.committedPages = hardPages === PAGES_MAX ? 0 : Math.max(
+      known.committedPages ?? stakes.committedOf(stakes.peek(uid)),
+      known.usagePages ?? 0,
+    );
     reply.hardPages = hardPages;
     reply.claimPages = client === undefined ? 0 : stakes.claim(client);
     this.host.reply(connection, reply);

@@ -35,6 +35,8 @@ export const LedgerWord = {
   reservedPages: 6,
   /** The most it will ever need, as a level; 0 not said. */
   claimPages: 7,
+  /** Inherited by fork, and room for a copy of it was granted; see stakes.ts. */
+  insuredPages: 8,
 } as const;
 
 /** Bytes of a ledger for so many processes. */
@@ -81,6 +83,7 @@ export class Ledger {
     this.set(row, LedgerWord.basePages, 0);
     this.set(row, LedgerWord.reservedPages, 0);
     this.set(row, LedgerWord.claimPages, 0);
+    this.set(row, LedgerWord.insuredPages, 0);
     this.set(row, LedgerWord.state, 1);
     return row;
   }

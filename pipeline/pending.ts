@@ -8,6 +8,8 @@ export interface PendingRequest {
   readonly id: number;
   readonly pages: number;
   readonly minPages: number;
+  /** A fork that wants room for a whole copy, so that the child can write to all that it inherits. */
+  readonly isCopy: boolean;
   /** It may wait: others may not pass it without end. */
   readonly isWait: boolean;
   /** Refused at this time if it could not be granted before. */

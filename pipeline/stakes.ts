@@ -4,12 +4,19 @@
  *
  *     level(p)       = base(p) + reserved(p)
  *     committed(p)   = max(resident(p), level(p)) + held(p)
- *     committed(u)   = sum of committed(p) over all processes of u, whether they ask or not
+ *     committed(u)   = sum of committed(p) over all processes of u, whether they ask or not,
+ *                      - (credit(u) - insured(u))
  *
  * reserved is what p was granted and has not given back; base is what p has that it never asked
  * for. It cannot be told apart from the rest from outside, so base is what p had when it asked
  * first, lowered when p turns out to have less than that in all, and raised when p turns out to
- * have more than its level: what it did not ask for comes on top of what it asks for next. held is room for copies of p that it is about to fork.
+ * have more than its level: what it did not ask for comes on top of what it asks for next. held is room for children of p that
+ * are about to be born.
+ *
+ * credit is what accounting counts more than once: what children inherited and have not copied. A
+ * child that was born with room for a whole copy may copy it all without asking, so what it
+ * inherited is insured: credit for it is not given to others. Nor is credit for what a process was
+ * granted: it may use that again.
  *
  * @module
  */
@@ -27,6 +34,8 @@ const SUMS_MAX = 3;
 interface Hold {
   readonly pages: number;
   readonly untilNs: number;
+  /** For all that the child inherits; else only for what it needs until it executes a program. */
+  readonly isCopy: boolean;
 }
 
 /** A process that asks. */
@@ -39,6 +48,8 @@ export class Client {
   connections = 0;
   heldPages = 0;
   readonly holds: Hold[] = [];
+  /** A child that has not said yet what it has, and that no room for a copy was asked for. */
+  isProbationer = false;
   /** When a refusal of it was told of last, and why it was one. */
   deniedNs = -Infinity;
   deniedReason = -1;
@@ -91,6 +102,11 @@ export class Stakes {
     let user = this.users.get(uid);
     if (user === undefined) this.users.set(uid, user = new UserStake(uid));
     return user;
+  }
+
+  /** As {@link userOf}, only to look at: a user without clients is not kept. */
+  peek(uid: number): UserStake {
+    return this.users.get(uid) ?? new UserStake(uid);
   }
 
   uidOf(client: Client): number {
@@ -163,16 +179,45 @@ export class Stakes {
     return slot < 0 ? 0 : Math.max(0, this.memory.processes.pages[slot]!);
   }
 
-  /** What it gives back when it ends. */
+  /** What it gives back when it ends, if it shares nothing. */
   committed(client: Client): number {
     return Math.max(this.resident(client), this.level(client)) + client.heldPages;
+  }
+
+  /** Pages of a user that are counted more than once, and that nobody was granted room to copy. */
+  credit(user: UserStake): number {
+    const row = this.rowOf(user);
+    if (row < 0) return 0;
+    let pages = this.memory.users.creditPages[row]!;
+    if (pages <= 0) return 0;
+    for (const client of user.clients) {
+      const insured = this.ledger.get(client.row, LedgerWord.insuredPages);
+      if (insured > 0) pages -= Math.min(insured, this.resident(client));
+    }
+    return Math.max(0, pages);
+  }
+
+  /** What a user is charged for now; 0 when no table knows the user (yet). */
+  charged(user: UserStake): number {
+    const row = this.rowOf(user);
+    return row < 0 ? 0 : chargedPages(this.memory.users, row);
+  }
+
+  /** Counted pages of any process by the tables; 0 when it has no row there (yet). */
+  residentOf(pid: number): number {
+    const highWater = Atomics.load(this.processHeader, TableWord.highWater);
+    for (let slot = 0; slot < highWater; slot++) {
+      if (this.isAt(slot, pid)) return Math.max(0, this.memory.processes.pages[slot]!);
+    }
+    return 0;
   }
 
   /**
    * Committed pages of a user.
    *
    * Summed up process by process, not from the user's own sum: the two change one after the other,
-   * and a difference between them would look like free memory.
+   * and a difference between them would look like free memory. The credit is read before: a child
+   * that has ended meanwhile takes its pages and their credit with it.
    *
    * @param isStale What processes have above their level counts as given back already, though
    *   the tables do not know yet.
@@ -182,7 +227,8 @@ export class Stakes {
     if (userRow < 0) return this.promisedOf(user);
     for (let sums = 1;; sums++) {
       const list = this.userRows.of(userRow);
-      const pages = this.sum(user, userRow, list, isStale);
+      const credit = this.credit(user);
+      const pages = this.sum(user, userRow, list, isStale, credit);
       if (sums === SUMS_MAX || this.userRows.isCurrent(list, userRow)) return pages;
     }
   }
@@ -194,15 +240,29 @@ export class Stakes {
     return pages;
   }
 
-  private sum(user: UserStake, userRow: number, list: RowList, isStale: boolean): number {
+  private sum(
+    user: UserStake,
+    userRow: number,
+    list: RowList,
+    isStale: boolean,
+    credit: number,
+  ): number {
     const { processes } = this.memory;
     const { levels } = this;
     let pages = user.heldPages;
+    // Credit may also be for what a process has given back for the time being (MADV_FREE) and may
+    // use again. What it was granted stays its own, so credit counts for the rest only.
+    let unaskedPages = 0;
     for (const client of user.clients) {
       const slot = this.slotOf(client);
       // What has no row, or one of another user yet, counts as promised in full.
       if (slot < 0 || processes.userSlot[slot] !== userRow) pages += this.level(client);
-      else levels[slot] = this.level(client) + 1;
+      else {
+        levels[slot] = this.level(client) + 1;
+        if (credit > 0) {
+          unaskedPages += Math.min(this.base(client), Math.max(0, processes.pages[slot]!));
+        }
+      }
     }
     const { rows, count } = list;
     for (let i = 0; i < count; i++) {
@@ -212,8 +272,10 @@ export class Stakes {
       const resident = processes.pages[slot]!;
       const level = levels[slot]! - 1;
       levels[slot] = 0;
-      if (level < 0) pages += Math.max(resident, 0);
-      else pages += isStale || level > resident ? level : resident;
+      if (level < 0) {
+        pages += Math.max(resident, 0);
+        unaskedPages += Math.max(resident, 0);
+      } else pages += isStale || level > resident ? level : resident;
     }
     for (const { slot } of user.clients) {
       if (slot < 0 || levels[slot] === 0) continue;
@@ -221,15 +283,14 @@ export class Stakes {
       pages += levels[slot]! - 1;
       levels[slot] = 0;
     }
-    return pages;
+    return pages - Math.min(credit, unaskedPages);
   }
 
   /** Tells the tables what is promised beyond usage. */
   publish(user: UserStake, committedPages: number): void {
     const row = this.rowOf(user);
     if (row < 0) return;
-    const usagePages = chargedPages(this.memory.users, row);
-    const promised = Math.max(0, committedPages - usagePages);
+    const promised = Math.max(0, committedPages - this.charged(user));
     Atomics.store(this.memory.users.promisedPages, row, promised);
   }
 
@@ -311,23 +372,47 @@ export class Stakes {
     this.ledger.set(client.row, LedgerWord.claimPages, pages);
   }
 
-  hold(client: Client, pages: number, untilNs: number): void {
-    client.holds.push({ pages, untilNs });
+  setInsured(client: Client, pages: number): void {
+    this.ledger.set(client.row, LedgerWord.insuredPages, pages);
+  }
+
+  /** Keeps room for a child. Rooms for copies add up; of the others, one is enough for all. */
+  hold(client: Client, pages: number, untilNs: number, isCopy: boolean): void {
+    if (!isCopy) this.endHold(client, client.holds.findIndex((hold) => !hold.isCopy));
+    client.holds.push({ pages, untilNs, isCopy });
     client.heldPages += pages;
     this.userOf(this.uidOf(client)).heldPages += pages;
   }
 
-  /** Ends the oldest hold: its child is there and counts by itself. */
-  endHold(client: Client): void {
-    const hold = client.holds.shift();
+  /** The oldest hold's child is there and counts by itself. @returns Whether it has room for a copy. */
+  childArrived(client: Client): boolean {
+    const isCopy = client.holds[0]?.isCopy ?? false;
+    this.endHold(client, 0);
+    return isCopy;
+  }
+
+  private endHold(client: Client, index: number): void {
+    if (index < 0) return;
+    const [hold] = client.holds.splice(index, 1);
     if (hold === undefined) return;
     client.heldPages -= hold.pages;
     this.userOf(this.uidOf(client)).heldPages -= hold.pages;
   }
 
-  /** Ends the holds whose child never came. @returns When the next one ends. */
+  /** Ends the holds whose time is over. @returns When the next one ends. */
   expireHolds(client: Client, nowNs: number): number {
-    while (client.holds.length > 0 && client.holds[0]!.untilNs <= nowNs) this.endHold(client);
-    return client.holds[0]?.untilNs ?? Infinity;
+    let nextNs = Infinity;
+    for (let index = client.holds.length - 1; index >= 0; index--) {
+      const { untilNs } = client.holds[index]!;
+      if (untilNs <= nowNs) this.endHold(client, index);
+      else nextNs = Math.min(nextNs, untilNs);
+    }
+    return nextNs;
+  }
+
+  /** Whether a child of the user may just be being born, so that the credit for it may be late. */
+  isForking(user: UserStake): boolean {
+    for (const { holds } of user.clients) if (holds.some(({ isCopy }) => !isCopy)) return true;
+    return false;
   }
 }

@@ -42,7 +42,8 @@ export type RequestType = typeof RequestType[keyof typeof RequestType];
 const REQUEST_TYPE_MAX = RequestType.fork;
 
 export const RequestFlag = { noReply: 1 } as const;
-export const ReplyFlag = { unlimited: 1, never: 2 } as const;
+/** `usage`: the pages of this reply to a query are what the user is charged for now. */
+export const ReplyFlag = { unlimited: 1, never: 2, usage: 4 } as const;
 
 /** Numbers of errno(3), the same on all Linux that toom runs on. */
 export const Status = {
@@ -193,7 +194,9 @@ export interface ReplyBytes {
   readonly status: number;
   readonly unlimited: boolean;
   readonly never: boolean;
+  /** Of a query: what the user is charged for now, {@link usageKnown}. */
   readonly bytes: number;
+  readonly usageKnown: boolean;
   readonly levelBytes: number;
   readonly residentBytes: number;
   readonly committedBytes: number;
@@ -216,6 +219,7 @@ export function readReply(view: DataView, length: number): ReplyBytes | undefine
     status: view.getInt32(ReplyAt.status, true),
     unlimited,
     never: (flags & ReplyFlag.never) !== 0,
+    usageKnown: (flags & ReplyFlag.usage) !== 0,
     bytes: u64At(view, ReplyAt.bytes),
     levelBytes: u64At(view, ReplyAt.levelBytes),
     residentBytes: u64At(view, ReplyAt.residentBytes),

@@ -93,6 +93,8 @@ static bool declare_process(const struct tm_link *link) {
   struct tm_reply reply;
   struct tm_request declare = {.type = TM_DECLARE, .bytes = client.level};
   if (!exchange(link, declare, &reply)) return false;
+  /* Less for a child: what its parent was granted and has not touched nobody has granted to it. */
+  if (reply.status == 0) client.level = reply.level_bytes;
   struct tm_request claim = {.type = TM_CLAIM, .bytes = client.claim};
   return client.claim == 0 || exchange(link, claim, &reply);
 }

@@ -86,6 +86,13 @@ export interface TmallocInfo {
   readonly hardBytes: number;
   /** 0: nothing claimed. */
   readonly claimBytes: number;
+  /**
+   * Of the user: what its limit is compared with, all its processes together. `undefined` when it
+   * has no limit, as nobody counts then.
+   */
+  readonly usageBytes: number | undefined;
+  /** Of the user: what could be granted now. Infinity when it has no limit. */
+  readonly headroomBytes: number;
 }
 
 /** Memory that was granted. Give it back, or let `await using` do it. */
@@ -188,12 +195,17 @@ export class TmallocClient implements Disposable {
 
   /** Asks for the numbers only. */
   async query(): Promise<TmallocInfo> {
-    const { levelBytes, residentBytes, committedBytes, hardBytes, claimBytes } = await this.ask(
-      RequestType.query,
-      0,
-      0,
-    );
-    return { levelBytes, residentBytes, committedBytes, hardBytes, claimBytes };
+    const reply = await this.ask(RequestType.query, 0, 0);
+    const { levelBytes, residentBytes, committedBytes, hardBytes, claimBytes } = reply;
+    return {
+      levelBytes,
+      residentBytes,
+      committedBytes,
+      hardBytes,
+      claimBytes,
+      usageBytes: reply.usageKnown ? reply.bytes : undefined,
+      headroomBytes: Math.max(0, hardBytes - committedBytes),
+    };
   }
 
   /** What {@link Lease.release} calls. */

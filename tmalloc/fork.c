@@ -1,15 +1,22 @@
 #include "fork.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "client.h"
+#include "heap.h"
 #include "kept.h"
 #include "lease.h"
 #include "pages.h"
+#include "settings.h"
 #include "slab.h"
 #include "sys.h"
+
+/* What a child and its parent write to before the child has executed another program: stacks, and
+ * data of the libc. */
+#define CHILD_ROOM ((uint64_t)256 << 10)
 
 /* The process that the memory belongs to. In a page that the kernel wipes in every forked child:
  * zero there means that this is a child, whoever made it. */
@@ -65,6 +72,37 @@ bool tm_fork_may_speak(void) {
   if (owner == NULL) return true; /* too early, or a kernel without such pages */
   tm_fork_before_lock();
   return *owner == getpid();
+}
+
+static bool there_is_room(const struct tm_settings *settings, bool strict) {
+  /* 0 bytes are a whole copy. A coordinator that is older takes anything for that. */
+  struct tm_request room = {.type = TM_FORK, .bytes = strict ? 0 : CHILD_ROOM};
+  struct tm_reply reply;
+  if (!tm_client_ask(&room, &reply)) return settings == NULL || !settings->fail;
+  if (reply.status == 0) return true;
+  tm_heap_reclaim();
+  tm_lease_trim();
+  return tm_client_ask(&room, &reply) && reply.status == 0;
+}
+
+/* The coordinator keeps a copy's room for the child when it knows the child: it must not wait until
+ * the child needs memory. */
+static void introduce_child(void) {
+  struct tm_request query = {.type = TM_QUERY};
+  struct tm_reply reply;
+  tm_client_ask(&query, &reply);
+}
+
+pid_t tm_fork_asking(pid_t (*forker)(void)) {
+  const struct tm_settings *settings = tm_settings();
+  bool strict = settings != NULL && settings->fork_is_strict;
+  if (!there_is_room(settings, strict)) {
+    errno = ENOMEM;
+    return -1;
+  }
+  pid_t child = forker();
+  if (child == 0 && strict) introduce_child();
+  return child;
 }
 
 /* First of all, so that the locks of who registers later are taken before these. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "fork.h"
 #include "heap.h"
 #include "lease.h"
 #include "settings.h"
@@ -91,13 +91,4 @@ static forker *next_fork(void) {
   return next;
 }
 
-TMALLOC_API pid_t fork(void) {
-  struct tm_request room = {.type = TM_FORK};
-  struct tm_reply reply;
-  const struct tm_settings *settings = tm_settings();
-  bool answered = tm_client_ask(&room, &reply);
-  bool refused = answered ? reply.status != 0 : settings != NULL && settings->fail;
-  if (!refused) return next_fork()();
-  errno = ENOMEM;
-  return -1;
-}
+TMALLOC_API pid_t fork(void) { return tm_fork_asking(next_fork()); }

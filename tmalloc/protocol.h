@@ -23,7 +23,7 @@ enum tm_type {
 };
 
 enum { TM_NO_REPLY = 1 };                /* flags of a request */
-enum { TM_UNLIMITED = 1, TM_NEVER = 2 }; /* flags of a reply */
+enum { TM_UNLIMITED = 1, TM_NEVER = 2, TM_USAGE = 4 }; /* flags of a reply */
 
 #define TM_NO_LIMIT UINT64_MAX
 

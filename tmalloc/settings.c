@@ -32,6 +32,9 @@ static void read_environment(void) {
   const char *told = getenv("TMALLOC_TOLD");
   settings.is_told = told != NULL && strcmp(told, "1") == 0;
 
+  const char *fork = getenv("TMALLOC_FORK");
+  settings.fork_is_strict = fork != NULL && strcmp(fork, "strict") == 0;
+
   const char *allowance = getenv("TMALLOC_ALLOWANCE");
   settings.allowance_is_given = allowance != NULL && *allowance >= '0' && *allowance <= '9';
   settings.allowance = settings.allowance_is_given ? strtoull(allowance, NULL, 10) : ALLOWANCE;

@@ -9,6 +9,7 @@
 struct tm_settings {
   char socket[108];        /* TMALLOC_SOCKET */
   bool fail;               /* TMALLOC_FALLBACK=fail: without a coordinator there is no memory */
+  bool fork_is_strict;     /* TMALLOC_FORK=strict: no child without room for a whole copy */
   bool allowance_is_given; /* TMALLOC_ALLOWANCE is set */
   bool is_told;            /* TMALLOC_TOLD: it was said already that nobody answers */
   uint64_t allowance;      /* bytes that are asked for and never handed out */

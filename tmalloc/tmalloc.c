@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "fork.h"
 #include "heap.h"
 #include "lease.h"
-#include "settings.h"
 #include "sys.h"
 
 enum { DAY_MS = 86400000 };
@@ -48,7 +48,6 @@ void *tmalloc_wait(size_t size, int timeout_ms) {
 int tmalloc_claim(size_t bytes) {
   uint64_t level = 0;
   if (bytes != 0) {
-    /* A claim is a level: it counts what the process has besides the heap as well. */
     /* A claim is a level: it counts what the process has besides the heap as well. The level is
      * known from the first request on. */
     struct tmalloc_info now;
@@ -89,16 +88,24 @@ int tmalloc_query(struct tmalloc_info *info) {
   return -1;
 }
 
-pid_t tmalloc_fork(void) {
-  struct tm_request room = {.type = TM_FORK};
+int tmalloc_usage(struct tmalloc_usage *usage) {
+  struct tm_request query = {.type = TM_QUERY};
   struct tm_reply reply;
-  const struct tm_settings *settings = tm_settings();
-  bool answered = tm_client_ask(&room, &reply);
-  bool refused = answered ? reply.status != 0 : settings != NULL && settings->fail;
-  if (!refused) return fork();
-  errno = ENOMEM;
-  return -1;
+  if (!tm_client_ask(&query, &reply)) {
+    errno = ENOTCONN;
+    return -1;
+  }
+  uint64_t limit = reply.hard_bytes, committed = reply.committed_bytes;
+  bool is_known = reply.flags & TM_USAGE, has_limit = limit != TM_NO_LIMIT;
+  *usage = (struct tmalloc_usage){
+      .limit_bytes = limit,
+      .usage_bytes = is_known ? reply.bytes : TMALLOC_UNKNOWN,
+      .headroom_bytes = !has_limit ? TM_NO_LIMIT : committed < limit ? limit - committed : 0,
+  };
+  return 0;
 }
+
+pid_t tmalloc_fork(void) { return tm_fork_asking(fork); }
 
 void tmalloc_trim(void) {
   tm_heap_reclaim();

@@ -65,8 +65,24 @@ struct tmalloc_info {
  * any case. 0, or -1 with errno ENOTCONN when no coordinator answers. */
 TMALLOC_API int tmalloc_query(struct tmalloc_info *info);
 
-/* As fork(2), but asks for room for the child first: -1 with errno ENOMEM when there is none.
- * Plain fork(2) works as well, without asking. */
+#define TMALLOC_UNKNOWN UINT64_MAX
+
+/* What tmalloc_usage tells of the user, all its processes together, whether they ask or not. */
+struct tmalloc_usage {
+  uint64_t limit_bytes;    /* UINT64_MAX when there is none */
+  uint64_t usage_bytes;    /* what the limit is compared with; TMALLOC_UNKNOWN without a limit, and
+                            * when an older coordinator answers */
+  uint64_t headroom_bytes; /* what could be granted now: the limit without usage, and without what
+                            * was granted and is not in use yet; UINT64_MAX without a limit */
+};
+
+/* Asks the coordinator for the numbers of the user. 0, or -1 with errno ENOTCONN when no
+ * coordinator answers. */
+TMALLOC_API int tmalloc_usage(struct tmalloc_usage *usage);
+
+/* As fork(2), but asks for room for the child first: -1 with errno ENOMEM when there is none. That
+ * is what a child needs until it executes another program, or a copy of all that it inherits when
+ * the environment says TMALLOC_FORK=strict. Plain fork(2) works as well, without asking. */
 TMALLOC_API pid_t tmalloc_fork(void);
 
 /* Gives back what is granted and not in use: this thread's cached blocks, empty slabs, the lease. */

@@ -88,6 +88,17 @@ function tmallocReport(memory: Memory, socketPath: string | null): TmallocReport
   };
 }
 
+/** Users who have a limit and of whom something is known. */
+export function* limitedUids({ users, buffer, plan }: Memory): Generator<number> {
+  const header = new Int32Array(buffer, plan.users, TABLE_HEADER_BYTES / 4);
+  const highWater = Atomics.load(header, TableWord.highWater);
+  for (let slot = 0; slot < highWater; slot++) {
+    if (Atomics.load(users.state, slot) === UserState.free) continue;
+    if (Atomics.load(users.hardPages, slot) === NO_LIMIT_PAGES) continue;
+    if (users.uid[slot] !== UNKNOWN_UID) yield users.uid[slot]! >>> 0;
+  }
+}
+
 /** Users that have a limit, by uid. */
 function userReports(memory: Memory, { rules, nameOf }: StatusContext): UserReport[] {
   const { users, buffer, plan } = memory;

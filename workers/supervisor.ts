@@ -37,7 +37,8 @@ import { allowedCpus, pinThread } from "../kernel/affinity.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
 import { acquireLock, type HeldLock } from "../kernel/lock.ts";
-import { nameOf } from "../kernel/passwd.ts";
+import { LocalNames } from "../kernel/local_names.ts";
+import { findName } from "../kernel/passwd.ts";
 import { ProcReader, readMemInfo } from "../kernel/proc.ts";
 import {
   lockBuffer,
@@ -54,12 +55,13 @@ import type { Log } from "./log.ts";
 import { Owners } from "./owners.ts";
 import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
-import { memoryReport } from "./status.ts";
+import { limitedUids, memoryReport } from "./status.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { LimitState } from "./state_file.ts";
 import { closedFolderOf } from "./public_folder.ts";
 import { closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
 import { Tracing } from "./tracing.ts";
+import { UserNames } from "./user_names.ts";
 import { WorkerWatch } from "./worker_watch.ts";
 
 export interface SupervisorOptions {
@@ -117,7 +119,6 @@ const NOT_ALLOWED: Protection = {
   reason: "not one that toom may run on",
   mend: "choose another with --cpu",
 };
-const NAME_CACHE_MS = 60_000;
 /** As the kernel shows it, cut after 15 bytes: `V8 DefaultWorker`. */
 const V8_THREAD_NAME = "V8 DefaultWorke";
 
@@ -138,7 +139,7 @@ export class Supervisor implements ControlBackend {
   private readonly accountingBell: Doorbell;
   private readonly reports: readonly RingConsumer[];
   private readonly reportLog: ReportLog;
-  private readonly names = new Map<number, { name: string | null; untilMs: number }>();
+  private readonly names: UserNames;
   private readonly startedMs = performance.now();
   private control: ControlServer | undefined;
   private ticker: ReturnType<typeof setInterval> | undefined;
@@ -215,7 +216,10 @@ export class Supervisor implements ControlBackend {
     this.reports = this.memory.plan.reportRings.map((place) =>
       new RingConsumer(this.memory.buffer, place)
     );
-    this.reportLog = new ReportLog(options.pageBytes, (uid) => this.userName(uid));
+    const nowMs = (): number => performance.now();
+    const local = new LocalNames(nowMs);
+    this.names = new UserNames({ local: (uid) => local.nameOf(uid), find: findName, nowMs });
+    this.reportLog = new ReportLog(options.pageBytes, (uid) => this.names.nameOf(uid));
     this.tracing = new Tracing({
       source: options.source,
       readers: options.readerCount,
@@ -411,6 +415,8 @@ export class Supervisor implements ControlBackend {
     const seconds = (nowMs - this.rate.atMs) / 1000;
     const grown = Math.max(0, events - this.rate.events);
     this.rate = { atMs: nowMs, events, perSecond: Math.round(grown / seconds) };
+    // So that a kill finds the name: it does not wait for one.
+    this.names.expect(limitedUids(this.memory));
     this.log.flush();
   }
 
@@ -433,16 +439,6 @@ export class Supervisor implements ControlBackend {
         if (event !== undefined) this.log.event(event);
       }
     }
-  }
-
-  private userName(uid: number): string | null {
-    const nowMs = performance.now();
-    const cached = this.names.get(uid);
-    if (cached !== undefined && cached.untilMs > nowMs) return cached.name;
-    const name = nameOf(uid) ?? null;
-    if (this.names.size > 10_000) this.names.clear();
-    this.names.set(uid, { name, untilMs: nowMs + NAME_CACHE_MS });
-    return name;
   }
 
   private logLimit(action: "set" | "clear", rule: LimitRule, origin: OriginRule["origin"]): void {
@@ -528,7 +524,7 @@ export class Supervisor implements ControlBackend {
       dryRun: options.dryRun,
       ...memoryReport(this.memory, {
         rules: this.state.list(),
-        nameOf: (uid) => this.userName(uid),
+        nameOf: (uid) => this.names.nameOf(uid),
         eventsPerSecond: this.rate.perSecond,
         tmallocSocketPath: this.tmalloc === undefined ? null : options.tmallocSocketPath!,
       }),

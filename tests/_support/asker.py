@@ -40,6 +40,7 @@ def receive():
         "status": status,
         "unlimited": flags & 1 != 0,
         "never": flags & 2 != 0,
+        "usage": flags & 4 != 0,
         **dict(zip(names, sizes)),
     }
 

@@ -15,6 +15,8 @@ export interface AskerAnswer {
   readonly status: number;
   readonly unlimited: boolean;
   readonly never: boolean;
+  /** `bytes` is what the user is charged for: of a query. */
+  readonly usage: boolean;
   readonly bytes: number;
   readonly level: number;
   readonly resident: number;

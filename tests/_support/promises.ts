@@ -29,6 +29,12 @@ const PAGE_BYTES = 4096;
 const LEDGER_ROWS = 64;
 const BOOT = new Uint8Array(16);
 
+/** Pages that several processes share since a fork, until one of them is left. */
+interface SharedBlock {
+  readonly pages: number;
+  readonly holders: Set<Program>;
+}
+
 /** What the world knows of a program, beyond what it told anybody. */
 export interface Program {
   readonly pid: number;
@@ -45,6 +51,7 @@ export interface Program {
   /** It waits for an answer. */
   isAsking: boolean;
   readonly parentPid: number;
+  readonly blocks: Set<SharedBlock>;
 }
 
 export class PromiseWorld implements CoordinatorHost {
@@ -56,6 +63,7 @@ export class PromiseWorld implements CoordinatorHost {
   /** Replies so far, newest last. */
   readonly replies: { connection: number; reply: Reply }[] = [];
   mostPages = 0;
+  mostCountedPages = 0;
   private readonly ledgerMemory = new ArrayBuffer(ledgerBytes(LEDGER_ROWS));
   private nextMmId = 1000;
   private nextConnection = 1;
@@ -133,6 +141,11 @@ export class PromiseWorld implements CoordinatorHost {
     return program;
   }
 
+  /** A program of which no table knows yet. */
+  login(pages: number): Program {
+    return this.make(pages, 1);
+  }
+
   private make(pages: number, parentPid: number): Program {
     do this.nextPid = this.nextPid % 40 + 1; while (this.programs.has(100 + this.nextPid));
     const program: Program = {
@@ -146,6 +159,7 @@ export class PromiseWorld implements CoordinatorHost {
       connection: this.nextConnection++,
       isAsking: false,
       parentPid,
+      blocks: new Set(),
     };
     this.programs.set(program.pid, program);
     return program;
@@ -155,13 +169,48 @@ export class PromiseWorld implements CoordinatorHost {
     this.desk.own(program.pid, program.mmId, { anon: program.residentPages });
     const pages = this.truePages();
     this.mostPages = Math.max(this.mostPages, pages);
+    this.mostCountedPages = Math.max(this.mostCountedPages, this.countedPages());
     assert(pages <= this.hardPages, `I5: ${pages} pages are used of ${this.hardPages}`);
   }
 
+  /** What is truly there: shared pages once. */
   truePages(): number {
+    return this.countedPages() - this.creditPages();
+  }
+
+  /** The same, shared pages once for each process. */
+  countedPages(): number {
     let pages = 0;
     for (const { residentPages } of this.programs.values()) pages += residentPages;
     return pages;
+  }
+
+  private creditPages(): number {
+    const blocks = new Set([...this.programs.values()].flatMap((one) => [...one.blocks]));
+    let pages = 0;
+    for (const block of blocks) pages += block.pages * (block.holders.size - 1);
+    return pages;
+  }
+
+  /** What accounting says that is counted more than once. */
+  credit(pages: number): void {
+    const row = this.desk.books.findUser(this.uid);
+    if (row >= 0) this.desk.memory.users.creditPages[row] = pages;
+  }
+
+  /** Pages that are this program's alone. */
+  privatePages(program: Program): number {
+    let pages = program.residentPages;
+    for (const block of program.blocks) pages -= block.pages;
+    return pages;
+  }
+
+  private leaveBlocks(program: Program): void {
+    for (const block of program.blocks) {
+      block.holders.delete(program);
+      for (const holder of block.holders) if (block.holders.size === 1) holder.blocks.delete(block);
+    }
+    program.blocks.clear();
   }
 
   ask(program: Program, fields: Partial<Request>): void {
@@ -180,7 +229,8 @@ export class PromiseWorld implements CoordinatorHost {
 
   /** Gives pages back: first to the kernel, then to the coordinator. */
   giveBack(program: Program, pages: number): void {
-    const count = Math.min(pages, program.reservedPages);
+    const most = program.untouchedPages + this.privatePages(program);
+    const count = Math.min(pages, program.reservedPages, most);
     const touched = Math.max(0, count - program.untouchedPages);
     program.untouchedPages -= count - touched;
     program.residentPages -= touched;
@@ -192,6 +242,7 @@ export class PromiseWorld implements CoordinatorHost {
   /** Room must have been granted. The child declares what it has. */
   fork(parent: Program): Program {
     const child = this.make(parent.residentPages, parent.pid);
+    child.execs = parent.execs;
     this.desk.foreign(parent.pid, child.mmId, { anon: child.residentPages });
     this.desk.fork(parent.pid, child.pid);
     this.tell(child);
@@ -199,7 +250,32 @@ export class PromiseWorld implements CoordinatorHost {
     return child;
   }
 
+  /**
+   * What the child inherits is shared with its parent, and neither writes to it. The child says
+   * that it may have what its parent was granted.
+   */
+  forkSharing(parent: Program): Program {
+    const pages = this.privatePages(parent);
+    const child = this.make(parent.residentPages, parent.pid);
+    child.execs = parent.execs;
+    if (pages > 0) parent.blocks.add({ pages, holders: new Set([parent]) });
+    for (const block of parent.blocks) {
+      block.holders.add(child);
+      child.blocks.add(block);
+    }
+    this.desk.foreign(parent.pid, child.mmId, { anon: child.residentPages });
+    this.desk.fork(parent.pid, child.pid);
+    this.tell(child);
+    return child;
+  }
+
+  /** A child's first word. */
+  declare(child: Program, pages: number): void {
+    this.ask(child, { type: RequestType.declare, pages });
+  }
+
   exec(program: Program): void {
+    this.leaveBlocks(program);
     this.desk.foreign(program.pid, program.mmId, { anon: 0 });
     program.mmId = this.nextMmId++;
     program.execs++;
@@ -214,6 +290,7 @@ export class PromiseWorld implements CoordinatorHost {
 
   /** By its own will or another's: nobody says good-bye. */
   end(program: Program): void {
+    this.leaveBlocks(program);
     this.programs.delete(program.pid);
     this.desk.exit(program.pid).foreign(program.pid, program.mmId, { anon: 0 });
     const nowNs = this.desk.tick();
@@ -234,7 +311,7 @@ export class PromiseWorld implements CoordinatorHost {
   /** The tables catch up. */
   sync(): void {
     this.desk.step();
-    assertEquals(this.desk.usage(this.uid), this.truePages());
+    assertEquals(this.desk.usage(this.uid), this.countedPages());
   }
 
   /** Time passes for the coordinator. */

@@ -21,6 +21,9 @@ export interface ToomOptions {
   readonly tmallocPath?: string;
   /** For Deno, e.g. `--v8-flags=...`. */
   readonly denoArgs?: readonly string[];
+  /** A program and its arguments that execute what is behind them. */
+  readonly wrapper?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Toom implements AsyncDisposable {
@@ -42,9 +45,12 @@ export class Toom implements AsyncDisposable {
     this.stateDir = options.stateDir ?? `${this.dir}/state`;
     this.socketPath = `${this.dir}/run/control.sock`;
     this.tmallocPath = options.tmallocPath ?? `${this.dir}/run/tmalloc.sock`;
+    const [program, ...wrapperArgs] = [...options.wrapper ?? [], Deno.execPath()];
     const umask = Deno.umask(0o077); // As root's may be; inherited.
-    this.child = new Deno.Command(Deno.execPath(), {
+    this.child = new Deno.Command(program!, {
+      env: { ...options.env },
       args: [
+        ...wrapperArgs,
         "run",
         "-A",
         "--no-check",

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { findUid, nameOf, uidOf } from "../../kernel/passwd.ts";
+import { findName, findUid, nameOf, uidOf } from "../../kernel/passwd.ts";
 import { nameInPasswd, uidInPasswd } from "../../kernel/passwd_text.ts";
 import { openLibc } from "../../kernel/libc.ts";
 import { asBuffer, cString } from "../../kernel/fd.ts";
@@ -25,6 +25,12 @@ Deno.test("findUid() finds what uidOf() finds, on another thread", async () => {
 Deno.test("nameOf() is undefined when there is no such user", () => {
   assertEquals(nameOf(4_123_456_789), undefined);
   assertEquals(nameOf(60_099), undefined);
+});
+
+Deno.test("findName() agrees with nameOf(), many at a time", async () => {
+  const uids = [0, 65534, 60_099, 4_123_456_789];
+  const found = await Promise.all([...uids, ...uids].map(findName));
+  assertEquals(found, [...uids, ...uids].map(nameOf));
 });
 
 Deno.test("getpwnam_r() fills a struct passwd with the offsets that passwd.ts expects", () => {

@@ -165,6 +165,155 @@ Deno.test("Coordinator holds room for a child, for a while", () => {
   assertEquals(ask(world, parent, query)!.committedPages, 40, "the child never came");
 });
 
+Deno.test("a child that executes a program costs its user only what it needs until then", () => {
+  const world = new PromiseWorld(UID, 100);
+  const parent = world.spawn(30);
+  ask(world, parent, reserve, 40);
+  world.touch(parent, 40);
+  world.sync();
+  const answer = ask(world, parent, fork, 8)!;
+  assertEquals([answer.status, answer.pages, answer.committedPages], [0, 8, 78]);
+  assertEquals(ask(world, parent, fork, 8)!.committedPages, 86, "before the first has gone");
+  assertEquals(ask(world, parent, query)!.committedPages, 78, "one room is enough for both");
+  const child = world.forkSharing(parent);
+  world.sync();
+  assertEquals(ask(world, parent, query)!.committedPages, 78, "shared pages count once");
+  world.exec(child);
+  world.sync();
+  assertEquals(ask(world, parent, query)!.committedPages, 81);
+  world.turn(101e6);
+  assertEquals(ask(world, parent, query)!.committedPages, 73);
+  ask(world, parent, reserve, 20);
+  assertEquals(ask(world, parent, fork, 8)!.status, Status.refused, "not even that");
+});
+
+Deno.test("Coordinator does not refuse what fits as soon as the tables know what is shared", () => {
+  const world = new PromiseWorld(UID, 100);
+  const parent = world.spawn(60);
+  assertEquals(ask(world, parent, fork, 8)!.status, 0);
+  world.forkSharing(parent);
+  world.desk.step();
+  world.credit(0);
+  assertEquals(ask(world, parent, reserve, 20), undefined, "it is looked at again");
+  world.credit(60);
+  world.turn(1e6);
+  assertEquals([lastReply(world).status, lastReply(world).committedPages], [0, 88]);
+});
+
+Deno.test("a child that stays has what it has, and asks for more", () => {
+  const world = new PromiseWorld(UID, 100);
+  const parent = world.spawn(10);
+  ask(world, parent, reserve, 50);
+  world.touch(parent, 20);
+  world.sync();
+  ask(world, parent, fork, 8);
+  const child = world.forkSharing(parent);
+  world.sync();
+  world.declare(child, 60);
+  const declared = lastReply(world);
+  assertEquals([declared.status, declared.levelPages], [0, 30], "not what is not there yet");
+  assertEquals(declared.committedPages, 60, "and its parent's room for it has ended");
+  assertEquals(ask(world, child, reserve, 40)!.levelPages, 70);
+  assertEquals(ask(world, child, reserve, 1)!.status, Status.refused);
+  world.touch(child, 40);
+  world.sync();
+  world.end(parent);
+  world.sync();
+  assertEquals(ask(world, child, query)!.committedPages, 70, "all of it is its own now");
+});
+
+Deno.test("a child that was granted a copy may write to all that it inherited", () => {
+  const world = new PromiseWorld(UID, 100);
+  const parent = world.spawn(30);
+  assertEquals(ask(world, parent, fork)!.pages, 30);
+  const child = world.forkSharing(parent);
+  world.sync();
+  world.declare(child, 30);
+  assertEquals(ask(world, parent, query)!.committedPages, 60, "though it shares all of it");
+  world.startCoordinator();
+  assertEquals(ask(world, parent, query)!.committedPages, 60, "and over a restart");
+  world.exec(child);
+  world.sync();
+  world.turn(201e6);
+  assertEquals(ask(world, parent, query)!.committedPages, 33);
+});
+
+Deno.test("what was granted is promised, though the kernel can take it back", () => {
+  const world = new PromiseWorld(UID, 100);
+  const program = world.spawn(10);
+  ask(world, program, reserve, 70);
+  world.touch(program, 70);
+  const other = world.spawn(1);
+  world.sync();
+  // MADV_FREE: charged no more, until the program writes to the pages again.
+  world.credit(61);
+  assertEquals(ask(world, program, query)!.pages, 20);
+  assert(lastReply(world).committedPages >= 70, "but for what was never asked for");
+  assertEquals(ask(world, other, reserve, 40)!.status, Status.refused);
+});
+
+Deno.test("room for a child ends on every way", () => {
+  for (const pages of [0, 8]) {
+    const world = new PromiseWorld(UID, 200);
+    const parent = world.spawn(30);
+    const committed = (): number => {
+      world.sync();
+      return ask(world, parent, query)!.committedPages;
+    };
+    // The child dies at once, executes a program at once, or never comes: fork(2) has failed.
+    for (const way of ["dies", "execs", "fails"]) {
+      assertEquals(ask(world, parent, fork, pages)!.status, 0);
+      const child = way === "fails" ? undefined : world.forkSharing(parent);
+      world.sync();
+      if (way === "execs") world.exec(child!);
+      if (child !== undefined) world.end(child);
+      world.turn(251e6);
+      assertEquals(committed(), 30, way);
+    }
+    // The parent dies before its child has said anything.
+    ask(world, parent, fork, pages);
+    const orphan = world.forkSharing(parent);
+    world.end(parent);
+    world.sync();
+    world.declare(orphan, 30);
+    assertEquals(ask(world, orphan, query)!.committedPages, 30);
+    world.end(orphan);
+    world.sync();
+    assertEquals(world.coordinator.stakes.users.size, 0);
+  }
+});
+
+Deno.test("Coordinator tells a user its own numbers, whoever of it asks", () => {
+  const world = new PromiseWorld(UID, 100);
+  const silent = world.spawn(30);
+  const numbers = (): number[] => {
+    const { status, flags, pages, levelPages, residentPages, committedPages, hardPages } = ask(
+      world,
+      silent,
+      query,
+    )!;
+    assertEquals([status, flags, levelPages, hardPages], [0, ReplyFlag.usage, 0, 100]);
+    return [pages, residentPages, committedPages];
+  };
+  assertEquals(numbers(), [30, 30, 30], "nobody has ever asked");
+  const asking = world.spawn(10);
+  ask(world, asking, reserve, 20);
+  assertEquals(numbers(), [40, 30, 60]);
+  ask(world, asking, fork, 4);
+  world.forkSharing(asking);
+  world.sync();
+  assertEquals(numbers(), [40, 30, 64], "what is shared counts once");
+  assertEquals(world.coordinator.stakes.clients.size, 1, "who only asks for numbers is not kept");
+
+  const newcomer = new PromiseWorld(UID, 100);
+  const program = newcomer.login(7);
+  assertEquals(ask(newcomer, program, query)!.pages, 7, "before the tables know of the user");
+  assertEquals(lastReply(newcomer).committedPages, 7);
+  newcomer.desk.unlimit(UID);
+  const free = ask(newcomer, program, query)!;
+  assertEquals([free.flags, free.pages], [ReplyFlag.unlimited, 0], "nobody counts it");
+});
+
 Deno.test("Coordinator grants nothing while the books are not to be trusted", () => {
   const world = new PromiseWorld(UID, 100);
   const program = world.spawn(1);
@@ -208,8 +357,8 @@ Deno.test("Coordinator asks nothing of who has no limit, until it gets one", () 
   assertEquals(ask(world, program, reserve, 19)!.status, 0);
 });
 
-/** One step of a random life. */
-function act(world: PromiseWorld, random: Random): void {
+/** One step of a random life; pages asked for a fork: 0 a copy. */
+function act(world: PromiseWorld, random: Random, forkPages: number): void {
   const programs = [...world.programs.values()];
   const program = random.pick(programs);
   const kind = random.below(20);
@@ -227,25 +376,33 @@ function act(world: PromiseWorld, random: Random): void {
   } else if (kind < 16) world.ask(program, { type: claim, pages: random.below(700) });
   else if (kind < 18 && programs.length < 12) {
     const before = world.replies.length;
-    world.ask(program, { type: fork });
+    world.ask(program, { type: fork, pages: forkPages });
     const reply = world.replies.slice(before)
       .find(({ connection }) => connection === program.connection)?.reply;
-    if (reply?.status === Status.ok) world.fork(program);
-    else if (reply === undefined) world.reconnect(program); // It lost patience.
+    if (reply?.status === Status.ok && forkPages === 0) world.fork(program);
+    else if (reply?.status === Status.ok) {
+      const child = world.forkSharing(program);
+      if (random.oneIn(2)) {
+        world.sync();
+        if (random.oneIn(2)) world.exec(child);
+      } else world.declare(child, program.levelPages);
+    } else if (reply === undefined) world.reconnect(program); // It lost patience.
   } else if (kind < 19 && random.oneIn(3)) world.exec(program);
   else if (random.oneIn(10)) world.startCoordinator();
   else world.reconnect(program);
 }
 
-Deno.test("who asks first never passes the limit, and in the end nothing is promised", () => {
+function liveAtRandom(forkPages: number): void {
   let granted = 0;
   let denied = 0;
   let fullest = 0;
+  let shared = 0;
   withSeeds(300, (random) => {
     const world = new PromiseWorld(UID, 1000);
     for (let i = 0; i < 4; i++) world.spawn(random.between(1, 20));
-    for (let i = 0; i < 400; i++) act(world, random);
+    for (let i = 0; i < 400; i++) act(world, random, forkPages);
     fullest = Math.max(fullest, world.mostPages);
+    shared = Math.max(shared, world.mostCountedPages);
     granted += world.granted;
     denied += world.denied;
     world.sync();
@@ -267,4 +424,13 @@ Deno.test("who asks first never passes the limit, and in the end nothing is prom
   });
   assert(granted > 5000 && denied > 2000, `both happen: ${granted} and ${denied}`);
   assert(fullest > 900, `the limit is near: ${fullest}`);
+  assert(forkPages === 0 || shared > 1100, `much is shared: ${shared}`);
+}
+
+Deno.test("who asks first never passes the limit, and in the end nothing is promised", () => {
+  liveAtRandom(0);
+});
+
+Deno.test("nor who forks without room for copies, while nobody writes to what is shared", () => {
+  liveAtRandom(5);
 });

@@ -134,6 +134,7 @@ Deno.test("readReply() reads what writeReply() writes", () => {
     status: 122,
     unlimited: false,
     never: true,
+    usageKnown: false,
     bytes: PAGE,
     levelBytes: 2 * PAGE,
     residentBytes: 3 * PAGE,
@@ -142,6 +143,8 @@ Deno.test("readReply() reads what writeReply() writes", () => {
     claimBytes: 6 * PAGE,
   });
   assertEquals(readReply(message, REPLY_BYTES - 1), undefined);
+  writeReply(message, { ...reply, flags: ReplyFlag.usage }, PAGE);
+  assertEquals(readReply(message, REPLY_BYTES)?.usageKnown, true);
   writeReply(message, { ...reply, flags: ReplyFlag.unlimited }, PAGE);
   assertEquals(readReply(message, REPLY_BYTES)?.hardBytes, Infinity);
   assertEquals(message.getBigUint64(48, true), 2n ** 64n - 1n);

@@ -36,6 +36,7 @@ static struct waiting waits[WAITS];
 static size_t wait_count;
 static uint64_t fork_room;
 static int64_t fork_room_until;
+static bool children_share; /* the last fork did not ask for a copy */
 
 static int64_t now_ms(void) {
   struct timespec now;
@@ -62,7 +63,10 @@ static uint64_t resident(pid_t pid) {
 static uint64_t committed(void) {
   uint64_t sum = now_ms() < fork_room_until ? fork_room : 0;
   for (size_t i = 0; i < CONTROL_PROCESSES; i++)
-    if (control->processes[i].pid != 0) sum += control->processes[i].level;
+    if (control->processes[i].pid != 0) {
+      const struct control_process *process = &control->processes[i];
+      sum += process->level - (process->shared < process->level ? process->shared : process->level);
+    }
   if (sum > control->committed_most) control->committed_most = sum;
   return sum;
 }
@@ -75,7 +79,7 @@ static struct control_process *process_of(pid_t pid) {
     if (process->pid == 0 && empty == NULL) empty = process;
   }
   if (empty == NULL) exit(3);
-  empty->level = empty->declared = empty->claim = 0;
+  empty->level = empty->declared = empty->claim = empty->shared = 0;
   empty->pid = pid;
   return empty;
 }
@@ -172,12 +176,14 @@ static void serve(struct connection *from, const struct tm_request *request) {
       break;
     case TM_DECLARE:
       process->level = process->declared = bytes;
+      process->shared = children_share ? bytes : 0;
       fork_room_until = 0;
       if (!(request->flags & TM_NO_REPLY)) answer(from, request, 0, 0, false);
       break;
     case TM_FORK: {
       struct tm_request copy = *request;
-      copy.bytes = process->level;
+      children_share = copy.bytes != 0;
+      if (!children_share) copy.bytes = process->level;
       copy.min_bytes = 0;
       uint64_t granted = grantable(from, &copy, &status);
       fork_room = granted;

@@ -18,6 +18,7 @@ enum { CONTROL_TYPES = 8, CONTROL_PROCESSES = 256 };
 struct control_process {
   _Atomic(int32_t) pid; /* 0: free */
   _Atomic(uint64_t) level, declared, claim, resident;
+  _Atomic(uint64_t) shared; /* of the level: with its parent */
 };
 
 struct control {

@@ -54,14 +54,59 @@ static void tmalloc_fork_asks_first(void) {
   CHECK(daemon_messages(TM_FORK) == 1);
 }
 
-static void tmalloc_fork_is_refused_without_room(void) {
+static void nothing(void) {}
+
+static void a_large_program_can_fork(void) {
+  void *block = tmalloc(40 * MIB);
+  CHECK(block != NULL);
+  CHECK(in_child(tmalloc_fork, nothing));
+  CHECK(daemon_messages(TM_FORK) == 1 && daemon_messages(TM_DECLARE) == 0);
+  CHECK(in_child(tmalloc_fork, allocate));
+  CHECK(daemon_messages(TM_DECLARE) == 1);
+}
+
+static void fork_gives_back_what_is_unused_before_it_fails(void) {
+  CHECK(tmalloc(4 * MIB) != NULL && tmalloc(1000) != NULL);
+  size_t unused = tm_lease_unused();
+  CHECK(unused >= 16 * KIB);
+  daemon_limit(daemon_level(getpid()) + 256 * KIB - unused); /* what it asks for, after that */
+  CHECK(in_child(tmalloc_fork, nothing));
+  daemon_control->mode = MODE_REFUSE;
+  errno = 0;
+  CHECK(tmalloc_fork() == -1 && errno == ENOMEM);
+}
+
+static void a_strict_child_introduces_itself(void) {
+  setenv("TMALLOC_FORK", "strict", 1);
+  CHECK(tmalloc(1 * MIB) != NULL);
+  CHECK(in_child(tmalloc_fork, nothing));
+  CHECK(daemon_messages(TM_DECLARE) == 1);
+}
+
+static void a_strict_fork_is_refused_without_room(void) {
+  setenv("TMALLOC_FORK", "strict", 1);
   void *block = tmalloc(40 * MIB);
   errno = 0;
   CHECK(tmalloc_fork() == -1 && errno == ENOMEM);
   tfree(block);
   tmalloc_trim();
+  CHECK(daemon_messages(TM_FORK) == 2); /* once more after giving back what was unused */
   CHECK(in_child(tmalloc_fork, allocate));
-  CHECK(daemon_messages(TM_FORK) == 2);
+  CHECK(daemon_messages(TM_FORK) == 3);
+}
+
+static void *fork_often(void *unused) {
+  (void)unused;
+  for (int i = 0; i < 50; i++) CHECK(in_child(tmalloc_fork, i % 5 == 0 ? allocate : nothing));
+  return NULL;
+}
+
+static void threads_fork_at_once(void) {
+  pthread_t threads[4];
+  CHECK(tmalloc(20 * MIB) != NULL);
+  for (int i = 0; i < 4; i++) CHECK(pthread_create(&threads[i], NULL, fork_often, NULL) == 0);
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  CHECK(daemon_messages(TM_FORK) == 200);
 }
 
 static pid_t raw_fork(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
@@ -197,7 +242,11 @@ int main(int argc, char **argv) {
   const struct test tests[] = {
       TEST(a_child_declares_what_it_inherited),
       TEST(tmalloc_fork_asks_first),
-      TEST(tmalloc_fork_is_refused_without_room),
+      TEST(a_large_program_can_fork),
+      TEST(fork_gives_back_what_is_unused_before_it_fails),
+      TEST(a_strict_child_introduces_itself),
+      TEST(a_strict_fork_is_refused_without_room),
+      TEST(threads_fork_at_once),
       TEST(a_child_made_behind_our_back_is_one_of_its_own),
       TEST(children_of_children),
       TEST(a_child_made_amid_a_request_does_not_hang),

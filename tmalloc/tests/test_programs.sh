@@ -117,6 +117,9 @@ else
 fi
 preload 128 "a storm of fork, clone, popen, daemon" \
   "$build/tests/storm" 3 "${SEED:-$$}" "$directory/control"
+preload 64 "maps, strict forks" env TMALLOC_FORK=strict "$build/tests/maps"
+preload 64 "perl starts programs from a large one" perl -e '
+  my $x = "x" x (18 << 20); exit(system("/bin/true", "x") == 0 ? 0 : 1)'
 preload 64 "python: MemoryError is caught" "$python" refused.py
 preload 2048 "node" node grow.js
 preload 64 "sort" sort -n numbers -o sorted
