@@ -286,7 +286,7 @@ export class Coordinator {
       return;
     }
     const hardPages = this.hardOf(user.uid);
-    const isTrusted = hardPages === PAGES_MAX || this.isTrusted(nowNs);
+    const isTrusted = hardPages === PAGES_MAX || this.isTrusted(user, nowNs);
     let blocked: PendingRequest | undefined;
     let kept = 0;
     for (let at = 0; at < pending.length; at++) {
@@ -440,10 +440,10 @@ export class Coordinator {
   }
 
   /** Whether the tables can be believed: not before the first sweep, not after a loss. */
-  private isTrusted(nowNs: number): boolean {
+  private isTrusted(user: UserStake, nowNs: number): boolean {
     const { header } = this.memory;
-    const isSound = Atomics.load(header, HeaderWord.degraded) === 0 &&
-      Atomics.load(header, HeaderWord.sweepDone) !== 0;
+    const isSound = Atomics.load(header, HeaderWord.sweepDone) !== 0 &&
+      (Atomics.load(header, HeaderWord.degraded) === 0 || this.stakes.isVerified(user));
     if (isSound) this.distrustedSinceNs = -1;
     else if (this.distrustedSinceNs < 0) this.distrustedSinceNs = nowNs;
     return isSound || nowNs - this.distrustedSinceNs > DISTRUST_NS_MAX;

@@ -197,6 +197,12 @@ export class Stakes {
     return Math.max(0, pages);
   }
 
+  /** Whether the books of a user are exact, although others' may be wrong. */
+  isVerified(user: UserStake): boolean {
+    const row = this.rowOf(user);
+    return row >= 0 && this.memory.users.doubtTsNs[row] === 0;
+  }
+
   /** What a user is charged for now; 0 when no table knows the user (yet). */
   charged(user: UserStake): number {
     const row = this.rowOf(user);

@@ -6,6 +6,7 @@ input ends it. Everything is touched page by page."""
 import ctypes
 import mmap
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,6 +17,8 @@ MADV_HUGEPAGE = 14
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 CLONE_NEWUSER = 0x10000000
+CLONE_VM = 0x100
+SYS_EXIT = {"x86_64": 60, "aarch64": 93}.get(os.uname().machine, 60)
 
 
 def self_command(*args):
@@ -167,6 +170,44 @@ def main(mode, args):
         for pid in children:
             os.kill(pid, 9)
             os.waitpid(pid, 0)
+    elif mode == "crowd":
+        # Processes on one address space, clone(2) with CLONE_VM and without CLONE_THREAD: each sleeps
+        # in pause(2), on a stack of its own. Then it grows.
+        stacks = []
+        for _ in range(int(args[0])):
+            stack = mmap.mmap(-1, 16384)
+            stacks.append(stack)
+            top = ctypes.addressof(ctypes.c_char.from_buffer(stack)) + 16384
+            flags = CLONE_VM | signal.SIGCHLD
+            pid = libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), ctypes.c_void_p(top), flags, None)
+            say("sharer", pid)
+        say("here")
+        wait()
+        hold(int(args[1]))
+    elif mode == "store":
+        # A store that writes a snapshot: the child shares all that it has, and volunteers.
+        kept = touch(int(args[0]))
+        pid = os.fork()
+        if pid == 0:
+            libc.prctl(PR_SET_PDEATHSIG, 9)
+            with open("/proc/self/oom_score_adj", "w") as file:
+                file.write("800")
+            time.sleep(3600)
+            os._exit(0)
+        say("child", pid)
+        say("here")
+        wait()
+        hold(int(args[1]))
+        os.kill(pid, 9)
+    elif mode == "leaderless":
+        # The first thread ends, another one goes on.
+        def grow():
+            time.sleep(0.5)
+            hold(int(args[0]))
+            os._exit(0)
+
+        threading.Thread(target=grow).start()
+        libc.syscall(SYS_EXIT, 0)
     elif mode == "churn":
         # Grows and shrinks for ever.
         say("here")

@@ -53,6 +53,12 @@ export class Workload implements AsyncDisposable {
     }
   }
 
+  /** Numbers that it has said after a word. */
+  numbers(word: string): number[] {
+    return this.said.filter((line) => line.startsWith(`${word} `))
+      .map((line) => Number(line.slice(word.length + 1)));
+  }
+
   get pid(): number {
     return this.child.pid;
   }

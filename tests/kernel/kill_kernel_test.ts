@@ -1,11 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { type OwnerOf, PidfdKillKernel, PidKillKernel } from "../../kernel/kill_kernel.ts";
+import { Errno } from "../../kernel/errno.ts";
 import { Refusal, Signal } from "../../pipeline/killer.ts";
 import {
   hasFile,
   isRoot,
+  kernelModule,
   mayBeRealTime,
   needing,
+  runDeno,
   spawnAs,
   threadsOf,
   waitUntil,
@@ -144,5 +147,137 @@ Deno.test({
     await waitUntil(() => kernel.exited(handle), "it is gone");
     assert(kernel.kill(handle, first.pid, Signal.kill) < 0, "no signal to a number");
     kernel.close(handle);
+  },
+});
+
+/** Kills a process with as many descriptors open as there may be; tells what each call said. */
+const WITHOUT_DESCRIPTORS = (pid: number, uid: number): string => `
+import { PidfdKillKernel } from ${JSON.stringify(kernelModule("kill_kernel.ts"))};
+import { openLibc } from ${JSON.stringify(kernelModule("libc.ts"))};
+import { tryOpenFd } from ${JSON.stringify(kernelModule("fd.ts"))};
+import { pidfdOpen } from ${JSON.stringify(kernelModule("pidfd.ts"))};
+const kernel = new PidfdKillKernel(true);
+new PidfdKillKernel(false, true).check(0, ${pid}, ${uid});
+// RLIMIT_NOFILE: as many as there are, once the gaps are filled.
+const highest = Math.max(...[...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name)));
+const limit = BigInt(highest + 1);
+openLibc().setrlimit(7, new Uint8Array(new BigUint64Array([limit, limit]).buffer));
+while (tryOpenFd("/dev/null", 0) >= 0);
+const direct = pidfdOpen(${pid});
+const handle = kernel.open(${pid});
+const check = kernel.check(handle, ${pid}, ${uid});
+const before = kernel.exited(handle);
+const kill = kernel.kill(handle, ${pid}, 9);
+kernel.reap(handle, ${pid}, true);
+const comm = kernel.comm(${pid}).length;
+for (let i = 0; i < 200 && !kernel.exited(handle); i++) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+const after = kernel.exited(handle);
+kernel.close(handle);
+console.log(JSON.stringify({ direct, opened: handle >= 0, check, before, kill, comm, after }));
+`;
+
+Deno.test({
+  ...needing(isRoot(), "root", "without a free descriptor, a process is not gone, and is killed"),
+  fn: async () => {
+    await using process = spawnAs(UID, ["sleep", "60"]);
+    const output = await runDeno(WITHOUT_DESCRIPTORS(process.pid, UID));
+    const { comm, ...said } = JSON.parse(output);
+    assertEquals(said, {
+      direct: -Errno.EMFILE,
+      opened: true,
+      check: Refusal.none,
+      before: false,
+      kill: 0,
+      after: true,
+    });
+    assert(comm >= 0);
+    assertEquals((await process.child.status).signal, "SIGKILL");
+  },
+});
+
+class OpensNothing extends PidfdKillKernel {
+  readonly errno: number;
+
+  constructor(errno: number) {
+    super(true);
+    this.errno = errno;
+  }
+
+  protected override pidfdOf(): number {
+    return -this.errno;
+  }
+}
+
+Deno.test({
+  ...needing(isRoot(), "root", "whatever but ESRCH pidfd_open says, the process is killed by pid"),
+  fn: async () => {
+    for (const errno of [Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM, Errno.EPERM, Errno.ENOSYS]) {
+      using kernel = new OpensNothing(errno);
+      await using process = spawnAs(UID, ["sleep", "60"]);
+      const handle = kernel.open(process.pid);
+      assert(handle >= 0, `${errno}: ${handle}`);
+      assertEquals(kernel.check(handle, process.pid, UID), Refusal.none);
+      assertEquals(kernel.check(handle, process.pid, UID + 1), Refusal.otherUser);
+      assertEquals(kernel.kill(handle, process.pid, Signal.kill), 0);
+      kernel.reap(handle, process.pid, false);
+      await waitUntil(() => kernel.exited(handle), "it has exited");
+      assertEquals((await process.child.status).signal, "SIGKILL");
+      assertEquals(kernel.check(handle, process.pid, UID), Refusal.gone);
+      kernel.close(handle);
+    }
+    for (const errno of [Errno.ESRCH, Errno.ENOENT, Errno.EINVAL]) {
+      using kernel = new OpensNothing(errno);
+      assertEquals(kernel.open(Deno.pid), -Errno.ESRCH, `${errno}`);
+    }
+  },
+});
+
+const LEADERLESS_SCRIPT = `
+import ctypes, os, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+`;
+
+Deno.test({
+  ...needing(
+    isRoot() && hasFile(PYTHON),
+    `root and ${PYTHON}`,
+    "a process whose first thread has ended is not gone",
+  ),
+  fn: async () => {
+    for (using kernel of [new PidfdKillKernel(true), new PidKillKernel()]) {
+      await using process = spawnAs(UID, [PYTHON, "-c", LEADERLESS_SCRIPT]);
+      const status = `/proc/${process.pid}/status`;
+      await waitUntil(
+        () => /State:\tZ/.test(Deno.readTextFileSync(status)),
+        "the leader has ended",
+      );
+      const handle = kernel.open(process.pid);
+      assert(handle >= 0);
+      assertEquals(kernel.check(handle, process.pid, UID), Refusal.none);
+      assertEquals(kernel.check(handle, process.pid, UID + 1), Refusal.otherUser);
+      assertEquals(kernel.exited(handle), false);
+      assertEquals(kernel.kill(handle, process.pid, Signal.kill), 0);
+      await waitUntil(() => kernel.exited(handle), "it has exited");
+      kernel.close(handle);
+    }
+  },
+});
+
+Deno.test({
+  ...needing(
+    isRoot(),
+    "root",
+    "the kernel tells who shares an mm, and whose oom_score_adj is what",
+  ),
+  fn: async () => {
+    using kernel = new PidfdKillKernel(true);
+    await using process = spawnAs(UID, ["sleep", "60"]);
+    assertEquals(kernel.sharesMm(process.pid, process.pid), true);
+    assertEquals(kernel.sharesMm(process.pid, Deno.pid), false);
+    assertEquals(kernel.sharesMm(process.pid, 2 ** 22 - 1), true, "it cannot be told");
+    assertEquals(kernel.oomScoreAdj(2 ** 22 - 1), 0);
+    await Deno.writeTextFile(`/proc/${process.pid}/oom_score_adj`, "800");
+    assertEquals(kernel.oomScoreAdj(process.pid), 800);
   },
 });

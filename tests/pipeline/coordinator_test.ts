@@ -317,12 +317,16 @@ Deno.test("Coordinator tells a user its own numbers, whoever of it asks", () => 
 Deno.test("Coordinator grants nothing while the books are not to be trusted", () => {
   const world = new PromiseWorld(UID, 100);
   const program = world.spawn(1);
-  Atomics.store(world.desk.memory.header, HeaderWord.degraded, 1);
+  const { header, users } = world.desk.memory;
+  const row = world.desk.books.findUser(UID);
+  users.doubtTsNs[row] = 1;
+  Atomics.store(header, HeaderWord.degraded, 1);
   assertEquals(ask(world, program, reserve, 10), undefined);
-  Atomics.store(world.desk.memory.header, HeaderWord.degraded, 0);
+  // This user was read since; others were not.
+  users.doubtTsNs[row] = 0;
   world.turn(1e6);
   assertEquals(lastReply(world).status, 0);
-  Atomics.store(world.desk.memory.header, HeaderWord.degraded, 1);
+  users.doubtTsNs[row] = 1;
   assertEquals(ask(world, program, reserve, 10), undefined);
   world.turn(1.1e9);
   assertEquals(lastReply(world).status, 0, "not for ever");
