@@ -127,7 +127,13 @@ export class Toom implements AsyncDisposable {
     return await client.status();
   }
 
-  /** What toom counts for a user, pages. */
+  /** What toom counts for a user, shared pages in each process, pages. */
+  async countedPages(uid: number): Promise<number> {
+    const { users } = await this.status();
+    return users.find((user) => user.uid === uid)?.countedPages ?? 0;
+  }
+
+  /** What toom charges a user for, pages. */
   async usagePages(uid: number): Promise<number> {
     const { users } = await this.status();
     return users.find((user) => user.uid === uid)?.usagePages ?? 0;

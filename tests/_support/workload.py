@@ -13,6 +13,7 @@ import time
 
 MIB = 1 << 20
 libc = ctypes.CDLL(None, use_errno=True)
+MADV_FREE = 8
 MADV_HUGEPAGE = 14
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -185,8 +186,9 @@ def main(mode, args):
         wait()
         hold(int(args[1]))
     elif mode == "store":
-        # A store that writes a snapshot: the child shares all that it has, and volunteers.
-        kept = touch(int(args[0]))
+        # A store that writes a snapshot: the child shares all that it has, and volunteers. Three
+        # quarters of that are written to afterwards, which copies them.
+        kept, view = touch(int(args[0]))
         pid = os.fork()
         if pid == 0:
             libc.prctl(PR_SET_PDEATHSIG, 9)
@@ -197,8 +199,65 @@ def main(mode, args):
         say("child", pid)
         say("here")
         wait()
+        for at in range(0, int(args[0]) * MIB * 3 // 4, 4096):
+            view[at] = 2
         hold(int(args[1]))
         os.kill(pid, 9)
+    elif mode == "family":
+        # A parent and children that share what it has; with "copy" the first writes to all of it.
+        kept, view = touch(int(args[0]))
+        children = []
+        for number in range(int(args[1])):
+            reading, writing = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                libc.prctl(PR_SET_PDEATHSIG, 9)
+                os.close(writing)
+                os.read(reading, 1)
+                if number == 0 and "copy" in args:
+                    for at in range(0, int(args[0]) * MIB, 4096):
+                        view[at] = 2
+                time.sleep(3600)
+                os._exit(0)
+            children.append((pid, writing))
+        for pid, _ in children:
+            say("child", pid)
+        say("forked")
+        wait()
+        os.write(children[0][1], b"x")
+        time.sleep(3600)
+    elif mode == "map-shared":
+        # Children that map and touch the same shared memory.
+        bytes_ = int(args[0]) * MIB
+        area = mmap.mmap(-1, bytes_)
+        children = []
+        for _ in range(int(args[1])):
+            reading, writing = os.pipe()
+            if os.fork() == 0:
+                libc.prctl(PR_SET_PDEATHSIG, 9)
+                for at in range(0, bytes_, 4096):
+                    area[at] = 1
+                os.write(writing, b"x")
+                time.sleep(3600)
+                os._exit(0)
+            children.append(reading)
+        for reading in children:
+            os.read(reading, 1)
+        say("mapped")
+        time.sleep(3600)
+    elif mode == "lazy-free":
+        # Takes memory and frees it with MADV_FREE, over and over.
+        bytes_ = int(args[0]) * MIB
+        areas = []
+        for _ in range(int(args[1])):
+            area = mmap.mmap(-1, bytes_, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            for at in range(0, bytes_, 4096):
+                area[at] = 1
+            area.madvise(MADV_FREE)
+            areas.append(area)
+            time.sleep(0.1)
+        say("freed")
+        time.sleep(3600)
     elif mode == "leaderless":
         # The first thread ends, another one goes on.
         def grow():

@@ -17,7 +17,7 @@ async function assertBooksTrue(toom: Toom, uid: number, what: string): Promise<n
   let truth = 0;
   for (let tries = 0; tries < 40; tries++) {
     truth = truePages(uid);
-    counted = await toom.usagePages(uid);
+    counted = await toom.countedPages(uid);
     if (counted === truth && truePages(uid) === truth) return truth;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
