@@ -43,6 +43,7 @@ export const REPORTS = {
   tableFull: ["table"],
   pressure: ["reason", "uid"],
   kernelKill: ["pid", "uid"],
+  tampered: ["mended"],
   denied: ["uid", "pid", "committedPages", "requestPages", "hardPages", "reason"],
 } as const;
 export type ReportName = keyof typeof REPORTS;

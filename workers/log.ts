@@ -105,7 +105,17 @@ export interface LostEvent {
   readonly event: "lost";
   /** -1: the kernel does not say how many. */
   readonly events: number;
+  /** -1: of any. */
   readonly cpu: number;
+}
+
+/** Somebody else has changed, or read, what toom records. */
+export interface TamperedEvent {
+  readonly event: "tampered";
+  /** The file, by instance, and what it said. */
+  readonly what: string;
+  /** Whether toom has put it right. */
+  readonly mended: boolean;
 }
 
 /** A sweep has corrected a user's books. */
@@ -184,6 +194,7 @@ export type LogEvent =
   | KilledEvent
   | DeniedEvent
   | LostEvent
+  | TamperedEvent
   | DriftEvent
   | DegradedEvent
   | RecoveredEvent
@@ -229,7 +240,10 @@ export function formatText(event: LogEvent): string {
       return `request not granted: uid=${event.uid} pid=${event.pid} ${deniedSum(event)}`;
     case "lost":
       return `lost: ${event.events < 0 ? "an unknown number of" : event.events} events ` +
-        `on cpu ${event.cpu}`;
+        (event.cpu < 0 ? "on any cpu" : `on cpu ${event.cpu}`);
+    case "tampered":
+      return `tampered: somebody else has changed toom's tracing: ${line(event.what)}` +
+        (event.mended ? "; put right" : "; not put right");
     case "drift":
       return `drift: uid=${event.uid} corrected by ${event.pages} pages`;
     case "degraded":

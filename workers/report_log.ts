@@ -86,6 +86,12 @@ export class ReportLog {
             ? "memory pressure (PSI)"
             : "available memory is below --min-available",
         };
+      case "tampered":
+        return {
+          event: "tampered",
+          what: new TextDecoder().decode(report.text),
+          mended: number("mended") !== 0,
+        };
       case "kernelKill":
         return {
           event: "kernel-kill",

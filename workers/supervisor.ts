@@ -200,6 +200,7 @@ export class Supervisor implements ControlBackend {
       subbufKib: options.subbufKib,
       pageBytes: options.pageBytes,
     });
+    this.tracing.start();
     this.readerWakes = this.tracing.readerPipes.map(() => new EventFd());
     this.sweeperWake = new EventFd();
     this.coordinatorWake = new EventFd();
@@ -239,6 +240,8 @@ export class Supervisor implements ControlBackend {
       tmalloc: this.tmalloc,
       instanceName: tracing.events.name,
       tracefsPath: tracing.tracefsPath,
+      guardedFiles: tracing.guarded(),
+      statsFds: tracing.statsFds(),
     };
   }
 
@@ -318,7 +321,6 @@ export class Supervisor implements ControlBackend {
       });
     }
     for (const rule of state.list()) this.logLimit("set", rule, rule.origin);
-    tracing.start();
     await this.watch.start();
     await this.watch.ping(Role.coordinator, PING_MS_MAX);
     this.ticker = setInterval(() => this.tick(), TICK_MS);

@@ -35,6 +35,7 @@ import { setFifo, setOrdinary } from "../kernel/self_protection.ts";
 import { TraceInstance } from "../kernel/tracefs.ts";
 import { rawFormats } from "./formats.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
+import { TraceWatch } from "./trace_watch.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 import { Sweep } from "./sweep.ts";
 
@@ -72,11 +73,13 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const rules = new RulesView(memory.rules);
   rules.refresh();
   const queries = new RingConsumer(buffer, plan.queryRing);
+  const instance = TraceInstance.attach(config.instanceName, config.tracefsPath);
+  const watch = new TraceWatch(memory, config, counters, writer);
   const sweep = new Sweep({
     memory,
     writer,
     rules,
-    instance: TraceInstance.attach(config.instanceName, config.tracefsPath),
+    instance,
     clock,
     pageBytes: config.pageBytes,
     publish,
@@ -150,6 +153,8 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       }
       sweep.lookAll();
       const nowNs = clock.nowNs();
+      // While a write to the list is under way, the kernel would let a look at it wait.
+      if (!sweep.isWaiting) watch.look(nowNs);
       const due = nowNs - sweptNs >= config.intervalMs * 1e6;
       if (due || (wanted && nowNs - sweptNs >= RESYNC_EVERY_NS)) {
         sweptNs = nowNs;
@@ -159,6 +164,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
         sweep.full(afterLoss);
         if (config.realTime) setFifo(FIFO_PRIORITY.sweeper);
         afterLoss = false;
+        if (!instance.hadSentinel) watch.listWasWritten(clock.nowNs(), instance);
         counters[CounterIndex.sweeps]!++;
         Atomics.store(header, HeaderWord.discovered, 1);
         if (config.minAvailableBytes > 0) {
