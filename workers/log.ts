@@ -144,6 +144,17 @@ export interface WorkerRestartEvent {
   readonly downMs: number;
 }
 
+/** A worker hung, so all of toom has started over, in the same process. */
+export interface RestartEvent {
+  readonly event: "restart";
+  readonly role: string;
+  readonly reason: string;
+  /** From the worker's last sign of life until limits are enforced again. */
+  readonly downMs: number;
+  /** Times so far. */
+  readonly restarts: number;
+}
+
 /** The kernel's own OOM killer took a process. */
 export interface KernelKillEvent {
   readonly event: "kernel-kill";
@@ -179,10 +190,16 @@ export interface ErrorEvent {
   readonly message: string;
 }
 
-/** Lines of a kind that were left out since the last line of that kind. */
+/**
+ * What was left out besides lines of a kind: `reports` of workers, `orders` to the killer, lines that
+ * could not be written (`unwritten`), and times that the kernel lost changes of user.
+ */
+export type ShedKind = "reports" | "orders" | "unwritten" | "user-changes";
+
+/** Lines of a kind that were left out since the last line of that kind; or {@link ShedKind}. */
 export interface ShedEvent {
   readonly event: "shed";
-  readonly kind: LogEvent["event"];
+  readonly kind: LogEvent["event"] | ShedKind;
   readonly lines: number;
 }
 
@@ -199,6 +216,7 @@ export type LogEvent =
   | DegradedEvent
   | RecoveredEvent
   | WorkerRestartEvent
+  | RestartEvent
   | KernelKillEvent
   | TriggerEvent
   | ConfigEvent
@@ -254,6 +272,10 @@ export function formatText(event: LogEvent): string {
       return `worker restarted: ${event.role} was down for ${event.downMs}ms: ${
         line(event.reason)
       }`;
+    case "restart":
+      return `restarted: limits were not enforced for ${event.downMs}ms, as ${event.role} ${
+        line(event.reason)
+      } (${event.restarts} so far)`;
     case "kernel-kill":
       return `killed by the kernel: uid=${event.uid ?? "?"} pid=${event.pid} ` +
         `comm=${event.comm === null ? "?" : quote(event.comm)}`;
@@ -266,7 +288,22 @@ export function formatText(event: LogEvent): string {
     case "error":
       return `error: ${event.where}: ${line(event.message)}`;
     case "shed":
-      return `shed: ${event.lines} lines of ${event.kind}`;
+      return `shed: ${shedText(event)}`;
+  }
+}
+
+function shedText({ kind, lines }: ShedEvent): string {
+  switch (kind) {
+    case "reports":
+      return `${lines} reports of workers`;
+    case "orders":
+      return `${lines} orders to the killer`;
+    case "unwritten":
+      return `${lines} lines that could not be written`;
+    case "user-changes":
+      return `${lines} times changes of user; all of /proc was read instead`;
+    default:
+      return `${lines} lines of ${kind}`;
   }
 }
 

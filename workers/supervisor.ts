@@ -30,7 +30,8 @@ import { RingConsumer } from "../pipeline/ring.ts";
 import { allowedCpus, pinThread } from "../kernel/affinity.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
-import { acquireLock, type HeldLock } from "../kernel/lock.ts";
+import { listenerOf } from "../kernel/inherit.ts";
+import { acquireLock, adoptLock, type HeldLock } from "../kernel/lock.ts";
 import { nameOf } from "../kernel/passwd.ts";
 import { ProcReader, readMemInfo } from "../kernel/proc.ts";
 import {
@@ -42,15 +43,18 @@ import {
   setOomScoreAdj,
 } from "../kernel/self_protection.ts";
 import type { ControlBackend, FaultRequest, OriginRule, StatusReport } from "./control_api.ts";
-import { ControlServer } from "./control_server.ts";
+import { ControlServer, type ControlServerOptions } from "./control_server.ts";
 import { StartError } from "./errors.ts";
+import { type Handover, handOver, monotonicNs, nextInARow, startOverPauseMs } from "./handover.ts";
 import type { Log } from "./log.ts";
 import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
+import { Resources } from "./resources.ts";
+import { ShedWatch } from "./shed_watch.ts";
 import { memoryReport } from "./status.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { LimitState } from "./state_file.ts";
-import { closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
+import { adoptTmallocPlace, closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
 import { Tracing } from "./tracing.ts";
 import { WorkerWatch } from "./worker_watch.ts";
 
@@ -82,6 +86,16 @@ export interface SupervisorOptions {
   readonly pageBytes: number;
 }
 
+/** What the program around a supervisor lends it. */
+export interface SupervisorHost {
+  /** Waits until the log is written, at most so long. */
+  readonly flushLog: (timeoutMs: number) => Promise<void>;
+  /** Lines of the log so far that could not be written. */
+  readonly linesShed: () => number;
+  /** What this process has handed over to itself, when it has started over. */
+  readonly handover: Handover | undefined;
+}
+
 /** One toom a machine, whatever its sockets and directories are called. */
 const LOCK_PATH = "/run/toom.lock";
 /** How often hearts are listened to; and reports looked for, should their bell not be heard. */
@@ -95,6 +109,8 @@ const SETTLED_MS = 5000;
 const FIRST_SWEEP_MS_MAX = 30_000;
 /** All must have stopped within a second. */
 const STOP_MS_MAX = 600;
+/** How long lines of the log may hold up a start-over: nothing is enforced meanwhile. */
+const FLUSH_MS_MAX = 50;
 const DONE: Protection = { ok: true };
 const ANY_CPU = { pathCpu: -1, readerCpu: -1 };
 const NOT_ALLOWED: Protection = {
@@ -109,7 +125,12 @@ const V8_THREAD_NAME = "V8 DefaultWorke";
 export class Supervisor implements ControlBackend {
   private readonly options: SupervisorOptions;
   private readonly log: Log;
+  private readonly host: SupervisorHost;
+  private readonly resources: Resources;
   private readonly lock: HeldLock;
+  private readonly shed: ShedWatch;
+  /** That this thread had at the start. */
+  private readonly cpus = allowedCpus();
   private readonly state: LimitState;
   private readonly memory: Memory;
   private readonly tracing: Tracing;
@@ -129,6 +150,7 @@ export class Supervisor implements ControlBackend {
   private settler: ReturnType<typeof setTimeout> | undefined;
   private trimmedMs = performance.now();
   private closed = false;
+  private isStartingOver = false;
   private rate = { atMs: 0, events: 0, perSecond: 0 };
 
   /**
@@ -136,21 +158,30 @@ export class Supervisor implements ControlBackend {
    *
    * @throws {StartError} When it cannot run here, with the mend.
    */
-  static async start(options: SupervisorOptions, log: Log): Promise<Supervisor> {
-    const lock = takeLock();
+  static async start(
+    options: SupervisorOptions,
+    log: Log,
+    host: SupervisorHost,
+  ): Promise<Supervisor> {
+    const { handover } = host;
+    const lock = handover === undefined ? takeLock() : adoptLock(handover.fds.lock);
+    const resources = new Resources();
     let supervisor: Supervisor | undefined;
     try {
+      if (lock.mended !== undefined) log.event({ event: "config", message: lock.mended });
       const state = await LimitState.open({
         dirPath: options.stateDirPath,
         base: options.limits,
         pageBytes: options.pageBytes,
         now: () => new Date(),
+        ...(handover === undefined ? {} : { overrides: handover.overrides }),
       });
-      supervisor = new Supervisor(options, log, lock, state);
+      supervisor = new Supervisor(options, log, host, resources, lock, state);
       await supervisor.run();
       return supervisor;
     } catch (error) {
       await supervisor?.close();
+      resources.close();
       lock.release();
       throw error;
     }
@@ -167,9 +198,19 @@ export class Supervisor implements ControlBackend {
     }
   }
 
-  private constructor(options: SupervisorOptions, log: Log, lock: HeldLock, state: LimitState) {
+  /** @param resources Remembers what is open, should this throw. */
+  private constructor(
+    options: SupervisorOptions,
+    log: Log,
+    host: SupervisorHost,
+    resources: Resources,
+    lock: HeldLock,
+    state: LimitState,
+  ) {
     this.options = options;
     this.log = log;
+    this.host = host;
+    this.resources = resources;
     this.lock = lock;
     this.state = state;
     keepHeapsSmall();
@@ -199,12 +240,24 @@ export class Supervisor implements ControlBackend {
       bufferKib: options.bufferKib,
       subbufKib: options.subbufKib,
       pageBytes: options.pageBytes,
+      formerFds: host.handover?.fds.instances ?? [],
     });
+    resources.add(() => this.tracing.close());
     this.tracing.start();
-    this.readerWakes = this.tracing.readerPipes.map(() => new EventFd());
-    this.sweeperWake = new EventFd();
-    this.coordinatorWake = new EventFd();
+    const openEventFd = (): EventFd => {
+      const made = new EventFd();
+      resources.add(() => made.close());
+      return made;
+    };
+    this.readerWakes = this.tracing.readerPipes.map(openEventFd);
+    this.sweeperWake = openEventFd();
+    this.coordinatorWake = openEventFd();
     this.tmalloc = this.openTmalloc();
+    const tmalloc = this.tmalloc;
+    if (tmalloc !== undefined) {
+      resources.add(() => closeTmallocPlace(tmalloc, options.tmallocSocketPath!));
+    }
+    this.shed = new ShedWatch(this.memory, log, host.linesShed);
     this.watch = new WorkerWatch(
       this.memory,
       this.workerConfig(),
@@ -214,6 +267,8 @@ export class Supervisor implements ControlBackend {
         else if (role >= Role.reader) this.readerWakes[role - Role.reader]!.ring();
       },
       (role, reason, downMs) => log.event({ event: "worker-restart", role, reason, downMs }),
+      (role, reason, silentMs) => void this.startOver(role, reason, silentMs),
+      host.handover?.restarts,
     );
   }
 
@@ -249,6 +304,8 @@ export class Supervisor implements ControlBackend {
   private openTmalloc(): TmallocPlace | undefined {
     const path = this.options.tmallocSocketPath;
     if (path === undefined) return undefined;
+    const former = this.host.handover?.fds.tmalloc;
+    if (former !== undefined) return adoptTmallocPlace(former, path);
     try {
       return openTmallocPlace(path);
     } catch (error) {
@@ -320,13 +377,20 @@ export class Supervisor implements ControlBackend {
         } does not hold: toom limit has changed it since`,
       });
     }
-    for (const rule of state.list()) this.logLimit("set", rule, rule.origin);
+    const { handover } = this.host;
+    if (handover === undefined) {
+      for (const rule of state.list()) this.logLimit("set", rule, rule.origin);
+    } else {
+      // Perhaps what could not be written down before can be now.
+      void state.keep().then((kept) => this.told(kept));
+    }
     await this.watch.start();
     await this.watch.ping(Role.coordinator, PING_MS_MAX);
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     void this.followReports();
     await this.firstSweep();
-    this.control = await ControlServer.start({
+    if (handover !== undefined) this.logStartOver(handover);
+    const controlOptions: ControlServerOptions = {
       socketPath: options.controlSocketPath,
       backend: this,
       totalMemoryBytes: readMemInfo().totalBytes,
@@ -335,7 +399,11 @@ export class Supervisor implements ControlBackend {
       debugFaults: options.debugFaults,
       onError: (error) =>
         log.event({ event: "error", where: "control", message: messageOf(error) }),
-    });
+    };
+    const former = handover?.fds.control;
+    this.control = former === undefined
+      ? await ControlServer.start(controlOptions)
+      : await ControlServer.adopt(former, controlOptions);
     await this.settle(false);
     this.settler = setTimeout(() => void this.settle(true), SETTLED_MS);
     log.event({
@@ -378,6 +446,7 @@ export class Supervisor implements ControlBackend {
     const seconds = (nowMs - this.rate.atMs) / 1000;
     const grown = Math.max(0, events - this.rate.events);
     this.rate = { atMs: nowMs, events, perSecond: Math.round(grown / seconds) };
+    this.shed.check(nowMs);
     this.log.flush();
   }
 
@@ -435,6 +504,7 @@ export class Supervisor implements ControlBackend {
   }
 
   async setLimit(rule: LimitRule): Promise<{ readonly persisted: boolean }> {
+    this.state.checkRoom(rule);
     const kept = this.state.set(rule);
     this.enforceRules();
     this.logLimit("set", rule, "control");
@@ -478,20 +548,22 @@ export class Supervisor implements ControlBackend {
   }
 
   status(): StatusReport {
-    const { options } = this;
+    const { options, host } = this;
+    const report = memoryReport(this.memory, {
+      rules: this.state.list(),
+      nameOf: (uid) => this.userName(uid),
+      eventsPerSecond: this.rate.perSecond,
+      tmallocSocketPath: this.tmalloc === undefined ? null : options.tmallocSocketPath!,
+    });
     return {
       version: options.version,
       pid: Deno.pid,
-      uptimeSeconds: Math.round((performance.now() - this.startedMs) / 100) / 10,
+      uptimeSeconds: Math.round(this.uptimeMs() / 100) / 10,
       pageBytes: options.pageBytes,
       source: this.tracing.source,
       dryRun: options.dryRun,
-      ...memoryReport(this.memory, {
-        rules: this.state.list(),
-        nameOf: (uid) => this.userName(uid),
-        eventsPerSecond: this.rate.perSecond,
-        tmallocSocketPath: this.tmalloc === undefined ? null : options.tmallocSocketPath!,
-      }),
+      ...report,
+      kills: { ...report.kills, total: this.kills() },
       workers: this.watch.reports().map(({ role, restarts, heartbeatAgeMs, state }) => ({
         role: roleName(role),
         state: stateName(state),
@@ -500,6 +572,13 @@ export class Supervisor implements ControlBackend {
         events: this.counter(role, CounterIndex.events),
       })),
       memory: { rssBytes: Deno.memoryUsage().rss },
+      restarts: {
+        total: host.handover?.count ?? 0,
+        reason: host.handover === undefined
+          ? null
+          : `${host.handover.role} ${host.handover.reason}`,
+      },
+      shed: this.shed.totals(),
     };
   }
 
@@ -511,8 +590,8 @@ export class Supervisor implements ControlBackend {
     this.log.event({
       event: "stop",
       reason,
-      uptimeSeconds: Math.round((performance.now() - this.startedMs) / 1000),
-      kills: this.counter(Role.killer, CounterIndex.kills),
+      uptimeSeconds: Math.round(this.uptimeMs() / 1000),
+      kills: this.kills(),
     });
     this.log.flush(true);
     this.lock.release();
@@ -524,10 +603,86 @@ export class Supervisor implements ControlBackend {
     clearTimeout(this.settler);
     await Promise.all([this.control?.stop(), this.watch.stop(STOP_MS_MAX)]);
     this.drainReports();
-    this.tracing.close();
-    if (this.tmalloc !== undefined) {
-      closeTmallocPlace(this.tmalloc, this.options.tmallocSocketPath!);
+    this.shed.check(Infinity);
+    this.resources.close();
+  }
+
+  // ------------------------------------------------------------------------------- starting over
+
+  /**
+   * A worker hangs: toom becomes itself once more, see {@link handOver}. Not more often than once a
+   * second; until then the worker is asked about again.
+   */
+  private async startOver(role: string, reason: string, silentMs: number): Promise<void> {
+    const { host, log } = this;
+    const nowNs = monotonicNs();
+    const { handover } = host;
+    const pauseMs = handover === undefined ? 0 : startOverPauseMs(handover.inARow);
+    const isSoon = handover !== undefined && nowNs - handover.atNs < pauseMs * 1e6;
+    if (this.isStartingOver || this.closed || isSoon) return;
+    this.isStartingOver = true;
+    this.drainReports();
+    log.flush(true);
+    await host.flushLog(FLUSH_MS_MAX);
+    if (this.closed) return;
+    try {
+      handOver(this.handoverNote(role, reason, nowNs - silentMs * 1e6), this.cpus);
+    } catch (error) {
+      // Ending it all is the only other way to be sure that nothing of it goes on.
+      const message = `${role} ${reason}, and toom cannot start over: ${messageOf(error)}`;
+      log.event({ event: "error", where: "supervisor", message });
+      await host.flushLog(FLUSH_MS_MAX);
+      Deno.exit(1);
     }
+  }
+
+  private handoverNote(role: string, reason: string, sinceNs: number): Handover {
+    const { options, host, tracing, tmalloc, watch } = this;
+    const restarts = Object.fromEntries(
+      watch.reports().map((one) => [roleName(one.role), one.restarts]),
+    );
+    restarts[role] = (restarts[role] ?? 0) + 1;
+    const atNs = monotonicNs();
+    return {
+      version: options.version,
+      pid: Deno.pid,
+      role,
+      reason,
+      sinceNs,
+      atNs,
+      startedNs: host.handover?.startedNs ?? atNs - this.uptimeMs() * 1e6,
+      count: (host.handover?.count ?? 0) + 1,
+      inARow: nextInARow(host.handover, atNs),
+      options,
+      overrides: this.state.listOverrides(),
+      fds: {
+        lock: this.lock.fd,
+        instances: [tracing.events.ownerFd, tracing.logins.ownerFd],
+        control: this.control === undefined ? undefined : listenerOf(options.controlSocketPath),
+        tmalloc: tmalloc === undefined
+          ? undefined
+          : { listenFd: tmalloc.listenFd, streamListenFd: tmalloc.streamListenFd },
+      },
+      restarts,
+      kills: this.kills(),
+      linesShed: host.linesShed(),
+    };
+  }
+
+  private logStartOver({ role, reason, sinceNs, count }: Handover): void {
+    const downMs = Math.round((monotonicNs() - sinceNs) / 1e6);
+    this.log.event({ event: "restart", role, reason, downMs, restarts: count });
+  }
+
+  /** Since the process began, also over start-overs. */
+  private uptimeMs(): number {
+    const { handover } = this.host;
+    if (handover === undefined) return performance.now() - this.startedMs;
+    return (monotonicNs() - handover.startedNs) / 1e6;
+  }
+
+  private kills(): number {
+    return (this.host.handover?.kills ?? 0) + this.counter(Role.killer, CounterIndex.kills);
   }
 }
 

@@ -65,6 +65,8 @@ export class Sweep {
   private readonly later = new Map<number, number>();
   /** Processes that count and are not on the kernel's list yet. */
   private readonly untraced = new Set<number>();
+  /** There was no room for a process to look at; set back by who has all of /proc read instead. */
+  hasOverrun = false;
   private isAppending = false;
   private number = 0;
   private rulesAreNew = false;
@@ -237,6 +239,7 @@ export class Sweep {
   /** An exec: {@link lookAll} finds out what it means. */
   look(pid: number): void {
     if (this.looks.length < LOOKS_MAX) this.looks.push(pid);
+    else this.hasOverrun = true;
   }
 
   /**
@@ -250,7 +253,11 @@ export class Sweep {
   }
 
   private lookLater(pid: number): void {
-    if (this.later.size >= LOOKS_MAX || this.later.has(pid)) return;
+    if (this.later.has(pid)) return;
+    if (this.later.size >= LOOKS_MAX) {
+      this.hasOverrun = true;
+      return;
+    }
     this.later.set(pid, this.context.clock.nowNs() + EXEC_WITHIN_NS);
   }
 

@@ -24,7 +24,8 @@ import { RulesView } from "../pipeline/limits.ts";
 import { RecordWriter } from "../pipeline/record_writer.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../pipeline/ring.ts";
 import { MonotonicClock } from "../kernel/clock.ts";
-import { EventFd } from "../kernel/fd.ts";
+import { Errno } from "../kernel/errno.ts";
+import { closeFd, EventFd } from "../kernel/fd.ts";
 import { POLLIN, POLLPRI, PollSet } from "../kernel/poll.ts";
 import { readMemInfo } from "../kernel/proc.ts";
 import { ProcConnector } from "../kernel/proc_connector.ts";
@@ -48,6 +49,8 @@ const PSI_AVAILABLE_MIN = 0.1;
 const PRESSURE_EVERY_NS = 1e9;
 /** Sweeps that losses ask for are at least so far apart. */
 const RESYNC_EVERY_NS = 50e6;
+/** Reads of changes of user in one turn, of 256 each: as many as can be looked at. */
+const CHANGE_READS_MAX = 16;
 /** Records of the ring that carries logins from the parser to this same thread. */
 const LOGIN_RECORDS = 4096;
 
@@ -115,7 +118,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const poll = new PollSet(config.loginPipes.length + 3);
   const wakeIndex = poll.add(wake.fd, POLLIN);
   for (const { fd } of config.loginPipes) poll.add(fd, POLLIN);
-  const connectorIndex = connector.ok ? poll.add(connector.connector.fd, POLLIN) : -1;
+  if (connector.ok) poll.add(connector.connector.fd, POLLIN);
   const psiIndex = psi.ok ? poll.add(psi.fd, POLLPRI) : -1;
 
   let wanted = true;
@@ -139,7 +142,23 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     queries.release();
   };
 
+  /** What the kernel could not tell of for want of room is in /proc. */
+  const takeUserChanges = (changes: ProcConnector): void => {
+    for (let reads = 0; reads < CHANGE_READS_MAX; reads++) {
+      const count = changes.read((tgid) => sweep.lookChanged(tgid));
+      if (count < 0) {
+        counters[CounterIndex.userChangesLost]!++;
+        wanted = true;
+      }
+      if (!changes.hasMore || (count < 0 && count !== -Errno.ENOBUFS)) return;
+    }
+  };
+
   return {
+    close: () => {
+      if (connector.ok) connector.connector.close();
+      if (psi.ok) closeFd(psi.fd);
+    },
     step: () => {
       if (rules.refresh()) {
         sweep.rulesChanged();
@@ -148,10 +167,12 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       answerQueries();
       loginSource.read();
       takeLogins();
-      if (connectorIndex >= 0 && connector.ok) {
-        connector.connector.read((tgid) => sweep.lookChanged(tgid));
-      }
+      if (connector.ok) takeUserChanges(connector.connector);
       sweep.lookAll();
+      if (sweep.hasOverrun) {
+        sweep.hasOverrun = false;
+        wanted = true;
+      }
       const nowNs = clock.nowNs();
       // While a write to the list is under way, the kernel would let a look at it wait.
       if (!sweep.isWaiting) watch.look(nowNs);

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { Errno, KernelError } from "../kernel/errno.ts";
 import { closeFd, openFd, OpenFlag } from "../kernel/fd.ts";
 import {
   findTracefs,
@@ -29,6 +30,8 @@ export interface TracingOptions {
   readonly bufferKib: number;
   readonly subbufKib: number | undefined;
   readonly pageBytes: number;
+  /** Descriptors of the instances that this process had before it started over. */
+  readonly formerFds?: readonly number[];
 }
 
 /** Room for the execs of each CPU: 16 000 of them. */
@@ -41,6 +44,8 @@ const TRACED_EVENTS = [
   ["sched", "sched_process_free"],
 ] as const;
 const NO_FILTER = "0";
+/** Instances of one purpose that somebody else reads while toom starts over, again and again. */
+const FORMER_MAX = 16;
 /** Purposes of the two instances, the last word of their names. */
 const EVENTS = "events";
 const LOGINS = "logins";
@@ -67,12 +72,15 @@ export class Tracing {
    */
   constructor(options: TracingOptions) {
     this.tracefsPath = findTracefs();
-    this.removed = removeDead(this.tracefsPath, []);
+    // Up to here they had an owner, so that nobody else began to trace.
+    for (const fd of options.formerFds ?? []) closeFd(fd);
+    const former = removeFormer(this.tracefsPath);
+    this.removed = removeDead(this.tracefsPath, former);
     try {
       this.events = this.create(EVENTS);
       this.logins = this.create(LOGINS);
       // Somebody may have begun at the same moment, and each found nobody. Who came last sees both.
-      removeDead(this.tracefsPath, this.instances.map(({ name }) => name));
+      removeDead(this.tracefsPath, [...former, ...this.instances.map(({ name }) => name)]);
       if (!this.events.hasEvent("kmem", "rss_stat")) {
         throw new StartError(
           "this kernel has no tracepoint kmem:rss_stat",
@@ -150,7 +158,7 @@ export class Tracing {
   }
 
   private create(purpose: string): TraceInstance {
-    const instance = TraceInstance.create(purpose, this.tracefsPath);
+    const instance = createFree(purpose, this.tracefsPath);
     this.instances.push(instance);
     return instance;
   }
@@ -202,6 +210,39 @@ export class Tracing {
 }
 
 /**
+ * Removes the instances that this process had before it started over.
+ *
+ * @returns Names of those that cannot be removed, as somebody reads them: they record no more.
+ */
+function removeFormer(tracefsPath: string): string[] {
+  const pid = Deno.pid;
+  const startTicks = new ProcReader().readStartTicks(pid);
+  const left: string[] = [];
+  for (const { name } of Deno.readDirSync(`${tracefsPath}/instances`)) {
+    const owner = parseInstanceName(name);
+    if (owner?.pid !== pid || owner.startTicks !== startTicks) continue;
+    try {
+      TraceInstance.attach(name, tracefsPath).remove();
+    } catch {
+      left.push(name);
+    }
+  }
+  return left;
+}
+
+/** An instance of the purpose; of a name with a number behind it where the name is still taken. */
+function createFree(purpose: string, tracefsPath: string): TraceInstance {
+  for (let number = 1;; number++) {
+    try {
+      return TraceInstance.create(number === 1 ? purpose : `${purpose}_${number}`, tracefsPath);
+    } catch (error) {
+      const isTaken = error instanceof KernelError && error.errno === Errno.EEXIST;
+      if (!isTaken || number === FORMER_MAX) throw error;
+    }
+  }
+}
+
+/**
  * Removes what dead tooms have left, and makes sure that none lives that would kill twice.
  *
  * @param own Instances of this process.
@@ -218,7 +259,7 @@ function removeDead(tracefsPath: string, own: readonly string[]): readonly strin
     );
   }
   // Who reads the others, of which a dead toom has left one, disturbs nobody.
-  const used = busy.find((name) => parseInstanceName(name)!.purpose === EVENTS);
+  const used = busy.find((name) => parseInstanceName(name)!.purpose.startsWith(EVENTS));
   if (used !== undefined && hasOwner(used, tracefsPath)) {
     throw new StartError(
       `another toom is tracing on this kernel, in another container (instance ${used})`,

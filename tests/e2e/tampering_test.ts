@@ -133,7 +133,7 @@ Deno.test({
       await t.step(`${file} ${JSON.stringify(text)}`, async () => {
         const before = file === "trace_options" ? "" : read(`${events}/${file}`);
         toom.lines.length = 0;
-        Deno.writeTextFileSync(`${events}/${file}`, text);
+        await Deno.writeTextFile(`${events}/${file}`, text);
         const took = await assertEnforced(toom);
         assert(took < BLIND_MS_MAX, `it took ${took} ms`);
         const line = await toom.waitFor(
@@ -153,7 +153,7 @@ Deno.test({
     }
     await t.step("the execs of the machine", async () => {
       toom.lines.length = 0;
-      Deno.writeTextFileSync(`${instanceOf(toom, "logins")}/tracing_on`, "0");
+      await Deno.writeTextFile(`${instanceOf(toom, "logins")}/tracing_on`, "0");
       await toom.waitFor("tampered", (one) => one["what"] === 'logins/tracing_on was "0"');
       await assertEnforced(toom);
     });
@@ -173,7 +173,7 @@ for (const source of ["raw", "text"]) {
       }
       assertEquals(toom.of("tampered"), []);
       assert(busy.alive && more.alive);
-      Deno.writeTextFileSync(`${instanceOf(toom, "events")}/tracing_on`, "0");
+      await Deno.writeTextFile(`${instanceOf(toom, "events")}/tracing_on`, "0");
       await toom.waitFor("tampered", (one) => one["what"] === 'events/tracing_on was "0"');
       await assertEnforced(toom);
     },

@@ -28,6 +28,10 @@ async function holdShared(path: string, uid: number): Promise<AsyncDisposable> {
   };
 }
 
+function namesIn(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].map(({ name }) => name);
+}
+
 function modeOf(path: string): number {
   return Deno.statSync(path).mode! & 0o7777;
 }
@@ -95,10 +99,10 @@ for (
 ) {
   Deno.test(needing(isRoot(), "root", `acquireLock() is not kept out by ${who}`), async () => {
     const dir = await Deno.makeTempDir();
-    Deno.chmodSync(dir, 0o755);
+    await Deno.chmod(dir, 0o755);
     const path = `${dir}/lock`;
     await Deno.writeTextFile(path, "      4711\n", { mode: 0o644 });
-    Deno.chmodSync(path, 0o644);
+    await Deno.chmod(path, 0o644);
     await using _holder = await holdShared(path, uid);
     const lock = acquireLock(path);
     invariant("release" in lock, "a user's lock does not count");
@@ -111,7 +115,7 @@ for (
     invariant("release" in again, "the lock is free");
     assertEquals(again.mended, undefined);
     again.release();
-    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["lock"]);
+    assertEquals(namesIn(dir), ["lock"]);
     await Deno.remove(dir, { recursive: true });
   });
 }
@@ -122,7 +126,7 @@ Deno.test(
     const dir = await Deno.makeTempDir();
     const path = `${dir}/lock`;
     await Deno.writeTextFile(path, "");
-    Deno.chmodSync(path, 0o644);
+    await Deno.chmod(path, 0o644);
     const code = `const f = Deno.openSync("${path}", { read: true, write: true });
       f.lockSync(true); console.log("held"); await Deno.stdin.read(new Uint8Array(1));`;
     const child = new Deno.Command(Deno.execPath(), {

@@ -156,5 +156,4 @@ Deno.test(needing(traced, NEEDS, "InstanceGuard costs little"), () => {
   for (let i = 0; i < looks; i++) own.guard.check(i * 1e9, () => {});
   const eachUs = (performance.now() - startMs) * 1000 / looks;
   assert(eachUs < 2000, `${eachUs} us a look`);
-  console.log(`      a look costs ${eachUs.toFixed(1)} us`);
 });
