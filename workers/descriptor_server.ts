@@ -23,7 +23,10 @@ export async function serveDescriptor(
     void (async () => {
       const response = await handler(requestOf(incoming));
       const body = new Uint8Array(await response.arrayBuffer());
-      outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+      outgoing.writeHead(response.status, {
+        ...Object.fromEntries(response.headers),
+        "content-length": body.length,
+      });
       outgoing.end(body);
     })().catch(() => outgoing.destroy()); // The client has gone.
   });

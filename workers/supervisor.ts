@@ -5,15 +5,7 @@
  *
  * @module
  */
-import {
-  CounterIndex,
-  Fault,
-  HeaderWord,
-  Role,
-  roleName,
-  RoleState,
-  RoleWord,
-} from "../pipeline/layout.ts";
+import { CounterIndex, Fault, HeaderWord, Role, roleName, RoleWord } from "../pipeline/layout.ts";
 import type { MemberMask } from "../pipeline/books.ts";
 import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
 import { type LimitRule, RULES_MAX, RulesPublisher, type SoftSpec } from "../pipeline/limits.ts";
@@ -27,32 +19,31 @@ import {
 import type { VictimPolicy } from "../pipeline/ranking.ts";
 import { readReport } from "../pipeline/reports.ts";
 import { RingConsumer } from "../pipeline/ring.ts";
-import { allowedCpus, pinThread } from "../kernel/affinity.ts";
+import { allowedCpus } from "../kernel/affinity.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
-import { listenerOf } from "../kernel/inherit.ts";
 import { acquireLock, adoptLock, type HeldLock } from "../kernel/lock.ts";
 import { nameOf } from "../kernel/passwd.ts";
-import { ProcReader, readMemInfo } from "../kernel/proc.ts";
+import { readMemInfo } from "../kernel/proc.ts";
 import {
   lockBuffer,
   lockMemory,
   type Protection,
-  setFifo,
   setNice,
   setOomScoreAdj,
 } from "../kernel/self_protection.ts";
 import type { ControlBackend, FaultRequest, OriginRule, StatusReport } from "./control_api.ts";
+import { raiseCompilers } from "./compiler_threads.ts";
 import { ControlServer, type ControlServerOptions } from "./control_server.ts";
+import { chooseCpus } from "./cpu_choice.ts";
 import { StartError } from "./errors.ts";
-import { type Handover, handOver, monotonicNs, nextInARow, startOverPauseMs } from "./handover.ts";
 import type { Log } from "./log.ts";
 import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
 import { Resources } from "./resources.ts";
 import { ShedWatch } from "./shed_watch.ts";
-import { memoryReport } from "./status.ts";
-import { FIFO_PRIORITY } from "./priorities.ts";
+import { StartOver, type StartOverState, type SupervisorHost } from "./start_over.ts";
+import { memoryReport, workerReports } from "./status.ts";
 import { LimitState } from "./state_file.ts";
 import { adoptTmallocPlace, closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
 import { Tracing } from "./tracing.ts";
@@ -86,16 +77,6 @@ export interface SupervisorOptions {
   readonly pageBytes: number;
 }
 
-/** What the program around a supervisor lends it. */
-export interface SupervisorHost {
-  /** Waits until the log is written, at most so long. */
-  readonly flushLog: (timeoutMs: number) => Promise<void>;
-  /** Lines of the log so far that could not be written. */
-  readonly linesShed: () => number;
-  /** What this process has handed over to itself, when it has started over. */
-  readonly handover: Handover | undefined;
-}
-
 /** One toom a machine, whatever its sockets and directories are called. */
 const LOCK_PATH = "/run/toom.lock";
 /** How often hearts are listened to; and reports looked for, should their bell not be heard. */
@@ -109,19 +90,7 @@ const SETTLED_MS = 5000;
 const FIRST_SWEEP_MS_MAX = 30_000;
 /** All must have stopped within a second. */
 const STOP_MS_MAX = 600;
-/** How long lines of the log may hold up a start-over: nothing is enforced meanwhile. */
-const FLUSH_MS_MAX = 50;
-const DONE: Protection = { ok: true };
-const ANY_CPU = { pathCpu: -1, readerCpu: -1 };
-const NOT_ALLOWED: Protection = {
-  ok: false,
-  reason: "not one that toom may run on",
-  mend: "choose another with --cpu",
-};
 const NAME_CACHE_MS = 60_000;
-/** As the kernel shows it, cut after 15 bytes: `V8 DefaultWorker`. */
-const V8_THREAD_NAME = "V8 DefaultWorke";
-
 export class Supervisor implements ControlBackend {
   private readonly options: SupervisorOptions;
   private readonly log: Log;
@@ -129,8 +98,7 @@ export class Supervisor implements ControlBackend {
   private readonly resources: Resources;
   private readonly lock: HeldLock;
   private readonly shed: ShedWatch;
-  /** That this thread had at the start. */
-  private readonly cpus = allowedCpus();
+  private readonly startOver: StartOver;
   private readonly state: LimitState;
   private readonly memory: Memory;
   private readonly tracing: Tracing;
@@ -150,7 +118,6 @@ export class Supervisor implements ControlBackend {
   private settler: ReturnType<typeof setTimeout> | undefined;
   private trimmedMs = performance.now();
   private closed = false;
-  private isStartingOver = false;
   private rate = { atMs: 0, events: 0, perSecond: 0 };
 
   /**
@@ -187,17 +154,6 @@ export class Supervisor implements ControlBackend {
     }
   }
 
-  /** See {@link FIFO_PRIORITY}. Some versions of Deno have no threads of that name. */
-  private raiseCompilers(): void {
-    const proc = new ProcReader();
-    for (const tid of proc.listTids(Deno.pid)) {
-      if (!proc.readComm(tid)?.startsWith(V8_THREAD_NAME)) continue;
-      const result = setFifo(FIFO_PRIORITY.compiler, tid);
-      this.protect("real-time compilation", result);
-      if (!result.ok) break;
-    }
-  }
-
   /** @param resources Remembers what is open, should this throw. */
   private constructor(
     options: SupervisorOptions,
@@ -213,10 +169,11 @@ export class Supervisor implements ControlBackend {
     this.resources = resources;
     this.lock = lock;
     this.state = state;
+    this.startOver = new StartOver(host, log, allowedCpus());
     keepHeapsSmall();
     this.protect("oom_score_adj -1000", setOomScoreAdj(-1000));
     this.protect("nice -20", setNice(-20));
-    this.raiseCompilers();
+    raiseCompilers((wish, result) => this.protect(wish, result));
     this.memory = attachMemory(createMemory({
       ...DEFAULT_CAPACITY,
       readers: options.readerCount,
@@ -267,7 +224,13 @@ export class Supervisor implements ControlBackend {
         else if (role >= Role.reader) this.readerWakes[role - Role.reader]!.ring();
       },
       (role, reason, downMs) => log.event({ event: "worker-restart", role, reason, downMs }),
-      (role, reason, silentMs) => void this.startOver(role, reason, silentMs),
+      (role, reason, silentMs) => {
+        const prepare = (): void => {
+          this.drainReports();
+          log.flush(true);
+        };
+        void this.startOver.begin(role, reason, silentMs, prepare, () => this.startOverState());
+      },
       host.handover?.restarts,
     );
   }
@@ -284,7 +247,11 @@ export class Supervisor implements ControlBackend {
       intervalMs: options.intervalMs,
       minAvailableBytes: options.minAvailableBytes,
       realTime: true,
-      ...this.chooseCpus(),
+      ...chooseCpus(
+        options.pathCpu,
+        options.readerCount === 1 && tracing.source === "raw",
+        (wish, result) => this.protect(wish, result),
+      ),
       formats: tracing.formats,
       readerPipes: tracing.readerPipes,
       readerWakeFds: this.readerWakes.map(({ fd }) => fd),
@@ -313,26 +280,6 @@ export class Supervisor implements ControlBackend {
       this.log.event({ event: "error", where: "tmalloc", message });
       return undefined;
     }
-  }
-
-  /**
-   * One CPU for the whole way from an event to a kill: handing over to a thread on another, idle
-   * CPU costs 30 us and more, to one on the same 3. The last CPU, as the first ones have the most
-   * interrupts. Several readers, or one of text, keep CPUs busy of their own (the kernel prints the
-   * lines in the reader's time), and do so on the others.
-   */
-  private chooseCpus(): Pick<WorkerConfig, "pathCpu" | "readerCpu"> {
-    const { pathCpu, readerCount } = this.options;
-    const cpus = allowedCpus();
-    const chosen = pathCpu === "auto" ? cpus.at(-1) ?? -1 : pathCpu;
-    if (chosen < 0) return ANY_CPU;
-    this.protect(`CPU ${chosen}`, cpus.includes(chosen) ? DONE : NOT_ALLOWED);
-    if (!cpus.includes(chosen)) return ANY_CPU;
-    // Everybody else keeps off it: what waits behind real-time threads waits long.
-    const others = cpus.filter((cpu) => cpu !== chosen);
-    if (others.length > 0) pinThread(others);
-    const isNarrow = readerCount === 1 && this.tracing.source === "raw";
-    return { pathCpu: chosen, readerCpu: isNarrow ? chosen : -1 };
   }
 
   /** What is refused is told, and toom goes on without. */
@@ -389,7 +336,7 @@ export class Supervisor implements ControlBackend {
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     void this.followReports();
     await this.firstSweep();
-    if (handover !== undefined) this.logStartOver(handover);
+    this.startOver.tell();
     const controlOptions: ControlServerOptions = {
       socketPath: options.controlSocketPath,
       backend: this,
@@ -548,7 +495,7 @@ export class Supervisor implements ControlBackend {
   }
 
   status(): StatusReport {
-    const { options, host } = this;
+    const { options } = this;
     const report = memoryReport(this.memory, {
       rules: this.state.list(),
       nameOf: (uid) => this.userName(uid),
@@ -558,26 +505,15 @@ export class Supervisor implements ControlBackend {
     return {
       version: options.version,
       pid: Deno.pid,
-      uptimeSeconds: Math.round(this.uptimeMs() / 100) / 10,
+      uptimeSeconds: Math.round(this.startOver.uptimeMs() / 100) / 10,
       pageBytes: options.pageBytes,
       source: this.tracing.source,
       dryRun: options.dryRun,
       ...report,
       kills: { ...report.kills, total: this.kills() },
-      workers: this.watch.reports().map(({ role, restarts, heartbeatAgeMs, state }) => ({
-        role: roleName(role),
-        state: stateName(state),
-        heartbeatAgeMs,
-        restarts,
-        events: this.counter(role, CounterIndex.events),
-      })),
+      workers: workerReports(this.memory, this.watch.reports()),
       memory: { rssBytes: Deno.memoryUsage().rss },
-      restarts: {
-        total: host.handover?.count ?? 0,
-        reason: host.handover === undefined
-          ? null
-          : `${host.handover.role} ${host.handover.reason}`,
-      },
+      restarts: this.startOver.report(),
       shed: this.shed.totals(),
     };
   }
@@ -590,7 +526,7 @@ export class Supervisor implements ControlBackend {
     this.log.event({
       event: "stop",
       reason,
-      uptimeSeconds: Math.round(this.uptimeMs() / 1000),
+      uptimeSeconds: Math.round(this.startOver.uptimeMs() / 1000),
       kills: this.kills(),
     });
     this.log.flush(true);
@@ -607,82 +543,31 @@ export class Supervisor implements ControlBackend {
     this.resources.close();
   }
 
-  // ------------------------------------------------------------------------------- starting over
-
-  /**
-   * A worker hangs: toom becomes itself once more, see {@link handOver}. Not more often than once a
-   * second; until then the worker is asked about again.
-   */
-  private async startOver(role: string, reason: string, silentMs: number): Promise<void> {
-    const { host, log } = this;
-    const nowNs = monotonicNs();
-    const { handover } = host;
-    const pauseMs = handover === undefined ? 0 : startOverPauseMs(handover.inARow);
-    const isSoon = handover !== undefined && nowNs - handover.atNs < pauseMs * 1e6;
-    if (this.isStartingOver || this.closed || isSoon) return;
-    this.isStartingOver = true;
-    this.drainReports();
-    log.flush(true);
-    await host.flushLog(FLUSH_MS_MAX);
-    if (this.closed) return;
-    try {
-      handOver(this.handoverNote(role, reason, nowNs - silentMs * 1e6), this.cpus);
-    } catch (error) {
-      // Ending it all is the only other way to be sure that nothing of it goes on.
-      const message = `${role} ${reason}, and toom cannot start over: ${messageOf(error)}`;
-      log.event({ event: "error", where: "supervisor", message });
-      await host.flushLog(FLUSH_MS_MAX);
-      Deno.exit(1);
-    }
-  }
-
-  private handoverNote(role: string, reason: string, sinceNs: number): Handover {
-    const { options, host, tracing, tmalloc, watch } = this;
-    const restarts = Object.fromEntries(
-      watch.reports().map((one) => [roleName(one.role), one.restarts]),
-    );
-    restarts[role] = (restarts[role] ?? 0) + 1;
-    const atNs = monotonicNs();
+  /** What the next program is told; undefined when there is to be none. */
+  private startOverState(): StartOverState | undefined {
+    const { options, tracing, tmalloc, watch } = this;
+    if (this.closed) return undefined;
     return {
       version: options.version,
-      pid: Deno.pid,
-      role,
-      reason,
-      sinceNs,
-      atNs,
-      startedNs: host.handover?.startedNs ?? atNs - this.uptimeMs() * 1e6,
-      count: (host.handover?.count ?? 0) + 1,
-      inARow: nextInARow(host.handover, atNs),
       options,
       overrides: this.state.listOverrides(),
+      controlSocketPath: this.control === undefined ? undefined : options.controlSocketPath,
       fds: {
         lock: this.lock.fd,
         instances: [tracing.events.ownerFd, tracing.logins.ownerFd],
-        control: this.control === undefined ? undefined : listenerOf(options.controlSocketPath),
         tmalloc: tmalloc === undefined
           ? undefined
           : { listenFd: tmalloc.listenFd, streamListenFd: tmalloc.streamListenFd },
       },
-      restarts,
+      restarts: Object.fromEntries(
+        watch.reports().map((one) => [roleName(one.role), one.restarts]),
+      ),
       kills: this.kills(),
-      linesShed: host.linesShed(),
     };
   }
 
-  private logStartOver({ role, reason, sinceNs, count }: Handover): void {
-    const downMs = Math.round((monotonicNs() - sinceNs) / 1e6);
-    this.log.event({ event: "restart", role, reason, downMs, restarts: count });
-  }
-
-  /** Since the process began, also over start-overs. */
-  private uptimeMs(): number {
-    const { handover } = this.host;
-    if (handover === undefined) return performance.now() - this.startedMs;
-    return (monotonicNs() - handover.startedNs) / 1e6;
-  }
-
   private kills(): number {
-    return (this.host.handover?.kills ?? 0) + this.counter(Role.killer, CounterIndex.kills);
+    return this.startOver.formerKills + this.counter(Role.killer, CounterIndex.kills);
   }
 }
 
@@ -694,12 +579,6 @@ function takeLock(): HeldLock {
     `another toom runs on this machine${who}`,
     "stop it first, or talk to it: toom status, toom limit",
   );
-}
-
-function stateName(state: number): StatusReport["workers"][number]["state"] {
-  if (state === RoleState.starting) return "starting";
-  if (state === RoleState.running) return "running";
-  return state === RoleState.stopped ? "stopped" : "absent";
 }
 
 function messageOf(error: unknown): string {

@@ -39,6 +39,15 @@ export type OnRestart = (role: string, reason: string, downMs: number) => void;
  */
 export type OnHang = (role: string, reason: string, silentMs: number) => void;
 
+/** How a worker is. */
+export interface LifeReport {
+  readonly role: number;
+  readonly restarts: number;
+  readonly heartbeatAgeMs: number;
+  /** {@link RoleState}. */
+  readonly state: number;
+}
+
 interface Life {
   readonly role: number;
   readonly words: Int32Array;
@@ -268,7 +277,7 @@ export class WorkerWatch {
   }
 
   /** What `toom status` says of the workers. */
-  reports(): { role: number; restarts: number; heartbeatAgeMs: number; state: number }[] {
+  reports(): LifeReport[] {
     const nowMs = performance.now();
     return this.lives.map((life) => ({
       role: life.role,

@@ -10,6 +10,10 @@ const UID = 60025;
 const PROGRAM = new URL("../../mod.ts", import.meta.url).pathname;
 const RULES_MAX = 1024;
 
+function namesIn(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].map(({ name }) => name);
+}
+
 Deno.test({
   ...needing(
     E2E_POSSIBLE && STOPPABLE,
@@ -78,15 +82,14 @@ Deno.test({
       const { code, stderr } = await child.output();
       clearTimeout(timer);
       const why = new TextDecoder().decode(stderr).trim();
-      const left = [...Deno.readDirSync(`${findTracefs()}/instances`)]
-        .map(({ name }) => name).filter((name) => parseInstanceName(name)?.pid === pid);
+      const left = namesIn(`${findTracefs()}/instances`)
+        .filter((name) => parseInstanceName(name)?.pid === pid);
       if (why.includes("panicked")) {
         // The runtime itself: nobody can clean up, as after kill -9.
         for (const name of left) await Deno.remove(`${findTracefs()}/instances/${name}`);
         break;
       }
-      const sockets = [...Deno.readDirSync(dir)].map(({ name }) => name)
-        .filter((name) => name.includes(".sock"));
+      const sockets = namesIn(dir).filter((name) => name.includes(".sock"));
       assertEquals([left, sockets], [[], []], `${files} descriptors: ${why}`);
       if (code === 0) break;
       problems.add(why.replace(/\d+/g, "N"));

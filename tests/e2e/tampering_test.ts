@@ -31,7 +31,19 @@ function read(path: string): string {
 async function inContainer(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const script = 'mount -t tmpfs tmpfs /run && exec "$0" run -A --no-check "$@"';
   const { code, stdout, stderr } = await new Deno.Command("unshare", {
-    args: ["-pm", "--fork", "--mount-proc", "sh", "-c", script, Deno.execPath(), PROGRAM, ...args],
+    args: [
+      "-pm",
+      "--fork",
+      "--mount-proc",
+      "timeout",
+      "20",
+      "sh",
+      "-c",
+      script,
+      Deno.execPath(),
+      PROGRAM,
+      ...args,
+    ],
   }).output();
   const text = new TextDecoder();
   return { code, out: text.decode(stdout), err: text.decode(stderr) };
