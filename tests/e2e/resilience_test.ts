@@ -1,12 +1,13 @@
 /** Losses, dead predecessors, dying workers, limits that change: toom goes on enforcing. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { findTracefs, parseInstanceName } from "../../kernel/tracefs.ts";
-import { needing } from "../_support/real_kernel.ts";
+import { hasFile, needing } from "../_support/real_kernel.ts";
 import { STOP_NEEDS, STOPPABLE, stopThread, threadOf } from "../_support/stop_thread.ts";
 import { Toom } from "../_support/toom.ts";
 import { E2E_NEEDS, E2E_POSSIBLE, truePages, Workload } from "../_support/workload.ts";
 
 const UID = 60021;
+const LOCK_PATH = "/run/toom.lock";
 
 /** Names of the instances of a toom. */
 function instancesOf(pid: number): string[] {
@@ -112,6 +113,50 @@ Deno.test({
     assertEquals(toom.lines.at(-1)!["reason"], "SIGINT");
     assertEquals(instancesOf(toom.pid), []);
     await toom[Symbol.asyncDispose]();
+  },
+});
+
+Deno.test({
+  ...needing(
+    E2E_POSSIBLE && hasFile("/usr/bin/flock"),
+    `${E2E_NEEDS}, and flock`,
+    "toom run starts although a user holds a lock on the lock file of an older toom",
+  ),
+  fn: async () => {
+    // As toom 0.1 left it.
+    await Deno.remove(LOCK_PATH).catch(() => {});
+    await Deno.writeTextFile(LOCK_PATH, "1\n");
+    await Deno.chmod(LOCK_PATH, 0o644);
+    const user = new Deno.Command("/usr/bin/flock", {
+      args: ["-s", LOCK_PATH, "-c", "echo locked; exec sleep 60"],
+      uid: UID,
+      gid: UID,
+      cwd: "/",
+      stdout: "piped",
+    }).spawn();
+    const reader = user.stdout.getReader();
+    await reader.read();
+    {
+      await using toom = await Toom.start([`--limit=${UID + 5}=64MiB`]);
+      await toom.waitFor(
+        "config",
+        (line) => /toom\.lock: its mode was 0644/.test(String(line["message"])),
+      );
+      const { mode, uid } = await Deno.stat(LOCK_PATH);
+      assertEquals([mode! & 0o7777, uid], [0o600, 0]);
+      const second = await toom.command("run", `--state-dir=${toom.stateDir}`);
+      assertMatch(second.err, /^another toom runs on this machine/);
+    }
+    const denied = await new Deno.Command("/usr/bin/flock", {
+      args: ["-s", "-n", LOCK_PATH, "true"],
+      uid: UID,
+      gid: UID,
+      cwd: "/",
+    }).output();
+    assertMatch(new TextDecoder().decode(denied.stderr), /denied/);
+    user.kill("SIGKILL");
+    await reader.cancel();
+    await user.status;
   },
 });
 
