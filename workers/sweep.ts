@@ -65,7 +65,7 @@ export class Sweep {
   private readonly later = new Map<number, number>();
   /** Processes that count and are not on the kernel's list yet. */
   private readonly untraced = new Set<number>();
-  /** There was no room for a process to look at; set back by who has all of /proc read instead. */
+  /** A process could not be looked at, or traced; set back by who has all of /proc read instead. */
   hasOverrun = false;
   private isAppending = false;
   private number = 0;
@@ -310,8 +310,11 @@ export class Sweep {
     this.isAppending = true;
     instance.appendPidsAsync(tids).then(
       () => this.traced(pids),
-      // A process that ended meanwhile is no failure; the sweep tries again.
-      () => this.traced(pids),
+      // A process that ended meanwhile is no failure; what is one, a sweep tries again, at once.
+      () => {
+        this.hasOverrun = true;
+        this.traced(pids);
+      },
     );
   }
 

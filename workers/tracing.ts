@@ -209,6 +209,11 @@ export class Tracing {
   }
 }
 
+/** Whether an instance is one that decides about kills. */
+function isOfEvents(name: string): boolean {
+  return parseInstanceName(name)!.purpose.startsWith(EVENTS);
+}
+
 /**
  * Removes the instances that this process had before it started over.
  *
@@ -250,16 +255,15 @@ function createFree(purpose: string, tracefsPath: string): TraceInstance {
  */
 function removeDead(tracefsPath: string, own: readonly string[]): readonly string[] {
   const { removed, live, busy } = removeDeadInstances(undefined, tracefsPath);
-  // A doctor's look at the machine is over in a moment and kills nobody.
-  const other = live.find(({ name }) => !own.includes(name) && !name.endsWith("-doctor"));
+  // Other instances, as of a doctor's look at the machine, kill nobody.
+  const other = live.find(({ name }) => !own.includes(name) && isOfEvents(name));
   if (other !== undefined) {
     throw new StartError(
       `another toom is tracing on this kernel (pid ${other.pid}, instance ${other.name})`,
       "stop it first; two would kill twice",
     );
   }
-  // Who reads the others, of which a dead toom has left one, disturbs nobody.
-  const used = busy.find((name) => parseInstanceName(name)!.purpose.startsWith(EVENTS));
+  const used = busy.find(isOfEvents);
   if (used !== undefined && hasOwner(used, tracefsPath)) {
     throw new StartError(
       `another toom is tracing on this kernel, in another container (instance ${used})`,
