@@ -21,6 +21,11 @@ import { FailedError, UnsupportedError, UsageError } from "./errors.ts";
 
 /** Longer than any answer takes, shorter than anybody wants to wait. */
 const ANSWER_MS_MAX = 10_000;
+const TRIES_MAX = 5;
+const RETRY_MS = 100;
+
+/** The connection ended before the answer. */
+class LostError extends FailedError {}
 
 /** Talks to the toom that runs here. Close it at the end. */
 export class ControlClient implements Disposable {
@@ -85,8 +90,24 @@ export class ControlClient implements Disposable {
     path: string,
     body?: unknown,
   ): Promise<{ status: number; content: unknown }> {
-    // Before the request, as `fetch` does not tell why it cannot connect.
-    await this.probe();
+    for (let tries = 1;; tries++) {
+      // Before the request, as `fetch` does not tell why it cannot connect.
+      await this.probe();
+      try {
+        return await this.requestOnce(method, path, body);
+      } catch (error) {
+        // toom may have started over meanwhile; what is asked twice is no more than asked once.
+        if (!(error instanceof LostError) || tries === TRIES_MAX) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  private async requestOnce(
+    method: string,
+    path: string,
+    body: unknown,
+  ): Promise<{ status: number; content: unknown }> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), ANSWER_MS_MAX);
     let status: number;
@@ -101,10 +122,14 @@ export class ControlClient implements Disposable {
       status = response.status;
       text = await response.text();
     } catch (error) {
-      throw new FailedError(
-        deadline.signal.aborted
-          ? `toom did not answer on ${this.socketPath} within ${ANSWER_MS_MAX / 1000} s`
-          : `Cannot talk to toom on ${this.socketPath}: ${(error as Error).message}`,
+      if (deadline.signal.aborted) {
+        throw new FailedError(
+          `toom did not answer on ${this.socketPath} within ${ANSWER_MS_MAX / 1000} s`,
+          { cause: error },
+        );
+      }
+      throw new LostError(
+        `Cannot talk to toom on ${this.socketPath}: ${(error as Error).message}`,
         { cause: error },
       );
     } finally {

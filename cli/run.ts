@@ -9,6 +9,7 @@ import { readMemInfo } from "../kernel/proc.ts";
 import { ensureFlags, RUN_FLAGS } from "../kernel/relaunch.ts";
 import { ControlSocketError } from "../workers/control_server.ts";
 import { StartError } from "../workers/errors.ts";
+import { type Handover, takeHandover } from "../workers/handover.ts";
 import { LineSink } from "../workers/line_sink.ts";
 import { Log } from "../workers/log.ts";
 import { Supervisor } from "../workers/supervisor.ts";
@@ -28,6 +29,12 @@ const FLUSH_MS_MAX = 200;
  */
 export async function runCommand(args: string[], io: CommandIo): Promise<ExitCode> {
   return await guard(io, async () => {
+    const handover = Deno.uid() === 0 ? takeHandover(VERSION) : undefined;
+    if (handover !== undefined) {
+      // As this same version has read them: names need not be looked up again.
+      await serve(handover.options as RunOptions, machinePageBytes(), handover);
+      return ExitCode.done;
+    }
     const host = {
       ...await systemUsers(),
       totalMemoryBytes: readMemInfo().totalBytes,
@@ -40,7 +47,7 @@ export async function runCommand(args: string[], io: CommandIo): Promise<ExitCod
     }
     requireRoot();
     ensureFlags(RUN_FLAGS);
-    await serve(options, host.pageBytes);
+    await serve(options, host.pageBytes, undefined);
     return ExitCode.done;
   });
 }
@@ -54,7 +61,12 @@ function requireRoot(): void {
   );
 }
 
-async function serve(options: RunOptions, pageBytes: number): Promise<void> {
+/** @param handover What this process was before, if it has started over. */
+async function serve(
+  options: RunOptions,
+  pageBytes: number,
+  handover: Handover | undefined,
+): Promise<void> {
   const sink = new LineSink(Deno.stdout);
   const log = new Log(options.logFormat, (line) => sink.write(line), () => new Date());
   const end = Promise.withResolvers<string>();
@@ -63,12 +75,20 @@ async function serve(options: RunOptions, pageBytes: number): Promise<void> {
   Deno.addSignalListener("SIGINT", onInterrupt);
   Deno.addSignalListener("SIGTERM", onTerminate);
   try {
-    const supervisor = await Supervisor.start({
-      ...options,
-      version: VERSION,
-      memberNames: memberNames(options.memberMask) + (options.creditsShares ? "" : "+sum"),
-      pageBytes,
-    }, log);
+    const supervisor = await Supervisor.start(
+      {
+        ...options,
+        version: VERSION,
+        memberNames: memberNames(options.memberMask) + (options.creditsShares ? "" : "+sum"),
+        pageBytes,
+      },
+      log,
+      {
+        flushLog: (timeoutMs) => sink.flush(timeoutMs),
+        linesShed: () => sink.shed + (handover?.linesShed ?? 0),
+        handover,
+      },
+    );
     await supervisor.stop(await end.promise);
   } catch (error) {
     throw startProblem(error);

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { formatBytes } from "../pipeline/units.ts";
+import { escapeJsonLine, formatBytes } from "../pipeline/units.ts";
 import type {
   StatusReport,
   TmallocReport,
@@ -75,9 +75,25 @@ export function statusLines(report: StatusReport): readonly string[] {
     `${events.unattributed} unattributed`,
     `sweeps  ${events.sweeps}, drift corrected ${events.driftPages} pages`,
     `tmalloc ${tmallocLine(report.tmalloc)}`,
+    ...shedLines(report),
+    ...restartLines(report),
     "",
     ...tableLines(WORKER_COLUMNS, report.workers),
   ];
+}
+
+function shedLines({ shed }: StatusReport): string[] {
+  if (shed === undefined) return [];
+  return [
+    `shed    ${shed.reports} reports, ${shed.orders} orders, ${shed.logLines} log lines, ` +
+    `${shed.userChanges} changes of user`,
+  ];
+}
+
+function restartLines({ restarts }: StatusReport): string[] {
+  if (restarts === undefined || restarts.total === 0) return [];
+  const reason = escapeJsonLine(restarts.reason ?? "unknown");
+  return [`started over ${restarts.total} times, the last time as ${reason}`];
 }
 
 function tmallocLine(tmalloc: TmallocReport): string {

@@ -98,6 +98,14 @@ export function orErrno(result: number): number {
   return result === -1 ? -errno() : result;
 }
 
+/**
+ * Whether a read that failed may work the next time: nothing there yet, interrupted, or no memory for
+ * a page at this moment. @param result Minus the error number.
+ */
+export function isPassing(result: number): boolean {
+  return result === -Errno.EAGAIN || result === -Errno.EINTR || result === -Errno.ENOMEM;
+}
+
 /** What {@link KernelError} may say beyond the call and its error. */
 export interface KernelErrorContext {
   /** The file that it was about. */

@@ -6,7 +6,7 @@
 import { openLibc } from "./libc.ts";
 import { Errno, errno, KernelError, orErrno, primeErrno } from "./errno.ts";
 
-/** Flags of open(2), the same on x86-64 and arm64; those that differ between the two are not here. */
+/** Flags of open(2). */
 export const OpenFlag = {
   O_RDONLY: 0,
   O_WRONLY: 0o1,
@@ -16,6 +16,8 @@ export const OpenFlag = {
   O_APPEND: 0o2000,
   O_NONBLOCK: 0o4000,
   O_CLOEXEC: 0o2000000,
+  /** Of the few that differ between x86-64 and arm64. */
+  O_NOFOLLOW: Deno.build.arch === "aarch64" ? 0o100000 : 0o400000,
 } as const;
 
 /** `EFD_CLOEXEC | EFD_NONBLOCK`, which are the flags of open(2). */

@@ -136,6 +136,7 @@ function filterProblem(): string | undefined {
 export class ProcConnector implements Disposable {
   readonly fd: number;
   readonly #receiver = new Receiver();
+  #hasMore = false;
 
   private constructor(fd: number) {
     this.fd = fd;
@@ -160,16 +161,19 @@ export class ProcConnector implements Disposable {
   }
 
   /**
-   * Takes what has come, without waiting; at most 256 events, so ask again while it is readable.
+   * Takes what has come, without waiting; at most 256 events, so ask again while {@link hasMore}.
    *
    * @param onUid Called for each; a process of several threads may change one thread at a time.
    * @returns How many; or minus the error number: ENOBUFS when events were lost, so look at /proc.
+   *   Those that were not lost come with the next call.
    */
   read(onUid: OnUid): number {
     const words = this.#receiver.words;
     let count = 0;
+    this.#hasMore = true;
     for (let datagrams = 0; datagrams < READ_MAX; datagrams++) {
       const bytes = this.#receiver.receive(this.fd);
+      if (bytes === -Errno.EAGAIN) this.#hasMore = false;
       if (bytes === -Errno.EAGAIN || bytes === -Errno.EINTR) break;
       if (bytes < 0) return bytes;
       if (bytes === 0 || words[9] !== PROC_EVENT_UID) continue;
@@ -177,6 +181,11 @@ export class ProcConnector implements Disposable {
       onUid(words[14]! | 0, words[15]!, words[16]!);
     }
     return count;
+  }
+
+  /** Whether the last {@link read} left something. */
+  get hasMore(): boolean {
+    return this.#hasMore;
   }
 
   close(): void {

@@ -4,9 +4,11 @@
  * @module
  */
 import type { RecordWriter } from "../pipeline/record_writer.ts";
+import { isPassing, KernelError } from "./errno.ts";
 import { readFd } from "./fd.ts";
 import { type RawFormats, RawMerger, RawPageCursor } from "./raw_parser.ts";
 
+const CONTEXT = { detail: "a pipe of trace pages" };
 /** Largest sub-buffer that the kernel accepts; a shorter buffer would get pieces of pages. */
 const SUBBUF_BYTES_MAX = 512 * 1024;
 /** One read() ends after so many pages, so that its worker sees its stop word. */
@@ -53,6 +55,7 @@ export class RawSource {
    * @param isChasing Goes on while more is being written; else only takes what had gathered, as a
    *   page that is read while it is written costs as much as a full one.
    * @returns Bytes read; 0 when the pipes are empty.
+   * @throws {KernelError} When a pipe cannot be read any more: without a word nobody would know.
    */
   read(isChasing = true): number {
     this.isChasing = isChasing;
@@ -71,7 +74,10 @@ export class RawSource {
     // 0 is no end of file: once a child of this process has closed its copy of the descriptor, the
     // kernel says 0 where it said EAGAIN.
     const length = readFd(this.pipes[index]!.fd, page);
-    if (length <= 0) return false;
+    if (length <= 0) {
+      if (length < 0 && !isPassing(length)) throw new KernelError("read", -length, CONTEXT);
+      return false;
+    }
     this.bytes += length;
     const parser = this.parsers[index]!;
     parser.load(page, length);

@@ -63,9 +63,15 @@ export function listenUnix(path: string, mode: number, type: SocketType): number
     }
   }
   if (libc.bind(fd, asBuffer(address), address.length) !== 0) throw failed("bind");
-  Deno.chmodSync(path, mode);
-  if (libc.listen(fd, BACKLOG) !== 0) throw failed("listen");
-  return fd;
+  try {
+    Deno.chmodSync(path, mode);
+    if (libc.listen(fd, BACKLOG) !== 0) throw failed("listen");
+    return fd;
+  } catch (error) {
+    if (!(error instanceof KernelError)) closeFd(fd);
+    Deno.removeSync(path);
+    throw error;
+  }
 }
 
 /**

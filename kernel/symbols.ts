@@ -77,6 +77,8 @@ export const SYMBOLS = {
   ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   /** `void *mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset)`, mmap(2) */
   mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
+  /** `int memfd_create(const char *name, unsigned flags)`, memfd_create(2) */
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   /** `int flock(int fd, int operation)`, flock(2) */
   flock: { parameters: ["i32", "i32"], result: "i32" },
   /** `int poll(struct pollfd *fds, nfds_t count, int timeout_ms)`, poll(2) */

@@ -4,12 +4,14 @@
  * @module
  */
 import type { RecordWriter } from "../pipeline/record_writer.ts";
+import { isPassing, KernelError } from "./errno.ts";
 import { readFd } from "./fd.ts";
 import { TextParser } from "./text_parser.ts";
 
 /** At least 8 KiB, or the kernel cuts lines; it gives no more than about 8150 bytes a read. */
 const CHUNK_BYTES = 16 * 1024;
 const CHUNKS_MAX = 256;
+const CONTEXT = { detail: "a pipe of trace lines" };
 
 export class TextSource {
   private readonly fds: Int32Array;
@@ -38,6 +40,7 @@ export class TextSource {
    * text is read hardly faster than it comes, and what is left for later is hard to make up for.
    *
    * @returns Bytes read; 0 when all are empty.
+   * @throws {KernelError} When a pipe cannot be read any more: without a word nobody would know.
    */
   read(_isChasing = true): number {
     let bytes = 0;
@@ -45,6 +48,7 @@ export class TextSource {
       let roundBytes = 0;
       for (let i = 0; i < this.fds.length; i++) {
         const length = readFd(this.fds[i]!, this.chunk);
+        if (length < 0 && !isPassing(length)) throw new KernelError("read", -length, CONTEXT);
         if (length <= 0) continue;
         this.parsers[i]!.push(this.chunk, length);
         this.onChunk();

@@ -2,19 +2,36 @@
  * Tracing instances: private corners of the kernel's tracing, made, set up and removed here.
  * Documentation/trace/ftrace.rst, "Instances"
  *
- * Only instances named `toom-...` are ever written to; of everything else in tracefs, toom reads at
- * most whether it is in use.
+ * Only instances of this process are ever written to; of everything else in tracefs, toom reads at
+ * most whether it is in use. The owner of an instance has a file of it open, with a lock on it, for
+ * as long as it lives: the kernel removes no instance of which a file is open, whatever container
+ * that was opened in. So rmdir(2) alone asks whether there is an owner, and removes only what has none.
  *
  * @module
  */
 import { Errno, errno, KernelError, primeErrno } from "./errno.ts";
-import { asBuffer, cString, OpenFlag, readTextFile, writeTextFile } from "./fd.ts";
+import {
+  asBuffer,
+  closeFd,
+  cString,
+  OpenFlag,
+  readTextFile,
+  tryOpenFd,
+  writeTextFile,
+} from "./fd.ts";
 import { openLibc } from "./libc.ts";
 import { ProcReader } from "./proc.ts";
 
 /** Where tracefs belongs since 4.1. */
 const TRACEFS_PATH = "/sys/kernel/tracing";
 const DEBUGFS_TRACEFS_PATH = "/sys/kernel/debug/tracing";
+/** The file that the owner keeps open, and locks. flock(2) */
+const OWNED_FILE = "tracing_on";
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+/** Somebody who starts at the same time may remove what has no owner yet. */
+const CREATE_TRIES_MAX = 5;
 
 /**
  * A pid that no task can have, on any machine: the highest that `set_event_pid` accepts. With it in
@@ -160,17 +177,32 @@ const FIXED_OPTIONS: readonly (readonly [string, boolean])[] = [
   ["disable_on_free", false],
 ];
 
+/** Whether an option, as `trace_options` names it, is one that {@link TraceInstance.configure} sets. */
+export function isSetOption(option: string): boolean {
+  const name = option.replace(/^no(?=.)/, "");
+  return FIXED_OPTIONS.some(([fixed]) => fixed === name || fixed === option) ||
+    name === "irq-info" || name === "event-fork";
+}
+
 /** One instance. All its methods are synchronous; none is for the way of an event. */
 export class TraceInstance {
   readonly name: string;
   /** Its directory. */
   readonly path: string;
   readonly #tracefs: string;
+  /** The owner's descriptor; -1: not the owner, or not any more. */
+  #ownerFd = -1;
+  #hadSentinel = true;
 
   private constructor(tracefs: string, name: string) {
     this.#tracefs = tracefs;
     this.name = name;
     this.path = `${tracefs}/instances/${name}`;
+  }
+
+  /** The descriptor that proves that the instance has an owner; -1 of one that was only attached to. */
+  get ownerFd(): number {
+    return this.#ownerFd;
   }
 
   /**
@@ -183,14 +215,36 @@ export class TraceInstance {
     const pid = openLibc().getpid();
     const startTicks = new ProcReader().readStartTicks(pid);
     const instance = new TraceInstance(tracefs, instanceName({ pid, startTicks, purpose }));
+    instance.#make();
     try {
-      Deno.mkdirSync(instance.path);
+      // It is born recording, though with no event on.
+      instance.setTracing(false);
     } catch (error) {
-      throw asKernelError("mkdir", error, instance.path);
+      instance.remove();
+      throw error;
     }
-    // It is born recording, though with no event on.
-    instance.setTracing(false);
     return instance;
+  }
+
+  #make(): void {
+    const path = `${this.path}/${OWNED_FILE}`;
+    for (let tries = 1;; tries++) {
+      try {
+        Deno.mkdirSync(this.path);
+      } catch (error) {
+        throw asKernelError("mkdir", error, this.path);
+      }
+      const fd = tryOpenFd(path, OpenFlag.O_RDONLY);
+      if (fd >= 0) {
+        // Without the lock, others know that somebody is there, only not who.
+        openLibc().flock(fd, LOCK_EX | LOCK_NB);
+        this.#ownerFd = fd;
+        return;
+      }
+      if (fd !== -Errno.ENOENT || tries === CREATE_TRIES_MAX) {
+        throw new KernelError("open", -fd, { path });
+      }
+    }
   }
 
   /** An instance that exists already, e.g. made by another thread of this process. */
@@ -262,8 +316,14 @@ export class TraceInstance {
   /** What `set_event_pid` holds, {@link SENTINEL_PID} left out. Long lists cost milliseconds. */
   readPids(): number[] {
     const words = this.#read("set_event_pid").split("\n");
-    return words.filter((word) => /^\d+$/.test(word)).map(Number)
-      .filter((pid) => pid !== SENTINEL_PID);
+    const pids = words.filter((word) => /^\d+$/.test(word)).map(Number);
+    this.#hadSentinel = pids.includes(SENTINEL_PID);
+    return pids.filter((pid) => pid !== SENTINEL_PID);
+  }
+
+  /** Whether the list that was read last had {@link SENTINEL_PID}; false: somebody else wrote it. */
+  get hadSentinel(): boolean {
+    return this.#hadSentinel;
   }
 
   /**
@@ -356,12 +416,16 @@ export class TraceInstance {
   }
 
   /**
-   * Stops recording and removes the instance.
+   * Stops recording and removes the instance; only for the process that has made it.
    *
-   * @throws {KernelError} EBUSY while a pipe of it is open.
+   * @throws {KernelError} EBUSY while a file of it is open.
    */
   remove(): void {
-    removeInstance(this.path);
+    if (this.#ownerFd >= 0) closeFd(this.#ownerFd);
+    this.#ownerFd = -1;
+    this.#write("tracing_on", "0");
+    this.#write("events/enable", "0");
+    removeDirectory(this.path);
   }
 
   /** Whether an option is on; undefined when this kernel does not have it. */
@@ -441,14 +505,25 @@ function asKernelError(call: string, error: unknown, path: string): unknown {
   return number === undefined ? error : new KernelError(call, Number(number), { path });
 }
 
-function removeInstance(path: string): void {
-  writeTextFile(`${path}/tracing_on`, "0");
-  writeTextFile(`${path}/events/enable`, "0");
+function removeDirectory(path: string): void {
   try {
     Deno.removeSync(path);
   } catch (error) {
     throw asKernelError("rmdir", error, path);
   }
+}
+
+/**
+ * Whether the owner of an instance lives, in whatever container: it has locked a file of it. Does not
+ * tell of owners that know no such lock (toom 0.1), which have pipes open all the same.
+ */
+export function hasOwner(name: string, tracefs: string = findTracefs()): boolean {
+  const fd = tryOpenFd(`${tracefs}/instances/${name}/${OWNED_FILE}`, OpenFlag.O_RDONLY);
+  if (fd < 0) return false;
+  primeErrno();
+  const refused = openLibc().flock(fd, LOCK_SH | LOCK_NB) === -1 && errno() === Errno.EAGAIN;
+  closeFd(fd);
+  return refused;
 }
 
 /** What {@link removeDeadInstances} found. */
@@ -457,7 +532,10 @@ export interface DeadInstances {
   readonly removed: string[];
   /** Those whose owner lives. */
   readonly live: { readonly name: string; readonly pid: number }[];
-  /** Names of those without an owner that are still in use: somebody has a pipe open. */
+  /**
+   * Names of those that are in use although their owner is not to be seen: it lives in another
+   * container ({@link hasOwner}), or it is dead and somebody reads what it has left.
+   */
   readonly busy: string[];
 }
 
@@ -466,12 +544,23 @@ export type IsAlive = (pid: number, startTicks: number) => boolean;
 
 function isAliveInProc(): IsAlive {
   const reader = new ProcReader();
-  return (pid, startTicks) => reader.readStartTicks(pid) === startTicks;
+  return (pid, startTicks) => reader.readStartTicks(pid) === startTicks && !isZombie(pid);
+}
+
+/** Whether a process has ended, and its parent does not want to know. proc_pid_stat(5) */
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readTextFile(`/proc/${pid}/stat`);
+    return /^\) [ZX]/.test(stat.slice(stat.lastIndexOf(")")));
+  } catch {
+    return true;
+  }
 }
 
 /**
- * Removes what toom processes that ended without cleaning up have left, kill -9 included. Instances
- * with any other form of name are not touched.
+ * Removes what toom processes that ended without cleaning up have left, kill -9 included. Nothing
+ * is written to them: one whose owner is in another container must go on recording. Instances with
+ * any other form of name are not touched.
  *
  * @throws {KernelError} When one cannot be removed for a reason other than being in use, or gone.
  */
@@ -488,7 +577,7 @@ export function removeDeadInstances(
       continue;
     }
     try {
-      removeInstance(`${tracefs}/instances/${name}`);
+      removeDirectory(`${tracefs}/instances/${name}`);
       found.removed.push(name);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;

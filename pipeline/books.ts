@@ -208,7 +208,7 @@ export class Books {
 
   /** Makes a process of a user. @returns Its slot, -1 when a table is full. */
   addProcess(tgid: number, uid: number, flags: number, tsNs: number): number {
-    const { processes, users } = this;
+    const { users } = this;
     const userSlot = this.userOf(uid);
     if (userSlot < 0) return -1;
     if (users.processCount[userSlot]! >= this.userProcessesMax) {

@@ -272,6 +272,8 @@ export const CounterIndex = {
   connections: 32,
   clients: 33,
   waiting: 34,
+  /** Sweeper: times that the kernel lost changes of user. */
+  userChangesLost: 39,
 } as const;
 export const COUNTER_COUNT = 40;
 /** Why the coordinator closes a connection; the counter of each is `CounterIndex.broken` + index. */

@@ -220,14 +220,18 @@ export class LimitRules {
       this.rules[index] = kept;
       return;
     }
-    if (this.rules.length >= RULES_MAX) {
-      throw new RulesFullError(
-        `Cannot set a limit for ${formatUidRange(rule)}: there are ${RULES_MAX} rules already, ` +
-          "clear one or use a range",
-      );
-    }
+    this.checkRoom(rule);
     this.rules.push(kept);
     this.rules.sort(byPrecedence);
+  }
+
+  /** Whether there is room for the rule. @throws {RulesFullError} When it would be one too many. */
+  checkRoom(rule: UidRange): void {
+    if (this.rules.length < RULES_MAX || this.rules.some((other) => sameUids(other, rule))) return;
+    throw new RulesFullError(
+      `Cannot set a limit for ${formatUidRange(rule)}: there are ${RULES_MAX} rules already, ` +
+        "clear one or use a range",
+    );
   }
 
   /**

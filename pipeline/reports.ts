@@ -55,6 +55,7 @@ export const REPORTS = {
   tableFull: ["table", "uid"],
   pressure: ["reason", "uid", "helps"],
   kernelKill: ["pid", "uid"],
+  tampered: ["mended"],
   denied: ["uid", "pid", "committedPages", "requestPages", "hardPages", "reason"],
 } as const;
 export type ReportName = keyof typeof REPORTS;

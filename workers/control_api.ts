@@ -156,6 +156,19 @@ export const StatusReport = z.object({
   tmalloc: TmallocReport,
   workers: z.array(WorkerReport),
   memory: z.object({ rssBytes: count }),
+  /** How often toom has started over because a worker hung, and why the last time. */
+  restarts: z.object({ total: count, reason: z.string().nullable() }).optional(),
+  /** What was left out because nobody took it in time; none of it delays a kill. */
+  shed: z.object({
+    /** Of the workers, for the log. */
+    reports: count,
+    /** To the killer: the next event of that user orders again. */
+    orders: count,
+    /** Of the log: floods that were cut, and lines that could not be written. */
+    logLines: count,
+    /** Told by the kernel of changes of user and lost; all of /proc was read instead. */
+    userChanges: count,
+  }).optional(),
 });
 export type StatusReport = z.infer<typeof StatusReport>;
 

@@ -19,6 +19,7 @@ import {
   type UidRange,
 } from "../pipeline/limits.ts";
 import { FormatError, quote } from "../pipeline/units.ts";
+import { serveDescriptor } from "./descriptor_server.ts";
 import { makePublicFolders } from "./public_folder.ts";
 import {
   CONTROL_BODY_BYTES_MAX,
@@ -52,21 +53,20 @@ const DRAIN_BYTES_MAX = 1024 * 1024;
 /** How long requests under way may hold up the end. */
 const STOP_MS = 300;
 
+/** What accepts connections. */
+export interface ControlListener {
+  /** Accepts no more, and drops the connections there are. */
+  end(): Promise<void>;
+}
+
 /** A server that answers until it is stopped. */
 export class ControlServer {
-  private readonly server: Deno.HttpServer<Deno.UnixAddr>;
-  private readonly abort: AbortController;
+  private readonly listener: ControlListener;
   private readonly requests: Requests;
   private readonly socketPath: string;
 
-  private constructor(
-    server: Deno.HttpServer<Deno.UnixAddr>,
-    abort: AbortController,
-    requests: Requests,
-    socketPath: string,
-  ) {
-    this.server = server;
-    this.abort = abort;
+  private constructor(listener: ControlListener, requests: Requests, socketPath: string) {
+    this.listener = listener;
     this.requests = requests;
     this.socketPath = socketPath;
   }
@@ -79,13 +79,11 @@ export class ControlServer {
    */
   static async start(options: ControlServerOptions): Promise<ControlServer> {
     const { socketPath } = options;
-    const abort = new AbortController();
     const requests: Requests = { open: 0, done: () => {} };
     try {
       makePublicFolders(socketPath);
       await removeStaleSocket(socketPath);
-      const server = listen(options, requests, abort.signal);
-      return new ControlServer(server, abort, requests, socketPath);
+      return new ControlServer(listen(options, requests), requests, socketPath);
     } catch (error) {
       if (error instanceof ControlSocketError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
@@ -95,9 +93,29 @@ export class ControlServer {
     }
   }
 
+  /**
+   * Goes on with the socket that this process listened on before it started over: whoever has
+   * connected meanwhile is answered.
+   *
+   * @throws {ControlSocketError} When the socket cannot be had.
+   */
+  static async adopt(fd: number, options: ControlServerOptions): Promise<ControlServer> {
+    const requests: Requests = { open: 0, done: () => {} };
+    try {
+      const listener = await serveDescriptor(fd, (request) => answer(request, options, requests));
+      return new ControlServer(listener, requests, options.socketPath);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new ControlSocketError(
+        `Cannot go on with control socket ${options.socketPath}: ${reason}`,
+        { cause: error },
+      );
+    }
+  }
+
   /** Ends the server, within {@link STOP_MS} even if a client does not let go. */
   async stop(): Promise<void> {
-    if (this.requests.open > 0 && !this.abort.signal.aborted) {
+    if (this.requests.open > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, STOP_MS);
         this.requests.done = () => {
@@ -106,9 +124,7 @@ export class ControlServer {
         };
       });
     }
-    // Not `shutdown()`: it waits for idle connections, and cannot be aborted once it has begun.
-    this.abort.abort();
-    await this.server.finished;
+    await this.listener.end();
     // Newer Deno has removed it itself.
     await Deno.remove(this.socketPath).catch(() => {});
   }
@@ -121,34 +137,46 @@ interface Requests {
   done: () => void;
 }
 
-function listen(
-  options: ControlServerOptions,
-  requests: Requests,
-  signal: AbortSignal,
-): Deno.HttpServer<Deno.UnixAddr> {
+function listen(options: ControlServerOptions, requests: Requests): ControlListener {
+  const abort = new AbortController();
   // `bind` makes the file; whoever connects between it and a chmod would be in.
   const umask = Deno.umask(0o177);
   try {
-    const server = Deno.serve({
-      path: options.socketPath,
-      signal,
-      onListen: () => {},
-      onError: (error) => {
-        options.onError(error);
-        return failure(500, "internal error, see toom's log");
-      },
-    }, async (request) => {
-      requests.open++;
-      try {
-        return await handleControl(request, options);
-      } finally {
-        if (--requests.open === 0) requests.done();
-      }
-    });
-    Deno.chmodSync(options.socketPath, 0o600);
-    return server;
+    const server = Deno.serve(
+      { path: options.socketPath, signal: abort.signal, onListen: () => {} },
+      (request) => answer(request, options, requests),
+    );
+    const end = async (): Promise<void> => {
+      // Not `shutdown()`: it waits for idle connections, and cannot be aborted once it has begun.
+      abort.abort();
+      await server.finished;
+    };
+    try {
+      Deno.chmodSync(options.socketPath, 0o600);
+    } catch (error) {
+      void end();
+      throw error;
+    }
+    return { end };
   } finally {
     Deno.umask(umask);
+  }
+}
+
+/** Never throws: what goes wrong inside is told to the log, and the client knows that it did. */
+async function answer(
+  request: Request,
+  options: ControlServerOptions,
+  requests: Requests,
+): Promise<Response> {
+  requests.open++;
+  try {
+    return await handleControl(request, options);
+  } catch (error) {
+    options.onError(error);
+    return failure(500, "internal error, see toom's log");
+  } finally {
+    if (--requests.open === 0) requests.done();
   }
 }
 

@@ -111,7 +111,17 @@ export interface LostEvent {
   readonly event: "lost";
   /** -1: the kernel does not say how many. */
   readonly events: number;
+  /** -1: of any. */
   readonly cpu: number;
+}
+
+/** Somebody else has changed, or read, what toom records. */
+export interface TamperedEvent {
+  readonly event: "tampered";
+  /** The file, by instance, and what it said. */
+  readonly what: string;
+  /** Whether toom has put it right. */
+  readonly mended: boolean;
 }
 
 /** A sweep has corrected a user's books. */
@@ -138,6 +148,17 @@ export interface WorkerRestartEvent {
   readonly role: string;
   readonly reason: string;
   readonly downMs: number;
+}
+
+/** A worker hung, so all of toom has started over, in the same process. */
+export interface RestartEvent {
+  readonly event: "restart";
+  readonly role: string;
+  readonly reason: string;
+  /** From the worker's last sign of life until limits are enforced again. */
+  readonly downMs: number;
+  /** Times so far. */
+  readonly restarts: number;
 }
 
 /** The kernel's own OOM killer took a process. */
@@ -175,10 +196,16 @@ export interface ErrorEvent {
   readonly message: string;
 }
 
-/** Lines of a kind that were left out since the last line of that kind. */
+/**
+ * What was left out besides lines of a kind: `reports` of workers, `orders` to the killer, lines that
+ * could not be written (`unwritten`), and times that the kernel lost changes of user.
+ */
+export type ShedKind = "reports" | "orders" | "unwritten" | "user-changes";
+
+/** Lines of a kind that were left out since the last line of that kind; or {@link ShedKind}. */
 export interface ShedEvent {
   readonly event: "shed";
-  readonly kind: LogEvent["event"];
+  readonly kind: LogEvent["event"] | ShedKind;
   readonly lines: number;
 }
 
@@ -190,10 +217,12 @@ export type LogEvent =
   | KilledEvent
   | DeniedEvent
   | LostEvent
+  | TamperedEvent
   | DriftEvent
   | DegradedEvent
   | RecoveredEvent
   | WorkerRestartEvent
+  | RestartEvent
   | KernelKillEvent
   | TriggerEvent
   | ConfigEvent
@@ -236,7 +265,10 @@ export function formatText(event: LogEvent): string {
       return `request not granted: uid=${event.uid} pid=${event.pid} ${deniedSum(event)}`;
     case "lost":
       return `lost: ${event.events < 0 ? "an unknown number of" : event.events} events ` +
-        `on cpu ${event.cpu}`;
+        (event.cpu < 0 ? "on any cpu" : `on cpu ${event.cpu}`);
+    case "tampered":
+      return `tampered: somebody else has changed toom's tracing: ${line(event.what)}` +
+        (event.mended ? "; put right" : "; not put right");
     case "drift":
       return `drift: uid=${event.uid} corrected by ${event.pages} pages`;
     case "degraded":
@@ -247,6 +279,10 @@ export function formatText(event: LogEvent): string {
       return `worker restarted: ${event.role} was down for ${event.downMs}ms: ${
         line(event.reason)
       }`;
+    case "restart":
+      return `restarted: limits were not enforced for ${event.downMs}ms, as ${event.role} ${
+        line(event.reason)
+      } (${event.restarts} so far)`;
     case "kernel-kill":
       return `killed by the kernel: uid=${event.uid ?? "?"} pid=${event.pid} ` +
         `comm=${event.comm === null ? "?" : quote(event.comm)}`;
@@ -259,7 +295,22 @@ export function formatText(event: LogEvent): string {
     case "error":
       return `error: ${event.where}: ${line(event.message)}`;
     case "shed":
-      return `shed: ${event.lines} lines of ${event.kind}`;
+      return `shed: ${shedText(event)}`;
+  }
+}
+
+function shedText({ kind, lines }: ShedEvent): string {
+  switch (kind) {
+    case "reports":
+      return `${lines} reports of workers`;
+    case "orders":
+      return `${lines} orders to the killer`;
+    case "unwritten":
+      return `${lines} lines that could not be written`;
+    case "user-changes":
+      return `${lines} times changes of user; all of /proc was read instead`;
+    default:
+      return `${lines} lines of ${kind}`;
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import type { MemberMask } from "../pipeline/books.ts";
 import type { VictimPolicy } from "../pipeline/ranking.ts";
+import type { GuardedFile } from "./instance_guard.ts";
 
 /** A pipe of trace data and the CPU that it comes from; -1: of all CPUs, merged by the kernel. */
 export interface TracePipe {
@@ -75,6 +76,10 @@ export interface WorkerConfig {
   /** Name of the instance with the traced users' events. */
   readonly instanceName: string;
   readonly tracefsPath: string;
+  /** Files of both instances that nobody else may change. */
+  readonly guardedFiles: readonly GuardedFile[];
+  /** What the kernel counts of each CPU that readers read; empty where they read text. */
+  readonly statsFds: readonly number[];
 }
 
 export interface WorkerInit {

@@ -95,6 +95,12 @@ export class ReportLog {
               : ": nothing is done, for no user above half of its limit has " +
                 "a process whose end would help"),
         };
+      case "tampered":
+        return {
+          event: "tampered",
+          what: new TextDecoder().decode(report.text),
+          mended: number("mended") !== 0,
+        };
       case "kernelKill":
         return {
           event: "kernel-kill",

@@ -23,6 +23,8 @@ export interface WorkerAgent {
   sleep(timeoutMs: number): void;
   /** Goes through what must be quick, upon nobody, to have code and data at hand. */
   rehearse?(): void;
+  /** Closes what no successor takes over, when it throws. */
+  close?(): void;
   /** Whether the event loop must turn once, for calls that ended on other threads. */
   readonly wantsEventLoop?: boolean;
 }
@@ -75,6 +77,16 @@ async function serve(
   if (cpu >= 0) pinThread([cpu]);
   Atomics.store(words, RoleWord.epochSeen, init.epoch);
   Atomics.store(words, RoleWord.state, RoleState.running);
+  try {
+    await work(init, words, agent);
+  } catch (error) {
+    agent.close?.();
+    throw error;
+  }
+}
+
+async function work(init: WorkerInit, words: Int32Array, agent: WorkerAgent): Promise<void> {
+  const alive = (): void => void Atomics.add(words, RoleWord.heartbeat, 1);
   const replaced = (): boolean => Atomics.load(words, RoleWord.epoch) !== init.epoch;
   while (Atomics.load(words, RoleWord.stop) === 0) {
     if (replaced()) return self.close();

@@ -54,6 +54,8 @@ const Override = z.union([
     "soft is above hard",
   );
 type Override = z.infer<typeof Override>;
+/** A limit that was set or cleared while running. */
+export type LimitOverride = Override;
 
 const StateFile = z.strictObject({
   version: z.literal(STATE_VERSION),
@@ -69,6 +71,8 @@ export interface LimitStateOptions {
   readonly pageBytes: number;
   /** Wall-clock time, for the names of files that are put aside. */
   readonly now: () => Date;
+  /** What was set while running, where it is known without the file: it may not have been written. */
+  readonly overrides?: readonly LimitOverride[];
 }
 
 /** Whether a change will survive a restart. It is in force either way. */
@@ -116,6 +120,10 @@ export class LimitState {
    * @throws {Error} When the folder cannot be made or the file cannot be read or put aside.
    */
   static async open(options: LimitStateOptions): Promise<LimitState> {
+    if (options.overrides !== undefined) {
+      const known = options.overrides.map((one) => [formatUidRange(one), one] as const);
+      return new LimitState(options, new Map(known), undefined);
+    }
     const path = statePath(options.dirPath);
     await Deno.mkdir(options.dirPath, { recursive: true, mode: 0o700 });
     let problem: string | undefined;
@@ -140,6 +148,21 @@ export class LimitState {
   /** The rules in force. Only {@link set} and {@link clear} change them. */
   get rules(): LimitRules {
     return this.effective;
+  }
+
+  /** What was set and cleared while running. */
+  listOverrides(): readonly LimitOverride[] {
+    return [...this.overrides.values()];
+  }
+
+  /** Whether {@link set} would work. @throws {RulesFullError} When there is no room. */
+  checkRoom(rule: LimitRule): void {
+    this.effective.checkRoom(rule);
+  }
+
+  /** Writes down what there is. @returns Whether that worked. */
+  async keep(): Promise<Kept> {
+    return await this.save();
   }
 
   /** The rules in force, each with who asked for it. */

@@ -10,6 +10,8 @@ import {
   CounterIndex,
   HeaderWord,
   Role,
+  roleName,
+  RoleState,
   TABLE_HEADER_BYTES,
   TableWord,
   USER_STATE_NAMES,
@@ -17,8 +19,9 @@ import {
 } from "../pipeline/layout.ts";
 import type { LimitRule } from "../pipeline/limits.ts";
 import { attachCounters, type Memory } from "../pipeline/memory.ts";
-import type { StatusReport, TmallocReport, UserReport } from "./control_api.ts";
+import type { StatusReport, TmallocReport, UserReport, WorkerReport } from "./control_api.ts";
 import type { NameOf } from "./report_log.ts";
+import type { LifeReport } from "./worker_watch.ts";
 
 export interface StatusContext {
   /** The limits in force. */
@@ -66,6 +69,23 @@ export function memoryReport(
     },
     tmalloc: tmallocReport(memory, context.tmallocSocketPath),
   };
+}
+
+/** The part about workers. */
+export function workerReports(memory: Memory, lives: readonly LifeReport[]): WorkerReport[] {
+  return lives.map(({ role, restarts, heartbeatAgeMs, state }) => ({
+    role: roleName(role),
+    state: stateName(state),
+    heartbeatAgeMs,
+    restarts,
+    events: attachCounters(memory, role)[CounterIndex.events]!,
+  }));
+}
+
+function stateName(state: number): WorkerReport["state"] {
+  if (state === RoleState.starting) return "starting";
+  if (state === RoleState.running) return "running";
+  return state === RoleState.stopped ? "stopped" : "absent";
 }
 
 function tmallocReport(memory: Memory, socketPath: string | null): TmallocReport {

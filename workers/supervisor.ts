@@ -5,15 +5,7 @@
  *
  * @module
  */
-import {
-  CounterIndex,
-  Fault,
-  HeaderWord,
-  Role,
-  roleName,
-  RoleState,
-  RoleWord,
-} from "../pipeline/layout.ts";
+import { CounterIndex, Fault, HeaderWord, Role, roleName, RoleWord } from "../pipeline/layout.ts";
 import type { MemberMask } from "../pipeline/books.ts";
 import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
 import {
@@ -33,33 +25,36 @@ import {
 import type { VictimPolicy } from "../pipeline/ranking.ts";
 import { readReport } from "../pipeline/reports.ts";
 import { RingConsumer } from "../pipeline/ring.ts";
-import { allowedCpus, pinThread } from "../kernel/affinity.ts";
+import { allowedCpus } from "../kernel/affinity.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
-import { acquireLock, type HeldLock } from "../kernel/lock.ts";
+import { acquireLock, adoptLock, type HeldLock } from "../kernel/lock.ts";
 import { LocalNames } from "../kernel/local_names.ts";
 import { findName } from "../kernel/passwd.ts";
-import { ProcReader, readMemInfo } from "../kernel/proc.ts";
+import { readMemInfo } from "../kernel/proc.ts";
 import {
   lockBuffer,
   lockMemory,
   type Protection,
-  setFifo,
   setNice,
   setOomScoreAdj,
 } from "../kernel/self_protection.ts";
 import type { ControlBackend, FaultRequest, OriginRule, StatusReport } from "./control_api.ts";
-import { ControlServer } from "./control_server.ts";
+import { raiseCompilers } from "./compiler_threads.ts";
+import { ControlServer, type ControlServerOptions } from "./control_server.ts";
+import { chooseCpus } from "./cpu_choice.ts";
 import { StartError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import { Owners } from "./owners.ts";
 import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
 import { ReportLog } from "./report_log.ts";
-import { limitedUids, memoryReport } from "./status.ts";
-import { FIFO_PRIORITY } from "./priorities.ts";
-import { LimitState } from "./state_file.ts";
 import { closedFolderOf } from "./public_folder.ts";
-import { closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
+import { Resources } from "./resources.ts";
+import { ShedWatch } from "./shed_watch.ts";
+import { StartOver, type StartOverState, type SupervisorHost } from "./start_over.ts";
+import { limitedUids, memoryReport, workerReports } from "./status.ts";
+import { LimitState } from "./state_file.ts";
+import { adoptTmallocPlace, closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
 import { Tracing } from "./tracing.ts";
 import { UserNames } from "./user_names.ts";
 import { WorkerWatch } from "./worker_watch.ts";
@@ -112,20 +107,14 @@ const SETTLED_MS = 5000;
 const FIRST_SWEEP_MS_MAX = 30_000;
 /** All must have stopped within a second. */
 const STOP_MS_MAX = 600;
-const DONE: Protection = { ok: true };
-const ANY_CPU = { pathCpu: -1, readerCpu: -1 };
-const NOT_ALLOWED: Protection = {
-  ok: false,
-  reason: "not one that toom may run on",
-  mend: "choose another with --cpu",
-};
-/** As the kernel shows it, cut after 15 bytes: `V8 DefaultWorker`. */
-const V8_THREAD_NAME = "V8 DefaultWorke";
-
 export class Supervisor implements ControlBackend {
   private readonly options: SupervisorOptions;
   private readonly log: Log;
+  private readonly host: SupervisorHost;
+  private readonly resources: Resources;
   private readonly lock: HeldLock;
+  private readonly shed: ShedWatch;
+  private readonly startOver: StartOver;
   private readonly state: LimitState;
   private readonly memory: Memory;
   private readonly tracing: Tracing;
@@ -153,46 +142,55 @@ export class Supervisor implements ControlBackend {
    *
    * @throws {StartError} When it cannot run here, with the mend.
    */
-  static async start(options: SupervisorOptions, log: Log): Promise<Supervisor> {
-    const lock = takeLock();
+  static async start(
+    options: SupervisorOptions,
+    log: Log,
+    host: SupervisorHost,
+  ): Promise<Supervisor> {
+    const { handover } = host;
+    const lock = handover === undefined ? takeLock() : adoptLock(handover.fds.lock);
+    const resources = new Resources();
     let supervisor: Supervisor | undefined;
     try {
+      if (lock.mended !== undefined) log.event({ event: "config", message: lock.mended });
       const state = await LimitState.open({
         dirPath: options.stateDirPath,
         base: options.limits,
         pageBytes: options.pageBytes,
         now: () => new Date(),
+        ...(handover === undefined ? {} : { overrides: handover.overrides }),
       });
-      supervisor = new Supervisor(options, log, lock, state);
+      supervisor = new Supervisor(options, log, host, resources, lock, state);
       await supervisor.run();
       return supervisor;
     } catch (error) {
       await supervisor?.close();
+      resources.close();
       lock.release();
       throw error;
     }
   }
 
-  /** See {@link FIFO_PRIORITY}. Some versions of Deno have no threads of that name. */
-  private raiseCompilers(): void {
-    const proc = new ProcReader();
-    for (const tid of proc.listTids(Deno.pid)) {
-      if (!proc.readComm(tid)?.startsWith(V8_THREAD_NAME)) continue;
-      const result = setFifo(FIFO_PRIORITY.compiler, tid);
-      this.protect("real-time compilation", result);
-      if (!result.ok) break;
-    }
-  }
-
-  private constructor(options: SupervisorOptions, log: Log, lock: HeldLock, state: LimitState) {
+  /** @param resources Remembers what is open, should this throw. */
+  private constructor(
+    options: SupervisorOptions,
+    log: Log,
+    host: SupervisorHost,
+    resources: Resources,
+    lock: HeldLock,
+    state: LimitState,
+  ) {
     this.options = options;
     this.log = log;
+    this.host = host;
+    this.resources = resources;
     this.lock = lock;
     this.state = state;
+    this.startOver = new StartOver(host, log, allowedCpus());
     keepHeapsSmall();
     this.protect("oom_score_adj -1000", setOomScoreAdj(-1000));
     this.protect("nice -20", setNice(-20));
-    this.raiseCompilers();
+    raiseCompilers((wish, result) => this.protect(wish, result));
     this.memory = attachMemory(createMemory({
       ...DEFAULT_CAPACITY,
       readers: options.readerCount,
@@ -226,11 +224,24 @@ export class Supervisor implements ControlBackend {
       bufferKib: options.bufferKib,
       subbufKib: options.subbufKib,
       pageBytes: options.pageBytes,
+      formerFds: host.handover?.fds.instances ?? [],
     });
-    this.readerWakes = this.tracing.readerPipes.map(() => new EventFd());
-    this.sweeperWake = new EventFd();
-    this.coordinatorWake = new EventFd();
+    resources.add(() => this.tracing.close());
+    this.tracing.start();
+    const openEventFd = (): EventFd => {
+      const made = new EventFd();
+      resources.add(() => made.close());
+      return made;
+    };
+    this.readerWakes = this.tracing.readerPipes.map(openEventFd);
+    this.sweeperWake = openEventFd();
+    this.coordinatorWake = openEventFd();
     this.tmalloc = this.openTmalloc();
+    const tmalloc = this.tmalloc;
+    if (tmalloc !== undefined) {
+      resources.add(() => closeTmallocPlace(tmalloc, options.tmallocSocketPath!));
+    }
+    this.shed = new ShedWatch(this.memory, log, host.linesShed);
     this.watch = new WorkerWatch(
       this.memory,
       this.workerConfig(),
@@ -240,6 +251,14 @@ export class Supervisor implements ControlBackend {
         else if (role >= Role.reader) this.readerWakes[role - Role.reader]!.ring();
       },
       (role, reason, downMs) => log.event({ event: "worker-restart", role, reason, downMs }),
+      (role, reason, silentMs) => {
+        const prepare = (): void => {
+          this.drainReports();
+          log.flush(true);
+        };
+        void this.startOver.begin(role, reason, silentMs, prepare, () => this.startOverState());
+      },
+      host.handover?.restarts,
     );
     // Whom subordinate uids count for is known before anybody is looked at.
     this.owners.tick(performance.now());
@@ -260,7 +279,11 @@ export class Supervisor implements ControlBackend {
       minAvailableBytes: options.minAvailableBytes,
       psi: options.psi,
       realTime: true,
-      ...this.chooseCpus(),
+      ...chooseCpus(
+        options.pathCpu,
+        options.readerCount === 1 && tracing.source === "raw",
+        (wish, result) => this.protect(wish, result),
+      ),
       formats: tracing.formats,
       readerPipes: tracing.readerPipes,
       readerWakeFds: this.readerWakes.map(({ fd }) => fd),
@@ -271,6 +294,8 @@ export class Supervisor implements ControlBackend {
       tmalloc: this.tmalloc,
       instanceName: tracing.events.name,
       tracefsPath: tracing.tracefsPath,
+      guardedFiles: tracing.guarded(),
+      statsFds: tracing.statsFds(),
     };
   }
 
@@ -278,6 +303,8 @@ export class Supervisor implements ControlBackend {
   private openTmalloc(): TmallocPlace | undefined {
     const path = this.options.tmallocSocketPath;
     if (path === undefined) return undefined;
+    const former = this.host.handover?.fds.tmalloc;
+    if (former !== undefined) return adoptTmallocPlace(former, path);
     try {
       const place = openTmallocPlace(path);
       const closed = closedFolderOf(path);
@@ -291,26 +318,6 @@ export class Supervisor implements ControlBackend {
       this.log.event({ event: "error", where: "tmalloc", message });
       return undefined;
     }
-  }
-
-  /**
-   * One CPU for the whole way from an event to a kill: handing over to a thread on another, idle
-   * CPU costs 30 us and more, to one on the same 3. The last CPU, as the first ones have the most
-   * interrupts. Several readers, or one of text, keep CPUs busy of their own (the kernel prints the
-   * lines in the reader's time), and do so on the others.
-   */
-  private chooseCpus(): Pick<WorkerConfig, "pathCpu" | "readerCpu"> {
-    const { pathCpu, readerCount } = this.options;
-    const cpus = allowedCpus();
-    const chosen = pathCpu === "auto" ? cpus.at(-1) ?? -1 : pathCpu;
-    if (chosen < 0) return ANY_CPU;
-    this.protect(`CPU ${chosen}`, cpus.includes(chosen) ? DONE : NOT_ALLOWED);
-    if (!cpus.includes(chosen)) return ANY_CPU;
-    // Everybody else keeps off it: what waits behind real-time threads waits long.
-    const others = cpus.filter((cpu) => cpu !== chosen);
-    if (others.length > 0) pinThread(others);
-    const isNarrow = readerCount === 1 && this.tracing.source === "raw";
-    return { pathCpu: chosen, readerCpu: isNarrow ? chosen : -1 };
   }
 
   /** What is refused is told, and toom goes on without. */
@@ -355,14 +362,20 @@ export class Supervisor implements ControlBackend {
         } does not hold: toom limit has changed it since`,
       });
     }
-    for (const rule of state.list()) this.logLimit("set", rule, rule.origin);
-    tracing.start();
+    const { handover } = this.host;
+    if (handover === undefined) {
+      for (const rule of state.list()) this.logLimit("set", rule, rule.origin);
+    } else {
+      // Perhaps what could not be written down before can be now.
+      void state.keep().then((kept) => this.told(kept));
+    }
     await this.watch.start();
     await this.watch.ping(Role.coordinator, PING_MS_MAX);
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     void this.followReports();
     await this.firstSweep();
-    this.control = await ControlServer.start({
+    this.startOver.tell();
+    const controlOptions: ControlServerOptions = {
       socketPath: options.controlSocketPath,
       backend: this,
       totalMemoryBytes: readMemInfo().totalBytes,
@@ -371,7 +384,11 @@ export class Supervisor implements ControlBackend {
       debugFaults: options.debugFaults,
       onError: (error) =>
         log.event({ event: "error", where: "control", message: messageOf(error) }),
-    });
+    };
+    const former = handover?.fds.control;
+    this.control = former === undefined
+      ? await ControlServer.start(controlOptions)
+      : await ControlServer.adopt(former, controlOptions);
     await this.settle(false);
     this.settler = setTimeout(() => void this.settle(true), SETTLED_MS);
     log.event({
@@ -417,6 +434,7 @@ export class Supervisor implements ControlBackend {
     this.rate = { atMs: nowMs, events, perSecond: Math.round(grown / seconds) };
     // So that a kill finds the name: it does not wait for one.
     this.names.expect(limitedUids(this.memory));
+    this.shed.check(nowMs);
     this.log.flush();
   }
 
@@ -467,6 +485,7 @@ export class Supervisor implements ControlBackend {
 
   async setLimit(rule: LimitRule): Promise<{ readonly persisted: boolean }> {
     this.owners.admit(rule);
+    this.state.checkRoom(rule);
     const kept = this.state.set(rule);
     this.enforceRules();
     this.logLimit("set", rule, "control");
@@ -515,27 +534,25 @@ export class Supervisor implements ControlBackend {
 
   status(): StatusReport {
     const { options } = this;
+    const report = memoryReport(this.memory, {
+      rules: this.state.list(),
+      nameOf: (uid) => this.names.nameOf(uid),
+      eventsPerSecond: this.rate.perSecond,
+      tmallocSocketPath: this.tmalloc === undefined ? null : options.tmallocSocketPath!,
+    });
     return {
       version: options.version,
       pid: Deno.pid,
-      uptimeSeconds: Math.round((performance.now() - this.startedMs) / 100) / 10,
+      uptimeSeconds: Math.round(this.startOver.uptimeMs() / 100) / 10,
       pageBytes: options.pageBytes,
       source: this.tracing.source,
       dryRun: options.dryRun,
-      ...memoryReport(this.memory, {
-        rules: this.state.list(),
-        nameOf: (uid) => this.names.nameOf(uid),
-        eventsPerSecond: this.rate.perSecond,
-        tmallocSocketPath: this.tmalloc === undefined ? null : options.tmallocSocketPath!,
-      }),
-      workers: this.watch.reports().map(({ role, restarts, heartbeatAgeMs, state }) => ({
-        role: roleName(role),
-        state: stateName(state),
-        heartbeatAgeMs,
-        restarts,
-        events: this.counter(role, CounterIndex.events),
-      })),
+      ...report,
+      kills: { ...report.kills, total: this.kills() },
+      workers: workerReports(this.memory, this.watch.reports()),
       memory: { rssBytes: Deno.memoryUsage().rss },
+      restarts: this.startOver.report(),
+      shed: this.shed.totals(),
     };
   }
 
@@ -547,8 +564,8 @@ export class Supervisor implements ControlBackend {
     this.log.event({
       event: "stop",
       reason,
-      uptimeSeconds: Math.round((performance.now() - this.startedMs) / 1000),
-      kills: this.counter(Role.killer, CounterIndex.kills),
+      uptimeSeconds: Math.round(this.startOver.uptimeMs() / 1000),
+      kills: this.kills(),
     });
     this.log.flush(true);
     this.lock.release();
@@ -561,10 +578,35 @@ export class Supervisor implements ControlBackend {
     this.owners.close();
     await Promise.all([this.control?.stop(), this.watch.stop(STOP_MS_MAX)]);
     this.drainReports();
-    this.tracing.close();
-    if (this.tmalloc !== undefined) {
-      closeTmallocPlace(this.tmalloc, this.options.tmallocSocketPath!);
-    }
+    this.shed.check(Infinity);
+    this.resources.close();
+  }
+
+  /** What the next program is told; undefined when there is to be none. */
+  private startOverState(): StartOverState | undefined {
+    const { options, tracing, tmalloc, watch } = this;
+    if (this.closed) return undefined;
+    return {
+      version: options.version,
+      options,
+      overrides: this.state.listOverrides(),
+      controlSocketPath: this.control === undefined ? undefined : options.controlSocketPath,
+      fds: {
+        lock: this.lock.fd,
+        instances: [tracing.events.ownerFd, tracing.logins.ownerFd],
+        tmalloc: tmalloc === undefined
+          ? undefined
+          : { listenFd: tmalloc.listenFd, streamListenFd: tmalloc.streamListenFd },
+      },
+      restarts: Object.fromEntries(
+        watch.reports().map((one) => [roleName(one.role), one.restarts]),
+      ),
+      kills: this.kills(),
+    };
+  }
+
+  private kills(): number {
+    return this.startOver.formerKills + this.counter(Role.killer, CounterIndex.kills);
   }
 }
 
@@ -576,12 +618,6 @@ function takeLock(): HeldLock {
     `another toom runs on this machine${who}`,
     "stop it first, or talk to it: toom status, toom limit",
   );
-}
-
-function stateName(state: number): StatusReport["workers"][number]["state"] {
-  if (state === RoleState.starting) return "starting";
-  if (state === RoleState.running) return "running";
-  return state === RoleState.stopped ? "stopped" : "absent";
 }
 
 function messageOf(error: unknown): string {

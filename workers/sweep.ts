@@ -91,6 +91,8 @@ export class Sweep {
   private readonly later = new Map<number, number>();
   /** Processes that count and are not on the kernel's list yet. */
   private readonly untraced = new Set<number>();
+  /** A process could not be looked at, or traced; set back by who has all of /proc read instead. */
+  hasOverrun = false;
   private isAppending = false;
   private number = 0;
   private suspendedMs = 0;
@@ -312,6 +314,7 @@ export class Sweep {
   /** An exec: {@link lookAll} finds out what it means. */
   look(pid: number): void {
     if (this.looks.length < LOOKS_MAX) this.looks.push(pid);
+    else this.hasOverrun = true;
   }
 
   /**
@@ -325,7 +328,11 @@ export class Sweep {
   }
 
   private lookLater(pid: number): void {
-    if (this.later.size >= LOOKS_MAX || this.later.has(pid)) return;
+    if (this.later.has(pid)) return;
+    if (this.later.size >= LOOKS_MAX) {
+      this.hasOverrun = true;
+      return;
+    }
     this.later.set(pid, this.context.clock.nowNs() + EXEC_WITHIN_NS);
   }
 
@@ -378,8 +385,11 @@ export class Sweep {
     this.isAppending = true;
     instance.appendPidsAsync(tids).then(
       () => this.traced(pids),
-      // A process that ended meanwhile is no failure; the sweep tries again.
-      () => this.traced(pids),
+      // A process that ended meanwhile is no failure; what is one, a sweep tries again, at once.
+      () => {
+        this.hasOverrun = true;
+        this.traced(pids);
+      },
     );
   }
 

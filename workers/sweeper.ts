@@ -25,7 +25,8 @@ import { OwnersView } from "../pipeline/owners.ts";
 import { RecordWriter } from "../pipeline/record_writer.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../pipeline/ring.ts";
 import { MonotonicClock } from "../kernel/clock.ts";
-import { EventFd } from "../kernel/fd.ts";
+import { Errno } from "../kernel/errno.ts";
+import { closeFd, EventFd } from "../kernel/fd.ts";
 import { POLLIN, POLLPRI, PollSet } from "../kernel/poll.ts";
 import { readMemInfo } from "../kernel/proc.ts";
 import { ProcConnector } from "../kernel/proc_connector.ts";
@@ -36,6 +37,7 @@ import { setFifo, setOrdinary } from "../kernel/self_protection.ts";
 import { TraceInstance } from "../kernel/tracefs.ts";
 import { rawFormats } from "./formats.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
+import { TraceWatch } from "./trace_watch.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 import { ShareMeasure } from "./share_measure.ts";
 import { Sweep } from "./sweep.ts";
@@ -49,6 +51,8 @@ const PSI_AVAILABLE_MIN = 0.1;
 const PRESSURE_EVERY_NS = 1e9;
 /** Sweeps that losses ask for are at least so far apart. */
 const RESYNC_EVERY_NS = 50e6;
+/** Reads of changes of user in one turn, of 256 each: as many as can be looked at. */
+const CHANGE_READS_MAX = 16;
 /** Records of the ring that carries logins from the parser to this same thread. */
 const LOGIN_RECORDS = 4096;
 
@@ -74,12 +78,14 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const rules = new RulesView(memory.rules);
   rules.refresh();
   const queries = new RingConsumer(buffer, plan.queryRing);
+  const instance = TraceInstance.attach(config.instanceName, config.tracefsPath);
+  const watch = new TraceWatch(memory, config, counters, writer);
   const sweep = new Sweep({
     memory,
     writer,
     rules,
     owners: new OwnersView(memory.owners),
-    instance: TraceInstance.attach(config.instanceName, config.tracefsPath),
+    instance,
     clock,
     pageBytes: config.pageBytes,
     publish,
@@ -127,7 +133,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const poll = new PollSet(config.loginPipes.length + 3);
   const wakeIndex = poll.add(wake.fd, POLLIN);
   for (const { fd } of config.loginPipes) poll.add(fd, POLLIN);
-  const connectorIndex = connector.ok ? poll.add(connector.connector.fd, POLLIN) : -1;
+  if (connector.ok) poll.add(connector.connector.fd, POLLIN);
   const psiIndex = psi?.ok === true ? poll.add(psi.fd, POLLPRI) : -1;
 
   let wanted = true;
@@ -156,7 +162,23 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     queries.release();
   };
 
+  /** What the kernel could not tell of for want of room is in /proc. */
+  const takeUserChanges = (changes: ProcConnector): void => {
+    for (let reads = 0; reads < CHANGE_READS_MAX; reads++) {
+      const count = changes.read((tgid) => sweep.lookChanged(tgid));
+      if (count < 0) {
+        counters[CounterIndex.userChangesLost]!++;
+        wanted = true;
+      }
+      if (!changes.hasMore || (count < 0 && count !== -Errno.ENOBUFS)) return;
+    }
+  };
+
   return {
+    close: () => {
+      if (connector.ok) connector.connector.close();
+      if (psi?.ok === true) closeFd(psi.fd);
+    },
     step: () => {
       if (rules.refresh()) {
         sweep.rulesChanged();
@@ -165,12 +187,16 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       answerQueries();
       loginSource.read();
       takeLogins();
-      if (connectorIndex >= 0 && connector.ok) {
-        connector.connector.read((tgid) => sweep.lookChanged(tgid));
-      }
+      if (connector.ok) takeUserChanges(connector.connector);
       sweep.lookAll();
+      if (sweep.hasOverrun) {
+        sweep.hasOverrun = false;
+        wanted = true;
+      }
       measure?.step();
       const nowNs = clock.nowNs();
+      // While a write to the list is under way, the kernel would let a look at it wait.
+      if (!sweep.isWaiting) watch.look(nowNs);
       const due = nowNs - sweptNs >= config.intervalMs * 1e6;
       if (due || (wanted && nowNs - sweptNs >= RESYNC_EVERY_NS)) {
         sweptNs = nowNs;
@@ -180,6 +206,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
         sweep.full(afterLoss);
         if (config.realTime) setFifo(FIFO_PRIORITY.sweeper);
         afterLoss = false;
+        if (!instance.hadSentinel) watch.listWasWritten(clock.nowNs(), instance);
         counters[CounterIndex.sweeps]!++;
         Atomics.store(header, HeaderWord.discovered, 1);
         if (config.minAvailableBytes > 0) {

@@ -35,6 +35,7 @@ export function openTmallocPlace(socketPath: string): TmallocPlace {
     };
   } catch (error) {
     closeFd(listenFd);
+    tryRemove(socketPath);
     throw error;
   }
 }
@@ -48,15 +49,25 @@ function closeToOthers(ledgerPath: string): void {
   }
 }
 
+/** The place that this process had before it started over: its sockets have been open all the time. */
+export function adoptTmallocPlace(
+  fds: Pick<TmallocPlace, "listenFd" | "streamListenFd">,
+  socketPath: string,
+): TmallocPlace {
+  return { ...fds, ledgerPath: socketPath.replace(/[^/]*$/, "") + LEDGER_NAME };
+}
+
 /** Closes the sockets. The ledger stays: who holds promises may live when toom comes back. */
 export function closeTmallocPlace(place: TmallocPlace, socketPath: string): void {
   closeFd(place.listenFd);
   closeFd(place.streamListenFd);
-  for (const path of [socketPath, socketPath + STREAM_SUFFIX]) {
-    try {
-      Deno.removeSync(path);
-    } catch {
-      // Somebody else has removed it.
-    }
+  for (const path of [socketPath, socketPath + STREAM_SUFFIX]) tryRemove(path);
+}
+
+function tryRemove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Somebody else has removed it.
   }
 }

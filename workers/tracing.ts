@@ -7,10 +7,18 @@
  *
  * @module
  */
+import { Errno, KernelError } from "../kernel/errno.ts";
 import { closeFd, openFd, OpenFlag } from "../kernel/fd.ts";
-import { findTracefs, removeDeadInstances, TraceInstance } from "../kernel/tracefs.ts";
+import {
+  findTracefs,
+  hasOwner,
+  parseInstanceName,
+  removeDeadInstances,
+  TraceInstance,
+} from "../kernel/tracefs.ts";
 import { EXEC_TEXT_FILTER } from "../kernel/text_parser.ts";
 import { ProcReader } from "../kernel/proc.ts";
+import { type GuardedFile, guardedFiles } from "./instance_guard.ts";
 import type { FormatTexts, TracePipe } from "./protocol.ts";
 import { rawFormats } from "./formats.ts";
 import { StartError } from "./errors.ts";
@@ -22,10 +30,25 @@ export interface TracingOptions {
   readonly bufferKib: number;
   readonly subbufKib: number | undefined;
   readonly pageBytes: number;
+  /** Descriptors of the instances that this process had before it started over. */
+  readonly formerFds?: readonly number[];
 }
 
 /** Room for the execs of each CPU: 16 000 of them. */
 const LOGINS_BUFFER_KIB = 1024;
+/** What is recorded of traced tasks. No exec: its text line holds a file name, perhaps a forged line. */
+const TRACED_EVENTS = [
+  ["kmem", "rss_stat"],
+  ["task", "task_newtask"],
+  ["sched", "sched_process_exit"],
+  ["sched", "sched_process_free"],
+] as const;
+const NO_FILTER = "0";
+/** Instances of one purpose that somebody else reads while toom starts over, again and again. */
+const FORMER_MAX = 16;
+/** Purposes of the two instances, the last word of their names. */
+const EVENTS = "events";
+const LOGINS = "logins";
 
 export class Tracing {
   readonly source: "raw" | "text";
@@ -39,7 +62,9 @@ export class Tracing {
   readonly removed: readonly string[];
   /** Why the raw source is not used although it was preferred. */
   readonly fallback: string | undefined;
-  private readonly logins: TraceInstance;
+  readonly logins: TraceInstance;
+  private readonly instances: TraceInstance[] = [];
+  private readonly fds: number[] = [];
 
   /**
    * @throws {StartError} When there is no tracefs or no rss_stat, or another toom is tracing.
@@ -47,10 +72,15 @@ export class Tracing {
    */
   constructor(options: TracingOptions) {
     this.tracefsPath = findTracefs();
-    this.removed = removeDead(this.tracefsPath);
-    this.events = TraceInstance.create("events", this.tracefsPath);
-    this.logins = TraceInstance.create("logins", this.tracefsPath);
+    // Up to here they had an owner, so that nobody else began to trace.
+    for (const fd of options.formerFds ?? []) closeFd(fd);
+    const former = removeFormer(this.tracefsPath);
+    this.removed = removeDead(this.tracefsPath, former);
     try {
+      this.events = this.create(EVENTS);
+      this.logins = this.create(LOGINS);
+      // Somebody may have begun at the same moment, and each found nobody. Who came last sees both.
+      removeDead(this.tracefsPath, [...former, ...this.instances.map(({ name }) => name)]);
       if (!this.events.hasEvent("kmem", "rss_stat")) {
         throw new StartError(
           "this kernel has no tracepoint kmem:rss_stat",
@@ -83,11 +113,7 @@ export class Tracing {
     events.writePids([]);
     // Should a limited user be root: never the readers themselves.
     events.writeNotracePids(new ProcReader().listTids(Deno.pid));
-    events.enableEvent("kmem", "rss_stat");
-    events.enableEvent("task", "task_newtask");
-    // No exec here: its text line holds a file name, which may hold a forged line.
-    events.enableEvent("sched", "sched_process_exit");
-    events.enableEvent("sched", "sched_process_free");
+    for (const [system, event] of TRACED_EVENTS) events.enableEvent(system, event);
     if (this.loginSource === "text") {
       logins.setFilter("sched", "sched_process_exec", EXEC_TEXT_FILTER);
     }
@@ -97,17 +123,50 @@ export class Tracing {
     logins.setTracing(true);
   }
 
+  /** What nobody else may change from now on; after {@link start}. */
+  guarded(): GuardedFile[] {
+    const traced = TRACED_EVENTS.map(([system, event]) => ({ system, event, filter: NO_FILTER }));
+    const filter = this.loginSource === "text" ? EXEC_TEXT_FILTER : NO_FILTER;
+    const execs = [{ system: "sched", event: "sched_process_exec", filter }];
+    if (this.formats.oomVictim !== undefined) {
+      execs.push({ system: "oom", event: "mark_victim", filter: NO_FILTER });
+    }
+    const open = (path: string): number => this.open(path);
+    return [
+      ...guardedFiles(this.events, EVENTS, traced, true, open),
+      ...guardedFiles(this.logins, LOGINS, execs, false, open),
+    ];
+  }
+
+  /** What the kernel counts of each CPU; none where text is read, see {@link ReaderGuard}. */
+  statsFds(): number[] {
+    if (this.source === "text") return [];
+    const { events } = this;
+    return events.cpus().map((cpu) => this.open(`${events.path}/per_cpu/cpu${cpu}/stats`));
+  }
+
   /** Stops recording, closes the pipes and removes the instances. Never throws. */
   close(): void {
-    for (const { fd } of (this.readerPipes ?? []).flat()) closeFd(fd);
-    for (const { fd } of this.loginPipes ?? []) closeFd(fd);
-    for (const instance of [this.events, this.logins]) {
+    for (const fd of this.fds.splice(0)) closeFd(fd);
+    for (const instance of this.instances.splice(0)) {
       try {
-        instance?.remove();
+        instance.remove();
       } catch {
         // The next start removes it.
       }
     }
+  }
+
+  private create(purpose: string): TraceInstance {
+    const instance = createFree(purpose, this.tracefsPath);
+    this.instances.push(instance);
+    return instance;
+  }
+
+  private open(path: string): number {
+    const fd = openFd(path, OpenFlag.O_RDONLY | OpenFlag.O_NONBLOCK);
+    this.fds.push(fd);
+    return fd;
   }
 
   private readFormats(): FormatTexts {
@@ -127,37 +186,95 @@ export class Tracing {
 
   private openLogins(): TracePipe[] {
     const { logins } = this;
-    const flags = OpenFlag.O_RDONLY | OpenFlag.O_NONBLOCK;
-    if (this.loginSource === "text") return [{ cpu: -1, fd: openFd(logins.pipePath, flags) }];
-    return logins.cpus().map((cpu) => ({ cpu, fd: openFd(logins.cpuRawPipePath(cpu), flags) }));
+    if (this.loginSource === "text") return [{ cpu: -1, fd: this.open(logins.pipePath) }];
+    this.open(logins.pipePath);
+    return logins.cpus().map((cpu) => ({ cpu, fd: this.open(logins.cpuRawPipePath(cpu)) }));
   }
 
   /** Each reader has its share of the CPUs, as the kernel has one buffer a CPU. */
   private openReaders(readers: number): TracePipe[][] {
-    const flags = OpenFlag.O_RDONLY | OpenFlag.O_NONBLOCK;
     if (this.source === "text" && readers === 1) {
-      return [[{ cpu: -1, fd: openFd(this.events.pipePath, flags) }]];
+      return [[{ cpu: -1, fd: this.open(this.events.pipePath) }]];
     }
+    // Never read: while it is open nobody else can open a pipe of text, and take events away.
+    if (this.source === "raw") this.open(this.events.pipePath);
     const pipes: TracePipe[][] = Array.from({ length: readers }, () => []);
     this.events.cpus().forEach((cpu, index) => {
       const path = this.source === "raw"
         ? this.events.cpuRawPipePath(cpu)
         : this.events.cpuPipePath(cpu);
-      pipes[index % readers]!.push({ cpu, fd: openFd(path, flags) });
+      pipes[index % readers]!.push({ cpu, fd: this.open(path) });
     });
     return pipes;
   }
 }
 
-/** @returns Names of the instances that were removed. */
-function removeDead(tracefsPath: string): readonly string[] {
-  const { removed, live } = removeDeadInstances(undefined, tracefsPath);
-  // A doctor's look at the machine is over in a moment and kills nobody.
-  const [other] = live.filter(({ name }) => !name.endsWith("-doctor"));
+/** Whether an instance is one that decides about kills. */
+function isOfEvents(name: string): boolean {
+  return parseInstanceName(name)!.purpose.startsWith(EVENTS);
+}
+
+/**
+ * Removes the instances that this process had before it started over.
+ *
+ * @returns Names of those that cannot be removed, as somebody reads them: they record no more.
+ */
+function removeFormer(tracefsPath: string): string[] {
+  const pid = Deno.pid;
+  const startTicks = new ProcReader().readStartTicks(pid);
+  const left: string[] = [];
+  for (const { name } of Deno.readDirSync(`${tracefsPath}/instances`)) {
+    const owner = parseInstanceName(name);
+    if (owner?.pid !== pid || owner.startTicks !== startTicks) continue;
+    try {
+      TraceInstance.attach(name, tracefsPath).remove();
+    } catch {
+      left.push(name);
+    }
+  }
+  return left;
+}
+
+/** An instance of the purpose; of a name with a number behind it where the name is still taken. */
+function createFree(purpose: string, tracefsPath: string): TraceInstance {
+  for (let number = 1;; number++) {
+    try {
+      return TraceInstance.create(number === 1 ? purpose : `${purpose}_${number}`, tracefsPath);
+    } catch (error) {
+      const isTaken = error instanceof KernelError && error.errno === Errno.EEXIST;
+      if (!isTaken || number === FORMER_MAX) throw error;
+    }
+  }
+}
+
+/**
+ * Removes what dead tooms have left, and makes sure that none lives that would kill twice.
+ *
+ * @param own Instances of this process.
+ * @returns Names of the instances that were removed.
+ */
+function removeDead(tracefsPath: string, own: readonly string[]): readonly string[] {
+  const { removed, live, busy } = removeDeadInstances(undefined, tracefsPath);
+  // Other instances, as of a doctor's look at the machine, kill nobody.
+  const other = live.find(({ name }) => !own.includes(name) && isOfEvents(name));
   if (other !== undefined) {
     throw new StartError(
       `another toom is tracing on this kernel (pid ${other.pid}, instance ${other.name})`,
       "stop it first; two would kill twice",
+    );
+  }
+  const used = busy.find(isOfEvents);
+  if (used !== undefined && hasOwner(used, tracefsPath)) {
+    throw new StartError(
+      `another toom is tracing on this kernel, in another container (instance ${used})`,
+      "stop it first; two would kill twice",
+    );
+  }
+  if (used !== undefined) {
+    throw new StartError(
+      `another toom may be tracing on this kernel: the instance ${used} is in use, and by whom is ` +
+        "not to be seen from here",
+      `end who has a file of it open (on the host: ls -l /proc/[0-9]*/fd | grep ${used})`,
     );
   }
   return removed;

@@ -1,19 +1,30 @@
 /**
- * The workers' lives: started, watched by their heartbeat, replaced when they throw or hang,
- * stopped.
+ * The workers' lives: started, watched by their heartbeat, replaced when they throw, stopped.
  *
- * A hanging worker cannot be ended from outside (worker.terminate() does not interrupt a thread
- * that waits or spins), so it is fenced off: its epoch is over, and should it ever wake it leaves.
+ * A worker that has thrown is replaced as soon as its thread is gone, on the same memory. One that
+ * hangs may wake up at any time and go on where it stood: write, signal, use descriptors that belong
+ * to somebody else by then. It cannot be ended from outside (worker.terminate() does not interrupt a
+ * thread that waits or spins), so nobody takes its place: the whole process must start over.
  *
  * @module
  */
 import { attachRole } from "../pipeline/doorbell.ts";
 import type { Memory } from "../pipeline/memory.ts";
+import { readTextFile } from "../kernel/fd.ts";
 import { Fault, Role, roleName, RoleState, RoleWord } from "../pipeline/layout.ts";
 import type { WorkerConfig, WorkerInit } from "./protocol.ts";
 
 /** No heartbeat for so long: it hangs. */
 const HANGS_AFTER_MS = 500;
+/**
+ * Nor for so long, of one whose thread is ready to run: if it is of ordinary priority it may only have
+ * had no CPU.
+ */
+const STARVES_AFTER_MS = 2000;
+/** Nor for so long, of one that waits for a disk: starting over would have to wait for that too. */
+const BLOCKS_AFTER_MS = 5000;
+/** A thread that has thrown ends within this time, or it is taken for one that hangs. */
+const ENDS_WITHIN_MS = 300;
 /** Loading a worker's modules may take a while on a busy machine. */
 const START_MS_MAX = 10_000;
 /** A worker that dies at once, again and again, is not started more often than this. */
@@ -21,6 +32,21 @@ const RESTART_EVERY_MS = 1000;
 
 /** Told when a worker has been replaced and works. */
 export type OnRestart = (role: string, reason: string, downMs: number) => void;
+
+/**
+ * Told, again and again, that a worker hangs: nobody may take its place in this process.
+ * @param silentMs Since when it does not work.
+ */
+export type OnHang = (role: string, reason: string, silentMs: number) => void;
+
+/** How a worker is. */
+export interface LifeReport {
+  readonly role: number;
+  readonly restarts: number;
+  readonly heartbeatAgeMs: number;
+  /** {@link RoleState}. */
+  readonly state: number;
+}
 
 interface Life {
   readonly role: number;
@@ -31,6 +57,8 @@ interface Life {
   movedMs: number;
   restartedMs: number;
   restarts: number;
+  /** The thread of one that has thrown is being waited for. */
+  isEnding: boolean;
   /** Why it is being replaced, and since when it does not work; undefined when all is well. */
   failure: { readonly reason: string; readonly sinceMs: number } | undefined;
 }
@@ -56,23 +84,28 @@ export class WorkerWatch {
   private readonly config: WorkerConfig;
   private readonly wakeFd: (role: number) => void;
   private readonly onRestart: OnRestart;
+  private readonly onHang: OnHang;
   private readonly lives: Life[];
   private stopping = false;
   private checkedMs = 0;
 
   /**
    * @param wakeFd Wakes a role that sleeps in poll(2) rather than on its bell.
+   * @param restarts Of each role before this process started over.
    */
   constructor(
     memory: Memory,
     config: WorkerConfig,
     wakeFd: (role: number) => void,
     onRestart: OnRestart,
+    onHang: OnHang,
+    restarts: Readonly<Record<string, number>> = {},
   ) {
     this.memory = memory;
     this.config = config;
     this.wakeFd = wakeFd;
     this.onRestart = onRestart;
+    this.onHang = onHang;
     const roles = [Role.accounting, Role.killer, Role.coordinator, Role.sweeper] as number[];
     config.readerPipes.forEach((_, index) => roles.push(Role.reader + index));
     this.lives = roles.map((role) => ({
@@ -82,7 +115,8 @@ export class WorkerWatch {
       heartbeat: 0,
       movedMs: 0,
       restartedMs: -Infinity,
-      restarts: 0,
+      restarts: restarts[roleName(role)] ?? 0,
+      isEnding: false,
       failure: undefined,
     }));
   }
@@ -111,12 +145,12 @@ export class WorkerWatch {
     life.heartbeat = Atomics.load(words, RoleWord.heartbeat);
     Atomics.store(words, RoleWord.fault, Fault.none);
     Atomics.store(words, RoleWord.state, RoleState.starting);
+    Atomics.store(words, RoleWord.tid, 0);
     const epoch = Atomics.add(words, RoleWord.epoch, 1) + 1;
-    this.wake(life); // Should the one before sleep, it may leave now.
     const worker = new Worker(moduleOf(role), { type: "module", name: roleName(role) });
     life.worker = worker;
     const onThrow = (message: string): void => {
-      if (life.worker === worker) this.failed(life, `threw: ${message}`);
+      if (life.worker === worker) void this.threw(life, `threw: ${message}`);
     };
     worker.onmessage = (event: MessageEvent<string>) => onThrow(event.data);
     worker.onerror = (event) => {
@@ -132,12 +166,25 @@ export class WorkerWatch {
     worker.postMessage(init);
   }
 
-  private failed(life: Life, reason: string): void {
+  private async threw(life: Life, reason: string): Promise<void> {
     if (this.stopping) return;
-    life.failure ??= { reason, sinceMs: performance.now() };
+    const sinceMs = life.failure?.sinceMs ?? performance.now();
+    life.failure ??= { reason, sinceMs };
     life.worker?.terminate();
     life.worker = undefined;
-    this.respawn(life);
+    life.isEnding = true;
+    // 0: it threw before it touched anything.
+    const tid = Atomics.load(life.words, RoleWord.tid);
+    const deadlineMs = performance.now() + ENDS_WITHIN_MS;
+    while (tid !== 0 && isThread(tid) && !this.stopping) {
+      if (performance.now() > deadlineMs) {
+        const silentMs = performance.now() - sinceMs;
+        this.onHang(roleName(life.role), `${reason}, and its thread does not end`, silentMs);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    life.isEnding = false;
+    if (!this.stopping) this.respawn(life);
   }
 
   private respawn(life: Life): void {
@@ -165,7 +212,7 @@ export class WorkerWatch {
         life.movedMs = nowMs;
       }
       if (life.worker === undefined) {
-        this.respawn(life);
+        if (!life.isEnding) this.respawn(life);
         continue;
       }
       if (life.failure !== undefined && state === RoleState.running) {
@@ -173,10 +220,12 @@ export class WorkerWatch {
         life.failure = undefined;
         this.onRestart(roleName(life.role), reason, Math.round(nowMs - sinceMs));
       }
-      const patienceMs = state === RoleState.starting ? START_MS_MAX : HANGS_AFTER_MS;
       const silentMs = nowMs - life.movedMs;
+      if (silentMs <= HANGS_AFTER_MS) continue;
+      const patienceMs = state === RoleState.starting ? START_MS_MAX : patienceWith(life);
       if (silentMs > patienceMs) {
-        this.failed(life, `hung: no heartbeat for ${Math.round(silentMs)} ms`);
+        const reason = `hung: no heartbeat for ${Math.round(silentMs)} ms`;
+        this.onHang(roleName(life.role), reason, silentMs);
       }
     }
   }
@@ -228,7 +277,7 @@ export class WorkerWatch {
   }
 
   /** What `toom status` says of the workers. */
-  reports(): { role: number; restarts: number; heartbeatAgeMs: number; state: number }[] {
+  reports(): LifeReport[] {
     const nowMs = performance.now();
     return this.lives.map((life) => ({
       role: life.role,
@@ -254,4 +303,30 @@ export class WorkerWatch {
     }
     return true;
   }
+}
+
+/** Whether this process still has a thread of that number. */
+function isThread(tid: number): boolean {
+  return threadState(tid) !== undefined;
+}
+
+/** One letter, as proc_pid_stat(5) has it; undefined: there is no such thread. */
+function threadState(tid: number): string | undefined {
+  try {
+    const stat = readTextFile(`/proc/self/task/${tid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2)[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Roles that the way from an event to a kill leads through: they have a CPU whenever they want it. */
+function isOnTheWay(role: number): boolean {
+  return role === Role.accounting || role === Role.killer || role >= Role.reader;
+}
+
+function patienceWith({ words, role }: Life): number {
+  const state = threadState(Atomics.load(words, RoleWord.tid));
+  if (state === "D") return BLOCKS_AFTER_MS;
+  return state === "R" && !isOnTheWay(role) ? STARVES_AFTER_MS : HANGS_AFTER_MS;
 }

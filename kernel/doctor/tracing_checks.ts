@@ -4,7 +4,7 @@ import { readTextFile } from "../fd.ts";
 import { type EventFormat, parseEventFormat } from "../formats.ts";
 import { gettid, pageBytes } from "../libc.ts";
 import { ProcReader } from "../proc.ts";
-import { findTracefs, parseInstanceName, TraceInstance } from "../tracefs.ts";
+import { findTracefs, hasOwner, parseInstanceName, TraceInstance } from "../tracefs.ts";
 import { type Examiner, Lacking, messageOf, NEW_KERNEL_MEND, ROOT_MEND } from "./examiner.ts";
 import { Trial } from "./trial.ts";
 
@@ -171,14 +171,19 @@ function noteInstances(tracefs: string, notes: string[]): void {
   for (const name of names.sort()) {
     const owner = parseInstanceName(name);
     if (owner === undefined) continue;
-    const alive = proc.readStartTicks(owner.pid) === owner.startTicks;
     notes.push(
-      alive
-        ? `a toom is tracing: pid ${owner.pid}, instance ${name}`
-        : `a dead toom left the instance ${name}; the next start removes it`,
+      noteOf(name, owner.pid, proc.readStartTicks(owner.pid) === owner.startTicks, tracefs),
     );
   }
 }
+
+function noteOf(name: string, pid: number, isSeen: boolean, tracefs: string): string {
+  if (isSeen) return `a toom is tracing: pid ${pid}, instance ${name}`;
+  return hasOwner(name, tracefs)
+    ? `a toom is tracing in another container: instance ${name}`
+    : `a dead toom left the instance ${name}; the next start removes it, if nobody uses it`;
+}
+
 /** Touches fresh pages, on this thread. */
 function touchMemory(): void {
   const bytes = new Uint8Array(FRESH_BYTES);

@@ -1,11 +1,13 @@
 /** Losses, dead predecessors, dying workers, limits that change: toom goes on enforcing. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { findTracefs, parseInstanceName } from "../../kernel/tracefs.ts";
-import { needing } from "../_support/real_kernel.ts";
+import { hasFile, needing } from "../_support/real_kernel.ts";
+import { STOP_NEEDS, STOPPABLE, stopThread, threadOf } from "../_support/stop_thread.ts";
 import { Toom } from "../_support/toom.ts";
 import { E2E_NEEDS, E2E_POSSIBLE, truePages, Workload } from "../_support/workload.ts";
 
 const UID = 60021;
+const LOCK_PATH = "/run/toom.lock";
 
 /** Names of the instances of a toom. */
 function instancesOf(pid: number): string[] {
@@ -21,23 +23,27 @@ async function assertEnforced(toom: Toom): Promise<void> {
 }
 
 Deno.test({
-  ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run survives lost events and mends its books"),
+  ...needing(
+    E2E_POSSIBLE && STOPPABLE,
+    `${E2E_NEEDS}, and ${STOP_NEEDS}`,
+    "toom run survives lost events and mends its books",
+  ),
   fn: async () => {
     // The smallest buffer, and a reader that stands still while the events come.
     await using toom = await Toom.start([
       `--limit=${UID}=1GiB`,
       "--buffer-kib=16",
-      "--debug-faults",
       "--interval=1h",
     ]);
     // On one CPU, so in one buffer.
     await using first = await new Workload(UID, "hold-on-go", 20, "pinned").until("here");
     await using second = await new Workload(UID, "hold-on-go", 20, "pinned").until("here");
-    await toom.fault("reader0", "hang");
-    await new Promise((resolve) => setTimeout(resolve, 50)); // It must have noticed.
+    // Not so long that it would be taken for one that hangs.
+    const reader = await stopThread(threadOf(toom.pid, "toom-reader0"), 300);
     // The second's events push out the first's, of which no later event tells.
     await (await first.go()).until("held");
     await (await second.go()).until("held");
+    assertEquals(await reader.end, "released");
     await toom.waitFor("lost");
     await toom.waitFor("degraded");
     await toom.waitFor("recovered");
@@ -52,6 +58,7 @@ Deno.test({
     assert(events.lost > 0, "losses are counted");
     assert(events.driftPages > 0, "and what they cost");
     assertEquals(degraded, false);
+    assertEquals(toom.of("restart"), []);
     assert(toom.of("drift").some((line) => line["uid"] === UID), "the log says by how much");
   },
 });
@@ -109,38 +116,84 @@ Deno.test({
   },
 });
 
-for (const kind of ["throw", "hang"] as const) {
-  Deno.test({
-    ...needing(
-      E2E_POSSIBLE,
-      E2E_NEEDS,
-      `toom run restarts a worker that ${kind}s, and enforces on`,
-    ),
-    fn: async (t) => {
-      await using toom = await Toom.start([`--limit=${UID}=64MiB`, "--debug-faults"]);
-      for (const role of ["reader0", "accounting", "killer", "coordinator", "sweeper"]) {
-        await t.step(role, async () => {
-          await using neighbour = await new Workload(UID, "hold", 10).until("held");
-          await toom.fault(role, kind);
-          const line = await toom.waitFor("worker-restart", (one) => one["role"] === role, 5000);
-          assert(Number(line["downMs"]) < 1000, `down for ${line["downMs"]} ms`);
-          await assertEnforced(toom);
-          assert(neighbour.alive, "the neighbour lives");
-          let counted = 0;
-          for (let tries = 0; tries < 60 && counted !== truePages(UID); tries++) {
-            await new Promise((resolve) => setTimeout(resolve, 50));
-            counted = await toom.usagePages(UID);
-          }
-          assertEquals(counted, truePages(UID), "the books are true again");
-        });
-      }
-      const { workers } = await toom.status();
-      for (const { role, state, restarts } of workers) {
-        assertEquals([role, state, restarts], [role, "running", 1]);
-      }
-    },
-  });
+Deno.test({
+  ...needing(
+    E2E_POSSIBLE && hasFile("/usr/bin/flock"),
+    `${E2E_NEEDS}, and flock`,
+    "toom run starts although a user holds a lock on the lock file of an older toom",
+  ),
+  fn: async () => {
+    // As toom 0.1 left it.
+    await Deno.remove(LOCK_PATH).catch(() => {});
+    await Deno.writeTextFile(LOCK_PATH, "1\n");
+    await Deno.chmod(LOCK_PATH, 0o644);
+    const user = new Deno.Command("/usr/bin/flock", {
+      args: ["-s", LOCK_PATH, "-c", "echo locked; exec sleep 60"],
+      uid: UID,
+      gid: UID,
+      cwd: "/",
+      stdout: "piped",
+    }).spawn();
+    const reader = user.stdout.getReader();
+    await reader.read();
+    {
+      await using toom = await Toom.start([`--limit=${UID + 5}=64MiB`]);
+      await toom.waitFor(
+        "config",
+        (line) => /toom\.lock: its mode was 0644/.test(String(line["message"])),
+      );
+      const { mode, uid } = await Deno.stat(LOCK_PATH);
+      assertEquals([mode! & 0o7777, uid], [0o600, 0]);
+      const second = await toom.command("run", `--state-dir=${toom.stateDir}`);
+      assertMatch(second.err, /^another toom runs on this machine/);
+    }
+    const denied = await new Deno.Command("/usr/bin/flock", {
+      args: ["-s", "-n", LOCK_PATH, "true"],
+      uid: UID,
+      gid: UID,
+      cwd: "/",
+    }).output();
+    assertMatch(new TextDecoder().decode(denied.stderr), /denied/);
+    user.kill("SIGKILL");
+    await reader.cancel();
+    await user.status;
+  },
+});
+
+const ROLES = ["reader0", "accounting", "killer", "coordinator", "sweeper"];
+
+/** The user's books must become what /proc says. */
+async function assertBooksTrue(toom: Toom): Promise<void> {
+  let counted = 0;
+  for (let tries = 0; tries < 60 && counted !== truePages(UID); tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    counted = await toom.usagePages(UID);
+  }
+  assertEquals(counted, truePages(UID), "the books are true again");
 }
+
+Deno.test({
+  ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run replaces a worker that throws, and enforces on"),
+  fn: async (t) => {
+    await using toom = await Toom.start([`--limit=${UID}=64MiB`, "--debug-faults"]);
+    for (const role of ROLES) {
+      await t.step(role, async () => {
+        await using neighbour = await new Workload(UID, "hold", 10).until("held");
+        await toom.fault(role, "throw");
+        const line = await toom.waitFor("worker-restart", (one) => one["role"] === role, 5000);
+        assert(Number(line["downMs"]) < 1000, `down for ${line["downMs"]} ms`);
+        await assertEnforced(toom);
+        assert(neighbour.alive, "the neighbour lives");
+        await assertBooksTrue(toom);
+      });
+    }
+    const { workers, restarts } = await toom.status();
+    for (const { role, state, restarts } of workers) {
+      assertEquals([role, state, restarts], [role, "running", 1]);
+    }
+    assertEquals(restarts, { total: 0, reason: null });
+  },
+});
 
 Deno.test({
   ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom limit takes effect at once and survives a restart"),

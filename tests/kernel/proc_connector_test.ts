@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { invariant } from "../../pipeline/invariant.ts";
+import { Errno } from "../../kernel/errno.ts";
 import { POLLIN, PollSet } from "../../kernel/poll.ts";
 import { ProcConnector } from "../../kernel/proc_connector.ts";
-import { isRoot, needing, spawnAs, waitUntil } from "../_support/real_kernel.ts";
+import { hasFile, isRoot, needing, spawnAs, waitUntil } from "../_support/real_kernel.ts";
 
 const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
 const probe = isRoot() ? ProcConnector.open() : { ok: false, reason: "root" } as const;
@@ -52,6 +53,25 @@ Deno.test(
     if (set.wait(0) > 0) connector.read(() => seen++);
     assert(seen < 5, `${seen} events`);
     assertEquals(connector.read(() => {}), 0);
+  },
+);
+
+Deno.test(
+  needing(possible && hasFile("/usr/bin/python3"), needs, "ProcConnector.read() says that it lost"),
+  async () => {
+    const result = ProcConnector.open();
+    invariant(result.ok, "probed above");
+    using connector = result.connector;
+    const storm = "import os\nfor i in range(20000): os.setresuid(-1, i % 2 * 60077, -1)";
+    assertEquals((await spawnAs(0, ["/usr/bin/python3", "-c", storm]).child.status).code, 0);
+    let count = 0;
+    const results: number[] = [];
+    do results.push(connector.read(() => count++)); while (
+      connector.hasMore && results.length < 99
+    );
+    assertEquals(results.filter((one) => one < 0), [-Errno.ENOBUFS]);
+    assert(count > 100, "what was not lost comes all the same");
+    assertEquals(connector.hasMore, false);
   },
 );
 

@@ -5,6 +5,7 @@ import { parseEventFormat, parseHeaderPage } from "../../kernel/formats.ts";
 import { ProcReader } from "../../kernel/proc.ts";
 import {
   findTracefs,
+  hasOwner,
   instanceName,
   parseInstanceName,
   parseTraceStats,
@@ -265,6 +266,42 @@ Deno.test(
     closeFd(fd);
     assertEquals(removeDeadInstances().removed.includes(busy), true);
     await Deno.remove(`${instances}/${foreign}`);
+  },
+);
+
+Deno.test(
+  needing(traced, NEEDS, "removeDeadInstances() writes nothing to one whose owner is out of sight"),
+  () => {
+    using mine = instance("t_unseen");
+    mine.configure(OPTIONS);
+    mine.writePids([]);
+    mine.enableEvent("kmem", "rss_stat");
+    mine.setTracing(true);
+    // As from another container: nobody has that pid.
+    const found = removeDeadInstances(() => false);
+    assertEquals(found.removed.includes(mine.name), false);
+    assertEquals(found.busy.includes(mine.name), true);
+    assertEquals(read(mine, "tracing_on"), "1");
+    assertEquals(read(mine, "events/kmem/rss_stat/enable"), "1");
+    assertEquals(hasOwner(mine.name), true);
+  },
+);
+
+Deno.test(
+  needing(traced, NEEDS, "TraceInstance.create() has an owner from the start, remove() ends that"),
+  () => {
+    const trace = TraceInstance.create("t_owned");
+    const path = trace.path;
+    assertThrows(() => Deno.removeSync(path), Error, "os error 16");
+    assertEquals(hasOwner(trace.name), true);
+    trace.remove();
+    assertEquals(hasFile(path), false);
+    assertEquals(hasOwner(trace.name), false);
+    // One that records, and that nobody has open, is removed as it is.
+    Deno.mkdirSync(path);
+    Deno.writeTextFileSync(`${path}/events/kmem/rss_stat/enable`, "1");
+    assertEquals(hasOwner(trace.name), false);
+    assertEquals(removeDeadInstances(() => false).removed.includes(trace.name), true);
   },
 );
 

@@ -1,6 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
-import { type LimitRule, RULES_MAX } from "../../pipeline/limits.ts";
+import { type LimitRule, RULES_MAX, RulesFullError } from "../../pipeline/limits.ts";
 import { LimitState, STATE_FILE_NAME } from "../../workers/state_file.ts";
 
 const PAGE_BYTES = 4096;
@@ -34,6 +34,33 @@ Deno.test("LimitState makes its folder for root only and starts with the command
     assertEquals((await Deno.stat(dir)).mode! & 0o777, 0o700);
     assertEquals(state.list(), [{ ...rule(1, 10), origin: "command-line" }]);
     assertEquals(names(dir), []);
+  });
+});
+
+Deno.test("LimitState goes on with what was set though it could not be written", async () => {
+  await withDir(async (dir) => {
+    const base = [rule(1, 10), rule(2, 20)];
+    const first = await open(dir, base);
+    const inTheWay = `${dir}/${STATE_FILE_NAME}.new-${Deno.pid}`;
+    await Deno.mkdir(`${inTheWay}/x`, { recursive: true });
+    assertEquals((await first.set(rule(1, 11))).persisted, false);
+    assertEquals((await first.clear(2, 2)).persisted, false);
+    const overrides = JSON.parse(JSON.stringify(first.listOverrides()));
+    const options = { dirPath: dir, base, pageBytes: PAGE_BYTES, now: () => NOW };
+    const second = await LimitState.open({ ...options, overrides });
+    assertEquals(second.list(), first.list());
+    await Deno.remove(inTheWay, { recursive: true });
+    assertEquals(await second.keep(), { persisted: true });
+    assertEquals((await open(dir, base)).list(), first.list());
+  });
+});
+
+Deno.test("LimitState.checkRoom() refuses what set() would refuse, and changes nothing", async () => {
+  await withDir(async (dir) => {
+    const state = await open(dir, Array.from({ length: RULES_MAX }, (_, i) => rule(i + 1, 10)));
+    state.checkRoom(rule(1, 20));
+    assertThrows(() => state.checkRoom(rule(9999, 20)), RulesFullError);
+    assertEquals(state.list().length, RULES_MAX);
   });
 });
 

@@ -1,0 +1,42 @@
+/**
+ * Which CPU the way from an event to a kill has.
+ *
+ * @module
+ */
+import { allowedCpus, pinThread } from "../kernel/affinity.ts";
+import type { Protection } from "../kernel/self_protection.ts";
+import type { WorkerConfig } from "./protocol.ts";
+
+const ANY_CPU = { pathCpu: -1, readerCpu: -1 };
+const DONE: Protection = { ok: true };
+const NOT_ALLOWED: Protection = {
+  ok: false,
+  reason: "not one that toom may run on",
+  mend: "choose another with --cpu",
+};
+
+/**
+ * One CPU for the whole way from an event to a kill: handing over to a thread on another, idle
+ * CPU costs 30 us and more, to one on the same 3. The last CPU, as the first ones have the most
+ * interrupts. Several readers, or one of text, keep CPUs busy of their own (the kernel prints the
+ * lines in the reader's time), and do so on the others.
+ *
+ * @param pathCpu What was asked for; -1 any.
+ * @param isNarrow One reader, of pages.
+ * @param tell Told whether a CPU that was asked for can be had.
+ */
+export function chooseCpus(
+  pathCpu: number | "auto",
+  isNarrow: boolean,
+  tell: (wish: string, result: Protection) => void,
+): Pick<WorkerConfig, "pathCpu" | "readerCpu"> {
+  const cpus = allowedCpus();
+  const chosen = pathCpu === "auto" ? cpus.at(-1) ?? -1 : pathCpu;
+  if (chosen < 0) return ANY_CPU;
+  tell(`CPU ${chosen}`, cpus.includes(chosen) ? DONE : NOT_ALLOWED);
+  if (!cpus.includes(chosen)) return ANY_CPU;
+  // Everybody else keeps off it: what waits behind real-time threads waits long.
+  const others = cpus.filter((cpu) => cpu !== chosen);
+  if (others.length > 0) pinThread(others);
+  return { pathCpu: chosen, readerCpu: isNarrow ? chosen : -1 };
+}

@@ -1,0 +1,314 @@
+/**
+ * Watches over toom's trace instances: whoever is root, in whatever container, can write to their
+ * files, and toom would see less, or nothing, without a word. What somebody else has changed is put
+ * back and told, and the events that were missed meanwhile are a loss like any other.
+ *
+ * Not seen: what is changed and changed back between two looks, and a reader of pages that takes
+ * little of much.
+ *
+ * @module
+ */
+import { Errno, errnoName, KernelError } from "../kernel/errno.ts";
+import { OpenFlag, preadFd, writeTextFile } from "../kernel/fd.ts";
+import {
+  isSetOption,
+  parseTraceStats,
+  SENTINEL_PID,
+  type TraceInstance,
+} from "../kernel/tracefs.ts";
+
+/** A file of an instance, and what it must say. Plain data: the supervisor opens, the sweeper looks. */
+export interface GuardedFile {
+  readonly path: string;
+  /** For reading. */
+  readonly fd: number;
+  /** For the log: the purpose of the instance and the file's name in it. */
+  readonly name: string;
+  /** All of its text; undefined: a list of tasks, of which {@link SENTINEL_PID} must be one. */
+  readonly text: string | undefined;
+  /** What to write to have it again, one write each; of triggers, nothing: there must be none. */
+  readonly mend: readonly string[];
+  /** Flags of open(2) for that. */
+  readonly mendFlags: number;
+}
+
+/** What somebody else has done. */
+export interface Tampering {
+  /** One line: the file, and what it said. */
+  readonly what: string;
+  /** Whether it is as it was again. */
+  readonly mended: boolean;
+}
+
+/** More of a list of tasks is not read: then it must only not be empty. */
+const READ_BYTES_MAX = 16 * 1024;
+/** A list of pids of so many bytes may go on in the next read: the kernel gives a page at a time. */
+const PIDS_PAGE_BYTES = 2048;
+/** For the log. */
+const SHOWN_BYTES_MAX = 40;
+const OPTIONS = "/trace_options";
+const TRIGGER = "/trigger";
+/** The same thing is told at most this often. */
+const TOLD_EVERY_NS = 1e9;
+
+/**
+ * The files that matter, as they are now: to be called when the instance records as it should.
+ *
+ * @param open Opens a file for reading, and closes it before the instance is removed.
+ * @param events Those that are on, each with its filter; none: `"0"`.
+ */
+export function guardedFiles(
+  instance: TraceInstance,
+  purpose: string,
+  events: readonly { readonly system: string; readonly event: string; readonly filter: string }[],
+  hasPids: boolean,
+  open: (path: string) => number,
+): GuardedFile[] {
+  const files: GuardedFile[] = [];
+  const add = (file: string, mend: (text: string) => readonly string[]): void => {
+    const path = `${instance.path}/${file}`;
+    const text = readWhole(path);
+    // Not every kernel has every file.
+    if (text === undefined) return;
+    const name = `${purpose}/${file}`;
+    files.push({ path, fd: open(path), name, text, mend: mend(text), mendFlags: 0 });
+  };
+  const same = (text: string): string[] => [text.trim()];
+  add("tracing_on", same);
+  for (const { system, event, filter } of events) {
+    const folder = `events/${system}/${event}`;
+    add(`${folder}/enable`, same);
+    add(`${folder}/filter`, () => [filter]);
+    add(`${folder}/trigger`, () => []);
+  }
+  add("buffer_size_kb", same);
+  add("buffer_subbuf_size_kb", same);
+  add("buffer_percent", same);
+  add("tracing_cpumask", same);
+  add("current_tracer", same);
+  add("trace_clock", (text) => [/\[(.*)\]/.exec(text)?.[1] ?? "mono"]);
+  add("trace_options", (text) => text.trim().split("\n"));
+  if (hasPids) {
+    const path = `${instance.path}/set_event_pid`;
+    files.push({
+      path,
+      fd: open(path),
+      name: `${purpose}/set_event_pid`,
+      text: undefined,
+      mend: [`${SENTINEL_PID}\n`],
+      mendFlags: OpenFlag.O_APPEND,
+    });
+  }
+  return files;
+}
+
+interface Watched extends GuardedFile {
+  readonly expected: Uint8Array | undefined;
+  toldNs: number;
+}
+
+export class InstanceGuard {
+  private readonly files: readonly Watched[];
+  private readonly buffer = new Uint8Array(new ArrayBuffer(READ_BYTES_MAX));
+  private readonly tail = new TextEncoder().encode(`${SENTINEL_PID}\n`);
+
+  constructor(files: readonly GuardedFile[]) {
+    this.files = files.map((file) => {
+      const expected = file.text === undefined ? undefined : new TextEncoder().encode(file.text);
+      return { ...file, expected, toldNs: -Infinity };
+    });
+  }
+
+  /**
+   * Looks at every file, and mends what is not as it must be. Some 100 us.
+   *
+   * @param onTampering Called for each that is to be told of.
+   * @returns Whether events may have been missed.
+   */
+  check(nowNs: number, onTampering: (tampering: Tampering) => void): boolean {
+    let missed = false;
+    for (const file of this.files) {
+      const length = preadFd(file.fd, this.buffer, 0);
+      if (length === -Errno.EINTR || this.isRight(file, length)) continue;
+      missed = true;
+      const found = this.shown(file, length);
+      const problem = mend(file);
+      if (nowNs - file.toldNs < TOLD_EVERY_NS) continue;
+      file.toldNs = nowNs;
+      onTampering({
+        what: `${file.name} was ${found}${problem === undefined ? "" : ` (${problem})`}`,
+        mended: problem === undefined,
+      });
+    }
+    return missed;
+  }
+
+  private isRight(file: Watched, length: number): boolean {
+    const { expected } = file;
+    if (length < 0) return false;
+    if (expected === undefined) return this.hasSentinel(length);
+    if (this.equals(expected, length)) return true;
+    return file.name.endsWith(OPTIONS) &&
+      wrongOptions(file.text!, this.textOf(length)).length === 0;
+  }
+
+  private equals(expected: Uint8Array, length: number): boolean {
+    if (length !== expected.length) return false;
+    for (let i = 0; i < length; i++) if (this.buffer[i] !== expected[i]) return false;
+    return true;
+  }
+
+  private textOf(length: number): string {
+    return new TextDecoder().decode(this.buffer.subarray(0, length));
+  }
+
+  /**
+   * The list is sorted, and no pid is higher. A long list is not read to its end here: sweeps do.
+   */
+  private hasSentinel(length: number): boolean {
+    const { buffer, tail } = this;
+    if (length < tail.length) return false;
+    if (buffer.subarray(length - tail.length, length).every((byte, i) => byte === tail[i])) {
+      return true;
+    }
+    return length >= PIDS_PAGE_BYTES;
+  }
+
+  private shown(file: Watched, length: number): string {
+    if (length < 0) return errnoName(-length);
+    const text = this.textOf(length);
+    if (file.text === undefined) return text === "" ? "empty" : "written anew";
+    const shown = file.name.endsWith(OPTIONS)
+      ? wrongOptions(file.text, text).join(" ")
+      : text.trim();
+    return JSON.stringify(shown.slice(0, SHOWN_BYTES_MAX));
+  }
+}
+
+/** The options that differ and matter, as they were found. */
+function wrongOptions(wanted: string, found: string): string[] {
+  const right = new Set(wanted.split("\n"));
+  return found.split("\n").filter((option) => !right.has(option) && isSetOption(option));
+}
+
+/** @returns Why it could not be mended. */
+function mend(file: Watched): string | undefined {
+  let texts = file.mend;
+  const lines = (): string[] => (readWhole(file.path) ?? "").split("\n");
+  if (file.name.endsWith(OPTIONS)) {
+    const now = new Set(lines());
+    texts = texts.filter((option) => !now.has(option) && isSetOption(option));
+  } else if (file.name.endsWith(TRIGGER)) {
+    // Each is taken away by its name. Documentation/trace/events.rst, "Event triggers"
+    texts = lines().filter((line) => line !== "" && !line.startsWith("#"))
+      .map((line) => `!${line.replace(/:(unlimited|count=\d+)/, "")}`);
+  }
+  try {
+    for (const text of texts) writeTextFile(file.path, text, file.mendFlags);
+    return undefined;
+  } catch (error) {
+    return error instanceof KernelError ? `cannot be put right: ${error.errnoName}` : String(error);
+  }
+}
+
+function readWhole(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Another reader
+// ---------------------------------------------------------------------------------------------
+
+/**
+ * Looks in a row that a verdict rests on. In one of them the reader will have counted all that it has
+ * taken; or most of it, when it never rests, as it counts every 256 pages at least.
+ */
+const LOOKS = 25;
+const IN_FLIGHT_EVENTS_MAX = 16_384;
+/** With so few events over so many looks, it was at rest in one of them. */
+const CALM_LOOKS = 5;
+const CALM_EVENTS_MAX = 10_000;
+
+/**
+ * Finds out that somebody else reads the pipes, which takes the events away from toom: the kernel
+ * counts what was read, toom what it has got. Only of pipes of pages; where toom reads text, the
+ * kernel lets nobody else do so.
+ */
+export class ReaderGuard {
+  private readonly fds: readonly number[];
+  private readonly buffer = new Uint8Array(new ArrayBuffer(1024));
+  private readonly ahead = new Float64Array(LOOKS);
+  private readonly got = new Float64Array(LOOKS);
+  private looks = 0;
+  /** Events by which the kernel was ahead all the time; NaN: to be found out. */
+  private basis = 0;
+  private readBefore = 0;
+  private gotBefore = 0;
+
+  /** @param statsFds `per_cpu/cpuN/stats` of each pipe, open for reading. */
+  constructor(statsFds: readonly number[]) {
+    this.fds = statsFds;
+  }
+
+  /**
+   * @param gotEvents Events that toom has got out of these pipes so far; called after the kernel was
+   *   asked.
+   * @param isSettled false: what toom has counted is not to be compared, as its reader is a new one.
+   * @returns What is to be told: somebody reads, or has emptied the buffers.
+   */
+  check(gotEvents: () => number, isSettled: boolean): string | undefined {
+    let read = 0;
+    for (const fd of this.fds) {
+      const length = preadFd(fd, this.buffer, 0);
+      if (length < 0) return undefined;
+      read += parseTraceStats(new TextDecoder().decode(this.buffer.subarray(0, length))).read;
+    }
+    const got = gotEvents();
+    const wasEmptied = read < this.readBefore;
+    const isStill = read === this.readBefore && got === this.gotBefore;
+    this.readBefore = read;
+    this.gotBefore = got;
+    if (wasEmptied || !isSettled) this.restart(NaN);
+    if (wasEmptied) return "the buffers were emptied";
+    this.ahead[this.looks % LOOKS] = read - got;
+    this.got[this.looks % LOOKS] = got;
+    this.looks++;
+    if (Number.isNaN(this.basis)) {
+      if (isStill) this.restart(read - got);
+      else if (this.looks >= LOOKS) this.restart(Math.max(...this.ahead));
+      return undefined;
+    }
+    const stolen = this.leastAhead() - this.basis;
+    if (!(stolen > 0)) return undefined;
+    this.restart(this.basis + stolen);
+    return `${stolen} events were read by somebody else`;
+  }
+
+  /** By how much the kernel was ahead all the time; NaN: not enough looks to say so. */
+  private leastAhead(): number {
+    if (this.looks < CALM_LOOKS) return NaN;
+    const calm = this.least(CALM_LOOKS);
+    if (this.gotBefore - this.got[(this.looks - CALM_LOOKS) % LOOKS]! < CALM_EVENTS_MAX) {
+      return calm;
+    }
+    if (this.looks < LOOKS) return NaN;
+    return Math.max(this.basis, this.least(LOOKS) - IN_FLIGHT_EVENTS_MAX);
+  }
+
+  private least(looks: number): number {
+    let least = Infinity;
+    for (let i = this.looks - looks; i < this.looks; i++) {
+      least = Math.min(least, this.ahead[i % LOOKS]!);
+    }
+    return least;
+  }
+
+  private restart(basis: number): void {
+    this.basis = basis;
+    this.looks = 0;
+  }
+}

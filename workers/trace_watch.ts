@@ -1,0 +1,112 @@
+/**
+ * The sweeper's eye on its own trace instances: looks now and then whether somebody else has changed
+ * or read them, tells the log, and makes a loss of it, so that all of /proc is read again.
+ *
+ * @module
+ */
+import { attachCounters, type Memory } from "../pipeline/memory.ts";
+import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
+import { CounterIndex, Role, RoleWord } from "../pipeline/layout.ts";
+import type { RecordWriter } from "../pipeline/record_writer.ts";
+import { ReportWriter } from "../pipeline/reports.ts";
+import { RingProducer } from "../pipeline/ring.ts";
+import type { TraceInstance } from "../kernel/tracefs.ts";
+import { SENTINEL_PID } from "../kernel/tracefs.ts";
+import { InstanceGuard, ReaderGuard, type Tampering } from "./instance_guard.ts";
+import type { WorkerConfig } from "./protocol.ts";
+
+/** As often as the sweeper wakes up anyway. */
+const LOOK_EVERY_NS = 200e6;
+/** What cannot be put right is a loss without end; one record of it a second is enough. */
+const LOST_EVERY_NS = 1e9;
+/** Of all CPUs, and nobody knows how many. */
+const ANY_CPU = -1;
+const UNKNOWN_COUNT = -1;
+
+export class TraceWatch {
+  private readonly guard: InstanceGuard;
+  private readonly readers: ReaderGuard | undefined;
+  private readonly writer: RecordWriter;
+  private readonly reports: ReportWriter;
+  private readonly roles: readonly {
+    readonly words: Int32Array;
+    readonly counters: Float64Array;
+  }[];
+  private readonly onTampering: (tampering: Tampering) => void;
+  /** Sum of the readers' epochs; at first as if all were the first. */
+  private epochs: number;
+  private nowNs = 0;
+  private lookedNs = -Infinity;
+  private lostNs = -Infinity;
+  private isUnsettled = false;
+
+  constructor(memory: Memory, config: WorkerConfig, counters: Float64Array, writer: RecordWriter) {
+    this.guard = new InstanceGuard(config.guardedFiles);
+    this.readers = config.statsFds.length === 0 ? undefined : new ReaderGuard(config.statsFds);
+    this.writer = writer;
+    this.reports = new ReportWriter(
+      new RingProducer(memory.buffer, memory.plan.reportRings[Role.sweeper]!),
+      counters,
+      new Doorbell(memory, Role.supervisor),
+    );
+    this.roles = config.readerPipes.map((_, index) => ({
+      words: attachRole(memory, Role.reader + index),
+      counters: attachCounters(memory, Role.reader + index),
+    }));
+    this.epochs = this.roles.length;
+    this.onTampering = ({ what, mended }) => this.tell(what, mended);
+  }
+
+  /** Looks, if it is time. */
+  look(nowNs: number): void {
+    if (nowNs - this.lookedNs < LOOK_EVERY_NS) return;
+    this.lookedNs = nowNs;
+    this.nowNs = nowNs;
+    if (this.guard.check(nowNs, this.onTampering)) this.isUnsettled = true;
+    const stolen = this.readers?.check(() => this.eventsGot(), this.isSettled());
+    if (stolen !== undefined) {
+      this.tell(`events/trace_pipe_raw: ${stolen}`, false);
+      this.isUnsettled = true;
+    }
+    if (this.isUnsettled) this.lose(nowNs);
+  }
+
+  /** A sweep has read a list of tasks that toom did not write. */
+  listWasWritten(nowNs: number, instance: TraceInstance): void {
+    this.nowNs = nowNs;
+    instance.appendPids([SENTINEL_PID]);
+    this.tell("events/set_event_pid was written anew", true);
+    this.isUnsettled = true;
+    this.lose(nowNs);
+  }
+
+  private tell(what: string, mended: boolean): void {
+    this.reports.put("tampered", this.nowNs, [mended ? 1 : 0], new TextEncoder().encode(what));
+  }
+
+  /** What happened until now may be missing: accounting asks for all to be read again. */
+  private lose(nowNs: number): void {
+    if (nowNs - this.lostNs < LOST_EVERY_NS) return;
+    this.lostNs = nowNs;
+    this.isUnsettled = false;
+    this.writer.lost(nowNs, ANY_CPU, UNKNOWN_COUNT);
+  }
+
+  private eventsGot(): number {
+    let sum = 0;
+    for (const { counters } of this.roles) {
+      sum += counters[CounterIndex.events]! + counters[CounterIndex.lifecycle]! +
+        counters[CounterIndex.malformed]! + counters[CounterIndex.foreign]!;
+    }
+    return sum;
+  }
+
+  /** Whether all readers are those of the look before: what one took to its end was never counted. */
+  private isSettled(): boolean {
+    let epochs = 0;
+    for (const { words } of this.roles) epochs += Atomics.load(words, RoleWord.epoch);
+    const isSame = epochs === this.epochs;
+    this.epochs = epochs;
+    return isSame;
+  }
+}
