@@ -111,11 +111,12 @@ function userColumns(pageBytes: number): readonly Column<UserReport>[] {
     { title: "USER", text: ({ user }) => user ?? "-" },
     { title: "UID", text: ({ uid }) => String(uid), right: true },
     { title: "USAGE", text: ({ usagePages }) => size(usagePages), right: true },
+    { title: "SHARED", text: ({ sharedPages }) => size(sharedPages), right: true },
     { title: "PROMISED", text: ({ promisedPages }) => size(promisedPages), right: true },
     { title: "SOFT", text: ({ softPages }) => limit(softPages), right: true },
     { title: "HARD", text: ({ hardPages }) => limit(hardPages), right: true },
     { title: "PEAK", text: ({ peakPages }) => size(peakPages), right: true },
-    { title: "STATE", text: ({ state }) => state },
+    { title: "STATE", text: ({ state, inDoubt }) => inDoubt ? `${state}, in doubt` : state },
     { title: "PROCESSES", text: ({ processes }) => String(processes), right: true },
     { title: "KILLS", text: ({ kills }) => String(kills), right: true },
   ];

@@ -71,7 +71,10 @@ export interface KillEvent {
   readonly pid: number;
   readonly comm: string;
   readonly trigger: TriggerName;
+  /** Charged: counted pages less {@link sharedPages}. */
   readonly usagePages: number;
+  /** Share credit: pages that are counted more than once, or that the kernel can take back. */
+  readonly sharedPages: number;
   readonly hardPages: number;
   readonly overshootBytes: number;
   readonly victimPages: number;
@@ -318,6 +321,9 @@ function killText(event: KillEvent): string {
   const others = event.weighed.map(({ pid, pages }) => `${pid}:${pages}`).join(",");
   return `${event.dryRun ? "would kill" : "kill"}: ${user(event)} pid=${event.pid} ` +
     `comm=${quote(event.comm)} trigger=${event.trigger} usage=${event.usagePages} ` +
+    (event.sharedPages === 0
+      ? ""
+      : `counted=${event.usagePages + event.sharedPages} shared=${event.sharedPages} `) +
     `hard=${event.hardPages} pages over=${event.overshootBytes}B victim=${event.victimPages} ` +
     `pages latency=${event.latencyUs}us` +
     `${event.sharers === 0 ? "" : ` sharers=${event.sharers}`}${

@@ -63,8 +63,7 @@ export class ReportLog {
         return {
           event: "error",
           where: "accounting",
-          message: `no room for more ${TABLE_NAMES[number("table")]}: what found none is not ` +
-            "counted; raise --max-processes or --max-users",
+          message: fullText(TABLE_NAMES[number("table")]!, number("uid")),
         };
       case "killFailed":
         return {
@@ -156,6 +155,7 @@ export class ReportLog {
       comm: new TextDecoder().decode(text),
       trigger: TRIGGER_NAMES[number("trigger")] as TriggerName,
       usagePages,
+      sharedPages: number("sharedPages"),
       hardPages,
       overshootBytes: Math.max(0, usagePages - hardPages) * this.pageBytes,
       victimPages: number("victimPages"),
@@ -165,6 +165,13 @@ export class ReportLog {
       weighed,
     };
   }
+}
+
+/** A user has its share of a table, or a table has no row left for anybody. */
+function fullText(table: string, uid: number): string {
+  const whose = uid === UNKNOWN_UID ? "" : ` of uid ${uid >>> 0}`;
+  return `no room for more ${table}${whose}: the next sweep sums up what found none; raise ` +
+    "--max-processes or --max-users";
 }
 
 /** To a tenth: what is beyond that is noise. */

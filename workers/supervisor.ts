@@ -32,6 +32,7 @@ import { acquireLock, adoptLock, type HeldLock } from "../kernel/lock.ts";
 import { LocalNames } from "../kernel/local_names.ts";
 import { findName } from "../kernel/passwd.ts";
 import { readMemInfo } from "../kernel/proc.ts";
+import { canReadSmaps } from "../kernel/smaps.ts";
 import {
   lockBuffer,
   lockMemory,
@@ -270,7 +271,7 @@ export class Supervisor implements ControlBackend {
       source: tracing.source,
       pageBytes: options.pageBytes,
       countMask: options.memberMask,
-      creditsShares: options.creditsShares,
+      creditsShares: this.creditsShares(),
       userProcessesMax: options.userProcessesMax,
       victimPolicy: options.victim,
       dryRun: options.dryRun,
@@ -297,6 +298,16 @@ export class Supervisor implements ControlBackend {
       guardedFiles: tracing.guarded(),
       statsFds: tracing.statsFds(),
     };
+  }
+
+  /** Shared pages are credited where they can be measured. */
+  private creditsShares(): boolean {
+    if (!this.options.creditsShares) return false;
+    if (canReadSmaps()) return true;
+    const message = "counts shared pages in each process, as --count ...+sum does: this kernel " +
+      "does not tell what is shared (smaps_rollup, CONFIG_PROC_PAGE_MONITOR)";
+    this.log.event({ event: "config", message });
+    return false;
   }
 
   /** Enforcement does not depend on it: without the socket, toom goes on. */

@@ -17,6 +17,7 @@ const KILL: KillEvent = {
   comm: "hog",
   trigger: "user",
   usagePages: 4100,
+  sharedPages: 0,
   hardPages: 4096,
   overshootBytes: 16384,
   victimPages: 4000,
@@ -94,6 +95,11 @@ const EVENTS: readonly (readonly [LogEvent, string])[] = [
     KILL,
     'kill: uid=10071 user=skyzh pid=209 comm="hog" trigger=user usage=4100 hard=4096 pages ' +
     "over=16384B victim=4000 pages latency=42us weighed=210:60,211:40",
+  ],
+  [
+    { ...KILL, sharedPages: 900, weighed: [] },
+    'kill: uid=10071 user=skyzh pid=209 comm="hog" trigger=user usage=4100 counted=5000 ' +
+    "shared=900 hard=4096 pages over=16384B victim=4000 pages latency=42us",
   ],
   [
     { event: "killed", pid: 209, uid: 10071, freedBytes: 16384000, exitUs: 800 },
