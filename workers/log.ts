@@ -71,7 +71,7 @@ export interface KillEvent {
   readonly pid: number;
   readonly comm: string;
   readonly trigger: TriggerName;
-  /** Charged: counted pages less {@link sharedPages}. */
+  /** Charged: counted pages less `sharedPages`. */
   readonly usagePages: number;
   /** Share credit: pages that are counted more than once, or that the kernel can take back. */
   readonly sharedPages: number;
