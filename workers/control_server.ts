@@ -19,7 +19,7 @@ import {
   type UidRange,
 } from "../pipeline/limits.ts";
 import { FormatError, quote } from "../pipeline/units.ts";
-import { serveDescriptor } from "./descriptor_server.ts";
+import { BacklogRelay } from "./backlog_relay.ts";
 import { makePublicFolders } from "./public_folder.ts";
 import {
   CONTROL_BODY_BYTES_MAX,
@@ -59,6 +59,11 @@ export interface ControlListener {
   end(): Promise<void>;
 }
 
+/** Where the successor of a socket is bound, before it takes its name. Never longer: that is bounded. */
+export function nextPath(socketPath: string): string {
+  return socketPath.replace(/[^/]*$/, "~");
+}
+
 /** A server that answers until it is stopped. */
 export class ControlServer {
   private readonly listener: ControlListener;
@@ -94,22 +99,30 @@ export class ControlServer {
   }
 
   /**
-   * Goes on with the socket that this process listened on before it started over: whoever has
-   * connected meanwhile is answered.
+   * Goes on with the socket that this process listened on before it started over: another takes its
+   * name, without a moment in which nobody listens, and whoever has connected meanwhile is answered.
    *
+   * @param fd The socket; closed here.
    * @throws {ControlSocketError} When the socket cannot be had.
    */
   static async adopt(fd: number, options: ControlServerOptions): Promise<ControlServer> {
+    const { socketPath } = options;
     const requests: Requests = { open: 0, done: () => {} };
+    const next = nextPath(socketPath);
     try {
-      const listener = await serveDescriptor(fd, (request) => answer(request, options, requests));
-      return new ControlServer(listener, requests, options.socketPath);
+      await Deno.remove(next).catch(() => {});
+      const listener = listen({ ...options, socketPath: next }, requests);
+      await Deno.rename(next, socketPath);
+      const relay = new BacklogRelay(fd, socketPath);
+      const end = async (): Promise<void> => {
+        await Promise.all([listener.end(), relay.stop()]);
+      };
+      return new ControlServer({ end }, requests, socketPath);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new ControlSocketError(
-        `Cannot go on with control socket ${options.socketPath}: ${reason}`,
-        { cause: error },
-      );
+      throw new ControlSocketError(`Cannot go on with control socket ${socketPath}: ${reason}`, {
+        cause: error,
+      });
     }
   }
 

@@ -13,6 +13,7 @@ import {
   startOverPauseMs,
 } from "./handover.ts";
 import type { StatusReport } from "./control_api.ts";
+import { nextPath } from "./control_server.ts";
 import type { Log } from "./log.ts";
 import type { LimitOverride } from "./state_file.ts";
 
@@ -132,7 +133,11 @@ export class StartOver {
       startedNs: this.startedNs,
       count: (handover?.count ?? 0) + 1,
       inARow: nextInARow(handover, atNs),
-      fds: { ...fds, control: path === undefined ? undefined : listenerOf(path) },
+      fds: {
+        ...fds,
+        // The kernel knows a socket by the name that it was bound to.
+        control: path === undefined ? undefined : listenerOf(path) ?? listenerOf(nextPath(path)),
+      },
       restarts: { ...restarts, [role]: (restarts[role] ?? 0) + 1 },
       linesShed: this.host.linesShed(),
     };

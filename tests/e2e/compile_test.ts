@@ -98,9 +98,20 @@ Deno.test(
   },
 );
 
+/** Has a worker hang. */
+async function hang(path: string): Promise<void> {
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
+  const body = JSON.stringify({ role: "killer", kind: "hang" });
+  const url = "http://localhost/v1/debug/fault";
+  const answer = await fetch(url, { client, method: "POST", body });
+  await answer.body?.cancel();
+  assert(answer.ok, `status ${answer.status}`);
+}
+
 /** Starts the daemon, talks to it, ends it. */
 async function serve(states: string, socket: string): Promise<{ code: number; err: string }> {
-  const words = ["run", `--limit=${SCRATCH_UID}=64MiB`, `--state-dir=${states}`, socket];
+  const limit = `--limit=${SCRATCH_UID}=64MiB`;
+  const words = ["run", limit, `--state-dir=${states}`, "--debug-faults", socket];
   const child = commandOf(toom, words).spawn();
   const output = child.output();
   let ended = false;
@@ -118,6 +129,14 @@ async function serve(states: string, socket: string): Promise<{ code: number; er
       assertMatch(set.out, /^limit set: 60997 \(uid 60997\) hard 32\.0 MiB \(\d+ pages\)/);
       const status = StatusReport.parse(JSON.parse((await ask("status", "--json")).out));
       assertEquals(status.workers.map(({ state }) => state), status.workers.map(() => "running"));
+      // It becomes itself once more, and goes on with its socket.
+      await hang(socket.replace("--control-socket=", ""));
+      let restarts = 0;
+      while (restarts === 0) {
+        assert(performance.now() < deadlineMs, "toom run does not start over");
+        const { out } = await ask("status", "--json");
+        restarts = StatusReport.parse(JSON.parse(out)).restarts!.total;
+      }
       const cleared = await ask("limit", "clear", String(SCRATCH_UID));
       assertEquals(cleared.code, 0);
       child.kill("SIGTERM");
