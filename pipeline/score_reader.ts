@@ -11,11 +11,11 @@ import type { Ranking } from "./ranking.ts";
 import { UserRows } from "./user_rows.ts";
 import type { Verdicts } from "./verdicts.ts";
 
-/** Processes read at one arming: each costs some 12 us, in which accounting does not run. */
-const READS_A_TURN = 3;
+/** Processes read at one arming but the first: each costs some 12 us, in which accounting waits. */
+const READS_A_TURN = 1;
 /** What was read longer ago is read again. */
 const HOLDS_NS = 10e6;
-/** At the kill, a user of whom somebody was read so shortly before is as known as it will be. */
+/** A user that was armed for so shortly before is known; else its best candidates are read. */
 const ARMED_NS = 100e6;
 
 export class ScoreReader {
@@ -37,12 +37,14 @@ export class ScoreReader {
 
   /** Reads some: those of whom nothing is known, the best candidates first; else who is next. */
   refresh(userSlot: number, ranking: Ranking, nowNs: number): void {
+    // The first time it has just passed soft, and there is time until hard.
+    const isFirst = nowNs - this.readNs[userSlot]! >= ARMED_NS;
     this.readNs[userSlot] = nowNs;
-    const left = this.readRanked(ranking, READS_A_TURN, 0, nowNs);
+    const left = this.readRanked(ranking, isFirst ? ranking.count : READS_A_TURN, 0, nowNs);
     const { userSlot: owner, pages } = this.memory.processes;
     const { rows, count } = this.userRows.of(userSlot);
     if (left > 0 && count > ranking.count) {
-      let reads = left;
+      let reads = Math.min(left, READS_A_TURN);
       for (let i = 0; i < count && reads > 0; i++) {
         const slot = rows[this.turn++ % count]!;
         if (owner[slot] !== userSlot || pages[slot]! <= 0) continue;
@@ -50,7 +52,7 @@ export class ScoreReader {
         this.read(slot, nowNs);
         reads--;
       }
-    } else this.readRanked(ranking, left, HOLDS_NS, nowNs);
+    } else this.readRanked(ranking, Math.min(left, READS_A_TURN), HOLDS_NS, nowNs);
   }
 
   /** Reads ranked ones of whom nothing is known, or with `holdsNs` > 0 what is older. */

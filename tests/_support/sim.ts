@@ -59,7 +59,7 @@ export interface SimOptions {
   /** The reader sees one CPU's events late; else all CPUs' in the order of time. */
   readonly skew: boolean;
   /** A mistake to be found: a page too many, a second victim at once, or a wrong victim. */
-  readonly sabotage: "" | "delta" | "sum" | "patience" | "dying" | "sharers" | "identity";
+  readonly sabotage: "" | "delta" | "sum" | "patience" | "dying" | "identity";
 }
 
 export const SIM_DEFAULTS: SimOptions = {
@@ -254,7 +254,6 @@ export class Sim implements KillKernel {
     const patienceNs = this.options.sabotage === "patience" ? 0 : PATIENCE_NS;
     const killer = new Killer(this.memory, this, { policy: "largest", dryRun: false, patienceNs });
     if (this.options.sabotage === "dying") killer["rows"].dyingPages = () => 0;
-    if (this.options.sabotage === "sharers") killer["candidates"].sharers.find = () => 0;
     killer.start();
     return killer;
   }

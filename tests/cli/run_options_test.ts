@@ -55,7 +55,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     softDefault: { kind: "percent", percent: 80 },
     intervalMs: 500,
     minAvailableBytes: 2 ** 32,
-    psi: true,
+    psi: false,
     dryRun: true,
     logFormat: "json",
     bufferKib: 16,
