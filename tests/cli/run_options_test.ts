@@ -41,7 +41,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     "--count rss --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
     "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c " +
     "--tmalloc-socket none --state-dir /tmp/s --max-processes 64 --max-users 16 --cpu any --no-arm " +
-    "--debug-faults";
+    "--no-psi --debug-faults";
   const options = parseRunOptions(args.split(" "), HOST);
   assertEquals(options, {
     limits: [
