@@ -238,7 +238,7 @@ export class Killer {
       // Ranked each time, as a few events may be many pages: the candidate is mostly still the first.
       this.candidates.rank(userSlot, kind === OrderKind.relieve ? needPages : 0, needPages);
       if (ranking.count === 0) return Taken.nobody;
-      if (!arms && this.scores.readUnknown(ranking, this.candidates.nowNs)) {
+      if (!arms && this.scores.readUnknown(userSlot, ranking, this.candidates.nowNs)) {
         this.candidates.rank(userSlot, kind === OrderKind.relieve ? needPages : 0, needPages);
       }
       for (let i = 0; i < ranking.count; i++) {

@@ -11,10 +11,12 @@ import type { Ranking } from "./ranking.ts";
 import { UserRows } from "./user_rows.ts";
 import type { Verdicts } from "./verdicts.ts";
 
-/** A user's are read at most so often. */
-const REFRESH_NS = 10e6;
-/** Processes beyond the best candidates that are read each time, in turn. */
-const OTHERS_A_TURN = 8;
+/** Processes read at one arming but the first: each costs some 12 us, in which accounting waits. */
+const READS_A_TURN = 1;
+/** What was read longer ago is read again. */
+const HOLDS_NS = 10e6;
+/** A user that was armed for so shortly before is known; else its best candidates are read. */
+const ARMED_NS = 100e6;
 
 export class ScoreReader {
   private readonly memory: Memory;
@@ -33,37 +35,56 @@ export class ScoreReader {
     this.readNs = new Float64Array(memory.plan.capacity.users).fill(-Infinity);
   }
 
-  /** Reads the best candidates, and some of the others, unless that was done a moment ago. */
+  /** Reads some: those of whom nothing is known, the best candidates first; else who is next. */
   refresh(userSlot: number, ranking: Ranking, nowNs: number): void {
-    if (nowNs - this.readNs[userSlot]! < REFRESH_NS) return;
+    // The first time it has just passed soft, and there is time until hard.
+    const isFirst = nowNs - this.readNs[userSlot]! >= ARMED_NS;
     this.readNs[userSlot] = nowNs;
-    for (let i = 0; i < ranking.count; i++) this.read(ranking.processSlots[i]!, nowNs);
-    const { userSlot: owner, pages, generation } = this.memory.processes;
+    const left = this.readRanked(ranking, isFirst ? ranking.count : READS_A_TURN, 0, nowNs);
+    const { userSlot: owner, pages } = this.memory.processes;
     const { rows, count } = this.userRows.of(userSlot);
-    if (count <= ranking.count) return;
-    for (let i = 0; i < Math.min(count, OTHERS_A_TURN); i++) {
-      const slot = rows[this.turn++ % count]!;
-      if (owner[slot] !== userSlot || pages[slot]! <= 0) continue;
-      if (this.verdicts.scoreReadNs(slot, generation[slot]!) < nowNs) this.read(slot, nowNs);
+    if (left > 0 && count > ranking.count) {
+      let reads = Math.min(left, READS_A_TURN);
+      for (let i = 0; i < count && reads > 0; i++) {
+        const slot = rows[this.turn++ % count]!;
+        if (owner[slot] !== userSlot || pages[slot]! <= 0) continue;
+        if (this.ageNs(slot, nowNs) < HOLDS_NS) continue;
+        this.read(slot, nowNs);
+        reads--;
+      }
+    } else this.readRanked(ranking, Math.min(left, READS_A_TURN), HOLDS_NS, nowNs);
+  }
+
+  /** Reads ranked ones of whom nothing is known, or with `holdsNs` > 0 what is older. */
+  private readRanked(ranking: Ranking, reads: number, holdsNs: number, nowNs: number): number {
+    for (let i = 0; i < ranking.count && reads > 0; i++) {
+      const slot = ranking.processSlots[i]!;
+      const ageNs = this.ageNs(slot, nowNs);
+      if (holdsNs > 0 ? ageNs < holdsNs : ageNs !== Infinity) continue;
+      this.read(slot, nowNs);
+      reads--;
     }
+    return reads;
+  }
+
+  private ageNs(slot: number, nowNs: number): number {
+    return nowNs - this.verdicts.scoreReadNs(slot, this.memory.processes.generation[slot]!);
   }
 
   /**
-   * At the kill: reads those candidates of whom nothing is known, if there is a choice at all.
+   * At the kill: reads those candidates of whom nothing is known, if there is a choice at all and
+   * nothing was armed shortly before.
    * @returns Whether one of them has volunteered.
    */
-  readUnknown(ranking: Ranking, nowNs: number): boolean {
-    if (ranking.count < 2) return false;
-    const { verdicts } = this;
-    let found = false;
+  readUnknown(userSlot: number, ranking: Ranking, nowNs: number): boolean {
+    if (ranking.count < 2 || nowNs - this.readNs[userSlot]! < ARMED_NS) return false;
+    this.readNs[userSlot] = nowNs;
+    this.readRanked(ranking, ranking.count, 0, nowNs);
     for (let i = 0; i < ranking.count; i++) {
       const slot = ranking.processSlots[i]!;
-      const generation = ranking.generations[i]!;
-      if (verdicts.scoreReadNs(slot, generation) > -Infinity) continue;
-      this.read(slot, nowNs);
-      found ||= verdicts.volunteered(slot, generation) > 0;
+      if (this.verdicts.volunteered(slot, ranking.generations[i]!) > 0) return true;
     }
-    return found;
+    return false;
   }
 
   private read(slot: number, nowNs: number): void {

@@ -64,7 +64,7 @@ export interface SimOptions {
   /** Pages are copied after forks, and shmem pages are mapped by several. */
   readonly shares: boolean;
   /** A mistake to be found: a page too many, a second victim at once, or a wrong victim. */
-  readonly sabotage: "" | "delta" | "sum" | "patience" | "dying" | "sharers" | "identity";
+  readonly sabotage: "" | "delta" | "sum" | "patience" | "dying" | "identity";
 }
 
 export const SIM_DEFAULTS: SimOptions = {
@@ -264,7 +264,6 @@ export class Sim implements KillKernel {
     const patienceNs = this.options.sabotage === "patience" ? 0 : PATIENCE_NS;
     const killer = new Killer(this.memory, this, { policy: "largest", dryRun: false, patienceNs });
     if (this.options.sabotage === "dying") killer["rows"].freed.pages = () => 0;
-    if (this.options.sabotage === "sharers") killer["candidates"].sharers.find = () => 0;
     killer.start();
     return killer;
   }

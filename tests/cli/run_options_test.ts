@@ -44,7 +44,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     "--count rss+sum --max-user-processes 32 --victim growing --soft 80% --interval 500ms --min-available 25% --dry-run " +
     "--log-format json --buffer-kib 16 --subbuf-kib 64 --control-socket /tmp/c " +
     "--tmalloc-socket none --state-dir /tmp/s --no-subuids --max-processes 64 --max-users 16 --cpu any --no-arm " +
-    "--debug-faults";
+    "--no-psi --debug-faults";
   const options = parseRunOptions(args.split(" "), HOST);
   assertEquals(options, {
     limits: [
@@ -59,7 +59,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     softDefault: { kind: "percent", percent: 80 },
     intervalMs: 500,
     minAvailableBytes: 2 ** 32,
-    psi: true,
+    psi: false,
     dryRun: true,
     logFormat: "json",
     bufferKib: 16,

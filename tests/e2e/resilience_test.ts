@@ -229,7 +229,7 @@ Deno.test({
 Deno.test({
   ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run takes from the fattest when the machine is short"),
   fn: async () => {
-    const toomArgs = [`--limit=${UID}=100MiB`, `--limit=${UID + 1}=1GiB`];
+    const toomArgs = [`--limit=${UID}=100MiB`, `--limit=${UID + 1}=32MiB`];
     await using fat = await new Workload(UID, "hold", 60).until("held");
     await using slim = await new Workload(UID + 1, "hold", 20).until("held");
     // More than any machine has available: from the first sweep on it is short.

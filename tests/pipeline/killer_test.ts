@@ -751,7 +751,7 @@ Deno.test("of several volunteers the readiest goes, and all of them are found in
   scene.hands.person(29).oomScoreAdj = 700;
   scene.hands.person(20).oomScoreAdj = 600;
   scene.run();
-  for (let i = 0; i < 40; i++) scene.grow(10, 370 + i % 10).pass(11e6);
+  for (let i = 0; i < 400; i++) scene.grow(10, 370 + i % 10).pass(11e6);
   assertEquals(scene.hands.killed, []);
   scene.grow(10, 490).run();
   assertEquals(scene.hands.killed, [29]);
