@@ -71,9 +71,7 @@ export class Candidates {
     this.sharers = new Sharers(memory, kernel, this.verdicts);
     this.goneIn = new Int32Array(memory.plan.capacity.processes);
     this.spare = (slot, generation) =>
-      this.isGone(slot) ||
-      this.verdicts.isSpared(slot, generation, this.nowNs) ||
-      this.verdicts.partOf(slot, generation) === Part.signalled ||
+      this.isGone(slot) || this.verdicts.isOut(slot, generation, this.nowNs) ||
       this.rows.isVictim(slot, generation);
     this.firstOf = (slot, generation) => this.verdicts.volunteered(slot, generation);
   }

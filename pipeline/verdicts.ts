@@ -67,8 +67,10 @@ export class Verdicts {
     this.goodNs[slot] = -Infinity;
   }
 
-  isSpared(slot: number, generation: number, nowNs: number): boolean {
-    return this.knows(slot, generation) && this.sparedUntilNs[slot]! > nowNs;
+  /** Whether it is left alone for a while, or was signalled with a victim whose mm it shares. */
+  isOut(slot: number, generation: number, nowNs: number): boolean {
+    if (this.generation[slot] !== generation) return false;
+    return this.sparedUntilNs[slot]! > nowNs || this.part[slot] === Part.signalled;
   }
 
   /** It is protected, by itself or by one that shares its mm; it is looked at again in a second. */
