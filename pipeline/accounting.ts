@@ -291,6 +291,7 @@ export class Accounting {
     const { books } = this;
     const { mms, processes } = books;
     const curr = (packed & RSS_CURR) !== 0;
+    let isUnannounced = false;
     let mm: number;
     // An mm_id of 0 is what every mm has before the kernel's pointer hash is seeded.
     if (mmId === 0 || (packed & RSS_NO_MM_ID) !== 0) {
@@ -301,8 +302,10 @@ export class Accounting {
       mm = this.attribution.ownMm(tid, tgidHint, tsNs);
     } else {
       mm = books.findMm(mmId);
-      if (mm < 0) mm = this.attribution.unknownMm(mmId, tid, curr, sizePages, tgidHint, tsNs);
-      else if (curr && mms.lastTid[mm] !== tid) {
+      if (mm < 0) {
+        mm = this.attribution.unknownMm(mmId, tid, curr, sizePages, tgidHint, tsNs);
+        isUnannounced = this.facts.degraded && mm >= 0 && curr && books.isEmpty(mm);
+      } else if (curr && mms.lastTid[mm] !== tid) {
         mm = this.attribution.claim(mm, tid, tgidHint, tsNs);
       }
     }
@@ -313,6 +316,8 @@ export class Accounting {
     if (delta > 0) {
       // What a fork builds is its parent's; what an exec builds is told apart when it is done.
       if (!curr && mms.state[mm] === MmState.building) books.shares.credit(mm, delta);
+      // After a loss its fork may be what was lost: all but this page may be its parent's then.
+      else if (isUnannounced) books.shares.credit(mm, delta - 1);
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
       if (books.users.usagePages[user]! > this.quietPages[user]!) {
         this.nowNs[0] = tsNs;

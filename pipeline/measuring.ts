@@ -74,23 +74,29 @@ export class Measuring {
     const userSlot = books.findUser(uid);
     if (userSlot < 0) return -1;
     let shareable = 0;
+    let change = 0;
     this.forEachMm(userSlot, (mm) => {
       shares.leaveOrigin(mm);
       const isMeasured = mms.measureNumber[mm] === measure;
       shareable += isMeasured ? mms.measuredShareablePages[mm]! : shares.shareablePages(mm);
       if (!isMeasured) {
         // It may be going at this moment: what it leaves is found with those that have it too.
-        if (mms.bornTsNs[mm]! < this.beganTsNs) shares.credit(mm, Infinity);
+        if (mms.bornTsNs[mm]! >= this.beganTsNs) return;
+        const counted = books.countedPages(mm);
+        change += shares.setCredit(mm, counted);
+        shares.setShared(mm, counted);
         return;
       }
       const counted = books.countedPages(mm);
       const later = mms.laterCreditPages[mm]!;
       const credit = Math.min(mms.measuredCreditPages[mm]! + later, counted);
       const shared = Math.max(credit, mms.measuredSharedPages[mm]! + later);
-      shares.changeCredit(mm, credit - mms.creditPages[mm]!);
+      change += shares.setCredit(mm, credit);
       shares.setShared(mm, Math.min(shared, counted));
     });
     users.shareablePages[userSlot] = shareable;
+    // At once, because the killer must not see a sum of old and new parts.
+    shares.creditUser(userSlot, change);
     return userSlot;
   }
 }

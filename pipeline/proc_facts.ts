@@ -196,7 +196,7 @@ export class ProcFacts {
       drift += this.correct(mm, member, sizes[member]!, tsNs);
     }
     // Nothing is known of its fork: it may hold nothing but what another holds too.
-    if (this.currentMayShare && books.mms.state[mm] === MmState.nameless) {
+    if (this.currentMayShare && (this.currentIsNews || books.mms.state[mm] === MmState.nameless)) {
       books.shares.credit(mm, Infinity);
     }
     const userSlot = processes.userSlot[slot]!;

@@ -208,6 +208,15 @@ export class Shares {
     this.creditProcess(this.mms.processSlot1[mmSlot]! - 1, change);
   }
 
+  /** Sets the credit of an mm and its process. @returns The change, which its user gets by itself. */
+  setCredit(mmSlot: number, pages: number): number {
+    const { mms, processes } = this;
+    const change = pages - mms.creditPages[mmSlot]!;
+    mms.creditPages[mmSlot] = pages;
+    processes.creditPages[mms.processSlot1[mmSlot]! - 1]! += change;
+    return change;
+  }
+
   /** The credit of an mm comes to a process, or leaves it with the mm. */
   creditProcess(processSlot: number, change: number): void {
     if (change === 0) return;

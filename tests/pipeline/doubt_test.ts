@@ -51,7 +51,8 @@ Deno.test("I4: doubt is a user's own: one is read, the other stays in doubt", ()
   desk.sweeperPut(RecordKind.verifyEnd, ANN).step();
   assertEquals([isInDoubt(desk, ANN), isInDoubt(desk, BOB)], [false, true]);
   // A user that joins after the loss is not in doubt at all.
-  desk.limit(1002, 100).proc(30, 1002, {}).step().own(30, 0x30, { anon: 101 }).step();
+  desk.limit(1002, 100).proc(30, 1002, {}).step().own(30, 0x30, { anon: 1 }).step();
+  desk.own(30, 0x30, { anon: 101 }).step();
   assertEquals(kills(desk), [1002]);
 });
 
