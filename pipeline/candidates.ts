@@ -12,7 +12,7 @@ import { Ranking, type VictimPolicy } from "./ranking.ts";
 import type { ReportWriter } from "./reports.ts";
 import { Sharers } from "./sharers.ts";
 import { UserRows } from "./user_rows.ts";
-import { Part, Verdicts } from "./verdicts.ts";
+import { Verdicts } from "./verdicts.ts";
 import type { VictimRows } from "./victim_rows.ts";
 
 /**

@@ -3,8 +3,9 @@
  *
  * Between two measurings a user may hold more than it is charged, by pages that it copies after a
  * fork, of which no event tells. But each copy is a page fault: what a user holds is at most what it
- * is charged, the faults of its processes since the last measuring, and what it had freed lazily,
- * which it takes back without a fault. Only when that is over the limit it is measured again.
+ * is charged, the faults of its processes since the last measuring, what it had freed lazily, which
+ * it takes back without a fault, and what its processes gave back, which others may have shared with
+ * them and hold alone now. Only when that is over the limit it is measured again.
  *
  * @module
  */
@@ -35,6 +36,9 @@ interface Measured {
   /** Faults of its processes since, and as of the last look, by pid. */
   faults: number;
   readonly faultsByPid: Map<number, number>;
+  /** Counted pages as of the last look, and the sum of their decreases since the measuring. */
+  seenPages: number;
+  gonePages: number;
 }
 
 /** Page faults without I/O of a process, all threads, since its start; -1 when it is gone. */
@@ -121,8 +125,15 @@ export class MeasureSchedule {
       known.faults += Math.max(0, faults - (known.faultsByPid.get(pid) ?? 0));
       known.faultsByPid.set(pid, faults);
     }
-    const atMost = chargedPages(users, slot) + known.faults + known.lazyPages;
-    return users.hardPages[slot]! - atMost;
+    const countedPages = users.usagePages[slot]!;
+    known.gonePages += Math.max(0, known.seenPages - countedPages);
+    known.seenPages = countedPages;
+    // Whatever became of its shared pages, a user holds no more than is counted.
+    const loosePages = Math.min(
+      known.faults + known.lazyPages + known.gonePages,
+      users.creditPages[slot]!,
+    );
+    return users.hardPages[slot]! - chargedPages(users, slot) - loosePages;
   }
 
   /** Whether a user that is not over its limit whatever it shares should be measured all the same. */
@@ -148,6 +159,8 @@ export class MeasureSchedule {
       lazyPages: 0,
       faults: 0,
       faultsByPid,
+      seenPages: countedPages,
+      gonePages: 0,
     });
     return [...faultsByPid.keys()];
   }

@@ -96,6 +96,24 @@ Deno.test("lazily freed pages may be taken back at any time", () => {
   assertEquals(world.next(10 * MS), ANN);
 });
 
+Deno.test("what others give back may have been shared with those that stay", () => {
+  const world = new World().has(ANN, 1950, 1400).measure(ANN);
+  assertEquals(world.next(10 * MS), 0);
+  world.has(ANN, 1400, 850);
+  assertEquals(world.next(300 * MS), ANN);
+});
+
+Deno.test("nobody holds more than is counted, whatever was copied or given back", () => {
+  const world = new World().has(ANN, 3000, 2500).measure(ANN);
+  world.has(ANN, 1001, 10);
+  world.faults.set(10, 5000);
+  assertEquals(world.next(10 * MS), ANN);
+  world.measure(ANN).has(ANN, 1005, 10);
+  assertEquals(world.next(10 * MS), 0);
+  world.faults.set(10, 10_000);
+  assertEquals(world.next(300 * MS), ANN);
+});
+
 Deno.test("all measuring takes a twentieth of a CPU in the long run", () => {
   const world = new World().has(ANN, 5000, 4001).has(BOB, 5000, 4001);
   const costNs = 40 * MS;
