@@ -18,8 +18,8 @@ export const FAKE_STATUS: StatusReport = {
   users: [{
     uid: 60001,
     user: null,
-    countedPages: 0,
-    sharedPages: 0,
+    countedPages: 9216,
+    sharedPages: 1024,
     inDoubt: false,
     usagePages: 8192,
     promisedPages: 256,

@@ -10,7 +10,9 @@
  *
  * What a user holds is the sum over its processes of Pss_Anon + Pss_Shmem + SwapPss - LazyFree
  * (Documentation/filesystems/proc.rst, smaps_rollup). It is read for users that may be near their
- * limit by /proc/PID/statm, which is cheap and never too low. */
+ * limit by /proc/PID/statm, which is cheap and never too low while a process has its memory. One that
+ * ends loses sight of its mm before the kernel has freed it (do_exit, kernel/exit.c: exit_mm, then
+ * EXIT_ZOMBIE): until it is a zombie, it holds what it was last seen to hold. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
@@ -36,6 +38,7 @@ enum {
   FINDINGS_MAX = 50,
   INTERVAL_US = 4000,
   UID_EVERY_MS = 50, /* a process may change its user */
+  NEW_MS = 1000,     /* and a new one does so at once: it is looked at each time */
   BEFORE_KILL_MS = 120, /* from the signal to its line in the log, at most */
   DYING_MS_MAX = 3000,
 };
@@ -46,7 +49,10 @@ struct process {
   int uid; /* real; -1 not of interest */
   int statm_fd;
   int64_t uid_read_ms;
-  int64_t seen_ms;
+  int64_t first_seen_ms, seen_ms;
+  /* What it was last seen to hold: see struct part, and the bound of both; -1 not known. */
+  int64_t own, most, bound;
+  bool has_shared_mm;
   int64_t killed_ms; /* by the log; 0: not */
 };
 
@@ -133,6 +139,15 @@ static unsigned long long start_of(int pid) {
   return at == NULL ? 0 : strtoull(at, NULL, 10);
 }
 
+/* Whether a process without an mm may hold its memory still: it is there, and no zombie yet. */
+static bool is_leaving(int pid) {
+  char path[64], text[1024];
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  if (read_file(path, text, sizeof text) <= 0) return false;
+  const char *at = strrchr(text, ')');
+  return at != NULL && at[1] == ' ' && at[2] != 'Z' && at[2] != 'X';
+}
+
 static bool is_of_interest(int uid) { return uid >= first_uid && uid <= last_uid; }
 
 static struct process *process_of(int pid) {
@@ -152,6 +167,11 @@ static void index_processes(void) {
   for (int i = 0; i < process_count; i++) by_pid[processes[i].pid & ((1 << 22) - 1)] = i + 1;
 }
 
+static struct process newcomer(int pid, unsigned long long start, int64_t now_ms) {
+  return (struct process){.pid = pid, .start = start, .uid = -1, .statm_fd = -1,
+                          .first_seen_ms = now_ms, .own = -1, .most = -1};
+}
+
 /* Finds who has come and gone. */
 static void look_around(DIR *proc, int64_t now_ms) {
   rewinddir(proc);
@@ -163,14 +183,15 @@ static void look_around(DIR *proc, int64_t now_ms) {
     if (process == NULL) {
       if (process_count == PROCESSES_MAX) continue;
       process = &processes[process_count];
-      *process = (struct process){.pid = pid, .start = start_of(pid), .uid = -1, .statm_fd = -1};
+      *process = newcomer(pid, start_of(pid), now_ms);
       by_pid[pid & ((1 << 22) - 1)] = ++process_count;
     }
-    if (now_ms - process->uid_read_ms >= UID_EVERY_MS) {
+    bool is_new = now_ms - process->first_seen_ms < NEW_MS && !is_of_interest(process->uid);
+    if (is_new || now_ms - process->uid_read_ms >= UID_EVERY_MS) {
       unsigned long long start = start_of(pid);
       if (start != process->start) { /* another process of this number */
         if (process->statm_fd >= 0) close(process->statm_fd);
-        *process = (struct process){.pid = pid, .start = start, .uid = -1, .statm_fd = -1};
+        *process = newcomer(pid, start, now_ms);
       }
       process->uid = real_uid(pid);
       process->uid_read_ms = now_ms;
@@ -194,13 +215,20 @@ static void look_around(DIR *proc, int64_t now_ms) {
 }
 
 /* At least what it holds; 0 when it is gone. */
-static int64_t at_most(const struct process *process) {
+static int64_t at_most(struct process *process) {
   char text[128];
   ssize_t length = process->statm_fd < 0 ? -1 : pread(process->statm_fd, text, sizeof text - 1, 0);
-  if (length <= 0) return 0;
-  text[length] = '\0';
-  const char *resident = strchr(text, ' ');
-  return resident == NULL ? 0 : strtoll(resident, NULL, 10) * 4096;
+  const char *resident = NULL;
+  if (length > 0) {
+    text[length] = '\0';
+    resident = strchr(text, ' ');
+  }
+  int64_t bytes = resident == NULL ? 0 : strtoll(resident, NULL, 10) * 4096;
+  if (bytes > 0)
+    process->bound = bytes;
+  else if (process->bound > 0 && (process->has_shared_mm || !is_leaving(process->pid)))
+    process->bound = 0;
+  return process->bound;
 }
 
 static bool read_part(int pid, struct part *part) {
@@ -252,7 +280,7 @@ static void take_samples(void) {
     int64_t bytes = at_most(&processes[i]);
     if (bytes == 0) continue;
     bounds[index] += bytes;
-    if (counts[index] < PER_SAMPLE) members[index][counts[index]++] = processes[i].pid;
+    if (counts[index] < PER_SAMPLE) members[index][counts[index]++] = i;
   }
   for (int index = 0; index <= last_uid - first_uid; index++) {
     struct user *user = &users[index];
@@ -265,12 +293,24 @@ static void take_samples(void) {
     if (sample->is_exact) {
       sample->held = 0;
       for (int i = 0; i < counts[index]; i++) {
+        struct process *process = &processes[members[index][i]];
         struct part *part = &sample->part[sample->parts];
-        bool is_counted = false;
-        for (int j = 0; j < sample->parts && !is_counted; j++)
-          is_counted = share_mm(sample->part[j].pid, members[index][i]);
-        if (is_counted) continue;
-        if (!read_part(members[index][i], part)) continue;
+        if (read_part(process->pid, part)) {
+          bool is_counted = false;
+          for (int j = 0; j < i && !is_counted; j++) {
+            struct process *other = &processes[members[index][j]];
+            is_counted = share_mm(other->pid, process->pid);
+            if (is_counted) other->has_shared_mm = process->has_shared_mm = true;
+          }
+          if (is_counted) continue;
+          process->own = part->own;
+          process->most = part->most;
+        } else {
+          if (process->has_shared_mm || !is_leaving(process->pid)) continue;
+          part->pid = process->pid;
+          part->own = process->own < 0 ? process->bound : process->own;
+          part->most = process->most < 0 ? process->bound : process->most;
+        }
         sample->held += part->own;
         sample->parts++;
       }
