@@ -341,6 +341,10 @@ export class Killer {
       // The owner last: as long as it is there, the books need not look for an heir of its mm.
       sharerCount = options.dryRun ? sharers.count : sharers.kill(uid);
     }
+    // What is told of it is read before: the signalled may be gone before the call returns.
+    const pages = processes.pages[slot]!;
+    const usagePages = chargedPages(users, userSlot);
+    const creditPages = users.creditPages[userSlot]!;
     const result = kernel.kill(handle, pid, signal);
     const killedNs = kernel.nowNs();
     if (result !== 0) {
@@ -359,14 +363,21 @@ export class Killer {
     }
     sharers.close();
     // From here on everything is bookkeeping: kill first, record after (I6).
-    this.rows.markDying(row, killedNs, processes.pages[slot]!, sharerCount);
+    this.rows.markDying(row, killedNs, pages, sharerCount);
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
-    this.reportKill(row, tsNs, trigger, killedNs);
+    this.reportKill(row, tsNs, trigger, killedNs, usagePages, creditPages);
     return true;
   }
 
-  private reportKill(row: number, tsNs: number, trigger: Trigger, killedNs: number): void {
+  private reportKill(
+    row: number,
+    tsNs: number,
+    trigger: Trigger,
+    killedNs: number,
+    usagePages: number,
+    creditPages: number,
+  ): void {
     const { users, victims } = this.memory;
     const userSlot = victims.userSlot[row]!;
     const pid = victims.pid[row]!;
@@ -379,7 +390,7 @@ export class Killer {
       users.uid[userSlot]!,
       pid,
       trigger,
-      chargedPages(users, userSlot),
+      usagePages,
       users.hardPages[userSlot]!,
       victims.pages[row]!,
       (killedNs - tsNs) / 1000,
@@ -389,7 +400,7 @@ export class Killer {
       other(1, ranking.pids),
       other(1, ranking.pages),
       victims.sharers[row]!,
-      users.creditPages[userSlot]!,
+      creditPages,
     ], this.kernel.comm(pid));
   }
 

@@ -2,10 +2,10 @@
  * What a measuring of a user's shared pages has found, brought into the books.
  *
  * The sweeper announces a measuring, waits until accounting has begun it (HeaderWord.measureBegun),
- * and reads each process that the user had then, one after the other, while the user goes on. All that may change meanwhile makes the credit too high rather than too
- * low, so that the charge stays a lower bound: mms that are younger keep the credit of their fork,
- * older ones that could not be read are credited in full, and what an mm has been credited with since
- * the beginning comes on top.
+ * and reads each process that the user had then, one after the other, while the user goes on. All
+ * that may change meanwhile makes the credit too high rather than too low, so that the charge stays a
+ * lower bound: mms that are younger keep the credit of their fork, older ones that could not be read
+ * are credited in full, and what an mm has been credited with since the beginning comes on top.
  *
  * @module
  */

@@ -12,7 +12,7 @@
  * (Documentation/filesystems/proc.rst, smaps_rollup). It is read for users that may be near their
  * limit by /proc/PID/statm, which is cheap and never too low while a process has its memory. One that
  * ends loses sight of its mm before the kernel has freed it (do_exit, kernel/exit.c: exit_mm, then
- * EXIT_ZOMBIE): until it is a zombie, it holds what it was last seen to hold. */
+ * EXIT_ZOMBIE): until it is a zombie, a kill may be right for what it was last seen to hold. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +42,7 @@ enum {
   NEW_MS = 1000,     /* and a new one does so at once: it is looked at each time */
   BEFORE_KILL_MS = 120, /* from the signal to its line in the log, at most */
   DYING_MS_MAX = 3000,
+  WHOLE_US_MAX = 20000, /* a sample that took longer is of no one moment */
 };
 
 struct process {
@@ -65,6 +67,7 @@ struct part {
 struct sample {
   int64_t began_us, ended_us;
   int64_t held;
+  int64_t leaving; /* what those that end may hold beside that: others may have it by now */
   int parts;
   bool is_exact; /* read process by process; else `held` is only known to be far from the limit */
   struct part part[PER_SAMPLE];
@@ -206,6 +209,11 @@ static void look_around(DIR *proc, int64_t now_ms) {
   for (int i = 0; i < process_count;) {
     /* A killed one is remembered for a while: its number is in later lines. */
     bool is_gone = processes[i].seen_ms != now_ms;
+    if (is_gone && processes[i].statm_fd >= 0) {
+      close(processes[i].statm_fd);
+      processes[i].statm_fd = -1;
+      processes[i].bound = 0;
+    }
     if (is_gone && now_ms - processes[i].seen_ms > 2000)
       drop(&processes[i]);
     else
@@ -253,8 +261,21 @@ static bool share_mm(int a, int b) {
   return syscall(SYS_kcmp, a, b, KCMP_VM, 0, 0) == 0;
 }
 
+/* Whether a member shares its mm with one before it. */
+static bool shares_with_earlier(const int *members, int at) {
+  struct process *process = &processes[members[at]];
+  for (int i = 0; i < at; i++) {
+    struct process *other = &processes[members[i]];
+    if (!share_mm(other->pid, process->pid)) continue;
+    other->has_shared_mm = process->has_shared_mm = true;
+    return true;
+  }
+  return false;
+}
+
 static void note_over(int index, const struct sample *sample) {
   struct user *user = &users[index];
+  if (sample->ended_us - sample->began_us > WHOLE_US_MAX) return;
   if (sample->is_exact && sample->held > hard) {
     if (user->over_since_us == 0) user->over_since_us = sample->began_us, user->over_peak = 0;
     if (sample->held - hard > user->over_peak) user->over_peak = sample->held - hard;
@@ -289,29 +310,27 @@ static void take_samples(void) {
     sample->began_us = clock_us();
     sample->held = bounds[index];
     sample->parts = 0;
+    sample->leaving = 0;
     sample->is_exact = bounds[index] > hard - hard / 5;
     if (sample->is_exact) {
       sample->held = 0;
       for (int i = 0; i < counts[index]; i++) {
         struct process *process = &processes[members[index][i]];
         struct part *part = &sample->part[sample->parts];
+        /* Before and after: a child of vfork may execute its program in between. */
+        bool is_counted = shares_with_earlier(members[index], i);
         if (read_part(process->pid, part)) {
-          bool is_counted = false;
-          for (int j = 0; j < i && !is_counted; j++) {
-            struct process *other = &processes[members[index][j]];
-            is_counted = share_mm(other->pid, process->pid);
-            if (is_counted) other->has_shared_mm = process->has_shared_mm = true;
-          }
-          if (is_counted) continue;
+          if (is_counted || shares_with_earlier(members[index], i)) continue;
           process->own = part->own;
           process->most = part->most;
+          sample->held += part->own;
         } else {
           if (process->has_shared_mm || !is_leaving(process->pid)) continue;
           part->pid = process->pid;
           part->own = process->own < 0 ? process->bound : process->own;
           part->most = process->most < 0 ? process->bound : process->most;
+          sample->leaving += part->own;
         }
-        sample->held += part->own;
         sample->parts++;
       }
     }
@@ -320,7 +339,9 @@ static void take_samples(void) {
       int64_t gap = sample->ended_us - user->history[user->newest].ended_us;
       if (gap > gap_most_us) gap_most_us = gap;
     }
-    if (first_uid + index <= good_last_uid && sample->is_exact && sample->held > good_most)
+    bool is_whole = sample->ended_us - sample->began_us <= WHOLE_US_MAX;
+    if (first_uid + index <= good_last_uid && sample->is_exact && is_whole &&
+        sample->held > good_most)
       good_most = sample->held;
     user->newest = next;
     user->samples++;
@@ -386,7 +407,8 @@ static void judge(int uid, int pid, int64_t at_us, int64_t usage, const char *tr
     for (int i = 0; i < sample->parts; i++)
       if (!is_dying(sample->part[i].pid, at_us)) rest += sample->part[i].most;
     if (!sample->is_exact) rest = sample->held;
-    if (sample->held + grown > most) most = sample->held + grown, slack = grown;
+    int64_t held = sample->held + sample->leaving + grown;
+    if (held > most) most = held, slack = grown;
     if (rest + grown > rest_most) rest_most = rest + grown;
     if (is_before) break;
   }
@@ -479,6 +501,11 @@ int main(int argc, char **argv) {
   if (log_fd < 0 || proc == NULL || last_uid - first_uid >= USERS_MAX || hard <= 0) {
     fprintf(stderr, "truth: cannot watch %s\n", argv[1]);
     return 2;
+  }
+  struct rlimit files; /* one for each process that is watched */
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
   }
   for (int i = 0; i < USERS_MAX; i++) users[i].newest = -1;
   /* Before ordinary tasks, behind toom. */
