@@ -314,13 +314,15 @@ static void take_samples(void) {
     sample->is_exact = bounds[index] > hard - hard / 5;
     if (sample->is_exact) {
       sample->held = 0;
+      /* Before any is read: a child of vfork may execute its program meanwhile. */
+      bool is_counted[PER_SAMPLE];
+      for (int i = 0; i < counts[index]; i++)
+        is_counted[i] = shares_with_earlier(members[index], i);
       for (int i = 0; i < counts[index]; i++) {
         struct process *process = &processes[members[index][i]];
         struct part *part = &sample->part[sample->parts];
-        /* Before and after: a child of vfork may execute its program in between. */
-        bool is_counted = shares_with_earlier(members[index], i);
         if (read_part(process->pid, part)) {
-          if (is_counted || shares_with_earlier(members[index], i)) continue;
+          if (is_counted[i]) continue;
           process->own = part->own;
           process->most = part->most;
           sample->held += part->own;
