@@ -39,6 +39,8 @@ class Hands implements KillKernel {
   readonly done: string[] = [];
   /** Who does not share any mm, whatever the books say. */
   readonly apart = new Set<number>();
+  /** What comes to pass while the signal is sent. */
+  whileKilled: (pid: number) => void = () => {};
   private next = 100;
   private readonly desk: Desk;
 
@@ -78,6 +80,7 @@ class Hands implements KillKernel {
   kill(handle: number, pid: number, signal: number): number {
     assertEquals(this.pidOf(handle), pid);
     this.done.push(`${signal === Signal.none ? "ask" : "kill"} ${pid}`);
+    if (signal === Signal.kill) this.whileKilled(pid);
     return signal === Signal.none ? this.person(pid).askResult : this.person(pid).killResult;
   }
 
@@ -205,6 +208,21 @@ function makeScene(options: Partial<KillerOptions> = {}): Scene {
   scene.desk.limit(ANN, 1000, 950);
   return scene.add(10, ANN, 500).add(11, ANN, 300).add(12, ANN, 100).add(20, BOB, 5000).run();
 }
+
+Deno.test("what is told of a victim is what it was before the signal", () => {
+  const scene = makeScene();
+  const { users, processes } = scene.desk.memory;
+  scene.hands.whileKilled = (pid) => {
+    // Accounting has heard of its end before the call returns.
+    const slot = scene.desk.books.findProcess(pid);
+    users.usagePages[scene.desk.books.findUser(ANN)]! -= processes.pages[slot]!;
+    processes.pages[slot] = 0;
+  };
+  scene.grow(12, 201).killer.step();
+  const [kill, ...more] = scene.reports("kill");
+  assertEquals(more, []);
+  assertEquals([kill?.values["usagePages"], kill?.values["victimPages"]], [1001, 500]);
+});
 
 Deno.test("the largest process of the user goes, is reaped, and is told of", () => {
   const scene = makeScene();
