@@ -8,27 +8,13 @@
 import { KernelError } from "./errno.ts";
 import { asBuffer, closeFd, OpenFlag, readTextFile, sizeT, tryOpenFd } from "./fd.ts";
 import { openLibc } from "./libc.ts";
-
-/** Fields of smaps_rollup that count here, KiB. What the kernel does not print is 0. */
-export interface SmapsRollup {
-  /** Anonymous pages, and its part of them: each page divided by the processes that map it. */
-  readonly anonymousKib: number;
-  readonly pssAnonKib: number;
-  readonly pssFileKib: number;
-  readonly pssShmemKib: number;
-  readonly swapKib: number;
-  readonly swapPssKib: number;
-  /** Freed by madvise(MADV_FREE), and not taken back by the kernel or written to since. */
-  readonly lazyFreeKib: number;
-  /** Pages of any kind that nobody else maps. */
-  readonly privateKib: number;
-}
+import type { RollupKib } from "../pipeline/smaps_shares.ts";
 
 /** The text is some 1000 bytes. */
 const TEXT_BYTES_MAX = 4096;
 
-/** Parses the text of smaps_rollup. */
-export function parseSmapsRollup(text: string): SmapsRollup {
+/** Parses the text of smaps_rollup; what the kernel does not print is 0. */
+export function parseSmapsRollup(text: string): RollupKib {
   const kib = new Map<string, number>();
   for (const line of text.split("\n")) {
     const match = /^([A-Za-z_]+):\s+(\d+) kB$/.exec(line);
@@ -52,7 +38,7 @@ export function parseSmapsRollup(text: string): SmapsRollup {
  *
  * @returns undefined when it is gone, ends at this moment, or may not be read.
  */
-export async function readSmapsRollup(pid: number): Promise<SmapsRollup | undefined> {
+export async function readSmapsRollup(pid: number): Promise<RollupKib | undefined> {
   const fd = tryOpenFd(`/proc/${pid}/smaps_rollup`, OpenFlag.O_RDONLY);
   if (fd < 0) return undefined;
   try {

@@ -8,13 +8,16 @@ import type { MemberMask } from "./books.ts";
 
 /** Fields of /proc/PID/smaps_rollup, KiB. Documentation/filesystems/proc.rst */
 export interface RollupKib {
+  /** Anonymous pages, and its part of them: each page divided by the processes that map it. */
   readonly anonymousKib: number;
   readonly pssAnonKib: number;
   readonly pssFileKib: number;
   readonly pssShmemKib: number;
   readonly swapKib: number;
   readonly swapPssKib: number;
+  /** Freed by madvise(MADV_FREE), and not taken back by the kernel or written to since. */
   readonly lazyFreeKib: number;
+  /** Pages of any kind that nobody else maps. */
   readonly privateKib: number;
 }
 
