@@ -7,7 +7,8 @@ import { findTracefs, parseInstanceName } from "../../kernel/tracefs.ts";
 import { hasFile, needing } from "../_support/real_kernel.ts";
 import { STOP_NEEDS, STOPPABLE, stopThread, threadOf } from "../_support/stop_thread.ts";
 import { Toom } from "../_support/toom.ts";
-import { E2E_NEEDS, E2E_POSSIBLE, truePages, Workload } from "../_support/workload.ts";
+import { assertBooksTrue } from "../_support/books_true.ts";
+import { E2E_NEEDS, E2E_POSSIBLE, Workload } from "../_support/workload.ts";
 
 const UID = 60024;
 const ROLES = ["reader0", "accounting", "killer", "coordinator", "sweeper"];
@@ -22,15 +23,6 @@ async function assertEnforced(toom: Toom): Promise<void> {
   await using hog = new Workload(UID, "hold", 512);
   assertEquals((await hog.end()).signal, "SIGKILL");
   await toom.waitFor("kill", (line) => line["pid"] === hog.pid);
-}
-
-async function assertBooksTrue(toom: Toom): Promise<void> {
-  let counted = 0;
-  for (let tries = 0; tries < 60 && counted !== truePages(UID); tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    counted = await toom.usagePages(UID);
-  }
-  assertEquals(counted, truePages(UID), "the books are true");
 }
 
 function instancesOf(pid: number): string[] {
@@ -79,7 +71,7 @@ for (
       assertEquals(toom.of("worker-restart"), []);
       await toom.waitFor("ready", (one) => toom.of("ready").indexOf(one) === 1);
       await assertEnforced(toom);
-      await assertBooksTrue(toom);
+      await assertBooksTrue(toom, UID);
       assert(neighbour.alive && stranger.alive, "nobody else has died");
       const { restarts, workers, pid } = await toom.status();
       assertEquals([restarts?.total, pid], [1, toom.pid]);

@@ -4,7 +4,8 @@ import { closeFd, openFd, OpenFlag, readFd } from "../../kernel/fd.ts";
 import { findTracefs, parseInstanceName } from "../../kernel/tracefs.ts";
 import { hasFile, needing } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";
-import { E2E_NEEDS, E2E_POSSIBLE, truePages, Workload } from "../_support/workload.ts";
+import { assertBooksTrue } from "../_support/books_true.ts";
+import { E2E_NEEDS, E2E_POSSIBLE, Workload } from "../_support/workload.ts";
 
 const UID = 60023;
 const PROGRAM = new URL("../../mod.ts", import.meta.url).pathname;
@@ -56,15 +57,6 @@ async function assertEnforced(toom: Toom): Promise<number> {
   assertEquals((await hog.end()).signal, "SIGKILL");
   await toom.waitFor("kill", (line) => line["pid"] === hog.pid);
   return performance.now() - startMs;
-}
-
-async function assertBooksTrue(toom: Toom): Promise<void> {
-  let counted = 0;
-  for (let tries = 0; tries < 60 && counted !== truePages(UID); tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    counted = await toom.usagePages(UID);
-  }
-  assertEquals(counted, truePages(UID), "the books are true");
 }
 
 Deno.test({
@@ -158,7 +150,7 @@ Deno.test({
         if (file !== "set_event_pid" && file !== "events/enable" && file !== "trace_options") {
           assertEquals(read(`${events}/${file}`), before);
         }
-        await assertBooksTrue(toom);
+        await assertBooksTrue(toom, UID);
         assert(neighbour.alive, "who is below lives");
         assertEquals((await toom.status()).degraded, false);
       });
