@@ -527,12 +527,14 @@ export class Accounting {
         users.crossedTsNs[userSlot] = tsNs;
         Atomics.store(users.state, userSlot, UserState.hard);
       }
-      if (users.doubtTsNs[userSlot] !== 0) {
+      if (this.facts.degraded && users.doubtTsNs[userSlot] !== 0) {
         this.askVerify(userSlot, tsNs);
         return;
       }
       // I2: what is being freed is no reason to kill; what comes on top of it is, at once.
-      if (this.killOrdered[userSlot] !== 0 || this.dying.isEnough(userSlot)) return;
+      if (this.killOrdered[userSlot] !== 0) return;
+      const isAnyDying = this.header[HeaderWord.victimsDying] !== 0;
+      if (isAnyDying && this.dying.isEnough(userSlot)) return;
       if (this.order(OrderKind.kill, userSlot, tsNs, trigger)) this.killOrdered[userSlot] = 1;
       return;
     }
@@ -658,7 +660,10 @@ export class Accounting {
     this.facts.degraded = true;
   }
 
-  /** I4: every user's books may be wrong, and do not decide before it was read from /proc. */
+  /**
+   * I4: every user's books may be wrong, and do not decide before it was read from /proc. Nobody is
+   * in doubt while the books are not degraded.
+   */
   private doubtAll(): void {
     if (!this.hasProc) return;
     const { users, userSlots } = this.books;

@@ -8,7 +8,7 @@ import { CounterIndex, ProcessState } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import { chargedPages, ownPages } from "./charge.ts";
 import { type KillKernel, Refusal } from "./kill_kernel.ts";
-import { Ranking, type VictimPolicy } from "./ranking.ts";
+import { Ranking, type Spare, type VictimPolicy } from "./ranking.ts";
 import type { ReportWriter } from "./reports.ts";
 import { Sharers } from "./sharers.ts";
 import { UserRows } from "./user_rows.ts";
@@ -39,8 +39,6 @@ export class Candidates {
   readonly ranking: Ranking;
   readonly verdicts: Verdicts;
   readonly sharers: Sharers;
-  /** Whether a process must be left out: it is gone, a victim already, or was spared for a while. */
-  readonly spare: (processSlot: number, generation: number) => boolean;
   /** Pages of candidates that turned out to be gone, and are on the books still. */
   gonePages = 0;
   /** Time of the act under way. */
@@ -53,6 +51,9 @@ export class Candidates {
   private readonly tellGone: CandidatesContext["tellGone"];
   private readonly userRows: UserRows;
   private readonly firstOf: (processSlot: number, generation: number) => number;
+  private readonly spare: Spare;
+  /** Candidates that turned out to be gone in the act under way. */
+  private goneCount = 0;
   /** Number of the act under way, and by process slot that in which it turned out to be gone. */
   private actNumber = 0;
   private readonly goneIn: Int32Array;
@@ -70,9 +71,7 @@ export class Candidates {
     this.verdicts = new Verdicts(memory);
     this.sharers = new Sharers(memory, kernel, this.verdicts);
     this.goneIn = new Int32Array(memory.plan.capacity.processes);
-    this.spare = (slot, generation) =>
-      this.isGone(slot) || this.verdicts.isOut(slot, generation, this.nowNs) ||
-      this.rows.isVictim(slot, generation);
+    this.spare = (slot, generation) => this.mustSpare(slot, generation);
     this.firstOf = (slot, generation) => this.verdicts.volunteered(slot, generation);
   }
 
@@ -80,12 +79,32 @@ export class Candidates {
   begin(nowNs: number): void {
     this.nowNs = nowNs;
     this.gonePages = 0;
+    this.goneCount = 0;
     this.actNumber = (this.actNumber + 1) | 0;
   }
 
   rank(userSlot: number, leastPages: number, needPages: number): void {
-    const firstOf = this.verdicts.anyVolunteers ? this.firstOf : undefined;
-    this.ranking.rank(userSlot, this.nowNs, this.spare, leastPages, firstOf, needPages);
+    const firstOf = this.verdicts.volunteerCount > 0 ? this.firstOf : undefined;
+    const spare = this.sparesNobody ? undefined : this.spare;
+    this.ranking.rank(userSlot, this.nowNs, spare, leastPages, firstOf, needPages);
+  }
+
+  /** Ranks those that were weighed beside a victim, now that it is dying. */
+  rankOthers(userSlot: number): void {
+    this.ranking.rank(userSlot, this.nowNs, this.spare);
+  }
+
+  /** Nobody is gone, dying or spared. So it is mostly, and then no row is looked at for that. */
+  private get sparesNobody(): boolean {
+    return this.goneCount === 0 && this.rows.signalled === 0 &&
+      this.verdicts.outUntilNs <= this.nowNs;
+  }
+
+  /** Whether a process must be left out: it is gone, a victim already, or was spared for a while. */
+  mustSpare(slot: number, generation: number): boolean {
+    return !this.sparesNobody &&
+      (this.isGone(slot) || this.verdicts.isOut(slot, generation, this.nowNs) ||
+        this.rows.isVictim(slot, generation));
   }
 
   /**
@@ -110,7 +129,7 @@ export class Candidates {
         if (verdicts.protectorOf(slot, generation) !== 0) {
           wantedPages += Math.max(0, ranking.gainedPages(slot, this.nowNs));
         }
-        if (!this.spare(slot, generation)) killablePages += ownPages(processes, slot);
+        if (!this.mustSpare(slot, generation)) killablePages += ownPages(processes, slot);
       }
       if (killablePages < wantedPages) return false;
       isCertain = this.verify(userSlot, rows, count, wantedPages);
@@ -126,10 +145,10 @@ export class Candidates {
     let pages = 0;
     // The best first, as they would go first; they may come a second time among all.
     for (let i = -ranking.count; i < count && pages < wantedPages; i++) {
-      const slot = i < 0 ? ranking.processSlots[ranking.count + i]! : rows[i]!;
+      const slot = i < 0 ? ranking.best[ranking.count + i]!.slot : rows[i]!;
       if (!this.isCandidate(slot, userSlot)) continue;
       const generation = processes.generation[slot]!;
-      if (this.spare(slot, generation)) continue;
+      if (this.mustSpare(slot, generation)) continue;
       if (i >= 0 && this.isRanked(slot)) continue;
       if (!verdicts.isAccepted(slot, generation, this.nowNs - CHECK_HOLDS_NS)) {
         const handle = this.open(slot, generation, uid);
@@ -151,7 +170,7 @@ export class Candidates {
 
   private isRanked(slot: number): boolean {
     for (let i = 0; i < this.ranking.count; i++) {
-      if (this.ranking.processSlots[i] === slot) return true;
+      if (this.ranking.best[i]!.slot === slot) return true;
     }
     return false;
   }
@@ -249,7 +268,7 @@ export class Candidates {
 
   /** Whether a process turned out to be gone in the act under way. */
   isGone(slot: number): boolean {
-    return this.goneIn[slot] === this.actNumber;
+    return this.goneCount > 0 && this.goneIn[slot] === this.actNumber;
   }
 
   /** It is gone: accounting is told. */
@@ -259,6 +278,7 @@ export class Candidates {
       this.gonePages += ownPages(processes, slot);
       // Until accounting has heard of it, it is on the books still.
       this.goneIn[slot] = this.actNumber;
+      this.goneCount++;
     }
     this.tellGone(pid, slot, generation);
   }

@@ -57,11 +57,16 @@ export class Dying {
    * processes than it may have.
    */
   overPages(userSlot: number): number {
-    const { users } = this.memory;
-    const over = chargedPages(users, userSlot) - this.pages(userSlot) -
-      Atomics.load(users.hardPages, userSlot);
+    const { users, header } = this.memory;
+    // Asked when every microsecond counts: nothing is called that need not be.
+    const usedPages = users.creditPages[userSlot] === 0
+      ? users.usagePages[userSlot]!
+      : chargedPages(users, userSlot);
+    const dyingPages = header[HeaderWord.victimsDying] === 0 ? 0 : this.pages(userSlot);
+    const over = usedPages - dyingPages - users.hardPages[userSlot]!;
+    if (over > 0) return over;
     const excess = users.excessProcesses[userSlot]!;
-    if (excess === 0 || over > 0) return over;
+    if (excess === 0) return over;
     return excess > this.processes(userSlot) ? 1 : over;
   }
 

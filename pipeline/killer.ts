@@ -9,6 +9,7 @@
  */
 import {
   CounterIndex,
+  HeaderWord,
   OrderKind,
   ProcessFlag,
   RecordKind,
@@ -20,7 +21,7 @@ import {
 } from "./layout.ts";
 import { attachCounters, type Memory } from "./memory.ts";
 import { Candidates, CHECK_HOLDS_NS, ESRCH } from "./candidates.ts";
-import { chargedPages, givesBackPages } from "./charge.ts";
+import { chargedPages } from "./charge.ts";
 import { Doorbell } from "./doorbell.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 import type { VictimPolicy } from "./ranking.ts";
@@ -185,16 +186,15 @@ export class Killer {
   /** I2: takes victims until what remains without the dying is at or below hard, and no more. */
   private enforce(userSlot: number, tsNs: number, trigger: Trigger): void {
     // I4: events were lost since accounting ordered this. It has the user read, and orders again.
-    if (this.memory.users.doubtTsNs[userSlot] !== 0) {
+    const { header, users } = this.memory;
+    if (header[HeaderWord.degraded] !== 0 && users.doubtTsNs[userSlot] !== 0) {
       this.answer(userSlot, false);
       return;
     }
     let isIdle = true;
-    for (
-      let over = this.candidates.overPages(userSlot);
-      over > 0;
-      over = this.candidates.overPages(userSlot)
-    ) {
+    // Nobody was found gone yet.
+    let over = this.rows.freed.overPages(userSlot);
+    for (; over > 0; over = this.candidates.overPages(userSlot)) {
       const taken = this.take(userSlot, tsNs, trigger, OrderKind.kill, over);
       if (taken === Taken.nobody) {
         this.findsNobody(userSlot);
@@ -228,7 +228,7 @@ export class Killer {
     kind: number,
     needPages: number,
   ): Taken {
-    const { users, processes } = this.memory;
+    const { users } = this.memory;
     const { rows, candidates } = this;
     const { ranking, verdicts } = candidates;
     const arms = kind === OrderKind.arm;
@@ -238,7 +238,10 @@ export class Killer {
       // Ranked each time, as a few events may be many pages: the candidate is mostly still the first.
       this.candidates.rank(userSlot, kind === OrderKind.relieve ? needPages : 0, needPages);
       if (ranking.count === 0) return Taken.nobody;
-      if (!arms && this.scores.readUnknown(userSlot, ranking, this.candidates.nowNs)) {
+      if (
+        !arms && ranking.count > 1 &&
+        this.scores.readUnknown(userSlot, ranking, this.candidates.nowNs)
+      ) {
         this.candidates.rank(userSlot, kind === OrderKind.relieve ? needPages : 0, needPages);
       }
       for (let i = 0; i < ranking.count; i++) {
@@ -248,9 +251,8 @@ export class Killer {
             return Taken.gone;
           }
         }
-        const slot = ranking.processSlots[i]!;
-        const generation = ranking.generations[i]!;
-        if (!isWeighed && (givesBackPages(processes, slot) < needPages || verdicts.anyProtected)) {
+        const { slot, generation, freesPages } = ranking.best[i]!;
+        if (!isWeighed && (freesPages < needPages || verdicts.protectedCount > 0)) {
           isWeighed = true;
           if (!this.candidates.isWorthwhile(userSlot)) return Taken.nobody;
           // Those that it looked at may be spared now.
@@ -315,7 +317,7 @@ export class Killer {
     const uid = users.uid[userSlot]!;
     if (
       processes.generation[slot] !== generation || processes.userSlot[slot] !== userSlot ||
-      processes.pages[slot]! <= 0 || this.candidates.spare(slot, generation)
+      processes.pages[slot]! <= 0
     ) {
       this.rows.free(row);
       return false;
@@ -343,8 +345,10 @@ export class Killer {
     }
     // What is told of it is read before: the signalled may be gone before the call returns.
     const pages = processes.pages[slot]!;
-    const usagePages = chargedPages(users, userSlot);
     const creditPages = users.creditPages[userSlot]!;
+    const usagePages = creditPages === 0
+      ? users.usagePages[userSlot]!
+      : chargedPages(users, userSlot);
     const result = kernel.kill(handle, pid, signal);
     const killedNs = kernel.nowNs();
     if (result !== 0) {
@@ -383,9 +387,9 @@ export class Killer {
     const pid = victims.pid[row]!;
     const { ranking } = this.candidates;
     // The victim is dying by now, so this ranks those that were weighed beside it.
-    ranking.rank(userSlot, killedNs, this.candidates.spare);
-    const other = (i: number, column: Int32Array | Float64Array): number =>
-      i < ranking.count ? column[i]! : 0;
+    this.candidates.rankOthers(userSlot);
+    const first = ranking.count > 0 ? ranking.best[0] : undefined;
+    const second = ranking.count > 1 ? ranking.best[1] : undefined;
     this.reports.put("kill", killedNs, [
       users.uid[userSlot]!,
       pid,
@@ -395,10 +399,10 @@ export class Killer {
       victims.pages[row]!,
       (killedNs - tsNs) / 1000,
       this.options.dryRun ? 1 : 0,
-      other(0, ranking.pids),
-      other(0, ranking.pages),
-      other(1, ranking.pids),
-      other(1, ranking.pages),
+      first?.pid ?? 0,
+      first?.pages ?? 0,
+      second?.pid ?? 0,
+      second?.pages ?? 0,
       victims.sharers[row]!,
       creditPages,
     ], this.kernel.comm(pid));

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { givesBackPages } from "./charge.ts";
 import { GROWTH_BUCKET_NS, GROWTH_BUCKETS, ProcessState } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import { UserRows } from "./user_rows.ts";
@@ -15,15 +14,41 @@ export type VictimPolicy = typeof VICTIM_POLICIES[number];
 /** Candidates kept of a ranking: the victim and those that were weighed beside it. */
 export const RANKED_MAX = 8;
 
+/** Whether a process (slot, generation) must be left out. */
+export type Spare = (processSlot: number, generation: number) => boolean;
+
+/** One that may go, as it was when it was ranked. */
+export class Candidate {
+  slot = 0;
+  generation = 0;
+  pid = 0;
+  /** Counted pages. */
+  pages = 0;
+  /** Pages that are in use no more when it ends: its own, 0 or more. */
+  freesPages = 0;
+  /** By policy: the highest goes first. */
+  score = 0;
+  /** How much sooner than all others it goes: 0, or the score of one that has volunteered. */
+  first = 0;
+
+  /** Ties go to the larger, so that the order does not change from ranking to ranking. */
+  isBefore(other: Candidate): boolean {
+    if (this.first !== other.first) return this.first > other.first;
+    if (this.score !== other.score) return this.score > other.score;
+    return this.pages > other.pages;
+  }
+}
+
 /** The best candidates of one user, best first. Reused from ranking to ranking. */
 export class Ranking {
+  /** The first {@link count} of them count. */
+  readonly best: readonly Candidate[];
   count = 0;
-  readonly processSlots = new Int32Array(RANKED_MAX);
-  readonly generations = new Int32Array(RANKED_MAX);
-  readonly pids = new Int32Array(RANKED_MAX);
-  readonly pages = new Float64Array(RANKED_MAX);
-  private readonly scores = new Float64Array(RANKED_MAX);
-  private readonly firsts = new Int32Array(RANKED_MAX);
+  /** {@link best}, and behind them one to fill. */
+  private readonly places: Candidate[] = Array.from(
+    { length: RANKED_MAX + 1 },
+    () => new Candidate(),
+  );
   private readonly memory: Memory;
   private readonly policy: VictimPolicy;
   private readonly userRows: UserRows;
@@ -32,6 +57,7 @@ export class Ranking {
     this.memory = memory;
     this.policy = policy;
     this.userRows = new UserRows(memory);
+    this.best = this.places;
   }
 
   /**
@@ -39,7 +65,7 @@ export class Ranking {
    * accounting changes them: every candidate is checked again before anything is done to it.
    *
    * @param nowNs Time of the newest event or of the clock, for `growing`.
-   * @param spare Says whether a process (slot, generation) must be left out.
+   * @param spare Says who must be left out; undefined: nobody.
    * @param leastPages Those that would give back less are left out; 0: none of those with memory.
    * @param firstOf Of those that would give back {@link needPages}: 0, or how much sooner than all
    *   others it goes (slot, generation).
@@ -47,37 +73,45 @@ export class Ranking {
   rank(
     userSlot: number,
     nowNs: number,
-    spare: (processSlot: number, generation: number) => boolean,
+    spare: Spare | undefined,
     leastPages = 0,
     firstOf?: (processSlot: number, generation: number) => number,
     needPages = 1,
   ): void {
     const { processes } = this.memory;
-    const { userSlot: owner, state, pages, generation, tgid } = processes;
+    const { userSlot: owner, state, pages, sharedPages, generation, tgid } = processes;
     this.count = 0;
     const { rows, count } = this.userRows.of(userSlot);
     for (let i = 0; i < count; i++) {
       const slot = rows[i]!;
       if (owner[slot] !== userSlot || state[slot] === ProcessState.free) continue;
-      if (pages[slot]! <= 0 || tgid[slot]! <= 0) continue;
-      if (leastPages > 0 && givesBackPages(processes, slot) < leastPages) continue;
-      if (spare(slot, generation[slot]!)) continue;
-      const first = firstOf !== undefined && givesBackPages(processes, slot) >= needPages
+      const heldPages = pages[slot]!;
+      if (heldPages <= 0 || tgid[slot]! <= 0) continue;
+      const shared = sharedPages[slot]!;
+      const freesPages = shared < heldPages ? heldPages - shared : 0;
+      if (freesPages < leastPages) continue;
+      if (spare !== undefined && spare(slot, generation[slot]!)) continue;
+      const candidate = this.places[this.count]!;
+      candidate.slot = slot;
+      candidate.generation = generation[slot]!;
+      candidate.pid = tgid[slot]!;
+      candidate.pages = heldPages;
+      candidate.freesPages = freesPages;
+      candidate.score = this.score(slot, freesPages, nowNs);
+      candidate.first = firstOf !== undefined && freesPages >= needPages
         ? firstOf(slot, generation[slot]!)
         : 0;
-      this.insert(slot, this.score(slot, nowNs), first);
+      this.moveUp(candidate);
     }
   }
 
-  private score(slot: number, nowNs: number): number {
-    const { processes } = this.memory;
+  private score(slot: number, freesPages: number, nowNs: number): number {
     switch (this.policy) {
       case "largest":
-        return givesBackPages(processes, slot);
-      case "newest": {
+        return freesPages;
+      case "newest":
         // Start ticks of /proc are coarse and absent for what was born under our eyes.
-        return processes.bornTsNs[slot]!;
-      }
+        return this.memory.processes.bornTsNs[slot]!;
       case "growing":
         return this.gainedPages(slot, nowNs);
     }
@@ -91,31 +125,15 @@ export class Ranking {
     return pages[slot]! - growth[slot * GROWTH_BUCKETS + (oldest & (GROWTH_BUCKETS - 1))]!;
   }
 
-  private insert(slot: number, score: number, first: number): void {
-    const { scores, firsts, processSlots, generations, pids, pages } = this;
-    const { processes } = this.memory;
+  /** The last place is the candidate's: it goes before those that are worse. */
+  private moveUp(candidate: Candidate): void {
+    const { places } = this;
     let at = this.count;
-    // Ties go to the larger, then to the younger number, so that the order is total.
-    const better = (other: number): boolean =>
-      first !== firsts[other]! ? first > firsts[other]! : score > scores[other]! ||
-        (score === scores[other]! && processes.pages[slot]! > pages[other]!);
-    while (at > 0 && better(at - 1)) at--;
-    if (at >= RANKED_MAX) return;
-    const last = Math.min(this.count, RANKED_MAX - 1);
-    for (let i = last; i > at; i--) {
-      scores[i] = scores[i - 1]!;
-      firsts[i] = firsts[i - 1]!;
-      processSlots[i] = processSlots[i - 1]!;
-      generations[i] = generations[i - 1]!;
-      pids[i] = pids[i - 1]!;
-      pages[i] = pages[i - 1]!;
+    while (at > 0 && candidate.isBefore(places[at - 1]!)) {
+      places[at] = places[at - 1]!;
+      at--;
     }
-    scores[at] = score;
-    firsts[at] = first;
-    processSlots[at] = slot;
-    generations[at] = processes.generation[slot]!;
-    pids[at] = processes.tgid[slot]!;
-    pages[at] = processes.pages[slot]!;
+    places[at] = candidate;
     if (this.count < RANKED_MAX) this.count++;
   }
 }

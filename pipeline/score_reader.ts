@@ -58,7 +58,7 @@ export class ScoreReader {
   /** Reads ranked ones of whom nothing is known, or with `holdsNs` > 0 what is older. */
   private readRanked(ranking: Ranking, reads: number, holdsNs: number, nowNs: number): number {
     for (let i = 0; i < ranking.count && reads > 0; i++) {
-      const slot = ranking.processSlots[i]!;
+      const { slot } = ranking.best[i]!;
       const ageNs = this.ageNs(slot, nowNs);
       if (holdsNs > 0 ? ageNs < holdsNs : ageNs !== Infinity) continue;
       this.read(slot, nowNs);
@@ -72,17 +72,17 @@ export class ScoreReader {
   }
 
   /**
-   * At the kill: reads those candidates of whom nothing is known, if there is a choice at all and
-   * nothing was armed shortly before.
+   * At the kill, when there is a choice: reads those candidates of whom nothing is known, if nothing
+   * was armed shortly before.
    * @returns Whether one of them has volunteered.
    */
   readUnknown(userSlot: number, ranking: Ranking, nowNs: number): boolean {
-    if (ranking.count < 2 || nowNs - this.readNs[userSlot]! < ARMED_NS) return false;
+    if (nowNs - this.readNs[userSlot]! < ARMED_NS) return false;
     this.readNs[userSlot] = nowNs;
     this.readRanked(ranking, ranking.count, 0, nowNs);
     for (let i = 0; i < ranking.count; i++) {
-      const slot = ranking.processSlots[i]!;
-      if (this.verdicts.volunteered(slot, ranking.generations[i]!) > 0) return true;
+      const { slot, generation } = ranking.best[i]!;
+      if (this.verdicts.volunteered(slot, generation) > 0) return true;
     }
     return false;
   }

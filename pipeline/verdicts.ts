@@ -26,8 +26,15 @@ export class Verdicts {
   private readonly scoreNs: Float64Array;
   /** {@link Part}. */
   private readonly part: Uint8Array;
-  private volunteers = 0;
-  private protectedSeen = 0;
+  /** Until then somebody may be out, see {@link isOut}; after it nobody is, and nobody looks. */
+  outUntilNs = -Infinity;
+  /** Processes of anybody that were found protected; with none, nobody looks who it is. */
+  protectedCount = 0;
+  /** Processes of anybody that have volunteered; with none, nobody looks who it is. */
+  volunteerCount = 0;
+  private lastSparedUntilNs = -Infinity;
+  /** Rows whose part is {@link Part.signalled}. */
+  private signalledParts = 0;
 
   constructor(memory: Memory) {
     const { processes } = memory.plan.capacity;
@@ -45,15 +52,22 @@ export class Verdicts {
   private renew(slot: number): void {
     const generation = this.processGeneration[slot]!;
     if (this.generation[slot] === generation) return;
-    if (this.scoreAdj[slot]! >= VOLUNTEER_SCORE_ADJ) this.volunteers--;
-    if (this.protector[slot] !== 0) this.protectedSeen--;
+    if (this.scoreAdj[slot]! >= VOLUNTEER_SCORE_ADJ) this.volunteerCount--;
+    if (this.protector[slot] !== 0) this.protectedCount--;
     this.generation[slot] = generation;
     this.protector[slot] = 0;
     this.sparedUntilNs[slot] = 0;
     this.goodNs[slot] = -Infinity;
     this.scoreAdj[slot] = 0;
     this.scoreNs[slot] = -Infinity;
-    this.part[slot] = Part.unknown;
+    this.setPart(slot, Part.unknown);
+  }
+
+  private setPart(slot: number, part: number): void {
+    if (this.part[slot] === Part.signalled) this.signalledParts--;
+    if (part === Part.signalled) this.signalledParts++;
+    this.part[slot] = part;
+    this.outUntilNs = this.signalledParts > 0 ? Infinity : this.lastSparedUntilNs;
   }
 
   private knows(slot: number, generation: number): boolean {
@@ -64,6 +78,8 @@ export class Verdicts {
   spare(slot: number, nowNs: number): void {
     this.renew(slot);
     this.sparedUntilNs[slot] = nowNs + SPARE_NS;
+    this.lastSparedUntilNs = Math.max(this.lastSparedUntilNs, nowNs + SPARE_NS);
+    this.outUntilNs = Math.max(this.outUntilNs, this.lastSparedUntilNs);
     this.goodNs[slot] = -Infinity;
   }
 
@@ -76,13 +92,8 @@ export class Verdicts {
   /** It is protected, by itself or by one that shares its mm; it is looked at again in a second. */
   protect(slot: number, nowNs: number, byPid: number): void {
     this.spare(slot, nowNs);
-    if (this.protector[slot] === 0) this.protectedSeen++;
+    if (this.protector[slot] === 0) this.protectedCount++;
     this.protector[slot] = byPid;
-  }
-
-  /** Whether anybody of anybody was found protected: else there is no need to look who it is. */
-  get anyProtected(): boolean {
-    return this.protectedSeen > 0;
   }
 
   /** The pid that protects a process; 0 when nothing is known to. */
@@ -93,7 +104,7 @@ export class Verdicts {
   /** It may be killed, as far as its identity goes. */
   accept(slot: number, nowNs: number): void {
     this.renew(slot);
-    if (this.protector[slot] !== 0) this.protectedSeen--;
+    if (this.protector[slot] !== 0) this.protectedCount--;
     this.protector[slot] = 0;
     this.goodNs[slot] = nowNs;
   }
@@ -105,7 +116,7 @@ export class Verdicts {
   /** It was signalled as one that shares a victim's mm, or turned out not to share it. */
   notePart(slot: number, part: number): void {
     this.renew(slot);
-    this.part[slot] = part;
+    this.setPart(slot, part);
   }
 
   partOf(slot: number, generation: number): number {
@@ -116,8 +127,8 @@ export class Verdicts {
 
   noteScoreAdj(slot: number, scoreAdj: number, nowNs: number): void {
     this.renew(slot);
-    if (this.scoreAdj[slot]! >= VOLUNTEER_SCORE_ADJ) this.volunteers--;
-    if (scoreAdj >= VOLUNTEER_SCORE_ADJ) this.volunteers++;
+    if (this.scoreAdj[slot]! >= VOLUNTEER_SCORE_ADJ) this.volunteerCount--;
+    if (scoreAdj >= VOLUNTEER_SCORE_ADJ) this.volunteerCount++;
     this.scoreAdj[slot] = scoreAdj;
     this.scoreNs[slot] = nowNs;
   }
@@ -125,10 +136,6 @@ export class Verdicts {
   /** When its oom_score_adj was read last; -Infinity never. */
   scoreReadNs(slot: number, generation: number): number {
     return this.knows(slot, generation) ? this.scoreNs[slot]! : -Infinity;
-  }
-
-  get anyVolunteers(): boolean {
-    return this.volunteers > 0;
   }
 
   /** 0, or the oom_score_adj of one that has volunteered. */

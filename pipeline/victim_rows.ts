@@ -21,13 +21,13 @@ const DYING_RESERVE = 64;
 export class VictimRows {
   /** What the victims give back. */
   readonly freed: Dying;
+  /** Victims that are not gone, stuck ones included. */
+  signalled = 0;
   private readonly memory: Memory;
   private readonly close: (handle: number) => void;
   private readonly processHeader: Int32Array;
   /** Rows at and above this are free. */
   private end = 0;
-  /** Victims that are not gone, stuck ones included. */
-  private signalled = 0;
   /** By row: fewest pages seen since the signal, and when. */
   private readonly leastPages = new Int32Array(VICTIMS_MAX);
   private readonly progressNs = new Float64Array(VICTIMS_MAX);

@@ -16,6 +16,8 @@ import { RingProducer } from "./ring.ts";
 
 const UID = 1;
 const HARD_PAGES = 64;
+/** What the victim takes: more than hard by what it may share with its child. */
+const VICTIM_PAGES = HARD_PAGES + 8;
 /** What the rehearsal is about: the victim, and a smaller one beside it. */
 const VICTIM_PID = 10;
 const NEIGHBOUR_PID = 11;
@@ -133,7 +135,7 @@ export function warmUp(options: WarmUpOptions): number {
     writer.rss(tsNs++, 0, thread, FOREIGN_MM, 1, teardown, 0);
     writer.exit(tsNs++, 0, thread, thread, 0);
     writer.free(tsNs++, 0, thread, thread);
-    for (let pages = 1; pages <= HARD_PAGES; pages++) {
+    for (let pages = 1; pages <= VICTIM_PAGES; pages++) {
       writer.rss(tsNs++, 0, pid, mm, pages, anon, 0);
       // Some of it goes back again and again.
       if (pages % 8 === 0) writer.rss(tsNs++, 0, pid, mm, pages - 4, anon, 0);

@@ -15,7 +15,7 @@ function ranked(
   const ranking = new Ranking(desk.memory, policy);
   const { tgid } = desk.books.processes;
   ranking.rank(desk.books.findUser(uid), desk.nowNs, (slot) => spared.includes(tgid[slot]!));
-  return [...ranking.pids.subarray(0, ranking.count)];
+  return ranking.best.slice(0, ranking.count).map(({ pid }) => pid);
 }
 
 Deno.test("largest: by counted pages; others' and empty processes are not ranked", () => {

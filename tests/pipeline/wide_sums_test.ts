@@ -21,7 +21,7 @@ Deno.test("sums past 8 TiB neither wrap nor shrink: 6, 6 and 9 TiB at a limit of
   assertEquals([desk.pages(12), desk.orders().at(-1)?.kind], [9 * TIB_PAGES, "kill"]);
   const ranking = new Ranking(desk.memory, "largest");
   ranking.rank(desk.books.findUser(ANN), desk.nowNs, () => false);
-  assertEquals(ranking.pids[0], 12);
+  assertEquals(ranking.best[0]!.pid, 12);
   desk.own(12, 0xc, { anon: 0, swap: 0 }).step();
   assertEquals(desk.usage(ANN), 12 * TIB_PAGES);
 });
@@ -50,5 +50,5 @@ Deno.test("births of processes that run for years keep their order", () => {
   desk.step();
   const ranking = new Ranking(desk.memory, "newest");
   ranking.rank(desk.books.findUser(ANN), desk.nowNs, () => false);
-  assertEquals([...ranking.pids.subarray(0, 4)], [11, 12, 13, 10]);
+  assertEquals(ranking.best.slice(0, 4).map(({ pid }) => pid), [11, 12, 13, 10]);
 });
