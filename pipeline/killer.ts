@@ -172,7 +172,9 @@ export class Killer {
     usefulPages: number,
   ): void {
     this.candidates.begin(this.kernel.nowNs());
-    if (this.rows.dying > 0) this.rows.relocate(userSlot, this.hasExited);
+    if (this.memory.header[HeaderWord.victimsDying] !== 0) {
+      this.rows.relocate(userSlot, this.hasExited);
+    }
     if (kind === OrderKind.arm) {
       this.counters[CounterIndex.arms]!++;
       Atomics.add(this.memory.users.armsDone, userSlot, 1);
@@ -228,46 +230,46 @@ export class Killer {
     kind: number,
     needPages: number,
   ): Taken {
-    const { users } = this.memory;
+    const { users, victims } = this.memory;
     const { rows, candidates } = this;
-    const { ranking, verdicts } = candidates;
+    const { ranking, verdicts, nowNs } = candidates;
     const arms = kind === OrderKind.arm;
+    const leastPages = kind === OrderKind.relieve ? needPages : 0;
     let isWeighed = kind !== OrderKind.kill;
     let armed = rows.armedOf(userSlot);
+    // Whoever was checked a moment ago was armed then, and the scores were read.
+    const isKnown = arms || (armed >= 0 && nowNs - victims.checkedTsNs[armed]! <= CHECK_HOLDS_NS);
     for (;;) {
       // Ranked each time, as a few events may be many pages: the candidate is mostly still the first.
-      this.candidates.rank(userSlot, kind === OrderKind.relieve ? needPages : 0, needPages);
+      candidates.rank(userSlot, leastPages, needPages);
       if (ranking.count === 0) return Taken.nobody;
-      if (
-        !arms && ranking.count > 1 &&
-        this.scores.readUnknown(userSlot, ranking, this.candidates.nowNs)
-      ) {
-        this.candidates.rank(userSlot, kind === OrderKind.relieve ? needPages : 0, needPages);
+      if (!isKnown && ranking.count > 1 && this.scores.readUnknown(userSlot, ranking, nowNs)) {
+        candidates.rank(userSlot, leastPages, needPages);
       }
       for (let i = 0; i < ranking.count; i++) {
         // Who turned out to be gone has freed what made the user be over, perhaps.
-        if (!arms && this.candidates.gonePages > 0) {
-          if (kind === OrderKind.relieve || this.candidates.overPages(userSlot) <= 0) {
+        if (!arms && candidates.gonePages > 0) {
+          if (kind === OrderKind.relieve || candidates.overPages(userSlot) <= 0) {
             return Taken.gone;
           }
         }
         const { slot, generation, freesPages } = ranking.best[i]!;
         if (!isWeighed && (freesPages < needPages || verdicts.protectedCount > 0)) {
           isWeighed = true;
-          if (!this.candidates.isWorthwhile(userSlot)) return Taken.nobody;
+          if (!candidates.isWorthwhile(userSlot)) return Taken.nobody;
           // Those that it looked at may be spared now.
           break;
         }
         let row = armed;
         if (armed < 0 || !rows.isAbout(armed, slot, generation)) {
-          const handle = this.candidates.open(slot, generation, users.uid[userSlot]!);
+          const handle = candidates.open(slot, generation, users.uid[userSlot]!);
           if (handle < 0) continue;
           if (arms && armed >= 0) {
             // One candidate a user; the table may be full of them.
             rows.free(armed);
             armed = -1;
           }
-          row = rows.arm(userSlot, slot, generation, handle, this.candidates.nowNs, !arms);
+          row = rows.arm(userSlot, slot, generation, handle, nowNs, !arms);
           if (row < 0) {
             this.kernel.close(handle);
             return Taken.nobody;

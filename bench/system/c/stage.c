@@ -15,6 +15,9 @@
  *   CLOCK_MONOTONIC just before the page that crossed the line (0: none did), after the victim's
  *   last page, and of the end being seen by waitpid(2). Or "short" when the line is too near, or "survived".
  *
+ * Each hog executes this program anew, so that it has no memory in common with the stage but that of
+ * the numbers: who counts shared memory once and who counts it twice see the same line.
+ *
  * The stage itself runs SCHED_FIFO, hogs as everybody, so that the end is seen when it happens. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -51,6 +54,7 @@ struct board {
 };
 
 static struct board *board;
+static int board_fd;
 
 static uint64_t now_ns(void) {
   struct timespec now;
@@ -69,10 +73,11 @@ static uint64_t field(const char *path, const char *name) {
   return at == NULL ? 0 : strtoull(at + strlen(name), NULL, 10);
 }
 
+/* The process's share: what several have in common counts once in the sum. */
 static uint64_t counted_kib(pid_t pid) {
   char path[64];
-  snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-  return field(path, "RssAnon:") + field(path, "RssShmem:") + field(path, "VmSwap:");
+  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+  return field(path, "\nPss_Anon:") + field(path, "\nPss_Shmem:") + field(path, "\nSwapPss:");
 }
 
 /* Counted before it is touched: whoever is quick kills within the page fault, and the page counts. */
@@ -126,6 +131,24 @@ static void hog(int index, int gate, size_t bytes, unsigned rate_mib, int huge) 
   for (;;) pause();
 }
 
+static void start_hog(int index, int gate, size_t bytes, unsigned rate_mib, int huge) {
+  char words[5][24];
+  snprintf(words[0], sizeof words[0], "%d", board_fd);
+  snprintf(words[1], sizeof words[1], "%d", index);
+  snprintf(words[2], sizeof words[2], "%d", gate);
+  snprintf(words[3], sizeof words[3], "%zu", bytes);
+  snprintf(words[4], sizeof words[4], "%u", rate_mib);
+  execl("/proc/self/exe", "hog", words[0], words[1], words[2], words[3], words[4],
+        huge ? "1" : "0", (char *)NULL);
+  _exit(2);
+}
+
+static int attach_board(int fd) {
+  board_fd = fd;
+  board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return board == MAP_FAILED ? -1 : 0;
+}
+
 static void raise_hogs(const char *kind, uint64_t amount_kib, int count, unsigned rate_mib, int huge,
                        unsigned cap_mib, unsigned delay_us, unsigned timeout_ms) {
   pid_t pids[HOGS_MAX];
@@ -148,7 +171,7 @@ static void raise_hogs(const char *kind, uint64_t amount_kib, int count, unsigne
       sigemptyset(&none);
       sigprocmask(SIG_SETMASK, &none, NULL);
       close(gate[1]);
-      hog(i, gate[0], bytes, rate_mib, huge);
+      start_hog(i, gate[0], bytes, rate_mib, huge);
     }
     if (pids[i] < 0) exit(2);
   }
@@ -212,6 +235,11 @@ static void raise_hogs(const char *kind, uint64_t amount_kib, int count, unsigne
 }
 
 int main(int argc, char **argv) {
+  if (argc == 7) {
+    if (attach_board(atoi(argv[1])) != 0) return 2;
+    hog(atoi(argv[2]), atoi(argv[3]), strtoull(argv[4], NULL, 10),
+        (unsigned)strtoul(argv[5], NULL, 10), atoi(argv[6]));
+  }
   if (argc == 2) {
     /* As a login: the priority and the user first, then the program. */
     struct sched_param param = {.sched_priority = 1};
@@ -224,8 +252,9 @@ int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_DUMPABLE, 1);
   prctl(PR_SET_NAME, "stage");
-  board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (board == MAP_FAILED) return 2;
+  board_fd = memfd_create("board", 0);
+  if (board_fd < 0 || ftruncate(board_fd, sizeof *board) != 0) return 2;
+  if (attach_board(board_fd) != 0) return 2;
   memset(board, 0, sizeof *board);
   sigset_t child;
   sigemptyset(&child);
