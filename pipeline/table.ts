@@ -45,15 +45,19 @@ export function attachColumns<C extends Columns>(
   columns: C,
   capacity: number,
 ): ColumnArrays<C> {
-  const arrays: Record<string, Int32Array | Float64Array> = {};
   let at = byteOffset + TABLE_HEADER_BYTES;
-  for (const [name, type] of Object.entries(columns)) {
-    const length = capacity * LANES[type];
-    arrays[name] = isDouble(type)
-      ? new Float64Array(memory, at, length)
-      : new Int32Array(memory, at, length);
-    at += columnBytes(type, capacity);
-  }
+  // Not one by one, `arrays[name] = ...`: V8 keeps an object with that many computed names as a hash
+  // table, and each access to a column is a lookup then, which makes an event cost half as much again.
+  const arrays = Object.fromEntries(
+    Object.entries(columns).map(([name, type]) => {
+      const length = capacity * LANES[type];
+      const array = isDouble(type)
+        ? new Float64Array(memory, at, length)
+        : new Int32Array(memory, at, length);
+      at += columnBytes(type, capacity);
+      return [name, array];
+    }),
+  );
   return arrays as ColumnArrays<C>;
 }
 
