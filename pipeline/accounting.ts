@@ -40,8 +40,8 @@ import { Relief } from "./relief.ts";
 import { Urgency } from "./urgency.ts";
 import { invariant } from "./invariant.ts";
 
-/** Above soft, the victims are ranked again every so many events: the original's early bootstrap. */
-export const ARM_EVERY_EVENTS = 10;
+/** Above soft, the victims are ranked again every so many pages: the original's early bootstrap. */
+export const ARM_EVERY_PAGES = 10;
 /**
  * But not sooner than this after the last time. A wake-up of the killer costs accounting as much as
  * ten events, so that at ten events for each it would never make up for a delay once it had one.
@@ -107,16 +107,16 @@ export class Accounting {
   private readonly hasProc: boolean;
   /** By user slot: a kill was ordered and not answered yet. */
   private readonly killOrdered: Uint8Array;
-  /** By user slot: orders to arm so far, and events above soft since the last of them. */
+  /** By user slot: orders to arm so far, and when the last was given. */
   private readonly armsOrdered: Int32Array;
-  private readonly eventsSinceArm: Int32Array;
   private readonly armOrderedNs: Float64Array;
   private readonly softReportedNs: Float64Array;
   private readonly urgency: Urgency;
   private readonly dying: Dying;
   private readonly relief: Relief;
-  /** By user slot: charged up to here, its growth changes nothing; the same as counted pages. */
-  private readonly quietChargedPages: Float64Array;
+  /** By user slot: up to so many charged pages a user is below soft and far from hard. */
+  private readonly farPages: Float64Array;
+  /** By user slot: its growth up to so many counted pages changes nothing, and is not looked at. */
   private readonly quietPages: Float64Array;
   /** By user slot: when it was asked to be verified, and to be measured. */
   private readonly verifyAskedNs: Float64Array;
@@ -164,11 +164,10 @@ export class Accounting {
     this.hasProc = options.hasProc ?? true;
     this.killOrdered = new Uint8Array(plan.capacity.users);
     this.armsOrdered = new Int32Array(plan.capacity.users);
-    this.eventsSinceArm = new Int32Array(plan.capacity.users);
     this.armOrderedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.softReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.urgency = new Urgency(memory, options.marginPages);
-    this.quietChargedPages = new Float64Array(plan.capacity.users).fill(Infinity);
+    this.farPages = new Float64Array(plan.capacity.users).fill(Infinity);
     this.quietPages = new Float64Array(plan.capacity.users).fill(Infinity);
     this.verifyAskedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.measureAskedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
@@ -435,9 +434,7 @@ export class Accounting {
     Atomics.store(users.hardPages, userSlot, hardPages);
     Atomics.store(users.softPages, userSlot, softPages);
     const farPages = this.urgency.limit(userSlot, hardPages);
-    this.quietChargedPages[userSlot] = rule === undefined
-      ? Infinity
-      : Math.min(softPages, farPages);
+    this.farPages[userSlot] = rule === undefined ? Infinity : Math.min(softPages, farPages);
     this.creditChanged(userSlot);
   }
 
@@ -448,7 +445,7 @@ export class Accounting {
   private creditChanged(userSlot: number): void {
     const { users } = this.books;
     const creditPages = users.creditPages[userSlot]!;
-    this.quietPages[userSlot] = this.quietChargedPages[userSlot]! + creditPages;
+    this.quietPages[userSlot] = this.farPages[userSlot]! + creditPages;
     if (creditPages === 0 || users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
     if (this.lastTsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
     this.measureAskedNs[userSlot] = this.lastTsNs;
@@ -497,10 +494,20 @@ export class Accounting {
   /** A user has grown, and is past soft or not far from hard. */
   private near(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
-    this.urgency.look(userSlot, this.chargedPages(userSlot));
-    if (this.chargedPages(userSlot) > users.softPages[userSlot]! || this.isOver(userSlot)) {
-      this.over(userSlot, trigger);
+    const chargedPages = this.chargedPages(userSlot);
+    this.urgency.look(userSlot, Math.min(chargedPages, NO_LIMIT_PAGES) | 0);
+    if (this.isOver(userSlot)) {
+      this.overHard(userSlot, trigger);
+      return;
     }
+    let quietPages = this.urgency.nextPages(userSlot);
+    const softPages = users.softPages[userSlot]!;
+    if (chargedPages > softPages) {
+      this.overSoft(userSlot, trigger);
+      const nextArmPages = chargedPages + ARM_EVERY_PAGES - 1;
+      quietPages = Math.min(quietPages, nextArmPages, users.hardPages[userSlot]!);
+    } else quietPages = Math.min(quietPages, softPages);
+    this.quietPages[userSlot] = quietPages + users.creditPages[userSlot]!;
   }
 
   /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */
@@ -513,33 +520,35 @@ export class Accounting {
     }
   }
 
-  /** A user is above soft, and has just grown. */
-  private over(userSlot: number, trigger: Trigger): void {
+  /** A user is over its hard limit, and has just grown. */
+  private overHard(userSlot: number, trigger: Trigger): void {
+    const { users } = this.books;
+    const tsNs = this.nowNs[0]!;
+    if (users.state[userSlot] === UserState.ok) this.reportSoft(userSlot, tsNs);
+    if (users.state[userSlot] !== UserState.hard) {
+      users.crossedTsNs[userSlot] = tsNs;
+      Atomics.store(users.state, userSlot, UserState.hard);
+    }
+    if (this.facts.degraded && users.doubtTsNs[userSlot] !== 0) {
+      this.askVerify(userSlot, tsNs);
+      return;
+    }
+    // I2: what is being freed is no reason to kill; what comes on top of it is, at once.
+    if (this.killOrdered[userSlot] !== 0) return;
+    const isAnyDying = this.header[HeaderWord.victimsDying] !== 0;
+    if (isAnyDying && this.dying.isEnough(userSlot)) return;
+    if (this.order(OrderKind.kill, userSlot, tsNs, trigger)) this.killOrdered[userSlot] = 1;
+  }
+
+  /** A user is above soft and not above hard, and has just grown. */
+  private overSoft(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
     const tsNs = this.nowNs[0]!;
     if (users.state[userSlot] === UserState.ok) {
       Atomics.store(users.state, userSlot, UserState.soft);
-      this.eventsSinceArm[userSlot] = ARM_EVERY_EVENTS - 1;
       this.reportSoft(userSlot, tsNs);
     }
-    if (this.isOver(userSlot)) {
-      if (users.state[userSlot] !== UserState.hard) {
-        users.crossedTsNs[userSlot] = tsNs;
-        Atomics.store(users.state, userSlot, UserState.hard);
-      }
-      if (this.facts.degraded && users.doubtTsNs[userSlot] !== 0) {
-        this.askVerify(userSlot, tsNs);
-        return;
-      }
-      // I2: what is being freed is no reason to kill; what comes on top of it is, at once.
-      if (this.killOrdered[userSlot] !== 0) return;
-      const isAnyDying = this.header[HeaderWord.victimsDying] !== 0;
-      if (isAnyDying && this.dying.isEnough(userSlot)) return;
-      if (this.order(OrderKind.kill, userSlot, tsNs, trigger)) this.killOrdered[userSlot] = 1;
-      return;
-    }
-    if (!this.arms || ++this.eventsSinceArm[userSlot]! < ARM_EVERY_EVENTS) return;
-    if (tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
+    if (!this.arms || tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
     // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
     // than was ordered by us: what a predecessor ordered.
     const armsDone = Atomics.load(users.armsDone, userSlot);
@@ -547,7 +556,6 @@ export class Accounting {
     if (this.order(OrderKind.arm, userSlot, tsNs, trigger)) {
       this.armsOrdered[userSlot] = (armsDone + 1) | 0;
       this.armOrderedNs[userSlot] = tsNs;
-      this.eventsSinceArm[userSlot] = 0;
     }
   }
 
@@ -569,6 +577,7 @@ export class Accounting {
     const { users } = this.books;
     const chargedPages = this.chargedPages(userSlot);
     this.urgency.look(userSlot, chargedPages);
+    this.quietPages[userSlot] = this.farPages[userSlot]! + users.creditPages[userSlot]!;
     if (this.isOver(userSlot)) return;
     if (chargedPages <= users.softPages[userSlot]!) {
       if (users.state[userSlot] !== UserState.ok) {

@@ -617,11 +617,9 @@ export class Books {
     const owner = mms.processSlot1[mmSlot]! - 1;
     if (tsNs >= this.bucketEndNs) this.startBucket(tsNs);
     this.charge(owner, delta);
-    const { shares } = this;
     if (delta < 0) {
-      if (shares.mayShrink(mmSlot)) shares.shrank(mmSlot);
-    } else if (((shares.shareableMask >> member) & 1) !== 0) shares.grewShareable(mmSlot, delta);
-    else if (member === Member.swap) shares.grewSwap(mmSlot, delta);
+      if (mms.sharedPages[mmSlot] !== 0) this.shares.shrank(mmSlot);
+    } else if (member !== Member.anon) this.shares.grew(mmSlot, member, delta);
     return delta;
   }
 

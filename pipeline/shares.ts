@@ -155,7 +155,10 @@ export class Shares {
 
   // --------------------------------------------------------------------------------- what changes
 
-  /** An mm has given pages back: it cannot be credited for more than it has. */
+  /**
+   * An mm that shares pages has given some back: it cannot be credited for more than it has. Without
+   * shared pages there is nothing to do.
+   */
   shrank(mmSlot: number): void {
     const { mms } = this;
     const counted = this.countedPages(mmSlot);
@@ -167,13 +170,14 @@ export class Shares {
     if (mms.sharedPages[mmSlot]! > counted) this.setShared(mmSlot, counted);
   }
 
-  /** Whether {@link shrank} must be called after pages of an mm were given back. */
-  mayShrink(mmSlot: number): boolean {
-    return this.mms.sharedPages[mmSlot] !== 0;
+  /** An mm has more pages of a counted member that is not anon: what is new there may be shared. */
+  grew(mmSlot: number, member: number, delta: number): void {
+    if (((this.shareableMask >> member) & 1) !== 0) this.grewShareable(mmSlot, delta);
+    else if (member === Member.swap) this.grewSwap(mmSlot, delta);
   }
 
   /** An mm has more file or shmem pages. */
-  grewShareable(mmSlot: number, delta: number): void {
+  private grewShareable(mmSlot: number, delta: number): void {
     const { shareablePages } = this.users;
     const userSlot = this.processes.userSlot[this.mms.processSlot1[mmSlot]! - 1]!;
     const ahead = this.shareablePages(mmSlot) - shareablePages[userSlot]!;
@@ -182,7 +186,7 @@ export class Shares {
   }
 
   /** Swapping out takes a page first and gives an entry then, which is shared as the page was. */
-  grewSwap(mmSlot: number, delta: number): void {
+  private grewSwap(mmSlot: number, delta: number): void {
     const { trimmedPages } = this.mms;
     const back = Math.min(trimmedPages[mmSlot]!, delta);
     if (back === 0) return;

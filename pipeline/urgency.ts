@@ -78,6 +78,15 @@ export class Urgency {
     if (urgency !== this.byUser[userSlot]) this.change(userSlot, urgency);
   }
 
+  /** Up to how many pages the urgency of a user stays what it was at the last look. */
+  nextPages(userSlot: number): number {
+    const urgency = this.byUser[userSlot]!;
+    const hardPages = this.hardPages[userSlot]!;
+    if (urgency === URGENCY_MAX || hardPages === NO_LIMIT_PAGES) return NO_LIMIT_PAGES;
+    // It is 1 nearer than the margin, 2 nearer than a half and 3 nearer than a quarter of it.
+    return hardPages - Math.ceil(this.marginPages / (1 << urgency));
+  }
+
   /** It is nobody's row any more, or has no limit. */
   leave(userSlot: number): void {
     if (this.byUser[userSlot] !== 0) this.change(userSlot, 0);
