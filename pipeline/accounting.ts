@@ -14,11 +14,9 @@ import {
   KIND_MASK,
   MmState,
   OrderKind,
-  PressureReason,
   RecordKind,
   RecordWord,
   Role,
-  RoleWord,
   RSS_CURR,
   RSS_MEMBER_MASK,
   RSS_NO_MM_ID,
@@ -28,33 +26,19 @@ import {
 } from "./layout.ts";
 import { attachCounters, type Memory } from "./memory.ts";
 import { Attribution } from "./attribution.ts";
-import { Books, type MemberMask, NO_LIMIT_PAGES, TABLE_NAMES, UNKNOWN_UID } from "./books.ts";
-import { attachRole, Doorbell } from "./doorbell.ts";
-import { Dying } from "./dying.ts";
-import { RulesView } from "./limits.ts";
+import { Books, type MemberMask, TABLE_NAMES, UNKNOWN_UID } from "./books.ts";
+import { Doorbell } from "./doorbell.ts";
+import { Enforcement } from "./enforcement.ts";
 import { Measuring } from "./measuring.ts";
 import { ProcFacts } from "./proc_facts.ts";
 import { DegradedReason, ReportWriter } from "./reports.ts";
 import { RingConsumer, RingProducer } from "./ring.ts";
-import { Relief } from "./relief.ts";
-import { Urgency } from "./urgency.ts";
 import { invariant } from "./invariant.ts";
 
-/** Above soft, the victims are ranked again every so many pages: the original's early bootstrap. */
-export const ARM_EVERY_PAGES = 10;
-/**
- * But not sooner than this after the last time. A wake-up of the killer costs accounting as much as
- * ten events, so that at ten events for each it would never make up for a delay once it had one.
- */
-export const ARM_EVERY_NS = 1e6;
-
-/** The same thing about the same user is told at most this often. */
-const REPORT_EVERY_NS = 1e9;
+/** That a table is full is told at most this often. */
+const FULL_REPORT_EVERY_NS = 1e9;
 
 const PAGE_TABLE_ENTRY_BYTES = 8;
-
-/** A user is verified, or measured, at most this often on accounting's own account. */
-const ASK_EVERY_NS = 5e6;
 
 /** Records taken from one ring before looking at the next. */
 const BATCH_RECORDS = 512;
@@ -66,7 +50,7 @@ export interface AccountingOptions {
   readonly countMask: MemberMask;
   /** The user of processes that nobody announced and /proc has not told of yet. */
   readonly unknownUid: number;
-  /** So near to its hard limit a user's events must not wait, see {@link Urgency}. */
+  /** So near to its hard limit a user's events must not wait, see urgency.ts. */
   readonly marginPages: number;
   /** Wakes the sweeper, which sleeps in poll(2) and not on a bell. */
   readonly wakeSweeper: () => void;
@@ -90,44 +74,21 @@ export class Accounting {
   private readonly attribution: Attribution;
   private readonly facts: ProcFacts;
   private readonly measuring: Measuring;
+  private readonly enforcement: Enforcement;
   private readonly header: Int32Array;
   private readonly counters: Float64Array;
-  private readonly rules: RulesView;
   private readonly readers: readonly RingConsumer[];
   private readonly sweeper: RingConsumer;
   private readonly killer: RingConsumer;
-  private readonly orders: RingProducer;
   private readonly queries: RingProducer;
-  private readonly killerBell: Doorbell;
-  private readonly killerRole: Int32Array;
   private readonly reports: ReportWriter;
   private readonly wakeSweeper: () => void;
   private readonly wakeCoordinator: () => void;
-  private readonly arms: boolean;
   private readonly hasProc: boolean;
-  /** By user slot: a kill was ordered and not answered yet. */
-  private readonly killOrdered: Uint8Array;
-  /** By user slot: orders to arm so far, and when the last was given. */
-  private readonly armsOrdered: Int32Array;
-  private readonly armOrderedNs: Float64Array;
-  private readonly softReportedNs: Float64Array;
-  private readonly urgency: Urgency;
-  private readonly dying: Dying;
-  private readonly relief: Relief;
-  /** By user slot: up to so many charged pages a user is below soft and far from hard. */
-  private readonly farPages: Float64Array;
-  /** By user slot: its growth up to so many counted pages changes nothing, and is not looked at. */
-  private readonly quietPages: Float64Array;
-  /** By user slot: when it was asked to be verified, and to be measured. */
-  private readonly verifyAskedNs: Float64Array;
-  private readonly measureAskedNs: Float64Array;
   /** Beginning of the verification under way, and whose it is. */
   private verifyBeganNs = 0;
   private verifyUid = UNKNOWN_UID;
   private readonly fullReportedNs = new Float64Array(TABLE_NAMES.length);
-  /** Time of the record that counts at present: a field, not an argument, see {@link rss}. */
-  private readonly nowNs = new Float64Array(1);
-  private killerEpoch: number;
   private degradedSinceNs = 0;
   private lastTsNs = 0;
   private resyncAsked = false;
@@ -148,36 +109,20 @@ export class Accounting {
       this.counters,
       new Doorbell(memory, Role.supervisor),
     );
-    this.rules = new RulesView(memory.rules);
-    this.rules.refresh();
     this.readers = plan.readerRings.map((place) => new RingConsumer(buffer, place));
     this.sweeper = new RingConsumer(buffer, plan.sweeperRing);
     this.killer = new RingConsumer(buffer, plan.killerRing);
-    this.orders = new RingProducer(buffer, plan.orderRing);
     this.queries = new RingProducer(buffer, plan.queryRing);
-    this.killerBell = new Doorbell(memory, Role.killer);
-    this.killerRole = attachRole(memory, Role.killer);
-    this.killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
     this.wakeSweeper = options.wakeSweeper;
     this.wakeCoordinator = options.wakeCoordinator;
-    this.arms = options.arms ?? true;
     this.hasProc = options.hasProc ?? true;
-    this.killOrdered = new Uint8Array(plan.capacity.users);
-    this.armsOrdered = new Int32Array(plan.capacity.users);
-    this.armOrderedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
-    this.softReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
-    this.urgency = new Urgency(memory, options.marginPages);
-    this.farPages = new Float64Array(plan.capacity.users).fill(Infinity);
-    this.quietPages = new Float64Array(plan.capacity.users).fill(Infinity);
-    this.verifyAskedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
-    this.measureAskedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.books = new Books(memory, this.counters, {
       countMask: options.countMask,
       creditsShares: options.creditsShares ?? true,
       userProcessesMax: options.userProcessesMax ?? plan.capacity.processes,
       onFull: (table, userSlot) => this.tableFull(table, userSlot),
-      onUser: (userSlot) => this.userAdded(userSlot),
-      onCredit: (userSlot) => this.creditChanged(userSlot),
+      onUser: (userSlot) => this.enforcement.userAdded(userSlot),
+      onCredit: (userSlot) => this.enforcement.creditChanged(userSlot, this.lastTsNs),
     });
     this.attribution = new Attribution(
       this.books,
@@ -187,8 +132,15 @@ export class Accounting {
       (tid) => this.ask(RecordKind.resolve, tid),
     );
     this.measuring = new Measuring(this.books);
-    this.dying = new Dying(memory);
-    this.relief = new Relief(this.books, this.dying, this.reports, plan.capacity.pageBytes);
+    this.enforcement = new Enforcement({
+      memory,
+      books: this.books,
+      reports: this.reports,
+      counters: this.counters,
+      marginPages: options.marginPages,
+      arms: options.arms ?? true,
+      ask: (kind, uid) => this.ask(kind, uid),
+    });
     this.facts = new ProcFacts(this.books, this.attribution, this.reports, this.counters);
   }
 
@@ -196,8 +148,7 @@ export class Accounting {
   start(): void {
     const before = this.books.processSlots.used > 0 || this.header[HeaderWord.discovered] !== 0;
     this.books.reset();
-    this.armsOrdered.set(this.books.users.armsDone);
-    for (let slot = 0; slot < this.books.userSlots.highWater; slot++) this.limitUser(slot);
+    this.enforcement.start();
     if (!before) return;
     this.degrade(DegradedReason.workerRestart, this.lastTsNs);
     // What was read before now does not count: the events that followed it are gone with the books.
@@ -215,12 +166,7 @@ export class Accounting {
       this.degradedSinceNs = nowNs;
       this.doubtAll();
     }
-    if (this.rules.refresh()) this.limitsChanged(nowNs);
-    const killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
-    if (killerEpoch !== this.killerEpoch) {
-      this.killerEpoch = killerEpoch;
-      this.killerRestarted(nowNs);
-    }
+    this.enforcement.refresh(nowNs);
     let taken = 0;
     for (let i = 0; i < this.readers.length; i++) taken += this.drain(this.readers[i]!, records);
     // What /proc says is older than what the readers had when it was read: readers first. But each
@@ -231,7 +177,7 @@ export class Accounting {
       taken += this.drain(this.sweeper, share);
     }
     taken += this.drain(this.killer, records);
-    if (this.books.anyTouched) this.compareTouched(nowNs);
+    if (this.books.anyTouched) this.enforcement.compareTouched(nowNs);
     if (this.books.freedForWaits) {
       this.books.freedForWaits = false;
       this.wakeCoordinator();
@@ -262,7 +208,7 @@ export class Accounting {
       const d = words[word + RecordWord.d]!;
       if ((kindCpu & KIND_MASK) === RecordKind.rss) this.rss(doubles, word >> 1, tid, a, b, c, d);
       else this.other(doubles[word >> 1]!, kindCpu, tid, a, b, c, d);
-      if (this.books.anyTouched) this.compareTouched(doubles[word >> 1]!);
+      if (this.books.anyTouched) this.enforcement.compareTouched(doubles[word >> 1]!);
       // Nothing may come between the rows of a sweep that are still to be ended and what follows it.
       if (this.facts.isEnding) break;
     }
@@ -287,7 +233,7 @@ export class Accounting {
     const tsNs = doubles[at]!;
     this.counters[CounterIndex.events]!++;
     this.lastTsNs = tsNs;
-    const { books } = this;
+    const { books, enforcement } = this;
     const { mms, processes } = books;
     const curr = (packed & RSS_CURR) !== 0;
     let isUnannounced = false;
@@ -318,13 +264,13 @@ export class Accounting {
       // After a loss its fork may be what was lost: all but this page may be its parent's then.
       else if (isUnannounced) books.shares.credit(mm, delta - 1);
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
-      if (books.users.usagePages[user]! > this.quietPages[user]!) {
-        this.nowNs[0] = tsNs;
-        this.near(user, Trigger.user);
+      if (books.users.usagePages[user]! > enforcement.quietPages[user]!) {
+        enforcement.nowNs[0] = tsNs;
+        enforcement.near(user, Trigger.user);
       }
     } else if (delta < 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
-      if (this.isNear(user)) this.under(user);
+      if (enforcement.isNear(user)) enforcement.under(user);
     }
     if (pages === 0 && !curr && books.isEmpty(mm)) this.attribution.mmEmpty(mm);
   }
@@ -338,7 +284,7 @@ export class Accounting {
     c: number,
     d: number,
   ): void {
-    const { attribution, facts, counters } = this;
+    const { attribution, enforcement, facts, counters } = this;
     switch (kindCpu & KIND_MASK) {
       case RecordKind.newTask:
         counters[CounterIndex.lifecycle]!++;
@@ -363,7 +309,7 @@ export class Accounting {
         facts.process(tsNs, tid, a, b, c, d);
         break;
       case RecordKind.procPages:
-        this.evaluate(facts.pages(tsNs, tid, a, b, c, d), tsNs, this.readingTrigger);
+        enforcement.evaluate(facts.pages(tsNs, tid, a, b, c, d), tsNs, this.readingTrigger);
         break;
       case RecordKind.task:
         facts.task(tsNs, tid, a);
@@ -402,234 +348,20 @@ export class Accounting {
         this.oomVictim(tsNs, a);
         break;
       case RecordKind.pressure:
-        this.pressure(tsNs, a, b);
+        enforcement.pressure(tsNs, a, b);
         break;
       case RecordKind.victimGone:
         this.victimGone(tsNs, tid, a, b);
         break;
       case RecordKind.order:
-        if (a === OrderKind.recheck) this.recheck(tsNs, b, d, tid !== 0);
+        if (a === OrderKind.recheck) enforcement.recheck(tsNs, b, d, tid !== 0);
         break;
       default:
         invariant(false, `accounting: a record of unknown kind ${kindCpu & KIND_MASK}`);
     }
   }
 
-  // ------------------------------------------------------------------------------------- limits
-
-  private userAdded(userSlot: number): void {
-    this.urgency.leave(userSlot);
-    this.killOrdered[userSlot] = 0;
-    this.armsOrdered[userSlot] = this.books.users.armsDone[userSlot]!;
-    this.softReportedNs[userSlot] = -Infinity;
-    this.armOrderedNs[userSlot] = -Infinity;
-    this.limitUser(userSlot);
-  }
-
-  private limitUser(userSlot: number): void {
-    const { users } = this.books;
-    const rule = this.rules.find(users.uid[userSlot]!);
-    const hardPages = rule === undefined ? NO_LIMIT_PAGES : rule.hardPages;
-    const softPages = rule === undefined ? NO_LIMIT_PAGES : rule.softPages;
-    Atomics.store(users.hardPages, userSlot, hardPages);
-    Atomics.store(users.softPages, userSlot, softPages);
-    const farPages = this.urgency.limit(userSlot, hardPages);
-    this.farPages[userSlot] = rule === undefined ? Infinity : Math.min(softPages, farPages);
-    this.creditChanged(userSlot);
-  }
-
-  /**
-   * An event compares counted pages, so that a credit costs it nothing. A user whose credit decides
-   * is measured, because no event tells of what it copies.
-   */
-  private creditChanged(userSlot: number): void {
-    const { users } = this.books;
-    const creditPages = users.creditPages[userSlot]!;
-    this.quietPages[userSlot] = this.farPages[userSlot]! + creditPages;
-    if (creditPages === 0 || users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
-    if (this.lastTsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
-    this.measureAskedNs[userSlot] = this.lastTsNs;
-    this.ask(RecordKind.measure, users.uid[userSlot]!);
-  }
-
-  /** What a user is charged: a lower bound of what it holds. */
-  private chargedPages(userSlot: number): number {
-    const { usagePages, creditPages } = this.books.users;
-    return usagePages[userSlot]! - creditPages[userSlot]!;
-  }
-
-  /** Whether a user is over its hard limit, or over the number of processes it may have. */
-  private isOver(userSlot: number): boolean {
-    const { hardPages, excessProcesses } = this.books.users;
-    if (this.chargedPages(userSlot) > hardPages[userSlot]!) return true;
-    return excessProcesses[userSlot] !== 0 && hardPages[userSlot] !== NO_LIMIT_PAGES;
-  }
-
-  /** New limits count at once, for those who are above them already too. */
-  private limitsChanged(nowNs: number): void {
-    const { books } = this;
-    for (let slot = 0; slot < books.userSlots.highWater; slot++) {
-      if (books.users.state[slot] === UserState.free) continue;
-      this.limitUser(slot);
-      this.under(slot);
-      this.evaluate(slot, nowNs, Trigger.user);
-    }
-  }
-
-  private evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
-    if (userSlot < 0) return;
-    const { usagePages } = this.books.users;
-    if (usagePages[userSlot]! > this.quietPages[userSlot]! || this.isOver(userSlot)) {
-      this.nowNs[0] = tsNs;
-      this.near(userSlot, trigger);
-    } else if (this.isNear(userSlot)) this.under(userSlot);
-  }
-
-  /** Whether there is something to take back when a user shrinks. */
-  private isNear(userSlot: number): boolean {
-    return this.urgency.byUser[userSlot] !== 0 ||
-      this.books.users.state[userSlot]! > UserState.ok;
-  }
-
-  /** A user has grown, and is past soft or not far from hard. */
-  private near(userSlot: number, trigger: Trigger): void {
-    const { users } = this.books;
-    const chargedPages = this.chargedPages(userSlot);
-    this.urgency.look(userSlot, Math.min(chargedPages, NO_LIMIT_PAGES) | 0);
-    if (this.isOver(userSlot)) {
-      this.overHard(userSlot, trigger);
-      return;
-    }
-    let quietPages = this.urgency.nextPages(userSlot);
-    const softPages = users.softPages[userSlot]!;
-    if (chargedPages > softPages) {
-      this.overSoft(userSlot, trigger);
-      const nextArmPages = chargedPages + ARM_EVERY_PAGES - 1;
-      quietPages = Math.min(quietPages, nextArmPages, users.hardPages[userSlot]!);
-    } else quietPages = Math.min(quietPages, softPages);
-    this.quietPages[userSlot] = quietPages + users.creditPages[userSlot]!;
-  }
-
-  /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */
-  private compareTouched(tsNs: number): void {
-    const { users } = this.books;
-    for (let slot = this.books.takeTouched(); slot >= 0; slot = this.books.takeTouched()) {
-      if (users.state[slot] === UserState.free) continue;
-      this.under(slot);
-      this.evaluate(slot, tsNs, Trigger.user);
-    }
-  }
-
-  /** A user is over its hard limit, and has just grown. */
-  private overHard(userSlot: number, trigger: Trigger): void {
-    const { users } = this.books;
-    const tsNs = this.nowNs[0]!;
-    if (users.state[userSlot] === UserState.ok) this.reportSoft(userSlot, tsNs);
-    if (users.state[userSlot] !== UserState.hard) {
-      users.crossedTsNs[userSlot] = tsNs;
-      Atomics.store(users.state, userSlot, UserState.hard);
-    }
-    if (this.facts.degraded && users.doubtTsNs[userSlot] !== 0) {
-      this.askVerify(userSlot, tsNs);
-      return;
-    }
-    // I2: what is being freed is no reason to kill; what comes on top of it is, at once.
-    if (this.killOrdered[userSlot] !== 0) return;
-    const isAnyDying = this.header[HeaderWord.victimsDying] !== 0;
-    if (isAnyDying && this.dying.isEnough(userSlot)) return;
-    if (this.order(OrderKind.kill, userSlot, tsNs, trigger)) this.killOrdered[userSlot] = 1;
-  }
-
-  /** A user is above soft and not above hard, and has just grown. */
-  private overSoft(userSlot: number, trigger: Trigger): void {
-    const { users } = this.books;
-    const tsNs = this.nowNs[0]!;
-    if (users.state[userSlot] === UserState.ok) {
-      Atomics.store(users.state, userSlot, UserState.soft);
-      this.reportSoft(userSlot, tsNs);
-    }
-    if (!this.arms || tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
-    // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
-    // than was ordered by us: what a predecessor ordered.
-    const armsDone = Atomics.load(users.armsDone, userSlot);
-    if (((this.armsOrdered[userSlot]! - armsDone) | 0) > 0) return;
-    if (this.order(OrderKind.arm, userSlot, tsNs, trigger)) {
-      this.armsOrdered[userSlot] = (armsDone + 1) | 0;
-      this.armOrderedNs[userSlot] = tsNs;
-    }
-  }
-
-  /** At most one report a user and second: who dances on the line must not flood the log. */
-  private reportSoft(userSlot: number, tsNs: number): void {
-    if (tsNs - this.softReportedNs[userSlot]! < REPORT_EVERY_NS) return;
-    this.softReportedNs[userSlot] = tsNs;
-    const { uid, softPages, hardPages } = this.books.users;
-    this.reports.put("soft", tsNs, [
-      uid[userSlot]!,
-      this.chargedPages(userSlot),
-      softPages[userSlot]!,
-      hardPages[userSlot]!,
-    ]);
-  }
-
-  /** A user has shrunk, or its limits have changed. */
-  private under(userSlot: number): void {
-    const { users } = this.books;
-    const chargedPages = this.chargedPages(userSlot);
-    this.urgency.look(userSlot, chargedPages);
-    this.quietPages[userSlot] = this.farPages[userSlot]! + users.creditPages[userSlot]!;
-    if (this.isOver(userSlot)) return;
-    if (chargedPages <= users.softPages[userSlot]!) {
-      if (users.state[userSlot] !== UserState.ok) {
-        Atomics.store(users.state, userSlot, UserState.ok);
-        users.crossedTsNs[userSlot] = 0;
-      }
-    } else if (users.state[userSlot] === UserState.hard) {
-      Atomics.store(users.state, userSlot, UserState.soft);
-    }
-  }
-
-  /**
-   * Tells the killer, at once.
-   * @param about First word of the order, see {@link RecordKind}.
-   * @returns false when its ring is full; the next event tries again.
-   */
-  private order(
-    kind: number,
-    userSlot: number,
-    tsNs: number,
-    trigger: Trigger,
-    about = this.books.users.uid[userSlot]!,
-  ): boolean {
-    const word = this.orders.claim();
-    if (word < 0) {
-      this.counters[CounterIndex.ordersShed]!++;
-      return false;
-    }
-    const { words, doubles } = this.orders;
-    const { users } = this.books;
-    doubles[word >> 1] = tsNs;
-    words[word + RecordWord.kindCpu] = RecordKind.order;
-    words[word + RecordWord.tid] = about;
-    words[word + RecordWord.a] = kind;
-    words[word + RecordWord.b] = userSlot;
-    words[word + RecordWord.c] = trigger;
-    words[word + RecordWord.d] = users.generation[userSlot]!;
-    this.orders.advance();
-    this.orders.publish();
-    this.killerBell.ring();
-    return true;
-  }
-
   // ------------------------------------------------------------------- answers of the killer
-
-  private recheck(tsNs: number, userSlot: number, generation: number, nobody: boolean): void {
-    const { users } = this.books;
-    if (users.generation[userSlot] !== generation) return;
-    this.killOrdered[userSlot] = 0;
-    if (nobody) this.relief.failed(userSlot, tsNs);
-    this.evaluate(userSlot, tsNs, Trigger.user);
-  }
 
   private victimGone(tsNs: number, pid: number, processSlot: number, generation: number): void {
     const { processes } = this.books;
@@ -637,13 +369,6 @@ export class Accounting {
       return;
     }
     this.attribution.killed(processSlot, tsNs);
-  }
-
-  private killerRestarted(nowNs: number): void {
-    this.killOrdered.fill(0);
-    this.armsOrdered.set(this.books.users.armsDone);
-    this.armOrderedNs.fill(-Infinity);
-    this.limitsChanged(nowNs);
   }
 
   // ---------------------------------------------------------------------- loss, sweeps, pressure
@@ -679,21 +404,14 @@ export class Accounting {
     users.doubtTsNs.fill(Math.max(1, this.degradedSinceNs), 0, userSlots.highWater);
   }
 
-  /** The user is over by books that may be wrong: what it has is read, and then compared again. */
-  private askVerify(userSlot: number, tsNs: number): void {
-    if (tsNs - this.verifyAskedNs[userSlot]! < ASK_EVERY_NS) return;
-    this.verifyAskedNs[userSlot] = tsNs;
-    this.ask(RecordKind.verify, this.books.users.uid[userSlot]!);
-  }
-
   /** All processes that the books have of a user were read. */
   private verified(tsNs: number, uid: number): void {
     const { users } = this.books;
     const userSlot = this.books.findUser(uid);
     if (userSlot < 0 || uid !== this.verifyUid) return;
-    if (users.doubtTsNs[userSlot]! > this.verifyBeganNs) this.verifyAskedNs[userSlot] = -Infinity;
+    if (users.doubtTsNs[userSlot]! > this.verifyBeganNs) this.enforcement.endAskedVerify(userSlot);
     else users.doubtTsNs[userSlot] = 0;
-    this.evaluate(userSlot, tsNs, Trigger.lastDefense);
+    this.enforcement.evaluate(userSlot, tsNs, Trigger.lastDefense);
   }
 
   // ----------------------------------------------------------------------------------- measuring
@@ -701,9 +419,7 @@ export class Accounting {
   private measureEnds(measure: number, uid: number, tsNs: number): void {
     const userSlot = this.measuring.end(uid, measure);
     if (userSlot < 0) return;
-    this.measureAskedNs[userSlot] = -Infinity;
-    this.under(userSlot);
-    this.evaluate(userSlot, tsNs, Trigger.lastDefense);
+    this.enforcement.measured(userSlot, tsNs);
   }
 
   private askResync(): void {
@@ -747,18 +463,9 @@ export class Accounting {
     for (let slot = 0; slot < userSlots.highWater; slot++) {
       if (users.doubtTsNs[slot] === 0) continue;
       users.doubtTsNs[slot] = 0;
-      if (users.state[slot] !== UserState.free) this.evaluate(slot, this.lastTsNs, Trigger.user);
+      if (users.state[slot] === UserState.free) continue;
+      this.enforcement.evaluate(slot, this.lastTsNs, Trigger.user);
     }
-  }
-
-  /** The machine is short: somebody whose end helps loses a process. */
-  private pressure(tsNs: number, reason: number, missingPages: number): void {
-    const { killOrdered, relief } = this;
-    const userSlot = relief.find(tsNs, reason, missingPages, killOrdered);
-    if (userSlot < 0) return;
-    const trigger = reason === PressureReason.psi ? Trigger.kernel : Trigger.lastDefense;
-    const useful = relief.usefulPages(missingPages);
-    if (this.order(OrderKind.relieve, userSlot, tsNs, trigger, useful)) killOrdered[userSlot] = 1;
   }
 
   /** The kernel's own OOM killer has chosen: logged and credited, nothing else to do. */
@@ -785,7 +492,7 @@ export class Accounting {
    * doubt by itself; a table that is full for all concerns everybody.
    */
   private tableFull(table: number, userSlot: number): void {
-    if (this.lastTsNs - this.fullReportedNs[table]! >= REPORT_EVERY_NS) {
+    if (this.lastTsNs - this.fullReportedNs[table]! >= FULL_REPORT_EVERY_NS) {
       this.fullReportedNs[table] = this.lastTsNs;
       const uid = userSlot < 0 ? UNKNOWN_UID : this.books.users.uid[userSlot]!;
       this.reports.put("tableFull", this.lastTsNs, [table, uid]);

@@ -255,7 +255,7 @@ export class Sim implements KillKernel {
       books.setMember = (mm, member, pages, tsNs) =>
         setMember(mm, member, ++calls % 200 === 0 && pages > 0 ? pages + 1 : pages, tsNs);
     }
-    if (this.options.sabotage === "dying") accounting["dying"].pages = () => 0;
+    if (this.options.sabotage === "dying") accounting["enforcement"]["dying"].pages = () => 0;
     accounting.start();
     return accounting;
   }

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { ARM_EVERY_NS } from "../../pipeline/accounting.ts";
+import { ARM_EVERY_NS } from "../../pipeline/enforcement.ts";
 import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books.ts";
 import { attachRole } from "../../pipeline/doorbell.ts";
 import {
