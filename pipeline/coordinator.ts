@@ -329,9 +329,10 @@ export class Coordinator {
     }
     const isHopeless = verdict.isNever || verdict.refusal === "own-claim";
     if (verdict.mayBeStale && one.deadlineNs <= nowNs && !one.isSettling) {
-      // Once more, a little later: by then the tables know what has been given back.
+      // Once more, a little later: by then the tables know what has been given back. A child says
+      // what it inherited before they know what of it is shared, and on a busy machine long before.
       one.isSettling = true;
-      one.deadlineNs = nowNs + SETTLE_NS;
+      one.deadlineNs = nowNs + (this.stakes.isForking(user) ? GRACE_NS : SETTLE_NS);
     }
     if (one.deadlineNs > nowNs && !isHopeless) return false;
     this.refuse(user, one, verdict, hardPages, nowNs);
@@ -510,7 +511,8 @@ export class Coordinator {
     const isForked = parent !== undefined &&
       this.ledger.get(parent.row, LedgerWord.imageId) === identity.imageId;
     if (type === RequestType.declare && isForked) {
-      if (stakes.childArrived(parent)) stakes.setInsured(client, identity.residentPages);
+      const { residentPages } = identity;
+      if (stakes.childArrived(parent, residentPages)) stakes.setInsured(client, residentPages);
       else client.isProbationer = true;
     }
     return client;

@@ -32,7 +32,10 @@ const SUMS_MAX = 3;
 
 /** Room for a child that is about to be born. */
 interface Hold {
-  readonly pages: number;
+  /** 0 when the child is there. */
+  pages: number;
+  /** When the child is there: what it had then, nearly all of it shared with its parent; else 0. */
+  inheritedPages: number;
   readonly untilNs: number;
   /** For all that the child inherits; else only for what it needs until it executes a program. */
   readonly isCopy: boolean;
@@ -384,17 +387,30 @@ export class Stakes {
 
   /** Keeps room for a child. Rooms for copies add up; of the others, one is enough for all. */
   hold(client: Client, pages: number, untilNs: number, isCopy: boolean): void {
-    if (!isCopy) this.endHold(client, client.holds.findIndex((hold) => !hold.isCopy));
-    client.holds.push({ pages, untilNs, isCopy });
+    if (!isCopy) {
+      this.endHold(
+        client,
+        client.holds.findIndex((hold) => isAwaited(hold) && !hold.isCopy),
+      );
+    }
+    client.holds.push({ pages, inheritedPages: 0, untilNs, isCopy });
     client.heldPages += pages;
     this.userOf(this.uidOf(client)).heldPages += pages;
   }
 
   /** The oldest hold's child is there and counts by itself. @returns Whether it has room for a copy. */
-  childArrived(client: Client): boolean {
-    const isCopy = client.holds[0]?.isCopy ?? false;
-    this.endHold(client, 0);
-    return isCopy;
+  childArrived(client: Client, inheritedPages: number): boolean {
+    const index = client.holds.findIndex(isAwaited);
+    const hold = client.holds[index];
+    if (hold === undefined) return false;
+    if (hold.isCopy) this.endHold(client, index);
+    else {
+      client.heldPages -= hold.pages;
+      this.userOf(this.uidOf(client)).heldPages -= hold.pages;
+      hold.pages = 0;
+      hold.inheritedPages = Math.max(1, inheritedPages);
+    }
+    return hold.isCopy;
   }
 
   private endHold(client: Client, index: number): void {
@@ -416,9 +432,26 @@ export class Stakes {
     return nextNs;
   }
 
-  /** Whether a child of the user may just be being born, so that the credit for it may be late. */
+  /**
+   * Whether the credit for a child of the user may be late: it is being born, or was a moment ago and
+   * the tables do not know yet that what it inherited is shared.
+   */
   isForking(user: UserStake): boolean {
-    for (const { holds } of user.clients) if (holds.some(({ isCopy }) => !isCopy)) return true;
-    return false;
+    let inheritedPages = 0;
+    for (const { holds } of user.clients) {
+      for (const hold of holds) {
+        if (hold.isCopy) continue;
+        if (isAwaited(hold)) return true;
+        inheritedPages += hold.inheritedPages;
+      }
+    }
+    if (inheritedPages === 0) return false;
+    const row = this.rowOf(user);
+    return row < 0 || this.memory.users.creditPages[row]! < inheritedPages;
   }
+}
+
+/** Whether the child has not said yet that it is there. */
+function isAwaited(hold: Hold): boolean {
+  return hold.inheritedPages === 0;
 }

@@ -200,6 +200,34 @@ Deno.test("Coordinator does not refuse what fits as soon as the tables know what
   assertEquals([lastReply(world).status, lastReply(world).committedPages], [0, 88]);
 });
 
+Deno.test("a fork waits until the tables know what the child before it shares", () => {
+  const world = new PromiseWorld(UID, 100);
+  const parent = world.spawn(60);
+  assertEquals(ask(world, parent, fork, 8)!.status, 0);
+  const child = world.forkSharing(parent);
+  world.desk.step();
+  world.declare(child, 60);
+  world.credit(0);
+  assertEquals(ask(world, parent, fork, 8), undefined, "it is looked at again");
+  world.turn(50e6);
+  world.credit(60);
+  world.turn(1e6);
+  assertEquals([lastReply(world).status, lastReply(world).committedPages], [0, 68]);
+});
+
+Deno.test("a fork that the tables leave no room for is refused when a child's grace is over", () => {
+  const world = new PromiseWorld(UID, 100);
+  const parent = world.spawn(60);
+  assertEquals(ask(world, parent, fork, 8)!.status, 0);
+  const child = world.forkSharing(parent);
+  world.desk.step();
+  world.declare(child, 60);
+  world.credit(0);
+  assertEquals(ask(world, parent, fork, 8), undefined);
+  world.turn(101e6);
+  assertEquals(lastReply(world).status, Status.refused);
+});
+
 Deno.test("a child that stays has what it has, and asks for more", () => {
   const world = new PromiseWorld(UID, 100);
   const parent = world.spawn(10);
