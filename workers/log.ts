@@ -392,10 +392,15 @@ export class Log {
     this.now = now;
   }
 
-  /** Writes an event, unless there were too many of its kind within the second. Never throws. */
-  event(event: LogEvent): void {
-    const at = this.now();
-    if (UNLIMITED.has(event.event) || this.admit(event.event, at)) this.put(event, at);
+  /**
+   * Writes an event, unless there were too many of its kind within the second. Never throws.
+   *
+   * @param agoMs How long ago it happened: its line says when that was, not when it is written.
+   */
+  event(event: LogEvent, agoMs = 0): void {
+    const now = this.now();
+    if (!UNLIMITED.has(event.event) && !this.admit(event.event, now)) return;
+    this.put(event, agoMs > 0 ? new Date(now.getTime() - agoMs) : now);
   }
 
   /**

@@ -25,6 +25,7 @@ import {
 import type { VictimPolicy } from "../pipeline/ranking.ts";
 import { readReport } from "../pipeline/reports.ts";
 import { RingConsumer } from "../pipeline/ring.ts";
+import { MonotonicClock } from "../kernel/clock.ts";
 import { allowedCpus } from "../kernel/affinity.ts";
 import { EventFd } from "../kernel/fd.ts";
 import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
@@ -128,6 +129,7 @@ export class Supervisor implements ControlBackend {
   private readonly tmalloc: TmallocPlace | undefined;
   private readonly accountingBell: Doorbell;
   private readonly reports: readonly RingConsumer[];
+  private readonly clock = new MonotonicClock();
   private readonly reportLog: ReportLog;
   private readonly names: UserNames;
   private readonly startedMs = performance.now();
@@ -465,7 +467,9 @@ export class Supervisor implements ControlBackend {
     for (const ring of this.reports) {
       for (let report = readReport(ring); report !== undefined; report = readReport(ring)) {
         const event = this.reportLog.eventOf(report);
-        if (event !== undefined) this.log.event(event);
+        if (event === undefined) continue;
+        const agoNs = report.tsNs > 0 ? this.clock.nowNs() - report.tsNs : 0;
+        this.log.event(event, agoNs / 1e6);
       }
     }
   }

@@ -197,6 +197,15 @@ function logged(): { log: Log; lines: string[]; clock: { ms: number } } {
   return { log, lines, clock };
 }
 
+Deno.test("a line says when it happened, not when it was written", () => {
+  const lines: string[] = [];
+  const log = new Log("json", (line) => lines.push(line), () => AT);
+  log.event({ event: "killed", pid: 1, uid: 2, freedBytes: 3, exitUs: 4 }, 1500);
+  log.event({ event: "killed", pid: 1, uid: 2, freedBytes: 3, exitUs: 4 }, -5);
+  const times = lines.map((line) => AT.getTime() - Date.parse(JSON.parse(line).ts));
+  assertEquals(times, [1500, 0], "nothing happens later than it is told of");
+});
+
 Deno.test("Log sheds floods for each kind, counts them, and reports the count once", () => {
   const { log, lines, clock } = logged();
   for (let n = 0; n < LINES_PER_WINDOW_MAX + 50; n++) {
