@@ -96,6 +96,7 @@ export class Accounting {
   private readingTrigger: Trigger = Trigger.user;
   /** The sweep whose end is under way. */
   private endingSweep = 0;
+  private endingTsNs = 0;
   private endingFlags = 0;
   /** A table was full during this sweep: another sweep at once would not help. */
   private fullSinceSweep = false;
@@ -150,6 +151,8 @@ export class Accounting {
     this.books.reset();
     this.enforcement.start();
     if (!before) return;
+    // Until then the books of the predecessor were right.
+    this.lastTsNs = this.counters[CounterIndex.lastTsNs]!;
     this.degrade(DegradedReason.workerRestart, this.lastTsNs);
     // What was read before now does not count: the events that followed it are gone with the books.
     this.degradedSinceNs = Infinity;
@@ -430,6 +433,7 @@ export class Accounting {
 
   private sweepEnd(tsNs: number, sweep: number, flags: number): void {
     this.endingSweep = sweep;
+    this.endingTsNs = tsNs;
     this.endingFlags = flags;
     if ((flags & SweepFlag.full) === 0 || !this.facts.beginEnd(tsNs, sweep)) {
       this.sweepEnded(false);
@@ -450,7 +454,8 @@ export class Accounting {
         this.facts.degraded = false;
         Atomics.store(this.header, HeaderWord.degraded, 0);
         this.endDoubts();
-        this.reports.put("recovered", this.lastTsNs, [sweep]);
+        const recoveredNs = Math.max(this.lastTsNs, this.endingTsNs);
+        this.reports.put("recovered", recoveredNs, [sweep]);
       } else if (!this.fullSinceSweep) this.askResync();
     }
     this.counters[CounterIndex.sweeps]!++;

@@ -23,6 +23,11 @@ const HANGS_AFTER_MS = 500;
 const STARVES_AFTER_MS = 2000;
 /** Nor for so long, of one that waits for a disk: starting over would have to wait for that too. */
 const BLOCKS_AFTER_MS = 5000;
+/**
+ * Of the time between two looks no more counts as silence: if this thread itself did not run, or the
+ * machine did not, the others' silence meanwhile proves nothing.
+ */
+const SILENCE_MS_MAX = HANGS_AFTER_MS / 2;
 /** A thread that has thrown ends within this time, or it is taken for one that hangs. */
 const ENDS_WITHIN_MS = 300;
 /** Loading a worker's modules may take a while on a busy machine. */
@@ -55,6 +60,8 @@ interface Life {
   heartbeat: number;
   /** When the heartbeat was last seen to move. */
   movedMs: number;
+  /** How long it has not moved since, as far as that counts. */
+  silentMs: number;
   restartedMs: number;
   restarts: number;
   /** The thread of one that has thrown is being waited for. */
@@ -114,6 +121,7 @@ export class WorkerWatch {
       worker: undefined,
       heartbeat: 0,
       movedMs: 0,
+      silentMs: 0,
       restartedMs: -Infinity,
       restarts: restarts[roleName(role)] ?? 0,
       isEnding: false,
@@ -142,6 +150,7 @@ export class WorkerWatch {
     const { role, words } = life;
     const nowMs = performance.now();
     life.movedMs = nowMs;
+    life.silentMs = 0;
     life.heartbeat = Atomics.load(words, RoleWord.heartbeat);
     Atomics.store(words, RoleWord.fault, Fault.none);
     Atomics.store(words, RoleWord.state, RoleState.starting);
@@ -200,30 +209,31 @@ export class WorkerWatch {
   check(): void {
     if (this.stopping) return;
     const nowMs = performance.now();
-    // If this thread itself did not run, the others' silence proves nothing.
-    const wasAway = nowMs - this.checkedMs > HANGS_AFTER_MS / 2;
+    const sinceMs = Math.min(nowMs - this.checkedMs, SILENCE_MS_MAX);
     this.checkedMs = nowMs;
     for (const life of this.lives) {
       const { words } = life;
       const heartbeat = Atomics.load(words, RoleWord.heartbeat);
       const state = Atomics.load(words, RoleWord.state);
-      if (heartbeat !== life.heartbeat || wasAway) {
+      if (heartbeat === life.heartbeat) life.silentMs += sinceMs;
+      else {
         life.heartbeat = heartbeat;
         life.movedMs = nowMs;
+        life.silentMs = 0;
       }
       if (life.worker === undefined) {
         if (!life.isEnding) this.respawn(life);
         continue;
       }
       if (life.failure !== undefined && state === RoleState.running) {
-        const { reason, sinceMs } = life.failure;
+        const { reason, sinceMs: failedMs } = life.failure;
         life.failure = undefined;
-        this.onRestart(roleName(life.role), reason, Math.round(nowMs - sinceMs));
+        this.onRestart(roleName(life.role), reason, Math.round(nowMs - failedMs));
       }
-      const silentMs = nowMs - life.movedMs;
-      if (silentMs <= HANGS_AFTER_MS) continue;
+      if (life.silentMs <= HANGS_AFTER_MS) continue;
       const patienceMs = state === RoleState.starting ? START_MS_MAX : patienceWith(life);
-      if (silentMs > patienceMs) {
+      if (life.silentMs > patienceMs) {
+        const silentMs = nowMs - life.movedMs;
         const reason = `hung: no heartbeat for ${Math.round(silentMs)} ms`;
         this.onHang(roleName(life.role), reason, silentMs);
       }

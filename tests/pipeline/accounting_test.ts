@@ -345,7 +345,9 @@ Deno.test("what a sweep did not see, and was born before it, is no more; newer o
 Deno.test("a restarted accounting reads everything again, and trusts no sweep from before", () => {
   const desk = makeDesk();
   desk.own(10, A, { anon: 600 }).step();
+  const lastTsNs = desk.nowNs;
   desk.startAccounting();
+  desk.tick(30e6);
   desk.step();
   assert(isDegraded(desk));
   assertEquals(desk.usage(ANN), 0);
@@ -356,6 +358,12 @@ Deno.test("a restarted accounting reads everything again, and trusts no sweep fr
   desk.sweep(() => desk.proc(10, ANN, { anon: 600 }).proc(20, BOB, { anon: 50 })).step();
   assert(!isDegraded(desk));
   assertEquals([desk.usage(ANN), desk.usage(BOB)], [600, 50]);
+  const told = desk.reports();
+  const [degraded, recovered] = ["degraded", "recovered"].map((name) =>
+    told.find((report) => report.name === name)!.tsNs
+  );
+  assertEquals(degraded, lastTsNs, "until then the books were right");
+  assert(recovered! >= lastTsNs + 31e6, "and it has not recovered before that was so");
   desk.own(10, A, { anon: 1001 });
   assert(kinds(desk).includes("kill"));
 });
