@@ -20,6 +20,8 @@ export const RUN_FLAGS: readonly string[] = [
   "--single-threaded-gc",
   // MiB. Otherwise the heaps of new objects grow to what a start needs, and stay: another 5 MiB.
   "--max-semi-space-size=1",
+  // A function gc() in each isolate, see collectGarbage() in heap.ts: some 10 MiB.
+  "--expose-gc",
 ];
 
 /** The environment with the flags added; undefined when they are there already. */

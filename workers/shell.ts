@@ -12,6 +12,7 @@ import { Fault, HEARTBEAT_MS, roleName, RoleState, RoleWord } from "../pipeline/
 import { gettid, openLibc } from "../kernel/libc.ts";
 
 import { pinThread } from "../kernel/affinity.ts";
+import { collectGarbage } from "../kernel/heap.ts";
 import { setFifo, setThreadName } from "../kernel/self_protection.ts";
 import type { WorkerInit } from "./protocol.ts";
 
@@ -70,6 +71,7 @@ async function serve(
   Atomics.store(words, RoleWord.tid, gettid());
   const alive = (): void => void Atomics.add(words, RoleWord.heartbeat, 1);
   const agent = makeAgent({ memory, init, alive });
+  collectGarbage();
   // After the rehearsals: compiling is not urgent.
   const { realTime } = init.config;
   if (options.fifoPriority > 0 && realTime) setFifo(options.fifoPriority);

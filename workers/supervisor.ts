@@ -28,7 +28,7 @@ import { RingConsumer } from "../pipeline/ring.ts";
 import { MonotonicClock } from "../kernel/clock.ts";
 import { allowedCpus } from "../kernel/affinity.ts";
 import { EventFd } from "../kernel/fd.ts";
-import { dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
+import { collectGarbage, dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
 import { acquireLock, adoptLock, type HeldLock } from "../kernel/lock.ts";
 import { LocalNames } from "../kernel/local_names.ts";
 import { findName } from "../kernel/passwd.ts";
@@ -344,8 +344,9 @@ export class Supervisor implements ControlBackend {
    * then locked in memory: what is locked cannot be let go.
    */
   private async settle(isLast: boolean): Promise<void> {
-    trimHeap();
+    collectGarbage();
     dropStartupCode();
+    trimHeap();
     if (isLast) {
       this.protect("locked code", lockMemory());
       this.protect("locked tables", lockBuffer(this.memory.buffer));
