@@ -47,6 +47,8 @@ export interface WorkerConfig {
   readonly userProcessesMax: number;
   readonly victimPolicy: VictimPolicy;
   readonly dryRun: boolean;
+  /** Nothing is enforced before this start: there is time to be small. */
+  readonly isFirstStart: boolean;
   /** Soft arms the killer. */
   readonly arms: boolean;
   /** Period of the last defense. */

@@ -71,7 +71,8 @@ async function serve(
   Atomics.store(words, RoleWord.tid, gettid());
   const alive = (): void => void Atomics.add(words, RoleWord.heartbeat, 1);
   const agent = makeAgent({ memory, init, alive });
-  collectGarbage();
+  // Where somebody waits for enforcement to go on, that comes first.
+  if (init.config.isFirstStart && init.epoch === 1) collectGarbage();
   // After the rehearsals: compiling is not urgent.
   const { realTime } = init.config;
   if (options.fifoPriority > 0 && realTime) setFifo(options.fifoPriority);

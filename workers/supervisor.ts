@@ -277,6 +277,7 @@ export class Supervisor implements ControlBackend {
       userProcessesMax: options.userProcessesMax,
       victimPolicy: options.victim,
       dryRun: options.dryRun,
+      isFirstStart: this.host.handover === undefined,
       arms: options.arms,
       intervalMs: options.intervalMs,
       minAvailableBytes: options.minAvailableBytes,
@@ -344,7 +345,7 @@ export class Supervisor implements ControlBackend {
    * then locked in memory: what is locked cannot be let go.
    */
   private async settle(isLast: boolean): Promise<void> {
-    collectGarbage();
+    if (isLast || this.host.handover === undefined) collectGarbage();
     dropStartupCode();
     trimHeap();
     if (isLast) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TextLineStream } from "@std/streams/text-line-stream";
 import { hasFile } from "./real_kernel.ts";
 
 /** Whether a thread can be stopped here, and what that needs. */
@@ -42,9 +43,10 @@ export async function stopThread(tid: number, ms: number, isDeaf = false): Promi
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream())
+    .pipeThrough<string>(new TextLineStream()).getReader();
   const { value } = await reader.read();
-  if (value !== "stopped\n") throw new Error(`thread ${tid} cannot be stopped: ${value}`);
+  if (value !== "stopped") throw new Error(`thread ${tid} cannot be stopped: ${value}`);
   const end = async (): Promise<"released" | "gone"> => {
     let said = "";
     for (let part = await reader.read(); !part.done; part = await reader.read()) said += part.value;

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { TextLineStream } from "@std/streams/text-line-stream";
 import { canReadSmaps, parseSmapsRollup, readSmapsRollup } from "../../kernel/smaps.ts";
 import { ProcReader } from "../../kernel/proc.ts";
 import { hasFile, needing } from "../_support/real_kernel.ts";
@@ -62,10 +63,11 @@ os.waitpid(pid, 0)`,
       stdin: "piped",
       stdout: "piped",
     }).spawn();
-    const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const lines = child.stdout.pipeThrough(new TextDecoderStream())
+      .pipeThrough<string>(new TextLineStream()).getReader();
     const writer = child.stdin.getWriter();
     const go = (): Promise<void> => writer.write(new TextEncoder().encode("\n"));
-    const [, pid] = (await lines.read()).value!.trim().split(" ").map(Number);
+    const [, pid] = (await lines.read()).value!.split(" ").map(Number);
     const before = (await readSmapsRollup(pid!))!;
     assert(before.anonymousKib >= 64 * 1024 && before.pssAnonKib <= 40 * 1024);
     const faults = new ProcReader().readMinorFaults(pid!);
