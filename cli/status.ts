@@ -74,11 +74,23 @@ export function statusLines(report: StatusReport): readonly string[] {
     `${events.malformed} malformed, ${events.foreign} foreign, ${events.stale} stale, ` +
     `${events.unattributed} unattributed`,
     `sweeps  ${events.sweeps}, drift corrected ${events.driftPages} pages`,
+    ...measuringLines(report),
     `tmalloc ${tmallocLine(report.tmalloc)}`,
     ...shedLines(report),
     ...restartLines(report),
     "",
     ...tableLines(WORKER_COLUMNS, report.workers),
+  ];
+}
+
+/** What it costs to know who shares what; in shares of one CPU since the start. */
+function measuringLines({ measuring, uptimeSeconds }: StatusReport): string[] {
+  if (measuring === undefined) return [];
+  const percent = measuring.ms / Math.max(1, uptimeSeconds * 10);
+  return [
+    `shares  measured ${measuring.users} times in ${measuring.ms} ms, ${
+      percent.toFixed(2)
+    }% of a CPU`,
   ];
 }
 

@@ -272,6 +272,9 @@ export const CounterIndex = {
   connections: 32,
   clients: 33,
   waiting: 34,
+  /** Sweeper: users whose sharing was measured, and the time that reading it took, nanoseconds. */
+  measurings: 35,
+  measureNs: 36,
   /** Sweeper: times that the kernel lost changes of user. */
   userChangesLost: 39,
 } as const;

@@ -153,6 +153,8 @@ export const StatusReport = z.object({
     driftPages: count,
     sweeps: count,
   }),
+  /** How often a user's sharing was measured, and how long reading it from /proc took in all. */
+  measuring: z.object({ users: count, ms: count }).optional(),
   tmalloc: TmallocReport,
   workers: z.array(WorkerReport),
   memory: z.object({ rssBytes: count }),

@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { HeaderWord, ProcessFlag, ProcessState, RecordKind } from "../pipeline/layout.ts";
+import {
+  CounterIndex,
+  HeaderWord,
+  ProcessFlag,
+  ProcessState,
+  RecordKind,
+} from "../pipeline/layout.ts";
 import { MeasureSchedule } from "../pipeline/measure_schedule.ts";
 import type { Memory } from "../pipeline/memory.ts";
 import type { RecordWriter } from "../pipeline/record_writer.ts";
@@ -17,6 +23,8 @@ export interface ShareMeasureContext extends SharesContext {
   readonly memory: Memory;
   readonly writer: RecordWriter;
   readonly clock: MonotonicClock;
+  /** The sweeper's. */
+  readonly counters: Float64Array;
   /** Hands over what was written so far. */
   readonly publish: () => void;
 }
@@ -95,7 +103,7 @@ export class ShareMeasure {
 
   /** Reads one process; its end, or the end of all, is told when the reading is there. */
   private readNext(run: Run): void {
-    const { clock, publish } = this.context;
+    const { clock, counters, publish } = this.context;
     const pid = run.pids[run.next++];
     if (pid === undefined) {
       this.end(run);
@@ -105,7 +113,9 @@ export class ShareMeasure {
     this.reading = true;
     const startNs = clock.nowNs();
     readSmapsRollup(pid).then((rollup) => {
-      run.costNs += clock.nowNs() - startNs;
+      const tookNs = clock.nowNs() - startNs;
+      run.costNs += tookNs;
+      counters[CounterIndex.measureNs]! += tookNs;
       this.reading = false;
       if (rollup !== undefined && this.proc.readStatus(pid, this.after)) {
         this.tell(run, pid, rollup);
@@ -133,7 +143,8 @@ export class ShareMeasure {
   }
 
   private end(run: Run): void {
-    const { writer, clock } = this.context;
+    const { writer, clock, counters } = this.context;
+    counters[CounterIndex.measurings]!++;
     writer.put(clock.nowNs(), RecordKind.measureEnd, 0, run.number, run.uid, 0, 0, 0);
     this.schedule.end(run.uid, run.costNs, run.lazyPages);
     this.run = undefined;

@@ -36,9 +36,10 @@ export interface StatusContext {
 export function memoryReport(
   memory: Memory,
   context: StatusContext,
-): Pick<StatusReport, "degraded" | "users" | "kills" | "events" | "tmalloc"> {
+): Pick<StatusReport, "degraded" | "users" | "kills" | "events" | "measuring" | "tmalloc"> {
   const accounting = attachCounters(memory, Role.accounting);
   const killer = attachCounters(memory, Role.killer);
+  const sweeper = attachCounters(memory, Role.sweeper);
   let malformed = 0;
   let foreign = 0;
   let lost = 0;
@@ -66,6 +67,10 @@ export function memoryReport(
       unattributed: accounting[CounterIndex.unattributed]!,
       driftPages: accounting[CounterIndex.driftPages]!,
       sweeps: accounting[CounterIndex.sweeps]!,
+    },
+    measuring: {
+      users: sweeper[CounterIndex.measurings]!,
+      ms: Math.round(sweeper[CounterIndex.measureNs]! / 1e6),
     },
     tmalloc: tmallocReport(memory, context.tmallocSocketPath),
   };

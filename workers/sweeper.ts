@@ -120,6 +120,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       memory,
       writer,
       clock,
+      counters,
       publish,
       countMask: config.countMask,
       pageBytes: config.pageBytes,

@@ -42,6 +42,7 @@ export const FAKE_STATUS: StatusReport = {
     driftPages: 5,
     sweeps: 6,
   },
+  measuring: { users: 7, ms: 745 },
   tmalloc: {
     socketPath: "/run/toom/tmalloc.sock",
     connections: 3,

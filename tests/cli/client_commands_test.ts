@@ -242,6 +242,7 @@ Deno.test("toom status shows a table, or the report as JSON", async () => {
         "kills   1 (0 failed, 2 spared)",
         "events  123456 (1235/s), 0 lost, 1 malformed, 2 foreign, 3 stale, 4 unattributed",
         "sweeps  6, drift corrected 5 pages",
+        "shares  measured 7 times in 745 ms, 0.02% of a CPU",
         "tmalloc 40 requests of 2 processes: 20 granted, 4 denied, 1 waiting; 3 connections, " +
         "5 refused, 3 broken off",
         "",

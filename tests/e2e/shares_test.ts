@@ -70,6 +70,11 @@ Deno.test({
       await chargedWithin(toom, 0, 120);
     });
 
+    await t.step("what measuring took is told", async () => {
+      const { measuring } = await toom.status();
+      assert(measuring!.users > 0 && measuring!.ms > 0, JSON.stringify(measuring));
+    });
+
     await t.step("nothing went wrong meanwhile", () => {
       assert(neighbour.alive);
       assertEquals(toom.errors, []);
