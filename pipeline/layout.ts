@@ -318,6 +318,9 @@ export const OwnersWord = { generation: 0, banks: LINE_WORDS } as const;
 /** Behind a bank's count: uidFirst, uidLast (inclusive), ownerUid, all unsigned. */
 export const OWNER_WORDS = 3;
 export const OWNERS_MAX = 16_384;
+export const OWNERS_BANK_WORDS: number = 1 + OWNERS_MAX * OWNER_WORDS;
+/** 32-bit words of the shared region. */
+export const OWNERS_REGION_WORDS: number = OwnersWord.banks + 2 * OWNERS_BANK_WORDS;
 
 // ---------------------------------------------------------------------------------------------
 // Tables, as structures of arrays. The element type of each column; the writer is accounting

@@ -14,6 +14,7 @@ import {
   LINE_BYTES,
   MAGIC,
   MM_COLUMNS,
+  OWNERS_REGION_WORDS,
   PROCESS_COLUMNS,
   READERS_MAX,
   RECORD_BYTES,
@@ -28,7 +29,6 @@ import {
   VICTIM_COLUMNS,
   VICTIMS_MAX,
 } from "./layout.ts";
-import { OWNERS_REGION_WORDS } from "./owners.ts";
 import { intMapBytes } from "./int_map.ts";
 import { ringBytes, type RingPlace } from "./ring.ts";
 import { attachColumns, type ColumnArrays, tableBytes } from "./table.ts";

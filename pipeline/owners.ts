@@ -8,7 +8,13 @@
  * @module
  */
 import { invariant } from "./invariant.ts";
-import { OWNER_WORDS, OWNERS_MAX, OwnersWord } from "./layout.ts";
+import {
+  OWNER_WORDS,
+  OWNERS_BANK_WORDS,
+  OWNERS_MAX,
+  OWNERS_REGION_WORDS,
+  OwnersWord,
+} from "./layout.ts";
 import type { UidRange } from "./limits.ts";
 
 /** Uids that count for another. */
@@ -122,12 +128,8 @@ export class OwnerTable {
 // reader waits for the writer, and none keeps a copy.
 // ---------------------------------------------------------------------------------------------
 
-const BANK_WORDS = 1 + OWNERS_MAX * OWNER_WORDS;
-/** 32-bit words of the shared region. */
-export const OWNERS_REGION_WORDS: number = OwnersWord.banks + 2 * BANK_WORDS;
-
 function bankOf(generation: number): number {
-  return OwnersWord.banks + (generation & 1) * BANK_WORDS;
+  return OwnersWord.banks + (generation & 1) * OWNERS_BANK_WORDS;
 }
 
 /** The supervisor's end. One at a time. */
