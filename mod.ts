@@ -10,18 +10,18 @@
 import { main } from "./cli/main.ts";
 
 export { VERSION } from "./version.ts";
-export { formatBytes, parseSizeBytes } from "./pipeline/units.ts";
-export { type LimitRule, LimitRules, type UidRange } from "./pipeline/limits.ts";
-export { Member, RecordKind } from "./pipeline/layout.ts";
-export { DEFAULT_CAPACITY } from "./pipeline/memory.ts";
+export { formatBytes, parseSizeBytes } from "./pipeline/limits/units.ts";
+export { type LimitRule, LimitRules, type UidRange } from "./pipeline/limits/limits.ts";
+export { Member, RecordKind } from "./pipeline/memory/layout.ts";
+export { DEFAULT_CAPACITY } from "./pipeline/memory/memory.ts";
 export {
   Replay,
   type ReplayDecision,
   type ReplayMm,
   type ReplayOptions,
   type ReplaySummary,
-} from "./pipeline/replay.ts";
-export { TextParser } from "./kernel/text_parser.ts";
+} from "./pipeline/replay/replay.ts";
+export { TextParser } from "./kernel/trace/text_parser.ts";
 export {
   Lease,
   type Size,

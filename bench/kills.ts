@@ -13,7 +13,7 @@
  */
 // deno-lint-ignore-file no-console
 import { parseArgs } from "@std/cli/parse-args";
-import { pageBytes } from "../kernel/libc.ts";
+import { pageBytes } from "../kernel/ffi/libc.ts";
 import { hasTracefs } from "../tests/_support/real_kernel.ts";
 import { Toom } from "../tests/_support/toom.ts";
 import { freshLogins, HogProgram, type HogSpawner, tracedShell } from "./support/hogs.ts";

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { RecordWriter } from "../pipeline/record_writer.ts";
-import { RECORD_BYTES } from "../pipeline/layout.ts";
-import { ringBytes, RingConsumer, RingProducer } from "../pipeline/ring.ts";
-import { RawMerger, RawPageCursor } from "../kernel/raw_parser.ts";
-import { TextParser } from "../kernel/text_parser.ts";
+import { RecordWriter } from "../pipeline/messages/record_writer.ts";
+import { RECORD_BYTES } from "../pipeline/memory/layout.ts";
+import { ringBytes, RingConsumer, RingProducer } from "../pipeline/memory/ring.ts";
+import { RawMerger, RawPageCursor } from "../kernel/trace/raw_parser.ts";
+import { TextParser } from "../kernel/trace/text_parser.ts";
 import {
   CAPTURE_CPUS,
   captureFormats,

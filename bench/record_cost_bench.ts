@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { DEFAULT_CAPACITY } from "../pipeline/memory.ts";
+import { DEFAULT_CAPACITY } from "../pipeline/memory/memory.ts";
 import { Desk } from "../tests/_support/desk.ts";
 
 const FIRST_UID = 60_000;

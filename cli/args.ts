@@ -10,7 +10,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { z } from "zod";
-import { FormatError, quote } from "../pipeline/units.ts";
+import { FormatError, quote } from "../pipeline/limits/units.ts";
 import { UsageError } from "./errors.ts";
 
 /** An option, without the dashes in its name. */

@@ -6,7 +6,7 @@
  * @module
  */
 import type { z } from "zod";
-import { formatUidRange, type UidRange } from "../pipeline/limits.ts";
+import { formatUidRange, type UidRange } from "../pipeline/limits/limits.ts";
 import {
   ClearAnswer,
   CONTROL_PATH,

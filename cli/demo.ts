@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { nameOf } from "../kernel/passwd.ts";
-import { ProcReader, ProcStatus } from "../kernel/proc.ts";
-import { findTracefs } from "../kernel/tracefs.ts";
-import { formatBytes } from "../pipeline/units.ts";
+import { nameOf } from "../kernel/users/passwd.ts";
+import { ProcReader, ProcStatus } from "../kernel/proc/proc.ts";
+import { findTracefs } from "../kernel/trace/tracefs.ts";
+import { formatBytes } from "../pipeline/limits/units.ts";
 import type { StatusReport, UserReport } from "../workers/control_api.ts";
 import type { KilledEvent, KillEvent, LogEvent } from "../workers/log.ts";
 import { type CommandSpec, helpText, parseCommand } from "./args.ts";

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { becomeUser } from "../kernel/drop_user.ts";
+import { becomeUser } from "../kernel/users/drop_user.ts";
 import { type CommandIo, ExitCode, guard, UsageError } from "./errors.ts";
 
 /**

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { TextParser } from "../kernel/text_parser.ts";
-import { limitRule, LimitRules, SOFT_PERCENT_DEFAULT } from "../pipeline/limits.ts";
-import { Member } from "../pipeline/layout.ts";
-import { DEFAULT_CAPACITY } from "../pipeline/memory.ts";
-import { Replay, type ReplayDecision } from "../pipeline/replay.ts";
-import { formatBytes } from "../pipeline/units.ts";
+import { TextParser } from "../kernel/trace/text_parser.ts";
+import { limitRule, LimitRules, SOFT_PERCENT_DEFAULT } from "../pipeline/limits/limits.ts";
+import { Member } from "../pipeline/memory/layout.ts";
+import { DEFAULT_CAPACITY } from "../pipeline/memory/memory.ts";
+import { Replay, type ReplayDecision } from "../pipeline/replay/replay.ts";
+import { formatBytes } from "../pipeline/limits/units.ts";
 import { CAPTURE_NAMES, CAPTURE_PAGE_BYTES, CAPTURE_TEXT, CAPTURE_UID } from "./demo_capture.ts";
 import { FailedError } from "./errors.ts";
 

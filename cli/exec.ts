@@ -8,8 +8,8 @@
  * @module
  */
 import { z } from "zod";
-import { KernelError } from "../kernel/errno.ts";
-import { execute } from "../kernel/exec.ts";
+import { KernelError } from "../kernel/ffi/errno.ts";
+import { execute } from "../kernel/process/exec.ts";
 import { checkOptions, type CommandSpec, helpText, oneOf, parseCommand, readAs } from "./args.ts";
 import {
   type CommandIo,

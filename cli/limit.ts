@@ -4,8 +4,13 @@
  * @module
  */
 import { z } from "zod";
-import { formatUidRange, parseHardBytes, parseSoft, type UidRange } from "../pipeline/limits.ts";
-import { formatBytes, FormatError, quote } from "../pipeline/units.ts";
+import {
+  formatUidRange,
+  parseHardBytes,
+  parseSoft,
+  type UidRange,
+} from "../pipeline/limits/limits.ts";
+import { formatBytes, FormatError, quote } from "../pipeline/limits/units.ts";
 import type { LimitReport } from "../workers/control_api.ts";
 import {
   checkOptions,

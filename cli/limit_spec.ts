@@ -11,8 +11,8 @@ import {
   parseUidRange,
   type SoftSpec,
   type UidRange,
-} from "../pipeline/limits.ts";
-import { FormatError, quote } from "../pipeline/units.ts";
+} from "../pipeline/limits/limits.ts";
+import { FormatError, quote } from "../pipeline/limits/units.ts";
 
 /** Looks users up. */
 export interface UserResolver {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatBytes } from "../pipeline/units.ts";
+import { formatBytes } from "../pipeline/limits/units.ts";
 import { TmallocClient, type TmallocInfo } from "../tmalloc/client.ts";
 
 const TMALLOC_SOCKET_NAME = "tmalloc.sock";

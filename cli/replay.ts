@@ -7,8 +7,8 @@
  * @module
  */
 import { z } from "zod";
-import { LimitRules, parseSoft, SOFT_PERCENT_DEFAULT, UID_MAX } from "../pipeline/limits.ts";
-import { VICTIM_POLICIES } from "../pipeline/ranking.ts";
+import { LimitRules, parseSoft, SOFT_PERCENT_DEFAULT, UID_MAX } from "../pipeline/limits/limits.ts";
+import { VICTIM_POLICIES } from "../pipeline/kill/ranking.ts";
 import {
   type ParserCounts,
   Replay,
@@ -16,17 +16,22 @@ import {
   type ReplayDecision,
   type ReplayMm,
   type ReplaySummary,
-} from "../pipeline/replay.ts";
-import { formatBytes, FormatError, quote } from "../pipeline/units.ts";
+} from "../pipeline/replay/replay.ts";
+import { formatBytes, FormatError, quote } from "../pipeline/limits/units.ts";
 import {
   type EventFormat,
   type PageHeader,
   parseEventFormat,
   parseHeaderPage,
-} from "../kernel/formats.ts";
-import { makeRawFormats, type RawFormats, RawMerger, RawPageCursor } from "../kernel/raw_parser.ts";
-import { TextFront } from "../kernel/text_front.ts";
-import { TextParser } from "../kernel/text_parser.ts";
+} from "../kernel/trace/formats.ts";
+import {
+  makeRawFormats,
+  type RawFormats,
+  RawMerger,
+  RawPageCursor,
+} from "../kernel/trace/raw_parser.ts";
+import { TextFront } from "../kernel/trace/text_front.ts";
+import { TextParser } from "../kernel/trace/text_parser.ts";
 import {
   checkOptions,
   type CommandSpec,

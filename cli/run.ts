@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { Errno, KernelError } from "../kernel/errno.ts";
-import { pageBytes as machinePageBytes } from "../kernel/libc.ts";
-import { readMemInfo } from "../kernel/proc.ts";
-import { ensureFlags, RUN_FLAGS } from "../kernel/relaunch.ts";
+import { Errno, KernelError } from "../kernel/ffi/errno.ts";
+import { pageBytes as machinePageBytes } from "../kernel/ffi/libc.ts";
+import { readMemInfo } from "../kernel/proc/proc.ts";
+import { ensureFlags, RUN_FLAGS } from "../kernel/process/relaunch.ts";
 import { ControlSocketError } from "../workers/control_server.ts";
 import { StartError } from "../workers/errors.ts";
 import { type Handover, takeHandover } from "../workers/handover.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { Member, READERS_MAX } from "../pipeline/layout.ts";
+import { Member, READERS_MAX } from "../pipeline/memory/layout.ts";
 import {
   formatUidRange,
   type LimitRule,
@@ -13,10 +13,10 @@ import {
   sameUids,
   SOFT_PERCENT_DEFAULT,
   type SoftSpec,
-} from "../pipeline/limits.ts";
-import { SUBUID_PATH } from "../kernel/subuid.ts";
-import { STREAM_SUFFIX } from "../pipeline/tmalloc_message.ts";
-import { FormatError, parseAmountBytes, quote } from "../pipeline/units.ts";
+} from "../pipeline/limits/limits.ts";
+import { SUBUID_PATH } from "../kernel/users/subuid.ts";
+import { STREAM_SUFFIX } from "../pipeline/promises/tmalloc_message.ts";
+import { FormatError, parseAmountBytes, quote } from "../pipeline/limits/units.ts";
 import {
   checkOptions,
   type CommandSpec,

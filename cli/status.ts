@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { escapeJsonLine, formatBytes } from "../pipeline/units.ts";
+import { escapeJsonLine, formatBytes } from "../pipeline/limits/units.ts";
 import type {
   StatusReport,
   TmallocReport,

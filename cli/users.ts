@@ -18,8 +18,8 @@ const NAMES_MS_MAX = 3000;
 
 /** The machine's own users; loaded late, as `--help` and wrong usage need none of it. */
 export async function systemUsers(): Promise<Users> {
-  const { uidOf, findName } = await import("../kernel/passwd.ts");
-  const { LocalNames } = await import("../kernel/local_names.ts");
+  const { uidOf, findName } = await import("../kernel/users/passwd.ts");
+  const { LocalNames } = await import("../kernel/users/local_names.ts");
   const { UserNames } = await import("../workers/user_names.ts");
   const nowMs = (): number => performance.now();
   const local = new LocalNames(nowMs);
@@ -42,7 +42,7 @@ export async function systemUsers(): Promise<Users> {
 export async function readableUsers(): Promise<UserResolver> {
   const ffi = Deno.permissions.querySync({ name: "ffi" }).state;
   if (ffi === "granted" && Deno.build.os === "linux") return await systemUsers();
-  const { PASSWD_PATH, uidInPasswd } = await import("../kernel/passwd_text.ts");
+  const { PASSWD_PATH, uidInPasswd } = await import("../kernel/users/passwd_text.ts");
   const { state } = Deno.permissions.querySync({ name: "read", path: PASSWD_PATH });
   let text: string | undefined;
   return {

@@ -23,17 +23,17 @@ import {
   SweepFlag,
   Trigger,
   UserState,
-} from "./layout.ts";
-import { attachCounters, type Memory } from "./memory.ts";
-import { Attribution } from "./attribution.ts";
-import { Books, type MemberMask, TABLE_NAMES, UNKNOWN_UID } from "./books.ts";
-import { Doorbell } from "./doorbell.ts";
-import { Enforcement } from "./enforcement.ts";
-import { Measuring } from "./measuring.ts";
-import { ProcFacts } from "./proc_facts.ts";
-import { DegradedReason, ReportWriter } from "./reports.ts";
-import { RingConsumer, RingProducer } from "./ring.ts";
-import { invariant } from "./invariant.ts";
+} from "./memory/layout.ts";
+import { attachCounters, type Memory } from "./memory/memory.ts";
+import { Attribution } from "./books/attribution.ts";
+import { Books, type MemberMask, TABLE_NAMES, UNKNOWN_UID } from "./books/books.ts";
+import { Doorbell } from "./memory/doorbell.ts";
+import { Enforcement } from "./limits/enforcement.ts";
+import { Measuring } from "./books/measuring.ts";
+import { ProcFacts } from "./books/proc_facts.ts";
+import { DegradedReason, ReportWriter } from "./messages/reports.ts";
+import { RingConsumer, RingProducer } from "./memory/ring.ts";
+import { invariant } from "./memory/invariant.ts";
 
 /** That a table is full is told at most this often. */
 const FULL_REPORT_EVERY_NS = 1e9;

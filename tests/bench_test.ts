@@ -1,7 +1,7 @@
 /** The benchmarks' parts in small, so that they cannot rot: what they time does what it says. */
 import { assert, assertEquals } from "@std/assert";
-import { attachCounters } from "../pipeline/memory.ts";
-import { CounterIndex, Role } from "../pipeline/layout.ts";
+import { attachCounters } from "../pipeline/memory/memory.ts";
+import { CounterIndex, Role } from "../pipeline/memory/layout.ts";
 import { AccountingRun } from "../bench/support/accounting_run.ts";
 import { AdmissionRun } from "../bench/support/admission_run.ts";
 import { distribution, markdownTable } from "../bench/support/numbers.ts";

@@ -22,8 +22,8 @@ import {
   STREAM_SUFFIX,
   WAIT_MS_MAX,
   writeRequest,
-} from "../pipeline/tmalloc_message.ts";
-import { FormatError, parseSizeBytes } from "../pipeline/units.ts";
+} from "../pipeline/promises/tmalloc_message.ts";
+import { FormatError, parseSizeBytes } from "../pipeline/limits/units.ts";
 
 /** Where toom listens unless it is told otherwise. */
 export const TMALLOC_SOCKET_DEFAULT = "/run/toom/tmalloc.sock";

@@ -6,13 +6,18 @@
  * @module
  */
 import { Accounting } from "../pipeline/accounting.ts";
-import { UNKNOWN_UID } from "../pipeline/books.ts";
-import { BellSleeper } from "../pipeline/doorbell.ts";
-import { Role } from "../pipeline/layout.ts";
-import { marginPages } from "../pipeline/urgency.ts";
-import { PaperKillKernel, REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
-import { MonotonicClock } from "../kernel/clock.ts";
-import { EventFd } from "../kernel/fd.ts";
+import { UNKNOWN_UID } from "../pipeline/books/books.ts";
+import { BellSleeper } from "../pipeline/memory/doorbell.ts";
+import { Role } from "../pipeline/memory/layout.ts";
+import { marginPages } from "../pipeline/limits/urgency.ts";
+import {
+  PaperKillKernel,
+  REFRESH_KILLS,
+  WARM_UP_KILLS,
+  warmUp,
+} from "../pipeline/replay/warm_up.ts";
+import { MonotonicClock } from "../kernel/ffi/clock.ts";
+import { EventFd } from "../kernel/ffi/fd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
 

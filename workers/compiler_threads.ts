@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ProcReader } from "../kernel/proc.ts";
-import { type Protection, setFifo } from "../kernel/self_protection.ts";
+import { ProcReader } from "../kernel/proc/proc.ts";
+import { type Protection, setFifo } from "../kernel/process/self_protection.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 
 /** As the kernel shows it, cut after 15 bytes: `V8 DefaultWorker`. */

@@ -1,21 +1,21 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /**
- * The coordinator worker: the shell of pipeline/coordinator.ts and its socket. Sleeps in
+ * The coordinator worker: the shell of pipeline/promises/coordinator.ts and its socket. Sleeps in
  * epoll_wait(2).
  *
  * @module
  */
-import { attachCounters } from "../pipeline/memory.ts";
-import { BellSleeper, Doorbell } from "../pipeline/doorbell.ts";
-import { Role } from "../pipeline/layout.ts";
-import { Ledger, ledgerBytes } from "../pipeline/ledger.ts";
-import { ReportWriter } from "../pipeline/reports.ts";
-import { RingProducer } from "../pipeline/ring.ts";
-import { MonotonicClock } from "../kernel/clock.ts";
-import { EventFd, readTextFile } from "../kernel/fd.ts";
-import { procErrorPages } from "../kernel/proc_accuracy.ts";
-import { mapSharedFile } from "../kernel/shared_file.ts";
+import { attachCounters } from "../pipeline/memory/memory.ts";
+import { BellSleeper, Doorbell } from "../pipeline/memory/doorbell.ts";
+import { Role } from "../pipeline/memory/layout.ts";
+import { Ledger, ledgerBytes } from "../pipeline/promises/ledger.ts";
+import { ReportWriter } from "../pipeline/messages/reports.ts";
+import { RingProducer } from "../pipeline/memory/ring.ts";
+import { MonotonicClock } from "../kernel/ffi/clock.ts";
+import { EventFd, readTextFile } from "../kernel/ffi/fd.ts";
+import { procErrorPages } from "../kernel/proc/proc_accuracy.ts";
+import { mapSharedFile } from "../kernel/ffi/shared_file.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 import { TmallocServer } from "./tmalloc_server.ts";

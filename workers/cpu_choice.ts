@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { allowedCpus, pinThread } from "../kernel/affinity.ts";
-import type { Protection } from "../kernel/self_protection.ts";
+import { allowedCpus, pinThread } from "../kernel/process/affinity.ts";
+import type { Protection } from "../kernel/process/self_protection.ts";
 import type { WorkerConfig } from "./protocol.ts";
 
 const ANY_CPU = { pathCpu: -1, readerCpu: -1 };

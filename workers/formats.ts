@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { parseEventFormat, parseHeaderPage } from "../kernel/formats.ts";
-import { makeRawFormats, type RawFormats } from "../kernel/raw_parser.ts";
+import { parseEventFormat, parseHeaderPage } from "../kernel/trace/formats.ts";
+import { makeRawFormats, type RawFormats } from "../kernel/trace/raw_parser.ts";
 import type { FormatTexts } from "./protocol.ts";
 
 export function rawFormats(config: { formats: FormatTexts; pageBytes: number }): RawFormats {

@@ -8,14 +8,14 @@
  *
  * @module
  */
-import { Errno, errnoName, KernelError } from "../kernel/errno.ts";
-import { OpenFlag, preadFd, writeTextFile } from "../kernel/fd.ts";
+import { Errno, errnoName, KernelError } from "../kernel/ffi/errno.ts";
+import { OpenFlag, preadFd, writeTextFile } from "../kernel/ffi/fd.ts";
 import {
   isSetOption,
   parseTraceStats,
   SENTINEL_PID,
   type TraceInstance,
-} from "../kernel/tracefs.ts";
+} from "../kernel/trace/tracefs.ts";
 
 /** A file of an instance, and what it must say. Plain data: the supervisor opens, the sweeper looks. */
 export interface GuardedFile {

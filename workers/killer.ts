@@ -1,18 +1,18 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /**
- * The killer worker: the shell of pipeline/killer.ts. Sleeps on its bell; while a victim is dying
+ * The killer worker: the shell of pipeline/kill/killer.ts. Sleeps on its bell; while a victim is dying
  * it looks again soon, in case no event tells of its end.
  *
  * @module
  */
-import { BellSleeper } from "../pipeline/doorbell.ts";
-import { Killer, PATIENCE_NS } from "../pipeline/killer.ts";
-import { Role } from "../pipeline/layout.ts";
-import { OwnersView } from "../pipeline/owners.ts";
-import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/warm_up.ts";
-import { PidfdKillKernel, PidKillKernel } from "../kernel/kill_kernel.ts";
-import { probePidfd } from "../kernel/pidfd.ts";
+import { BellSleeper } from "../pipeline/memory/doorbell.ts";
+import { Killer, PATIENCE_NS } from "../pipeline/kill/killer.ts";
+import { Role } from "../pipeline/memory/layout.ts";
+import { OwnersView } from "../pipeline/limits/owners.ts";
+import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/replay/warm_up.ts";
+import { PidfdKillKernel, PidKillKernel } from "../kernel/kill/kill_kernel.ts";
+import { probePidfd } from "../kernel/kill/pidfd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
 

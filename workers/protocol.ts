@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { MemberMask } from "../pipeline/books.ts";
-import type { VictimPolicy } from "../pipeline/ranking.ts";
+import type { MemberMask } from "../pipeline/books/books.ts";
+import type { VictimPolicy } from "../pipeline/kill/ranking.ts";
 import type { GuardedFile } from "./instance_guard.ts";
 
 /** A pipe of trace data and the CPU that it comes from; -1: of all CPUs, merged by the kernel. */

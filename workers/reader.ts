@@ -8,18 +8,29 @@
  *
  * @module
  */
-import { attachCounters } from "../pipeline/memory.ts";
-import { attachRole, BellSleeper, Doorbell } from "../pipeline/doorbell.ts";
-import { CounterIndex, HeaderWord, HEARTBEAT_MS, Role, RoleWord } from "../pipeline/layout.ts";
-import { RecordWriter } from "../pipeline/record_writer.ts";
-import { RingProducer } from "../pipeline/ring.ts";
-import { NAPS_MS } from "../pipeline/urgency.ts";
-import { EventFd } from "../kernel/fd.ts";
-import { POLLIN, PollSet } from "../kernel/poll.ts";
-import { REFRESH_READS, rehearseLines, rehearsePages, WARM_UP_READS } from "../kernel/rehearsal.ts";
-import { RawSource } from "../kernel/raw_source.ts";
-import { SourceCounts } from "../kernel/source_counts.ts";
-import { TextSource } from "../kernel/text_source.ts";
+import { attachCounters } from "../pipeline/memory/memory.ts";
+import { attachRole, BellSleeper, Doorbell } from "../pipeline/memory/doorbell.ts";
+import {
+  CounterIndex,
+  HeaderWord,
+  HEARTBEAT_MS,
+  Role,
+  RoleWord,
+} from "../pipeline/memory/layout.ts";
+import { RecordWriter } from "../pipeline/messages/record_writer.ts";
+import { RingProducer } from "../pipeline/memory/ring.ts";
+import { NAPS_MS } from "../pipeline/limits/urgency.ts";
+import { EventFd } from "../kernel/ffi/fd.ts";
+import { POLLIN, PollSet } from "../kernel/ffi/poll.ts";
+import {
+  REFRESH_READS,
+  rehearseLines,
+  rehearsePages,
+  WARM_UP_READS,
+} from "../kernel/trace/rehearsal.ts";
+import { RawSource } from "../kernel/trace/raw_source.ts";
+import { SourceCounts } from "../kernel/trace/source_counts.ts";
+import { TextSource } from "../kernel/trace/text_source.ts";
 import { rawFormats } from "./formats.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";

@@ -9,15 +9,15 @@ import {
   ProcessFlag,
   ProcessState,
   RecordKind,
-} from "../pipeline/layout.ts";
-import { MeasureSchedule } from "../pipeline/measure_schedule.ts";
-import type { Memory } from "../pipeline/memory.ts";
-import type { RecordWriter } from "../pipeline/record_writer.ts";
-import { type SharesContext, sharesOf } from "../pipeline/smaps_shares.ts";
-import { UserRows } from "../pipeline/user_rows.ts";
-import type { MonotonicClock } from "../kernel/clock.ts";
-import { ProcReader, ProcStatus } from "../kernel/proc.ts";
-import { readSmapsRollup } from "../kernel/smaps.ts";
+} from "../pipeline/memory/layout.ts";
+import { MeasureSchedule } from "../pipeline/books/measure_schedule.ts";
+import type { Memory } from "../pipeline/memory/memory.ts";
+import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
+import { type SharesContext, sharesOf } from "../pipeline/books/smaps_shares.ts";
+import { UserRows } from "../pipeline/books/user_rows.ts";
+import type { MonotonicClock } from "../kernel/ffi/clock.ts";
+import { ProcReader, ProcStatus } from "../kernel/proc/proc.ts";
+import { readSmapsRollup } from "../kernel/proc/smaps.ts";
 
 export interface ShareMeasureContext extends SharesContext {
   readonly memory: Memory;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { CounterIndex, Role } from "../pipeline/layout.ts";
-import { attachCounters, type Memory } from "../pipeline/memory.ts";
+import { CounterIndex, Role } from "../pipeline/memory/layout.ts";
+import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
 import type { StatusReport } from "./control_api.ts";
 import type { Log, ShedKind } from "./log.ts";
 

@@ -6,14 +6,14 @@
  *
  * @module
  */
-import { attachMemory, type Memory } from "../pipeline/memory.ts";
-import { attachRole } from "../pipeline/doorbell.ts";
-import { Fault, HEARTBEAT_MS, roleName, RoleState, RoleWord } from "../pipeline/layout.ts";
-import { gettid, openLibc } from "../kernel/libc.ts";
+import { attachMemory, type Memory } from "../pipeline/memory/memory.ts";
+import { attachRole } from "../pipeline/memory/doorbell.ts";
+import { Fault, HEARTBEAT_MS, roleName, RoleState, RoleWord } from "../pipeline/memory/layout.ts";
+import { gettid, openLibc } from "../kernel/ffi/libc.ts";
 
-import { pinThread } from "../kernel/affinity.ts";
-import { collectGarbage } from "../kernel/heap.ts";
-import { setFifo, setThreadName } from "../kernel/self_protection.ts";
+import { pinThread } from "../kernel/process/affinity.ts";
+import { collectGarbage } from "../kernel/process/heap.ts";
+import { setFifo, setThreadName } from "../kernel/process/self_protection.ts";
 import type { WorkerInit } from "./protocol.ts";
 
 /** What a worker does. */

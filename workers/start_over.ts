@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { listenerOf } from "../kernel/inherit.ts";
+import { listenerOf } from "../kernel/process/inherit.ts";
 import {
   type Handover,
   handOver,

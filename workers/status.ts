@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../pipeline/books.ts";
-import { chargedPages } from "../pipeline/charge.ts";
+import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../pipeline/books/books.ts";
+import { chargedPages } from "../pipeline/books/charge.ts";
 import {
   BROKEN_REASONS,
   CounterIndex,
@@ -16,9 +16,9 @@ import {
   TableWord,
   USER_STATE_NAMES,
   UserState,
-} from "../pipeline/layout.ts";
-import type { LimitRule } from "../pipeline/limits.ts";
-import { attachCounters, type Memory } from "../pipeline/memory.ts";
+} from "../pipeline/memory/layout.ts";
+import type { LimitRule } from "../pipeline/limits/limits.ts";
+import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
 import type { StatusReport, TmallocReport, UserReport, WorkerReport } from "./control_api.ts";
 import type { NameOf } from "./report_log.ts";
 import type { LifeReport } from "./worker_watch.ts";

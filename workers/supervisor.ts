@@ -5,42 +5,54 @@
  *
  * @module
  */
-import { CounterIndex, Fault, HeaderWord, Role, roleName, RoleWord } from "../pipeline/layout.ts";
-import type { MemberMask } from "../pipeline/books.ts";
-import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
+import {
+  CounterIndex,
+  Fault,
+  HeaderWord,
+  Role,
+  roleName,
+  RoleWord,
+} from "../pipeline/memory/layout.ts";
+import type { MemberMask } from "../pipeline/books/books.ts";
+import { attachRole, Doorbell } from "../pipeline/memory/doorbell.ts";
 import {
   isNoLimit,
   type LimitRule,
   RULES_MAX,
   RulesPublisher,
   type SoftSpec,
-} from "../pipeline/limits.ts";
+} from "../pipeline/limits/limits.ts";
 import {
   attachCounters,
   attachMemory,
   createMemory,
   DEFAULT_CAPACITY,
   type Memory,
-} from "../pipeline/memory.ts";
-import type { VictimPolicy } from "../pipeline/ranking.ts";
-import { readReport } from "../pipeline/reports.ts";
-import { RingConsumer } from "../pipeline/ring.ts";
-import { MonotonicClock } from "../kernel/clock.ts";
-import { allowedCpus } from "../kernel/affinity.ts";
-import { EventFd } from "../kernel/fd.ts";
-import { collectGarbage, dropStartupCode, keepHeapsSmall, trimHeap } from "../kernel/heap.ts";
-import { acquireLock, adoptLock, type HeldLock } from "../kernel/lock.ts";
-import { LocalNames } from "../kernel/local_names.ts";
-import { findName } from "../kernel/passwd.ts";
-import { readMemInfo } from "../kernel/proc.ts";
-import { canReadSmaps } from "../kernel/smaps.ts";
+} from "../pipeline/memory/memory.ts";
+import type { VictimPolicy } from "../pipeline/kill/ranking.ts";
+import { readReport } from "../pipeline/messages/reports.ts";
+import { RingConsumer } from "../pipeline/memory/ring.ts";
+import { MonotonicClock } from "../kernel/ffi/clock.ts";
+import { allowedCpus } from "../kernel/process/affinity.ts";
+import { EventFd } from "../kernel/ffi/fd.ts";
+import {
+  collectGarbage,
+  dropStartupCode,
+  keepHeapsSmall,
+  trimHeap,
+} from "../kernel/process/heap.ts";
+import { acquireLock, adoptLock, type HeldLock } from "../kernel/process/lock.ts";
+import { LocalNames } from "../kernel/users/local_names.ts";
+import { findName } from "../kernel/users/passwd.ts";
+import { readMemInfo } from "../kernel/proc/proc.ts";
+import { canReadSmaps } from "../kernel/proc/smaps.ts";
 import {
   lockBuffer,
   lockMemory,
   type Protection,
   setNice,
   setOomScoreAdj,
-} from "../kernel/self_protection.ts";
+} from "../kernel/process/self_protection.ts";
 import type { ControlBackend, FaultRequest, OriginRule, StatusReport } from "./control_api.ts";
 import { raiseCompilers } from "./compiler_threads.ts";
 import { ControlServer, type ControlServerOptions } from "./control_server.ts";

@@ -7,14 +7,20 @@
  *
  * @module
  */
-import { packProc, ProcessState, ProcFlag, RecordKind, SweepFlag } from "../pipeline/layout.ts";
-import { TABLE_HEADER_BYTES, TableWord } from "../pipeline/layout.ts";
-import type { RulesView } from "../pipeline/limits.ts";
-import type { OwnersView } from "../pipeline/owners.ts";
-import type { Memory } from "../pipeline/memory.ts";
-import type { RecordWriter } from "../pipeline/record_writer.ts";
-import type { MonotonicClock } from "../kernel/clock.ts";
-import { readTextFile } from "../kernel/fd.ts";
+import {
+  packProc,
+  ProcessState,
+  ProcFlag,
+  RecordKind,
+  SweepFlag,
+} from "../pipeline/memory/layout.ts";
+import { TABLE_HEADER_BYTES, TableWord } from "../pipeline/memory/layout.ts";
+import type { RulesView } from "../pipeline/limits/limits.ts";
+import type { OwnersView } from "../pipeline/limits/owners.ts";
+import type { Memory } from "../pipeline/memory/memory.ts";
+import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
+import type { MonotonicClock } from "../kernel/ffi/clock.ts";
+import { readTextFile } from "../kernel/ffi/fd.ts";
 import {
   ProcIdentity,
   ProcReader,
@@ -22,10 +28,10 @@ import {
   sharesMm,
   STATE_DEAD,
   STATE_ZOMBIE,
-} from "../kernel/proc.ts";
-import { procErrorPages } from "../kernel/proc_accuracy.ts";
-import type { TraceInstance } from "../kernel/tracefs.ts";
-import { openLibc } from "../kernel/libc.ts";
+} from "../kernel/proc/proc.ts";
+import { procErrorPages } from "../kernel/proc/proc_accuracy.ts";
+import type { TraceInstance } from "../kernel/trace/tracefs.ts";
+import { openLibc } from "../kernel/ffi/libc.ts";
 
 /** While new tasks appear, /proc is read again; a fork bomb must not keep a sweep going for ever. */
 const ROUNDS_MAX = 8;

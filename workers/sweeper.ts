@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { attachCounters } from "../pipeline/memory.ts";
-import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
+import { attachCounters } from "../pipeline/memory/memory.ts";
+import { attachRole, Doorbell } from "../pipeline/memory/doorbell.ts";
 import {
   CounterIndex,
   HeaderWord,
@@ -19,22 +19,22 @@ import {
   RecordWord,
   Role,
   RoleWord,
-} from "../pipeline/layout.ts";
-import { RulesView } from "../pipeline/limits.ts";
-import { OwnersView } from "../pipeline/owners.ts";
-import { RecordWriter } from "../pipeline/record_writer.ts";
-import { ringBytes, RingConsumer, RingProducer } from "../pipeline/ring.ts";
-import { MonotonicClock } from "../kernel/clock.ts";
-import { Errno } from "../kernel/errno.ts";
-import { closeFd, EventFd } from "../kernel/fd.ts";
-import { POLLIN, POLLPRI, PollSet } from "../kernel/poll.ts";
-import { readMemInfo } from "../kernel/proc.ts";
-import { ProcConnector } from "../kernel/proc_connector.ts";
-import { openPsiTrigger } from "../kernel/psi.ts";
-import { RawSource } from "../kernel/raw_source.ts";
-import { TextSource } from "../kernel/text_source.ts";
-import { setFifo, setOrdinary } from "../kernel/self_protection.ts";
-import { TraceInstance } from "../kernel/tracefs.ts";
+} from "../pipeline/memory/layout.ts";
+import { RulesView } from "../pipeline/limits/limits.ts";
+import { OwnersView } from "../pipeline/limits/owners.ts";
+import { RecordWriter } from "../pipeline/messages/record_writer.ts";
+import { ringBytes, RingConsumer, RingProducer } from "../pipeline/memory/ring.ts";
+import { MonotonicClock } from "../kernel/ffi/clock.ts";
+import { Errno } from "../kernel/ffi/errno.ts";
+import { closeFd, EventFd } from "../kernel/ffi/fd.ts";
+import { POLLIN, POLLPRI, PollSet } from "../kernel/ffi/poll.ts";
+import { readMemInfo } from "../kernel/proc/proc.ts";
+import { ProcConnector } from "../kernel/proc/proc_connector.ts";
+import { openPsiTrigger } from "../kernel/pressure/psi.ts";
+import { RawSource } from "../kernel/trace/raw_source.ts";
+import { TextSource } from "../kernel/trace/text_source.ts";
+import { setFifo, setOrdinary } from "../kernel/process/self_protection.ts";
+import { TraceInstance } from "../kernel/trace/tracefs.ts";
 import { rawFormats } from "./formats.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { TraceWatch } from "./trace_watch.ts";

@@ -9,9 +9,9 @@
  *
  * @module
  */
-import { closeFd } from "../kernel/fd.ts";
-import { listenUnix, SocketType } from "../kernel/seqpacket.ts";
-import { STREAM_SUFFIX } from "../pipeline/tmalloc_message.ts";
+import { closeFd } from "../kernel/ffi/fd.ts";
+import { listenUnix, SocketType } from "../kernel/sockets/seqpacket.ts";
+import { STREAM_SUFFIX } from "../pipeline/promises/tmalloc_message.ts";
 import type { TmallocPlace } from "./protocol.ts";
 import { makePublicFolders } from "./public_folder.ts";
 

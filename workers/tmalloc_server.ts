@@ -6,23 +6,23 @@
  *
  * @module
  */
-import { Fairness, Share } from "../pipeline/fairness.ts";
+import { Fairness, Share } from "../pipeline/promises/fairness.ts";
 import {
   Coordinator,
   type CoordinatorHost,
   type ProcessIdentity,
-} from "../pipeline/coordinator.ts";
+} from "../pipeline/promises/coordinator.ts";
 import {
   BROKEN_REASONS,
   type BrokenReason,
   CounterIndex,
   DESCRIPTORS_MAX,
   Member,
-} from "../pipeline/layout.ts";
-import type { Ledger } from "../pipeline/ledger.ts";
-import type { Memory } from "../pipeline/memory.ts";
-import { OwnersView } from "../pipeline/owners.ts";
-import type { ReportWriter } from "../pipeline/reports.ts";
+} from "../pipeline/memory/layout.ts";
+import type { Ledger } from "../pipeline/promises/ledger.ts";
+import type { Memory } from "../pipeline/memory/memory.ts";
+import { OwnersView } from "../pipeline/limits/owners.ts";
+import type { ReportWriter } from "../pipeline/messages/reports.ts";
 import {
   makeRequest,
   readRequest,
@@ -30,20 +30,20 @@ import {
   REPLY_BYTES,
   REQUEST_BYTES,
   writeReply,
-} from "../pipeline/tmalloc_message.ts";
-import type { MonotonicClock } from "../kernel/clock.ts";
-import { Epoll, EPOLLIN, EPOLLRDHUP } from "../kernel/epoll.ts";
-import { Errno } from "../kernel/errno.ts";
-import { closeFd, type EventFd } from "../kernel/fd.ts";
-import { pidfdOpen } from "../kernel/pidfd.ts";
-import { ProcIdentity, ProcReader, ProcStatus } from "../kernel/proc.ts";
+} from "../pipeline/promises/tmalloc_message.ts";
+import type { MonotonicClock } from "../kernel/ffi/clock.ts";
+import { Epoll, EPOLLIN, EPOLLRDHUP } from "../kernel/ffi/epoll.ts";
+import { Errno } from "../kernel/ffi/errno.ts";
+import { closeFd, type EventFd } from "../kernel/ffi/fd.ts";
+import { pidfdOpen } from "../kernel/kill/pidfd.ts";
+import { ProcIdentity, ProcReader, ProcStatus } from "../kernel/proc/proc.ts";
 import {
   acceptConnection,
   isAgain,
   MessageReceiver,
   peerUid,
   sendMessage,
-} from "../kernel/seqpacket.ts";
+} from "../kernel/sockets/seqpacket.ts";
 
 /** Connections in all, and of one user. */
 export const CONNECTIONS_MAX = 4096;

@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { attachCounters, type Memory } from "../pipeline/memory.ts";
-import { attachRole, Doorbell } from "../pipeline/doorbell.ts";
-import { CounterIndex, Role, RoleWord } from "../pipeline/layout.ts";
-import type { RecordWriter } from "../pipeline/record_writer.ts";
-import { ReportWriter } from "../pipeline/reports.ts";
-import { RingProducer } from "../pipeline/ring.ts";
-import type { TraceInstance } from "../kernel/tracefs.ts";
-import { SENTINEL_PID } from "../kernel/tracefs.ts";
+import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
+import { attachRole, Doorbell } from "../pipeline/memory/doorbell.ts";
+import { CounterIndex, Role, RoleWord } from "../pipeline/memory/layout.ts";
+import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
+import { ReportWriter } from "../pipeline/messages/reports.ts";
+import { RingProducer } from "../pipeline/memory/ring.ts";
+import type { TraceInstance } from "../kernel/trace/tracefs.ts";
+import { SENTINEL_PID } from "../kernel/trace/tracefs.ts";
 import { InstanceGuard, ReaderGuard, type Tampering } from "./instance_guard.ts";
 import type { WorkerConfig } from "./protocol.ts";
 

@@ -7,17 +7,17 @@
  *
  * @module
  */
-import { Errno, KernelError } from "../kernel/errno.ts";
-import { closeFd, openFd, OpenFlag } from "../kernel/fd.ts";
+import { Errno, KernelError } from "../kernel/ffi/errno.ts";
+import { closeFd, openFd, OpenFlag } from "../kernel/ffi/fd.ts";
 import {
   findTracefs,
   hasOwner,
   parseInstanceName,
   removeDeadInstances,
   TraceInstance,
-} from "../kernel/tracefs.ts";
-import { EXEC_TEXT_FILTER } from "../kernel/text_parser.ts";
-import { ProcReader } from "../kernel/proc.ts";
+} from "../kernel/trace/tracefs.ts";
+import { EXEC_TEXT_FILTER } from "../kernel/trace/text_parser.ts";
+import { ProcReader } from "../kernel/proc/proc.ts";
 import { type GuardedFile, guardedFiles } from "./instance_guard.ts";
 import type { FormatTexts, TracePipe } from "./protocol.ts";
 import { rawFormats } from "./formats.ts";

@@ -8,10 +8,10 @@
  *
  * @module
  */
-import { attachRole } from "../pipeline/doorbell.ts";
-import type { Memory } from "../pipeline/memory.ts";
-import { readTextFile } from "../kernel/fd.ts";
-import { Fault, Role, roleName, RoleState, RoleWord } from "../pipeline/layout.ts";
+import { attachRole } from "../pipeline/memory/doorbell.ts";
+import type { Memory } from "../pipeline/memory/memory.ts";
+import { readTextFile } from "../kernel/ffi/fd.ts";
+import { Fault, Role, roleName, RoleState, RoleWord } from "../pipeline/memory/layout.ts";
 import type { WorkerConfig, WorkerInit } from "./protocol.ts";
 
 /** No heartbeat for so long: it hangs. */

@@ -5,18 +5,18 @@
  * @module
  */
 import { Accounting } from "../../pipeline/accounting.ts";
-import { UNKNOWN_UID } from "../../pipeline/books.ts";
-import { Member, RecordKind, RecordWord } from "../../pipeline/layout.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits.ts";
+import { UNKNOWN_UID } from "../../pipeline/books/books.ts";
+import { Member, RecordKind, RecordWord } from "../../pipeline/memory/layout.ts";
+import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
 import {
   attachMemory,
   createMemory,
   DEFAULT_CAPACITY,
   type Memory,
   SIDE_RING_RECORDS,
-} from "../../pipeline/memory.ts";
-import { RecordWriter } from "../../pipeline/record_writer.ts";
-import { RingConsumer, RingProducer } from "../../pipeline/ring.ts";
+} from "../../pipeline/memory/memory.ts";
+import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { BASE_PAGES, Load } from "./load.ts";
 
 /** The members that count unless told otherwise. */

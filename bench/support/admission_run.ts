@@ -7,8 +7,8 @@ import {
   Coordinator,
   type CoordinatorHost,
   type ProcessIdentity,
-} from "../../pipeline/coordinator.ts";
-import { Doorbell } from "../../pipeline/doorbell.ts";
+} from "../../pipeline/promises/coordinator.ts";
+import { Doorbell } from "../../pipeline/memory/doorbell.ts";
 import {
   HeaderWord,
   ProcessState,
@@ -16,18 +16,23 @@ import {
   TABLE_HEADER_BYTES,
   TableWord,
   UserState,
-} from "../../pipeline/layout.ts";
-import { Ledger, ledgerBytes } from "../../pipeline/ledger.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits.ts";
+} from "../../pipeline/memory/layout.ts";
+import { Ledger, ledgerBytes } from "../../pipeline/promises/ledger.ts";
+import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
 import {
   attachCounters,
   attachMemory,
   createMemory,
   DEFAULT_CAPACITY,
-} from "../../pipeline/memory.ts";
-import { ReportWriter } from "../../pipeline/reports.ts";
-import { RingProducer } from "../../pipeline/ring.ts";
-import { makeRequest, type Reply, RequestType, Status } from "../../pipeline/tmalloc_message.ts";
+} from "../../pipeline/memory/memory.ts";
+import { ReportWriter } from "../../pipeline/messages/reports.ts";
+import { RingProducer } from "../../pipeline/memory/ring.ts";
+import {
+  makeRequest,
+  type Reply,
+  RequestType,
+  Status,
+} from "../../pipeline/promises/tmalloc_message.ts";
 
 const UID = 1000;
 const HARD_PAGES = 1 << 20;

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { Member, packRss } from "../../pipeline/layout.ts";
-import type { RecordWriter } from "../../pipeline/record_writer.ts";
-import type { RawFormats } from "../../kernel/page_format.ts";
+import { Member, packRss } from "../../pipeline/memory/layout.ts";
+import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import type { RawFormats } from "../../kernel/trace/page_format.ts";
 import { PAGE_BYTES } from "../../tests/_support/captures.ts";
 
 export interface LoadOptions {

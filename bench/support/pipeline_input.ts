@@ -4,9 +4,9 @@
  * @module
  */
 import { captureFormats, PAGE_BYTES } from "../../tests/_support/captures.ts";
-import type { RecordWriter } from "../../pipeline/record_writer.ts";
-import { RawMerger, RawPageCursor } from "../../kernel/raw_parser.ts";
-import { TextParser } from "../../kernel/text_parser.ts";
+import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { RawMerger, RawPageCursor } from "../../kernel/trace/raw_parser.ts";
+import { TextParser } from "../../kernel/trace/text_parser.ts";
 import { Load } from "./load.ts";
 import { longRawCapture, longTextCapture } from "./long_captures.ts";
 

@@ -4,17 +4,17 @@
  * @module
  */
 import { Accounting } from "../../pipeline/accounting.ts";
-import { CounterIndex, Role } from "../../pipeline/layout.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits.ts";
+import { CounterIndex, Role } from "../../pipeline/memory/layout.ts";
+import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
 import {
   attachCounters,
   attachMemory,
   createMemory,
   DEFAULT_CAPACITY,
   type Memory,
-} from "../../pipeline/memory.ts";
-import { RecordWriter } from "../../pipeline/record_writer.ts";
-import { RingConsumer, RingProducer } from "../../pipeline/ring.ts";
+} from "../../pipeline/memory/memory.ts";
+import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { COUNT_MASK } from "./accounting_run.ts";
 import { InputParser, type PipelineInput } from "./pipeline_input.ts";
 

@@ -6,11 +6,11 @@
  *
  * @module
  */
-import { attachMemory, type Memory } from "../../pipeline/memory.ts";
-import { attachRole, BellSleeper, Doorbell } from "../../pipeline/doorbell.ts";
-import { Role, RoleWord } from "../../pipeline/layout.ts";
-import { RecordWriter } from "../../pipeline/record_writer.ts";
-import { RingProducer } from "../../pipeline/ring.ts";
+import { attachMemory, type Memory } from "../../pipeline/memory/memory.ts";
+import { attachRole, BellSleeper, Doorbell } from "../../pipeline/memory/doorbell.ts";
+import { Role, RoleWord } from "../../pipeline/memory/layout.ts";
+import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { RingProducer } from "../../pipeline/memory/ring.ts";
 import { InputParser, type PipelineInput } from "./pipeline_input.ts";
 import { FreshAccounting } from "./pipeline_run.ts";
 

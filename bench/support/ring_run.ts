@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { RECORD_BYTES, RecordWord } from "../../pipeline/layout.ts";
-import { invariant } from "../../pipeline/invariant.ts";
-import { RecordWriter } from "../../pipeline/record_writer.ts";
-import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/ring.ts";
+import { RECORD_BYTES, RecordWord } from "../../pipeline/memory/layout.ts";
+import { invariant } from "../../pipeline/memory/invariant.ts";
+import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 
 const RING_RECORDS = 4096;
 

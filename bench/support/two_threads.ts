@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { attachMemory, type Memory } from "../../pipeline/memory.ts";
-import { invariant } from "../../pipeline/invariant.ts";
+import { attachMemory, type Memory } from "../../pipeline/memory/memory.ts";
+import { invariant } from "../../pipeline/memory/invariant.ts";
 import type { PipelineInput } from "./pipeline_input.ts";
 import { pipelineMemory } from "./pipeline_run.ts";
 import { ControlWord, type PipelineJob } from "./pipeline_worker.ts";

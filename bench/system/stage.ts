@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pageBytes } from "../../kernel/libc.ts";
+import { pageBytes } from "../../kernel/ffi/libc.ts";
 import type { Program, Toolbox } from "./toolbox.ts";
 
 /** Where the line is. */

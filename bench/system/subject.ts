@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findTracefs } from "../../kernel/tracefs.ts";
+import { findTracefs } from "../../kernel/trace/tracefs.ts";
 import { hasFile } from "../../tests/_support/real_kernel.ts";
 import { Program, type Toolbox } from "./toolbox.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { readTextFile } from "../fd.ts";
+import { readTextFile } from "../ffi/fd.ts";
 import { type Examination, Examiner } from "./examiner.ts";
 import { checkKilling, checkProtection, checkTriggers } from "./machine_checks.ts";
 import { checkProcess } from "./process_checks.ts";

@@ -1,11 +1,16 @@
 /** Whether the machine lets toom kill, protect itself, and be woken. */
-import { asBuffer, closeFd, readTextFile } from "../fd.ts";
-import { openLibc } from "../libc.ts";
-import { probePidfd } from "../pidfd.ts";
-import { ProcConnector } from "../proc_connector.ts";
-import { openPsiTrigger } from "../psi.ts";
-import { lockMemory, type Protection, setFifo, setOomScoreAdj } from "../self_protection.ts";
-import { Syscall } from "../symbols.ts";
+import { asBuffer, closeFd, readTextFile } from "../ffi/fd.ts";
+import { openLibc } from "../ffi/libc.ts";
+import { probePidfd } from "../kill/pidfd.ts";
+import { ProcConnector } from "../proc/proc_connector.ts";
+import { openPsiTrigger } from "../pressure/psi.ts";
+import {
+  lockMemory,
+  type Protection,
+  setFifo,
+  setOomScoreAdj,
+} from "../process/self_protection.ts";
+import { Syscall } from "../ffi/symbols.ts";
 import { type Examiner, Lacking, ROOT_MEND } from "./examiner.ts";
 
 /** Tries out how a process is killed. */

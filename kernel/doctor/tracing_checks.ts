@@ -1,10 +1,10 @@
 /** Whether the kernel tells of memory, and of nobody but those on the list. */
-import { Errno, KernelError } from "../errno.ts";
-import { readTextFile } from "../fd.ts";
-import { type EventFormat, parseEventFormat } from "../formats.ts";
-import { gettid, pageBytes } from "../libc.ts";
-import { ProcReader } from "../proc.ts";
-import { findTracefs, hasOwner, parseInstanceName, TraceInstance } from "../tracefs.ts";
+import { Errno, KernelError } from "../ffi/errno.ts";
+import { readTextFile } from "../ffi/fd.ts";
+import { type EventFormat, parseEventFormat } from "../trace/formats.ts";
+import { gettid, pageBytes } from "../ffi/libc.ts";
+import { ProcReader } from "../proc/proc.ts";
+import { findTracefs, hasOwner, parseInstanceName, TraceInstance } from "../trace/tracefs.ts";
 import { type Examiner, Lacking, messageOf, NEW_KERNEL_MEND, ROOT_MEND } from "./examiner.ts";
 import { Trial } from "./trial.ts";
 

@@ -1,14 +1,19 @@
 /** A trace instance and a reader of it, to try out what the kernel tells. */
-import { RECORD_BYTES, RecordKind, RecordWord, RSS_NO_MM_ID } from "../../pipeline/layout.ts";
-import { RecordWriter } from "../../pipeline/record_writer.ts";
-import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/ring.ts";
-import { closeFd, openFd, OpenFlag } from "../fd.ts";
-import { parseEventFormat, parseHeaderPage } from "../formats.ts";
-import { pageBytes } from "../libc.ts";
-import { makeRawFormats, type RawFormats } from "../raw_parser.ts";
-import { RawSource } from "../raw_source.ts";
-import { TextSource } from "../text_source.ts";
-import type { TraceInstance } from "../tracefs.ts";
+import {
+  RECORD_BYTES,
+  RecordKind,
+  RecordWord,
+  RSS_NO_MM_ID,
+} from "../../pipeline/memory/layout.ts";
+import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
+import { closeFd, openFd, OpenFlag } from "../ffi/fd.ts";
+import { parseEventFormat, parseHeaderPage } from "../trace/formats.ts";
+import { pageBytes } from "../ffi/libc.ts";
+import { makeRawFormats, type RawFormats } from "../trace/raw_parser.ts";
+import { RawSource } from "../trace/raw_source.ts";
+import { TextSource } from "../trace/text_source.ts";
+import type { TraceInstance } from "../trace/tracefs.ts";
 import { messageOf } from "./examiner.ts";
 
 /** What a trial has recorded since it was asked last. */

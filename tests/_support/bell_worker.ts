@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { BellSleeper } from "../../pipeline/doorbell.ts";
-import { Role } from "../../pipeline/layout.ts";
-import { attachMemory } from "../../pipeline/memory.ts";
+import { BellSleeper } from "../../pipeline/memory/doorbell.ts";
+import { Role } from "../../pipeline/memory/layout.ts";
+import { attachMemory } from "../../pipeline/memory/memory.ts";
 
 self.onmessage = ({ data }: MessageEvent<[SharedArrayBuffer, SharedArrayBuffer, number]>) => {
   const [buffer, words, rounds] = data;

@@ -12,11 +12,11 @@ import {
   RSS_CURR,
   RSS_MEMBER_MASK,
   RSS_NO_MM_ID,
-} from "../../pipeline/layout.ts";
-import { RecordWriter } from "../../pipeline/record_writer.ts";
-import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/ring.ts";
-import { parseEventFormat, parseHeaderPage } from "../../kernel/formats.ts";
-import { makeRawFormats, type RawFormats } from "../../kernel/page_format.ts";
+} from "../../pipeline/memory/layout.ts";
+import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
+import { parseEventFormat, parseHeaderPage } from "../../kernel/trace/formats.ts";
+import { makeRawFormats, type RawFormats } from "../../kernel/trace/page_format.ts";
 
 const CAPTURES = new URL("../fixtures/captures/", import.meta.url);
 

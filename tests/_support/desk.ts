@@ -5,7 +5,7 @@
  * @module
  */
 import { Accounting } from "../../pipeline/accounting.ts";
-import { type Books, UNKNOWN_UID } from "../../pipeline/books.ts";
+import { type Books, UNKNOWN_UID } from "../../pipeline/books/books.ts";
 import {
   Member,
   OrderKind,
@@ -16,12 +16,17 @@ import {
   Role,
   SweepFlag,
   UserState,
-} from "../../pipeline/layout.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits.ts";
-import { attachMemory, type Capacity, createMemory, type Memory } from "../../pipeline/memory.ts";
-import { RecordWriter } from "../../pipeline/record_writer.ts";
-import { readReport, type Report, type ReportName } from "../../pipeline/reports.ts";
-import { RingConsumer, RingProducer } from "../../pipeline/ring.ts";
+} from "../../pipeline/memory/layout.ts";
+import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
+import {
+  attachMemory,
+  type Capacity,
+  createMemory,
+  type Memory,
+} from "../../pipeline/memory/memory.ts";
+import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { readReport, type Report, type ReportName } from "../../pipeline/messages/reports.ts";
+import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK, COUNT_MASK } from "./model.ts";
 
 export const SMALL: Capacity = {

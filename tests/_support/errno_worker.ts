@@ -1,8 +1,8 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-import { errno } from "../../kernel/errno.ts";
-import { cString } from "../../kernel/fd.ts";
-import { openLibc } from "../../kernel/libc.ts";
+import { errno } from "../../kernel/ffi/errno.ts";
+import { cString } from "../../kernel/ffi/fd.ts";
+import { openLibc } from "../../kernel/ffi/libc.ts";
 
 const libc = openLibc();
 errno();

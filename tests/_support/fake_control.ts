@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type LimitRule, LimitRules, SOFT_DEFAULT } from "../../pipeline/limits.ts";
+import { type LimitRule, LimitRules, SOFT_DEFAULT } from "../../pipeline/limits/limits.ts";
 import type { ControlBackend, OriginRule, StatusReport } from "../../workers/control_api.ts";
 import { ControlServer, type ControlServerOptions } from "../../workers/control_server.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Member, MEMBER_COUNT, packRss, RecordKind } from "../../pipeline/layout.ts";
+import { Member, MEMBER_COUNT, packRss, RecordKind } from "../../pipeline/memory/layout.ts";
 import type { Random } from "./random.ts";
 
 export const CLONE_FORK = 0x1200000;

@@ -9,20 +9,20 @@ import {
   Coordinator,
   type CoordinatorHost,
   type ProcessIdentity,
-} from "../../pipeline/coordinator.ts";
-import { CounterIndex, HeaderWord, Role } from "../../pipeline/layout.ts";
-import { Ledger, ledgerBytes } from "../../pipeline/ledger.ts";
-import { attachCounters } from "../../pipeline/memory.ts";
-import { Doorbell } from "../../pipeline/doorbell.ts";
-import { ReportWriter } from "../../pipeline/reports.ts";
-import { RingProducer } from "../../pipeline/ring.ts";
+} from "../../pipeline/promises/coordinator.ts";
+import { CounterIndex, HeaderWord, Role } from "../../pipeline/memory/layout.ts";
+import { Ledger, ledgerBytes } from "../../pipeline/promises/ledger.ts";
+import { attachCounters } from "../../pipeline/memory/memory.ts";
+import { Doorbell } from "../../pipeline/memory/doorbell.ts";
+import { ReportWriter } from "../../pipeline/messages/reports.ts";
+import { RingProducer } from "../../pipeline/memory/ring.ts";
 import {
   makeRequest,
   type Reply,
   type Request,
   RequestType,
   Status,
-} from "../../pipeline/tmalloc_message.ts";
+} from "../../pipeline/promises/tmalloc_message.ts";
 import { Desk } from "./desk.ts";
 
 const PAGE_BYTES = 4096;

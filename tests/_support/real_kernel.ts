@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { openLibc } from "../../kernel/libc.ts";
-import { errno } from "../../kernel/errno.ts";
-import { setFifo, setOrdinary } from "../../kernel/self_protection.ts";
-import { findTracefs } from "../../kernel/tracefs.ts";
+import { openLibc } from "../../kernel/ffi/libc.ts";
+import { errno } from "../../kernel/ffi/errno.ts";
+import { setFifo, setOrdinary } from "../../kernel/process/self_protection.ts";
+import { findTracefs } from "../../kernel/trace/tracefs.ts";
 
 // Opened here, not in the first test that needs it, where the sanitizer would call it a leak.
 openLibc();

@@ -4,7 +4,7 @@
  * @module
  */
 import { replayCommand, type ReplayDependencies } from "../../cli/replay.ts";
-import type { ReplaySummary } from "../../pipeline/replay.ts";
+import type { ReplaySummary } from "../../pipeline/replay/replay.ts";
 import { CAPTURE_CPUS } from "./captures.ts";
 // Names are looked up by libc where that is allowed; see there why it is opened beforehand.
 import "./real_kernel.ts";

@@ -13,7 +13,11 @@
  *
  * @module
  */
-import { type EventFormat, type FormatField, parseEventFormat } from "../../kernel/formats.ts";
+import {
+  type EventFormat,
+  type FormatField,
+  parseEventFormat,
+} from "../../kernel/trace/formats.ts";
 import { latin1, readCapture, readFormat } from "./captures.ts";
 
 export const RHEL_CAPTURE = "exec_chain";

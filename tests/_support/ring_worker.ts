@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { RingConsumer, type RingPlace } from "../../pipeline/ring.ts";
+import { RingConsumer, type RingPlace } from "../../pipeline/memory/ring.ts";
 
 export interface RingJob {
   readonly memory: SharedArrayBuffer;

@@ -9,11 +9,17 @@
  *
  * @module
  */
-import { chargedPages, ownPages } from "../../pipeline/charge.ts";
+import { chargedPages, ownPages } from "../../pipeline/books/charge.ts";
 import { Accounting } from "../../pipeline/accounting.ts";
-import { type Books, NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books.ts";
-import { attachRole } from "../../pipeline/doorbell.ts";
-import { Killer, type KillKernel, PATIENCE_NS, Refusal, Signal } from "../../pipeline/killer.ts";
+import { type Books, NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books/books.ts";
+import { attachRole } from "../../pipeline/memory/doorbell.ts";
+import {
+  Killer,
+  type KillKernel,
+  PATIENCE_NS,
+  Refusal,
+  Signal,
+} from "../../pipeline/kill/killer.ts";
 import {
   HeaderWord,
   Member,
@@ -26,12 +32,12 @@ import {
   RoleWord,
   SweepFlag,
   UserState,
-} from "../../pipeline/layout.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits.ts";
-import { attachMemory, createMemory, type Memory } from "../../pipeline/memory.ts";
-import { RecordWriter } from "../../pipeline/record_writer.ts";
-import { readReport, type Report } from "../../pipeline/reports.ts";
-import { RingConsumer, RingProducer } from "../../pipeline/ring.ts";
+} from "../../pipeline/memory/layout.ts";
+import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
+import { attachMemory, createMemory, type Memory } from "../../pipeline/memory/memory.ts";
+import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { readReport, type Report } from "../../pipeline/messages/reports.ts";
+import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { COUNT_MASK, type FakeEvent, FakeKernel, type FakeMm, type FakeProcess } from "./model.ts";
 import { Random } from "./random.ts";
 

@@ -1,6 +1,6 @@
 /** What the tests of the TypeScript client run as a scratch user: UID SOCKET MODE. */
 // deno-lint-ignore-file no-console
-import { becomeUser } from "../../kernel/drop_user.ts";
+import { becomeUser } from "../../kernel/users/drop_user.ts";
 import { TmallocClient, TmallocRefusedError } from "../../tmalloc/client.ts";
 
 const [uid, path, mode] = Deno.args;

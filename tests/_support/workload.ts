@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { ProcReader, ProcStatus, sharesMm } from "../../kernel/proc.ts";
-import { pageBytes } from "../../kernel/libc.ts";
+import { ProcReader, ProcStatus, sharesMm } from "../../kernel/proc/proc.ts";
+import { pageBytes } from "../../kernel/ffi/libc.ts";
 import { hasFile, hasTracefs } from "./real_kernel.ts";
 
 /** Undefined where there is none. */

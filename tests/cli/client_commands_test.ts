@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { limitCommand } from "../../cli/limit.ts";
-import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
+import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
 import { statusCommand } from "../../cli/status.ts";
 import type { Users } from "../../cli/users.ts";
 import { FAKE_STATUS, withControl } from "../_support/fake_control.ts";

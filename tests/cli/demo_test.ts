@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { demoCommand } from "../../cli/demo.ts";
-import { acquireLock } from "../../kernel/lock.ts";
+import { acquireLock } from "../../kernel/process/lock.ts";
 import {
   commandOf,
   DEMO_OUTPUT,
@@ -49,7 +49,7 @@ Deno.test(
 
 Deno.test("toom demo replays a capture where it is not root", async () => {
   const uid = isRoot() ? SCRATCH_UID : Deno.uid();
-  const drop = `import { becomeUser } from ${module("kernel/drop_user.ts")};
+  const drop = `import { becomeUser } from ${module("kernel/users/drop_user.ts")};
     if (Deno.uid() === 0) becomeUser(${uid});`;
   // The user may be unable to read the modules: they are loaded before.
   const output = await runDeno(`import { demoCommand } from ${module("cli/demo.ts")};

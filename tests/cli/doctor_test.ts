@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { z } from "zod";
 import { doctorCommand } from "../../cli/doctor.ts";
-import { findTracefs } from "../../kernel/tracefs.ts";
+import { findTracefs } from "../../kernel/trace/tracefs.ts";
 import { canRunToom, runToomAs } from "../_support/other_user.ts";
 import { hasTracefs, isRoot, needing } from "../_support/real_kernel.ts";
 

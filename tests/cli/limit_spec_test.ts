@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type LimitHost, parseLimitSpec, parseUser } from "../../cli/limit_spec.ts";
-import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
-import { SOFT_DEFAULT } from "../../pipeline/limits.ts";
-import { FormatError } from "../../pipeline/units.ts";
+import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
+import { SOFT_DEFAULT } from "../../pipeline/limits/limits.ts";
+import { FormatError } from "../../pipeline/limits/units.ts";
 
 const NAMES: Readonly<Record<string, number>> = { bob: 1001, root: 0, toor: 0, "a-b.c$": 1002 };
 const HOST: LimitHost = {

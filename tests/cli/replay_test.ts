@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { gzipSync } from "node:zlib";
-import type { ReplayDecision } from "../../pipeline/replay.ts";
+import type { ReplayDecision } from "../../pipeline/replay/replay.ts";
 import { CAPTURE_CPUS, latin1, readCapture } from "../_support/captures.ts";
 import { HAS_ZSTD, zstdSync } from "../_support/zstd.ts";
 import { captureArgs, type Ran, replayAll, runReplay } from "../_support/replay_run.ts";

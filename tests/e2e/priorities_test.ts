@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { allowedCpus } from "../../kernel/affinity.ts";
+import { allowedCpus } from "../../kernel/process/affinity.ts";
 import { FIFO_PRIORITY } from "../../workers/priorities.ts";
 import { hasTracefs, mayBeRealTime, needing, threadsOf } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";

@@ -1,9 +1,9 @@
 /** A worker that hangs: toom becomes itself once more, and nothing of before can write any more. */
 import { assert, assertEquals } from "@std/assert";
 import { ControlClient } from "../../cli/control_client.ts";
-import { closeFd } from "../../kernel/fd.ts";
-import { connectSeqpacket } from "../../kernel/seqpacket.ts";
-import { findTracefs, parseInstanceName } from "../../kernel/tracefs.ts";
+import { closeFd } from "../../kernel/ffi/fd.ts";
+import { connectSeqpacket } from "../../kernel/sockets/seqpacket.ts";
+import { findTracefs, parseInstanceName } from "../../kernel/trace/tracefs.ts";
 import { hasFile, needing } from "../_support/real_kernel.ts";
 import { STOP_NEEDS, STOPPABLE, stopThread, threadOf } from "../_support/stop_thread.ts";
 import { Toom } from "../_support/toom.ts";

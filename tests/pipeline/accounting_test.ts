@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { ARM_EVERY_NS } from "../../pipeline/enforcement.ts";
-import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books.ts";
-import { attachRole } from "../../pipeline/doorbell.ts";
+import { ARM_EVERY_NS } from "../../pipeline/limits/enforcement.ts";
+import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books/books.ts";
+import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import {
   CounterIndex,
   HeaderWord,
@@ -9,8 +9,8 @@ import {
   RecordKind,
   Role,
   RoleWord,
-} from "../../pipeline/layout.ts";
-import { attachCounters, SIDE_RING_RECORDS } from "../../pipeline/memory.ts";
+} from "../../pipeline/memory/layout.ts";
+import { attachCounters, SIDE_RING_RECORDS } from "../../pipeline/memory/memory.ts";
 import { Desk } from "../_support/desk.ts";
 
 const ANN = 1000;

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { keepText, listenerOf, setInherited, takeText } from "../../kernel/inherit.ts";
-import { closeFd } from "../../kernel/fd.ts";
-import { listenUnix, SocketType } from "../../kernel/seqpacket.ts";
+import { keepText, listenerOf, setInherited, takeText } from "../../kernel/process/inherit.ts";
+import { closeFd } from "../../kernel/ffi/fd.ts";
+import { listenUnix, SocketType } from "../../kernel/sockets/seqpacket.ts";
 import {
   type Handover,
   nextInARow,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { closeFd, openFd, OpenFlag, readFd, writeTextFile } from "../../kernel/fd.ts";
-import { SENTINEL_PID, TraceInstance } from "../../kernel/tracefs.ts";
+import { closeFd, openFd, OpenFlag, readFd, writeTextFile } from "../../kernel/ffi/fd.ts";
+import { SENTINEL_PID, TraceInstance } from "../../kernel/trace/tracefs.ts";
 import {
   guardedFiles,
   InstanceGuard,

@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { CounterIndex, Role } from "../../pipeline/layout.ts";
+import { CounterIndex, Role } from "../../pipeline/memory/layout.ts";
 import {
   attachCounters,
   attachMemory,
   createMemory,
   DEFAULT_CAPACITY,
-} from "../../pipeline/memory.ts";
+} from "../../pipeline/memory/memory.ts";
 import { Log } from "../../workers/log.ts";
 import { ShedWatch } from "../../workers/shed_watch.ts";
 

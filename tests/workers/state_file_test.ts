@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { NO_LIMIT_PAGES } from "../../pipeline/books.ts";
-import { type LimitRule, RULES_MAX, RulesFullError } from "../../pipeline/limits.ts";
+import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
+import { type LimitRule, RULES_MAX, RulesFullError } from "../../pipeline/limits/limits.ts";
 import { LimitState, STATE_FILE_NAME } from "../../workers/state_file.ts";
 
 const PAGE_BYTES = 4096;

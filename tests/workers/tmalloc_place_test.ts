@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { mapSharedFile } from "../../kernel/shared_file.ts";
+import { mapSharedFile } from "../../kernel/ffi/shared_file.ts";
 import "../_support/real_kernel.ts"; // Opens the libc before the first test.
 import { closedFolderOf } from "../../workers/public_folder.ts";
 import { closeTmallocPlace, openTmallocPlace } from "../../workers/tmalloc_place.ts";

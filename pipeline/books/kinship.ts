@@ -1,0 +1,133 @@
+/**
+ * Kin: processes that run on another's mm (borrowers: vfork, posix_spawn, CLONE_VM), and processes
+ * whose user is their parent's, who acted before anybody announced it (heirs).
+ *
+ * @module
+ */
+import { MmState, ProcessFlag, ProcessState } from "../memory/layout.ts";
+import type { Books } from "./books.ts";
+
+/** What is known of a process's descent while {@link Kinship.resolve} looks. */
+const Descent = { unknown: 0, foreign: 1, own: 2 } as const;
+
+export class Kinship {
+  private readonly books: Books;
+  /** By process slot, {@link Descent}; and the slots of the line that is being followed. */
+  private readonly descent: Uint8Array;
+  private readonly line: Int32Array;
+
+  constructor(books: Books) {
+    this.books = books;
+    this.descent = new Uint8Array(books.processSlots.capacity);
+    this.line = new Int32Array(books.processSlots.capacity);
+  }
+
+  /** Gives an mm to those who borrow it from its process, which is done with it. */
+  bequeath(lender: number, mm: number): boolean {
+    const { books } = this;
+    const { processes, processSlots } = books;
+    if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;
+    let heir = -1;
+    for (let slot = 0; slot < processSlots.highWater; slot++) {
+      if (processes.state[slot] !== ProcessState.alive || !books.isBorrower(slot)) continue;
+      if (this.lenderOf(slot) !== lender) continue;
+      if (heir >= 0) this.setLender(slot, heir);
+      else {
+        heir = slot;
+        this.endBorrowing(slot);
+        books.moveMm(mm, slot);
+        processes.mmSlot1[slot] = mm + 1;
+      }
+    }
+    return heir >= 0;
+  }
+
+  /** A process that acted before it was announced turns out to be this user's. */
+  resolve(process: number, uid: number): void {
+    const { books } = this;
+    const { processes, processSlots } = books;
+    const { unresolved, heir, hasHeirs } = ProcessFlag;
+    const flags = processes.flags[process]!;
+    processes.flags[process] = flags & ~(unresolved | heir | hasHeirs);
+    books.moveProcess(process, uid);
+    if ((flags & hasHeirs) === 0) return;
+    const { descent } = this;
+    const { highWater } = processSlots;
+    descent.fill(Descent.unknown, 0, highWater);
+    descent[process] = Descent.own;
+    for (let slot = 0; slot < highWater; slot++) this.trace(slot);
+    for (let slot = 0; slot < highWater; slot++) {
+      if (descent[slot] !== Descent.own || slot === process) continue;
+      processes.flags[slot]! &= ~(unresolved | heir | hasHeirs);
+      books.moveProcess(slot, uid);
+    }
+  }
+
+  /**
+   * Finds out whether a process is an heir, or an heir's heir, of one whose descent is `own`. Each
+   * slot is followed once, in a loop: a line may be as long as the table.
+   */
+  private trace(slot: number): void {
+    const { descent, line } = this;
+    const { state, flags } = this.books.processes;
+    let length = 0;
+    let at = slot;
+    while (at >= 0 && descent[at] === Descent.unknown) {
+      descent[at] = Descent.foreign; // Until the end of the line says otherwise.
+      line[length++] = at;
+      const isHeir = state[at] !== ProcessState.free && (flags[at]! & ProcessFlag.heir) !== 0;
+      at = isHeir ? this.lenderOf(at) : -1;
+    }
+    if (at < 0 || descent[at] !== Descent.own) return;
+    for (let i = 0; i < length; i++) descent[line[i]!] = Descent.own;
+  }
+
+  inheritLater(child: number, parent: number): void {
+    const { processes } = this.books;
+    processes.flags[child]! |= ProcessFlag.heir;
+    processes.flags[parent]! |= ProcessFlag.hasHeirs;
+    this.setLender(child, parent);
+  }
+
+  setLender(process: number, lender: number): void {
+    const { lenderSlot1, lenderGeneration, generation, flags } = this.books.processes;
+    flags[lender]! |= ProcessFlag.lends;
+    lenderSlot1[process] = lender + 1;
+    lenderGeneration[process] = generation[lender]!;
+  }
+
+  /** -1 when there is none, or it is gone. */
+  lenderOf(process: number): number {
+    const { lenderSlot1, lenderGeneration, generation } = this.books.processes;
+    const lender = lenderSlot1[process]! - 1;
+    return lender >= 0 && generation[lender] === lenderGeneration[process] ? lender : -1;
+  }
+
+  endBorrowing(process: number): void {
+    const { processes, mms } = this.books;
+    const lender = this.lenderOf(process);
+    processes.flags[process]! &= ~ProcessFlag.borrower;
+    if ((processes.flags[process]! & ProcessFlag.heir) === 0) processes.lenderSlot1[process] = 0;
+    if (lender < 0) return;
+    const tgid = processes.tgid[process]!;
+    for (let mm1 = processes.mmFirst1[lender]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
+      if (mms.lastTid[mm1 - 1] === tgid) mms.lastTid[mm1 - 1] = 0;
+    }
+  }
+
+  /** It has execed. */
+  ownsFromNow(process: number): void {
+    if (this.books.isBorrower(process)) this.endBorrowing(process);
+    this.books.processes.flags[process]! |= ProcessFlag.hasExeced;
+  }
+
+  /** The process whose mm a process runs on: itself, or its lender; -1 when that is not known. */
+  runsOn(process: number): number {
+    return this.books.isBorrower(process) ? this.lenderOf(process) : process;
+  }
+
+  runsNamed(process: number): boolean {
+    const main = this.books.processes.mmSlot1[process]! - 1;
+    return main >= 0 && this.books.mms.state[main] !== MmState.nameless;
+  }
+}

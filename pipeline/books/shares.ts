@@ -1,0 +1,247 @@
+/**
+ * Which of a user's counted pages are counted more than once: the share credit, I10.
+ *
+ *     charged(user) = counted(user) - credit(user),  credit(user) = sum of creditPages of its mms
+ *     own(mm)       = counted(mm) - creditPages(mm)
+ *
+ * The charge is a lower bound of what a user holds, because to each own page of an mm a page (or a
+ * part of one) can be assigned that the mm maps and that is assigned to no other mm:
+ *  - a page that an mm takes by itself is new, and assigned to it;
+ *  - fork copies no page, so all of a child's pages are credited; a page that is copied later, of
+ *    which no event tells, only adds one that is assigned to nobody;
+ *  - an mm that gives pages back loses own pages first, as many as it gives back;
+ *  - of file and shmem pages, each mm maps a page once, so an mm that has more of them than are
+ *    assigned to all mms of its user has as many new ones as it is ahead;
+ *  - when an mm ends, the first of its children takes over what was assigned to it: of the child's
+ *    pages, all but those that were credited to the parent itself at the fork;
+ *  - a measuring assigns to each mm its part of each page (PSS, Documentation/filesystems/proc.rst).
+ *
+ * sharedPages is another number: pages that would still be in use if the mm ended. It does not
+ * decide who is over, only whose end helps.
+ *
+ * One owner: the accounting worker.
+ *
+ * @module
+ */
+import { Member, MEMBER_COUNT } from "../memory/layout.ts";
+import type { Memory } from "../memory/memory.ts";
+import type { SlotAllocator } from "../memory/table.ts";
+
+/** Members whose pages several processes map without a fork: each maps what another has made. */
+const SHAREABLE_MASK = 1 << Member.file | 1 << Member.shmem;
+
+export interface SharesOptions {
+  /** The counted members. */
+  readonly countMask: number;
+  /** Whether there are credits at all; else usage is the plain sum. */
+  readonly isOn: boolean;
+  /** Counted pages of an mm. */
+  readonly countedPages: (mmSlot: number) => number;
+  /** Told when a user's credit has changed. */
+  readonly onCredit: (userSlot: number) => void;
+}
+
+export class Shares {
+  readonly isOn: boolean;
+  /** Counted members of {@link SHAREABLE_MASK}; 0 when there are no credits. */
+  readonly shareableMask: number;
+  private readonly users: Memory["users"];
+  private readonly processes: Memory["processes"];
+  private readonly mms: Memory["mms"];
+  private readonly mmSlots: SlotAllocator;
+  private readonly countedPages: (mmSlot: number) => number;
+  private readonly onCredit: (userSlot: number) => void;
+
+  constructor(memory: Memory, mmSlots: SlotAllocator, options: SharesOptions) {
+    this.users = memory.users;
+    this.processes = memory.processes;
+    this.mms = memory.mms;
+    this.mmSlots = mmSlots;
+    this.isOn = options.isOn;
+    this.shareableMask = options.isOn ? options.countMask & SHAREABLE_MASK : 0;
+    this.countedPages = options.countedPages;
+    this.onCredit = options.onCredit;
+  }
+
+  /** A new mm has nothing. */
+  clear(mmSlot: number): void {
+    const { mms } = this;
+    mms.creditPages[mmSlot] = 0;
+    mms.sharedPages[mmSlot] = 0;
+    mms.laterCreditPages[mmSlot] = 0;
+    mms.keptCreditPages[mmSlot] = 0;
+    mms.trimmedPages[mmSlot] = 0;
+    mms.measureNumber[mmSlot] = 0;
+    mms.originSlot1[mmSlot] = 0;
+    mms.dependents[mmSlot] = 0;
+  }
+
+  // ------------------------------------------------------------------------------------- credits
+
+  /** Credits an mm with pages that another has too, at most with all that it has. */
+  credit(mmSlot: number, pages: number): void {
+    if (!this.isOn) return;
+    const more = Math.min(pages, this.countedPages(mmSlot) - this.mms.creditPages[mmSlot]!);
+    if (more <= 0) return;
+    this.mms.laterCreditPages[mmSlot]! += more;
+    this.mms.keptCreditPages[mmSlot]! += more;
+    this.changeCredit(mmSlot, more);
+    this.raiseShared(mmSlot, this.mms.creditPages[mmSlot]!);
+  }
+
+  /** What an exec has built is new: nobody has it too. */
+  uncredit(mmSlot: number): void {
+    this.changeCredit(mmSlot, -this.mms.creditPages[mmSlot]!);
+    this.setShared(mmSlot, 0);
+  }
+
+  /** A fork has made an mm out of another, which may not be known (-1). */
+  forked(mmSlot: number, originMmSlot: number): void {
+    if (!this.isOn) return;
+    const { mms } = this;
+    this.credit(mmSlot, Infinity);
+    if (originMmSlot < 0 || originMmSlot === mmSlot || mms.originSlot1[mmSlot] !== 0) return;
+    mms.originSlot1[mmSlot] = originMmSlot + 1;
+    // What its parent has from its own parent; and what it is credited with from now on.
+    mms.keptCreditPages[mmSlot] = mms.creditPages[originMmSlot]!;
+    mms.dependents[originMmSlot]!++;
+    this.raiseShared(
+      originMmSlot,
+      Math.min(this.countedPages(mmSlot), this.countedPages(originMmSlot)),
+    );
+  }
+
+  /** An mm ends, or becomes another. Its pages are off the books already, or are taken off next. */
+  end(mmSlot: number): void {
+    const { mms } = this;
+    if (mms.creditPages[mmSlot] !== 0) this.changeCredit(mmSlot, -mms.creditPages[mmSlot]!);
+    if (mms.sharedPages[mmSlot] !== 0) this.setShared(mmSlot, 0);
+    if (mms.dependents[mmSlot] !== 0) this.bequeath(mmSlot);
+    this.leaveOrigin(mmSlot);
+  }
+
+  /** The first child takes over what its parent leaves; the others are its children from now on. */
+  private bequeath(mmSlot: number): void {
+    const { mms } = this;
+    let left = mms.dependents[mmSlot]!;
+    let heir = -1;
+    for (let child = 0; left > 0 && child < this.mmSlots.highWater; child++) {
+      if (mms.originSlot1[child] !== mmSlot + 1) continue;
+      left--;
+      if (heir < 0) {
+        heir = child;
+        mms.originSlot1[child] = 0;
+        const over = mms.creditPages[child]! - mms.keptCreditPages[child]!;
+        if (over > 0) this.changeCredit(child, -over);
+      } else {
+        mms.originSlot1[child] = heir + 1;
+        mms.dependents[heir]!++;
+      }
+    }
+    mms.dependents[mmSlot] = 0;
+    if (heir >= 0 && mms.dependents[heir] === 0) this.setShared(heir, mms.creditPages[heir]!);
+  }
+
+  /** Forgets whose child an mm is. */
+  leaveOrigin(mmSlot: number): void {
+    const { mms } = this;
+    const origin = mms.originSlot1[mmSlot]! - 1;
+    if (origin < 0) return;
+    mms.originSlot1[mmSlot] = 0;
+    mms.dependents[origin]!--;
+    // Its last child is gone, so it has alone what it does not have from its own parent.
+    if (mms.dependents[origin] === 0) this.setShared(origin, mms.creditPages[origin]!);
+  }
+
+  // --------------------------------------------------------------------------------- what changes
+
+  /**
+   * An mm that shares pages has given some back: it cannot be credited for more than it has. Without
+   * shared pages there is nothing to do.
+   */
+  shrank(mmSlot: number): void {
+    const { mms } = this;
+    const counted = this.countedPages(mmSlot);
+    const over = mms.creditPages[mmSlot]! - counted;
+    if (over > 0) {
+      mms.trimmedPages[mmSlot]! += over;
+      this.changeCredit(mmSlot, -over);
+    }
+    if (mms.sharedPages[mmSlot]! > counted) this.setShared(mmSlot, counted);
+  }
+
+  /** An mm has more pages of a counted member that is not anon: what is new there may be shared. */
+  grew(mmSlot: number, member: number, delta: number): void {
+    if (((this.shareableMask >> member) & 1) !== 0) this.grewShareable(mmSlot, delta);
+    else if (member === Member.swap) this.grewSwap(mmSlot, delta);
+  }
+
+  /** An mm has more file or shmem pages. */
+  private grewShareable(mmSlot: number, delta: number): void {
+    const { shareablePages } = this.users;
+    const userSlot = this.processes.userSlot[this.mms.processSlot1[mmSlot]! - 1]!;
+    const ahead = this.shareablePages(mmSlot) - shareablePages[userSlot]!;
+    if (ahead > 0) shareablePages[userSlot]! += ahead;
+    if (ahead < delta) this.credit(mmSlot, ahead > 0 ? delta - ahead : delta);
+  }
+
+  /** Swapping out takes a page first and gives an entry then, which is shared as the page was. */
+  private grewSwap(mmSlot: number, delta: number): void {
+    const { trimmedPages } = this.mms;
+    const back = Math.min(trimmedPages[mmSlot]!, delta);
+    if (back === 0) return;
+    trimmedPages[mmSlot]! -= back;
+    this.credit(mmSlot, back);
+  }
+
+  /** Counted file and shmem pages of an mm. */
+  shareablePages(mmSlot: number): number {
+    const { pages } = this.mms;
+    const base = mmSlot * MEMBER_COUNT;
+    const mask = this.shareableMask;
+    return (mask & (1 << Member.file) ? pages[base + Member.file]! : 0) +
+      (mask & (1 << Member.shmem) ? pages[base + Member.shmem]! : 0);
+  }
+
+  // -------------------------------------------------------------------------------------- columns
+
+  /** Changes the credit of an mm, and with it that of its user. */
+  changeCredit(mmSlot: number, change: number): void {
+    if (change === 0) return;
+    this.mms.creditPages[mmSlot]! += change;
+    this.creditProcess(this.mms.processSlot1[mmSlot]! - 1, change);
+  }
+
+  /** Sets the credit of an mm and its process. @returns The change, which its user gets by itself. */
+  setCredit(mmSlot: number, pages: number): number {
+    const { mms, processes } = this;
+    const change = pages - mms.creditPages[mmSlot]!;
+    mms.creditPages[mmSlot] = pages;
+    processes.creditPages[mms.processSlot1[mmSlot]! - 1]! += change;
+    return change;
+  }
+
+  /** The credit of an mm comes to a process, or leaves it with the mm. */
+  creditProcess(processSlot: number, change: number): void {
+    if (change === 0) return;
+    this.processes.creditPages[processSlot]! += change;
+    this.creditUser(this.processes.userSlot[processSlot]!, change);
+  }
+
+  /** The credit of a process comes to a user, or leaves it with the process. */
+  creditUser(userSlot: number, change: number): void {
+    if (change === 0) return;
+    this.users.creditPages[userSlot]! += change;
+    this.onCredit(userSlot);
+  }
+
+  setShared(mmSlot: number, pages: number): void {
+    const { mms, processes } = this;
+    processes.sharedPages[mms.processSlot1[mmSlot]! - 1]! += pages - mms.sharedPages[mmSlot]!;
+    mms.sharedPages[mmSlot] = pages;
+  }
+
+  private raiseShared(mmSlot: number, pages: number): void {
+    if (pages > this.mms.sharedPages[mmSlot]!) this.setShared(mmSlot, pages);
+  }
+}

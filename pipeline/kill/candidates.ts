@@ -1,0 +1,285 @@
+/**
+ * The candidates of a kill: ranks a user's processes, opens and checks them, and remembers what it
+ * found out about each, so that the killer can tell beforehand whether killing would help.
+ *
+ * @module
+ */
+import { CounterIndex, ProcessState } from "../memory/layout.ts";
+import type { Memory } from "../memory/memory.ts";
+import { chargedPages, ownPages } from "../books/charge.ts";
+import { type KillKernel, Refusal } from "./kill_kernel.ts";
+import { Ranking, type Spare, type VictimPolicy } from "./ranking.ts";
+import type { ReportWriter } from "../messages/reports.ts";
+import { Sharers } from "./sharers.ts";
+import { UserRows } from "../books/user_rows.ts";
+import { Verdicts } from "./verdicts.ts";
+import type { VictimRows } from "./victim_rows.ts";
+
+/**
+ * I1: identity is checked after the pidfd was opened, and once more at the kill when the check is
+ * older than this; while a user grows, arming keeps it fresh. A change of user in between is known
+ * from the kernel's own event, and the process is then no longer in the user's books.
+ */
+export const CHECK_HOLDS_NS = 50e6;
+/** man 3 errno */
+export const ESRCH = 3;
+
+export interface CandidatesContext {
+  readonly memory: Memory;
+  readonly kernel: KillKernel;
+  readonly policy: VictimPolicy;
+  readonly rows: VictimRows;
+  readonly reports: ReportWriter;
+  readonly counters: Float64Array;
+  /** Tells accounting that a process is gone. */
+  readonly tellGone: (pid: number, processSlot: number, generation: number) => void;
+}
+
+export class Candidates {
+  readonly ranking: Ranking;
+  readonly verdicts: Verdicts;
+  readonly sharers: Sharers;
+  /** Pages of candidates that turned out to be gone, and are on the books still. */
+  gonePages = 0;
+  /** Time of the act under way. */
+  nowNs = 0;
+  private readonly memory: Memory;
+  private readonly kernel: KillKernel;
+  private readonly rows: VictimRows;
+  private readonly reports: ReportWriter;
+  private readonly counters: Float64Array;
+  private readonly tellGone: CandidatesContext["tellGone"];
+  private readonly userRows: UserRows;
+  private readonly firstOf: (processSlot: number, generation: number) => number;
+  private readonly spare: Spare;
+  /** Candidates that turned out to be gone in the act under way. */
+  private goneCount = 0;
+  /** Number of the act under way, and by process slot that in which it turned out to be gone. */
+  private actNumber = 0;
+  private readonly goneIn: Int32Array;
+
+  constructor(context: CandidatesContext) {
+    const { memory, kernel } = context;
+    this.memory = memory;
+    this.kernel = kernel;
+    this.rows = context.rows;
+    this.reports = context.reports;
+    this.counters = context.counters;
+    this.tellGone = context.tellGone;
+    this.ranking = new Ranking(memory, context.policy);
+    this.userRows = new UserRows(memory);
+    this.verdicts = new Verdicts(memory);
+    this.sharers = new Sharers(memory, kernel, this.verdicts);
+    this.goneIn = new Int32Array(memory.plan.capacity.processes);
+    this.spare = (slot, generation) => this.mustSpare(slot, generation);
+    this.firstOf = (slot, generation) => this.verdicts.volunteered(slot, generation);
+  }
+
+  /** From here on, what was found gone before is looked at anew. */
+  begin(nowNs: number): void {
+    this.nowNs = nowNs;
+    this.gonePages = 0;
+    this.goneCount = 0;
+    this.actNumber = (this.actNumber + 1) | 0;
+  }
+
+  rank(userSlot: number, leastPages: number, needPages: number): void {
+    const firstOf = this.verdicts.volunteerCount > 0 ? this.firstOf : undefined;
+    const spare = this.sparesNobody ? undefined : this.spare;
+    this.ranking.rank(userSlot, this.nowNs, spare, leastPages, firstOf, needPages);
+  }
+
+  /** Ranks those that were weighed beside a victim, now that it is dying. */
+  rankOthers(userSlot: number): void {
+    this.ranking.rank(userSlot, this.nowNs, this.spare);
+  }
+
+  /** Nobody is gone, dying or spared. So it is mostly, and then no row is looked at for that. */
+  private get sparesNobody(): boolean {
+    return this.goneCount === 0 && this.rows.signalled === 0 &&
+      this.verdicts.outUntilNs <= this.nowNs;
+  }
+
+  /** Whether a process must be left out: it is gone, a victim already, or was spared for a while. */
+  mustSpare(slot: number, generation: number): boolean {
+    return !this.sparesNobody &&
+      (this.isGone(slot) || this.verdicts.isOut(slot, generation, this.nowNs) ||
+        this.rows.isVictim(slot, generation));
+  }
+
+  /**
+   * Whether those that may be killed would bring the user to or below hard, and not only for the
+   * moment: what the protected have gained within the last second would be gained again. Asked when
+   * the first candidate does not suffice alone, or somebody is protected. Reads no more processes
+   * than would have to be killed.
+   */
+  isWorthwhile(userSlot: number): boolean {
+    const { processes } = this.memory;
+    const { ranking, verdicts } = this;
+    let isCertain = false;
+    // Each round may find that one more is protected, so that the sums must be made anew.
+    while (!isCertain) {
+      let killablePages = 0;
+      let wantedPages = this.overPages(userSlot);
+      const { rows, count } = this.userRows.of(userSlot);
+      for (let i = 0; i < count; i++) {
+        const slot = rows[i]!;
+        if (!this.isCandidate(slot, userSlot)) continue;
+        const generation = processes.generation[slot]!;
+        if (verdicts.protectorOf(slot, generation) !== 0) {
+          wantedPages += Math.max(0, ranking.gainedPages(slot, this.nowNs));
+        }
+        if (!this.mustSpare(slot, generation)) killablePages += ownPages(processes, slot);
+      }
+      if (killablePages < wantedPages) return false;
+      isCertain = this.verify(userSlot, rows, count, wantedPages);
+    }
+    return true;
+  }
+
+  /** @returns false when somebody had to be left out, and the sums are not what they were. */
+  private verify(userSlot: number, rows: Int32Array, count: number, wantedPages: number): boolean {
+    const { processes, users } = this.memory;
+    const { ranking, verdicts } = this;
+    const uid = users.uid[userSlot]!;
+    let pages = 0;
+    // The best first, as they would go first; they may come a second time among all.
+    for (let i = -ranking.count; i < count && pages < wantedPages; i++) {
+      const slot = i < 0 ? ranking.best[ranking.count + i]!.slot : rows[i]!;
+      if (!this.isCandidate(slot, userSlot)) continue;
+      const generation = processes.generation[slot]!;
+      if (this.mustSpare(slot, generation)) continue;
+      if (i >= 0 && this.isRanked(slot)) continue;
+      if (!verdicts.isAccepted(slot, generation, this.nowNs - CHECK_HOLDS_NS)) {
+        const handle = this.open(slot, generation, uid);
+        if (handle < 0) return false;
+        this.kernel.close(handle);
+        if (!this.openSharers(slot, processes.tgid[slot]!, uid)) return false;
+        this.sharers.close();
+      }
+      pages += ownPages(processes, slot);
+    }
+    return true;
+  }
+
+  private isCandidate(slot: number, userSlot: number): boolean {
+    const { processes } = this.memory;
+    return processes.userSlot[slot] === userSlot && processes.state[slot] !== ProcessState.free &&
+      processes.pages[slot]! > 0;
+  }
+
+  private isRanked(slot: number): boolean {
+    for (let i = 0; i < this.ranking.count; i++) {
+      if (this.ranking.best[i]!.slot === slot) return true;
+    }
+    return false;
+  }
+
+  /** Names those that are protected, the largest first. */
+  reportNoVictim(userSlot: number): void {
+    const { users, processes } = this.memory;
+    const { verdicts } = this;
+    const pids = [0, 0, 0];
+    const pages = [0, 0, 0];
+    let count = 0;
+    let protectedPages = 0;
+    const { rows, count: rowCount } = this.userRows.of(userSlot);
+    for (let i = 0; i < rowCount; i++) {
+      const slot = rows[i]!;
+      if (!this.isCandidate(slot, userSlot)) continue;
+      const pid = verdicts.protectorOf(slot, processes.generation[slot]!);
+      if (pid === 0) continue;
+      const held = processes.pages[slot]!;
+      count++;
+      protectedPages += held;
+      const at = pages.findIndex((other) => held > other);
+      if (at < 0) continue;
+      pids.splice(at, 0, pid);
+      pages.splice(at, 0, held);
+      pids.length = pages.length = 3;
+    }
+    this.reports.put("noVictim", this.nowNs, [
+      users.uid[userSlot]!,
+      chargedPages(users, userSlot),
+      users.hardPages[userSlot]!,
+      count,
+      protectedPages,
+      this.rows.stuckPages(userSlot),
+      ...pids,
+    ], count > 0 ? this.kernel.comm(pids[0]!) : undefined);
+  }
+
+  /** Opens and checks a candidate. @returns Its handle, -1 when it must be left alone. */
+  open(slot: number, generation: number, uid: number): number {
+    const pid = this.memory.processes.tgid[slot]!;
+    const handle = this.kernel.open(pid);
+    if (handle < 0) {
+      if (handle === -ESRCH) this.gone(slot, generation, pid);
+      else this.fails(slot, uid, pid, -handle);
+      return -1;
+    }
+    const refusal = this.kernel.check(handle, pid, uid);
+    if (refusal === Refusal.none) {
+      this.verdicts.accept(slot, this.nowNs);
+      return handle;
+    }
+    this.kernel.close(handle);
+    this.refuses(slot, generation, uid, pid, refusal);
+    return -1;
+  }
+
+  /** What a check said against a candidate. */
+  refuses(
+    slot: number,
+    generation: number,
+    uid: number,
+    pid: number,
+    refusal: number,
+  ): void {
+    if (refusal === Refusal.gone) this.gone(slot, generation, pid);
+    else if (refusal === Refusal.protected) this.verdicts.protect(slot, this.kernel.nowNs(), pid);
+    else if (refusal === Refusal.unknown) this.fails(slot, uid, pid, 0);
+    else this.verdicts.spare(slot, this.kernel.nowNs());
+  }
+
+  /** It is there, and cannot be killed: told, counted, and left alone for a while. */
+  private fails(slot: number, uid: number, pid: number, errno: number): void {
+    const nowNs = this.kernel.nowNs();
+    this.verdicts.spare(slot, nowNs);
+    this.counters[CounterIndex.killsFailed]!++;
+    this.reports.put("killFailed", nowNs, [uid, pid, errno]);
+  }
+
+  /** How far a user is over its hard limit, without what is being freed already; pages. */
+  overPages(userSlot: number): number {
+    return this.rows.freed.overPages(userSlot) - this.gonePages;
+  }
+
+  /**
+   * Opens and checks those that share the mm of a candidate.
+   * @returns false when one of them must not be killed: the memory would stay, so all are left alone.
+   */
+  openSharers(slot: number, pid: number, uid: number): boolean {
+    const { sharers } = this;
+    if (sharers.find(slot) === 0 || sharers.open(pid, uid)) return true;
+    this.verdicts.protect(slot, this.kernel.nowNs(), sharers.protector);
+    return false;
+  }
+
+  /** Whether a process turned out to be gone in the act under way. */
+  isGone(slot: number): boolean {
+    return this.goneCount > 0 && this.goneIn[slot] === this.actNumber;
+  }
+
+  /** It is gone: accounting is told. */
+  gone(slot: number, generation: number, pid: number): void {
+    const { processes } = this.memory;
+    if (processes.generation[slot] === generation) {
+      this.gonePages += ownPages(processes, slot);
+      // Until accounting has heard of it, it is on the books still.
+      this.goneIn[slot] = this.actNumber;
+      this.goneCount++;
+    }
+    this.tellGone(pid, slot, generation);
+  }
+}

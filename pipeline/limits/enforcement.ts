@@ -1,0 +1,384 @@
+/**
+ * Compares users with their limits: who is past soft has the killer arm, who is past hard has it
+ * kill. The part of accounting that gives orders.
+ *
+ * A user is looked at when something can have changed: its growth up to {@link Enforcement.quietPages}
+ * is no more than a comparison.
+ *
+ * @module
+ */
+import { type Books, NO_LIMIT_PAGES } from "../books/books.ts";
+import { attachRole, Doorbell } from "../memory/doorbell.ts";
+import { Dying } from "../kill/dying.ts";
+import {
+  CounterIndex,
+  HeaderWord,
+  OrderKind,
+  PressureReason,
+  RecordKind,
+  RecordWord,
+  Role,
+  RoleWord,
+  Trigger,
+  UserState,
+} from "../memory/layout.ts";
+import { RulesView } from "./limits.ts";
+import type { Memory } from "../memory/memory.ts";
+import { Relief } from "./relief.ts";
+import type { ReportWriter } from "../messages/reports.ts";
+import { RingProducer } from "../memory/ring.ts";
+import { Urgency } from "./urgency.ts";
+
+/** Above soft, the victims are ranked again every so many pages: the original's early bootstrap. */
+export const ARM_EVERY_PAGES = 10;
+/**
+ * But not sooner than this after the last time. A wake-up of the killer costs accounting as much as
+ * ten events, so that at ten events for each it would never make up for a delay once it had one.
+ */
+export const ARM_EVERY_NS = 1e6;
+
+/** The same thing about the same user is told at most this often. */
+const REPORT_EVERY_NS = 1e9;
+/** A user is verified at most this often on accounting's own account. */
+const ASK_EVERY_NS = 5e6;
+
+export interface EnforcementContext {
+  readonly memory: Memory;
+  readonly books: Books;
+  readonly reports: ReportWriter;
+  readonly counters: Float64Array;
+  /** See {@link Urgency}. */
+  readonly marginPages: number;
+  /** Whether soft arms the killer. */
+  readonly arms: boolean;
+  /** Asks the sweeper about a user. @param kind {@link RecordKind} of the query. */
+  readonly ask: (kind: number, uid: number) => void;
+}
+
+export class Enforcement {
+  /** By user slot: its growth up to so many counted pages changes nothing, and is not looked at. */
+  readonly quietPages: Float64Array;
+  /** Time of the record that counts at present: a field, because a double as an argument of a
+   * function that is not inlined is allocated. */
+  readonly nowNs = new Float64Array(1);
+  private readonly books: Books;
+  private readonly reports: ReportWriter;
+  private readonly counters: Float64Array;
+  private readonly header: Int32Array;
+  private readonly arms: boolean;
+  private readonly ask: EnforcementContext["ask"];
+  private readonly rules: RulesView;
+  private readonly orders: RingProducer;
+  private readonly killerBell: Doorbell;
+  private readonly killerRole: Int32Array;
+  private killerEpoch: number;
+  private readonly urgency: Urgency;
+  private readonly dying: Dying;
+  private readonly relief: Relief;
+  /** By user slot: a kill was ordered and not answered yet. */
+  private readonly killOrdered: Uint8Array;
+  /** By user slot: orders to arm so far, and when the last was given. */
+  private readonly armsOrdered: Int32Array;
+  private readonly armOrderedNs: Float64Array;
+  private readonly softReportedNs: Float64Array;
+  /** By user slot: up to so many charged pages a user is below soft and far from hard. */
+  private readonly farPages: Float64Array;
+  /** By user slot: when it was asked to be verified, and to be measured. */
+  private readonly verifyAskedNs: Float64Array;
+  private readonly measureAskedNs: Float64Array;
+
+  constructor(context: EnforcementContext) {
+    const { memory, books, reports } = context;
+    const { buffer, plan } = memory;
+    const { users } = plan.capacity;
+    this.books = books;
+    this.reports = reports;
+    this.counters = context.counters;
+    this.header = memory.header;
+    this.arms = context.arms;
+    this.ask = context.ask;
+    this.rules = new RulesView(memory.rules);
+    this.rules.refresh();
+    this.orders = new RingProducer(buffer, plan.orderRing);
+    this.killerBell = new Doorbell(memory, Role.killer);
+    this.killerRole = attachRole(memory, Role.killer);
+    this.killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
+    this.urgency = new Urgency(memory, context.marginPages);
+    this.dying = new Dying(memory);
+    this.relief = new Relief(books, this.dying, reports, plan.capacity.pageBytes);
+    this.killOrdered = new Uint8Array(users);
+    this.armsOrdered = new Int32Array(users);
+    this.armOrderedNs = new Float64Array(users).fill(-Infinity);
+    this.softReportedNs = new Float64Array(users).fill(-Infinity);
+    this.farPages = new Float64Array(users).fill(Infinity);
+    this.quietPages = new Float64Array(users).fill(Infinity);
+    this.verifyAskedNs = new Float64Array(users).fill(-Infinity);
+    this.measureAskedNs = new Float64Array(users).fill(-Infinity);
+  }
+
+  /** Takes over the users that a predecessor's books had. */
+  start(): void {
+    this.armsOrdered.set(this.books.users.armsDone);
+    for (let slot = 0; slot < this.books.userSlots.highWater; slot++) this.limitUser(slot);
+  }
+
+  /** Looks whether limits have changed, or there is another killer. */
+  refresh(nowNs: number): void {
+    if (this.rules.refresh()) this.limitsChanged(nowNs);
+    const killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
+    if (killerEpoch === this.killerEpoch) return;
+    this.killerEpoch = killerEpoch;
+    this.killerRestarted(nowNs);
+  }
+
+  /** A user has got a row. */
+  userAdded(userSlot: number): void {
+    this.urgency.leave(userSlot);
+    this.killOrdered[userSlot] = 0;
+    this.armsOrdered[userSlot] = this.books.users.armsDone[userSlot]!;
+    this.softReportedNs[userSlot] = -Infinity;
+    this.armOrderedNs[userSlot] = -Infinity;
+    this.limitUser(userSlot);
+  }
+
+  private limitUser(userSlot: number): void {
+    const { users } = this.books;
+    const rule = this.rules.find(users.uid[userSlot]!);
+    const hardPages = rule === undefined ? NO_LIMIT_PAGES : rule.hardPages;
+    const softPages = rule === undefined ? NO_LIMIT_PAGES : rule.softPages;
+    Atomics.store(users.hardPages, userSlot, hardPages);
+    Atomics.store(users.softPages, userSlot, softPages);
+    const farPages = this.urgency.limit(userSlot, hardPages);
+    this.farPages[userSlot] = rule === undefined ? Infinity : Math.min(softPages, farPages);
+    this.creditChanged(userSlot, this.nowNs[0]!);
+  }
+
+  /**
+   * An event compares counted pages, so that a credit costs it nothing. A user whose credit decides
+   * is measured, because no event tells of what it copies.
+   */
+  creditChanged(userSlot: number, tsNs: number): void {
+    const { users } = this.books;
+    const creditPages = users.creditPages[userSlot]!;
+    this.quietPages[userSlot] = this.farPages[userSlot]! + creditPages;
+    if (creditPages === 0 || users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
+    if (tsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
+    this.measureAskedNs[userSlot] = tsNs;
+    this.ask(RecordKind.measure, users.uid[userSlot]!);
+  }
+
+  /** What a user is charged: a lower bound of what it holds. */
+  private chargedPages(userSlot: number): number {
+    const { usagePages, creditPages } = this.books.users;
+    return usagePages[userSlot]! - creditPages[userSlot]!;
+  }
+
+  /** Whether a user is over its hard limit, or over the number of processes it may have. */
+  private isOver(userSlot: number): boolean {
+    const { hardPages, excessProcesses } = this.books.users;
+    if (this.chargedPages(userSlot) > hardPages[userSlot]!) return true;
+    return excessProcesses[userSlot] !== 0 && hardPages[userSlot] !== NO_LIMIT_PAGES;
+  }
+
+  /** New limits count at once, for those who are above them already too. */
+  private limitsChanged(nowNs: number): void {
+    const { books } = this;
+    for (let slot = 0; slot < books.userSlots.highWater; slot++) {
+      if (books.users.state[slot] === UserState.free) continue;
+      this.limitUser(slot);
+      this.under(slot);
+      this.evaluate(slot, nowNs, Trigger.user);
+    }
+  }
+
+  /** Compares a user that may have changed otherwise than by growing. @param userSlot -1: nobody. */
+  evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
+    if (userSlot < 0) return;
+    const { usagePages } = this.books.users;
+    if (usagePages[userSlot]! > this.quietPages[userSlot]! || this.isOver(userSlot)) {
+      this.nowNs[0] = tsNs;
+      this.near(userSlot, trigger);
+    } else if (this.isNear(userSlot)) this.under(userSlot);
+  }
+
+  /** Whether there is something to take back when a user shrinks. */
+  isNear(userSlot: number): boolean {
+    return this.urgency.byUser[userSlot] !== 0 ||
+      this.books.users.state[userSlot]! > UserState.ok;
+  }
+
+  /** A user has grown, and is past soft or not far from hard. */
+  near(userSlot: number, trigger: Trigger): void {
+    const { users } = this.books;
+    const chargedPages = this.chargedPages(userSlot);
+    this.urgency.look(userSlot, Math.min(chargedPages, NO_LIMIT_PAGES) | 0);
+    if (this.isOver(userSlot)) {
+      this.overHard(userSlot, trigger);
+      return;
+    }
+    let quietPages = this.urgency.nextPages(userSlot);
+    const softPages = users.softPages[userSlot]!;
+    if (chargedPages > softPages) {
+      this.overSoft(userSlot, trigger);
+      const nextArmPages = chargedPages + ARM_EVERY_PAGES - 1;
+      quietPages = Math.min(quietPages, nextArmPages, users.hardPages[userSlot]!);
+    } else quietPages = Math.min(quietPages, softPages);
+    this.quietPages[userSlot] = quietPages + users.creditPages[userSlot]!;
+  }
+
+  /** Users whose pages came or went as a whole: by birth, exit, /proc, a change of user. */
+  compareTouched(tsNs: number): void {
+    const { users } = this.books;
+    for (let slot = this.books.takeTouched(); slot >= 0; slot = this.books.takeTouched()) {
+      if (users.state[slot] === UserState.free) continue;
+      this.under(slot);
+      this.evaluate(slot, tsNs, Trigger.user);
+    }
+  }
+
+  /** A user is over its hard limit, and has just grown. */
+  private overHard(userSlot: number, trigger: Trigger): void {
+    const { users } = this.books;
+    const tsNs = this.nowNs[0]!;
+    if (users.state[userSlot] === UserState.ok) this.reportSoft(userSlot, tsNs);
+    if (users.state[userSlot] !== UserState.hard) {
+      users.crossedTsNs[userSlot] = tsNs;
+      Atomics.store(users.state, userSlot, UserState.hard);
+    }
+    if (this.header[HeaderWord.degraded] !== 0 && users.doubtTsNs[userSlot] !== 0) {
+      this.askVerify(userSlot, tsNs);
+      return;
+    }
+    // I2: what is being freed is no reason to kill; what comes on top of it is, at once.
+    if (this.killOrdered[userSlot] !== 0) return;
+    const isAnyDying = this.header[HeaderWord.victimsDying] !== 0;
+    if (isAnyDying && this.dying.isEnough(userSlot)) return;
+    if (this.order(OrderKind.kill, userSlot, tsNs, trigger)) this.killOrdered[userSlot] = 1;
+  }
+
+  /** A user is above soft and not above hard, and has just grown. */
+  private overSoft(userSlot: number, trigger: Trigger): void {
+    const { users } = this.books;
+    const tsNs = this.nowNs[0]!;
+    if (users.state[userSlot] === UserState.ok) {
+      Atomics.store(users.state, userSlot, UserState.soft);
+      this.reportSoft(userSlot, tsNs);
+    }
+    if (!this.arms || tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
+    // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
+    // than was ordered by us: what a predecessor ordered.
+    const armsDone = Atomics.load(users.armsDone, userSlot);
+    if (((this.armsOrdered[userSlot]! - armsDone) | 0) > 0) return;
+    if (this.order(OrderKind.arm, userSlot, tsNs, trigger)) {
+      this.armsOrdered[userSlot] = (armsDone + 1) | 0;
+      this.armOrderedNs[userSlot] = tsNs;
+    }
+  }
+
+  /** At most one report a user and second: who dances on the line must not flood the log. */
+  private reportSoft(userSlot: number, tsNs: number): void {
+    if (tsNs - this.softReportedNs[userSlot]! < REPORT_EVERY_NS) return;
+    this.softReportedNs[userSlot] = tsNs;
+    const { uid, softPages, hardPages } = this.books.users;
+    this.reports.put("soft", tsNs, [
+      uid[userSlot]!,
+      this.chargedPages(userSlot),
+      softPages[userSlot]!,
+      hardPages[userSlot]!,
+    ]);
+  }
+
+  /** A user has shrunk, or its limits have changed. */
+  under(userSlot: number): void {
+    const { users } = this.books;
+    const chargedPages = this.chargedPages(userSlot);
+    this.urgency.look(userSlot, chargedPages);
+    this.quietPages[userSlot] = this.farPages[userSlot]! + users.creditPages[userSlot]!;
+    if (this.isOver(userSlot)) return;
+    if (chargedPages <= users.softPages[userSlot]!) {
+      if (users.state[userSlot] !== UserState.ok) {
+        Atomics.store(users.state, userSlot, UserState.ok);
+        users.crossedTsNs[userSlot] = 0;
+      }
+    } else if (users.state[userSlot] === UserState.hard) {
+      Atomics.store(users.state, userSlot, UserState.soft);
+    }
+  }
+
+  /**
+   * Tells the killer, at once.
+   * @param about First word of the order, see {@link RecordKind}.
+   * @returns false when its ring is full; the next event tries again.
+   */
+  private order(
+    kind: number,
+    userSlot: number,
+    tsNs: number,
+    trigger: Trigger,
+    about = this.books.users.uid[userSlot]!,
+  ): boolean {
+    const word = this.orders.claim();
+    if (word < 0) {
+      this.counters[CounterIndex.ordersShed]!++;
+      return false;
+    }
+    const { words, doubles } = this.orders;
+    const { users } = this.books;
+    doubles[word >> 1] = tsNs;
+    words[word + RecordWord.kindCpu] = RecordKind.order;
+    words[word + RecordWord.tid] = about;
+    words[word + RecordWord.a] = kind;
+    words[word + RecordWord.b] = userSlot;
+    words[word + RecordWord.c] = trigger;
+    words[word + RecordWord.d] = users.generation[userSlot]!;
+    this.orders.advance();
+    this.orders.publish();
+    this.killerBell.ring();
+    return true;
+  }
+
+  /** The killer is done with an order. @param nobody Nobody could be taken. */
+  recheck(tsNs: number, userSlot: number, generation: number, nobody: boolean): void {
+    const { users } = this.books;
+    if (users.generation[userSlot] !== generation) return;
+    this.killOrdered[userSlot] = 0;
+    if (nobody) this.relief.failed(userSlot, tsNs);
+    this.evaluate(userSlot, tsNs, Trigger.user);
+  }
+
+  private killerRestarted(nowNs: number): void {
+    this.killOrdered.fill(0);
+    this.armsOrdered.set(this.books.users.armsDone);
+    this.armOrderedNs.fill(-Infinity);
+    this.limitsChanged(nowNs);
+  }
+
+  /** The user is over by books that may be wrong: what it has is read, and then compared again. */
+  private askVerify(userSlot: number, tsNs: number): void {
+    if (tsNs - this.verifyAskedNs[userSlot]! < ASK_EVERY_NS) return;
+    this.verifyAskedNs[userSlot] = tsNs;
+    this.ask(RecordKind.verify, this.books.users.uid[userSlot]!);
+  }
+
+  /** A user was read: the next doubt is asked about at once. */
+  endAskedVerify(userSlot: number): void {
+    this.verifyAskedNs[userSlot] = -Infinity;
+  }
+
+  /** A user was measured. */
+  measured(userSlot: number, tsNs: number): void {
+    this.measureAskedNs[userSlot] = -Infinity;
+    this.under(userSlot);
+    this.evaluate(userSlot, tsNs, Trigger.lastDefense);
+  }
+
+  /** The machine is short: somebody whose end helps loses a process. */
+  pressure(tsNs: number, reason: number, missingPages: number): void {
+    const { killOrdered, relief } = this;
+    const userSlot = relief.find(tsNs, reason, missingPages, killOrdered);
+    if (userSlot < 0) return;
+    const trigger = reason === PressureReason.psi ? Trigger.kernel : Trigger.lastDefense;
+    const useful = relief.usefulPages(missingPages);
+    if (this.order(OrderKind.relieve, userSlot, tsNs, trigger, useful)) killOrdered[userSlot] = 1;
+  }
+}

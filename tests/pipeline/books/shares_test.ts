@@ -1,0 +1,212 @@
+import { assert, assertEquals } from "@std/assert";
+import { HeaderWord, ProcFlag, RecordKind } from "../../../pipeline/memory/layout.ts";
+import { Desk } from "../../_support/desk.ts";
+
+const ANN = 1000;
+const BOB = 1001;
+const ROOT = 10;
+const A = 0xa;
+
+/** Charged pages of a user. */
+function charged(desk: Desk, uid = ANN): number {
+  const slot = desk.books.findUser(uid);
+  const { usagePages, creditPages } = desk.books.users;
+  return slot < 0 ? 0 : usagePages[slot]! - creditPages[slot]!;
+}
+
+/** What the end of a process would free. */
+function privatePages(desk: Desk, tgid: number): number {
+  const slot = desk.books.findProcess(tgid);
+  const { pages, sharedPages } = desk.books.processes;
+  return pages[slot]! - sharedPages[slot]!;
+}
+
+/** A process of ANN with so many anonymous pages. */
+function makeDesk(pages: number, hardPages = 1000): Desk {
+  const desk = new Desk();
+  desk.limit(ANN, hardPages).limit(BOB, hardPages);
+  return desk.proc(ROOT, ANN, {}).step().own(ROOT, A, { anon: pages }).step();
+}
+
+/** A fork as the kernel tells of it: the child's mm is built by its parent, which then names it. */
+function fork(desk: Desk, parent: number, child: number, mmId: number, pages: number): Desk {
+  for (let built = 1; built < pages; built += 100) desk.foreign(parent, mmId, { anon: built });
+  return desk.foreign(parent, mmId, { anon: pages }).fork(parent, child).step();
+}
+
+/** A measuring of ANN. `found`: tgid, shared pages, credit, part of shareable pages. */
+function measure(desk: Desk, number: number, found: readonly (readonly number[])[]): Desk {
+  desk.sweeperPut(RecordKind.measureBegin, number, ANN).step();
+  assertEquals(desk.memory.header[HeaderWord.measureBegun], number);
+  for (const [tgid, shared, credit, shareable = 0] of found) {
+    desk.sweeperPut(RecordKind.measured, tgid!, number, shared!, credit!, shareable);
+  }
+  return desk.sweeperPut(RecordKind.measureEnd, number, ANN).step();
+}
+
+Deno.test("I10: a family counts once from the first page of a fork on, and nobody is killed", () => {
+  const desk = makeDesk(600);
+  for (let child = 1; child <= 8; child++) {
+    const mmId = A + child;
+    for (let built = 100; built <= 600; built += 100) {
+      desk.foreign(ROOT, mmId, { anon: built }).step();
+      assertEquals(charged(desk), 600);
+    }
+    desk.fork(ROOT, ROOT + child).step();
+    assertEquals(charged(desk), 600);
+  }
+  assertEquals(desk.usage(ANN), 9 * 600);
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
+  assertEquals(desk.asked.at(-1)?.kind, RecordKind.measure);
+});
+
+Deno.test("I10: with the plain sum, the same family is over", () => {
+  const desk = new Desk({ creditsShares: false });
+  desk.limit(ANN, 1000).proc(ROOT, ANN, {}).step().own(ROOT, A, { anon: 600 }).step();
+  fork(desk, ROOT, 11, 0xb, 600);
+  assertEquals(charged(desk), 1200);
+  assert(desk.orders().some(({ kind }) => kind === "kill"));
+});
+
+Deno.test("I10: what a child takes for itself counts at once, and to the page", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600).own(11, 0xb, { anon: 1000 }).step();
+  assertEquals(charged(desk), 1000);
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
+  desk.own(11, 0xb, { anon: 1001 }).step();
+  assertEquals(charged(desk), 1001);
+  assert(desk.orders().some(({ kind }) => kind === "kill"));
+});
+
+Deno.test("I10: a parent that ends leaves its pages to its first child, whatever the order", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600);
+  fork(desk, ROOT, 12, 0xc, 600);
+  desk.exit(ROOT).foreign(ROOT, A, { anon: 0 }).step();
+  assertEquals([charged(desk), desk.usage(ANN)], [600, 1200]);
+  desk.exit(11).foreign(11, 0xb, { anon: 0 }).step();
+  assertEquals([charged(desk), desk.usage(ANN)], [600, 600]);
+  desk.exit(12).foreign(12, 0xc, { anon: 0 }).step();
+  assertEquals([charged(desk), desk.usage(ANN)], [0, 0]);
+});
+
+Deno.test("I10: a child that ends or executes a program takes its credit with it", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600);
+  fork(desk, ROOT, 12, 0xc, 600);
+  assertEquals(privatePages(desk, ROOT), 0);
+  desk.exit(11).foreign(11, 0xb, { anon: 0 }).step();
+  assertEquals(charged(desk), 600);
+  // exec: a new mm, and the end of the old one.
+  desk.foreign(12, 0xd, { anon: 3 }).foreign(12, 0xc, { anon: 0 }).own(12, 0xd, { anon: 3 });
+  desk.exec(12).step();
+  assertEquals(charged(desk), 603);
+  // Nobody has its pages too any more.
+  assertEquals(privatePages(desk, ROOT), 600);
+});
+
+Deno.test("I10: a grandchild is credited for what its parent has from its own", () => {
+  const desk = makeDesk(300);
+  fork(desk, ROOT, 11, 0xb, 300).own(11, 0xb, { anon: 400 }).step();
+  fork(desk, 11, 12, 0xc, 400);
+  assertEquals(charged(desk), 400);
+  desk.exit(11).foreign(11, 0xb, { anon: 0 }).step();
+  // 300 are the root's, 100 the grandchild's alone.
+  assertEquals(charged(desk), 400);
+  desk.exit(ROOT).foreign(ROOT, A, { anon: 0 }).step();
+  assert(charged(desk) <= 400);
+});
+
+Deno.test("I10: shmem that several map counts as much as the largest has, until it is measured", () => {
+  const desk = makeDesk(0, 100);
+  for (let pid = 11; pid < 19; pid++) {
+    desk.proc(pid, ANN, {}).step().own(pid, 0xb0 + pid, { shmem: 40 }).step();
+  }
+  assertEquals([desk.usage(ANN), charged(desk)], [320, 40]);
+  // One that maps more than all others has that much at least.
+  desk.own(11, 0xb0 + 11, { shmem: 101 }).step();
+  assertEquals(charged(desk), 101);
+  assert(desk.orders().some(({ kind }) => kind === "kill"));
+});
+
+Deno.test("I10: shmem that turns out to be each one's own counts in full", () => {
+  const desk = makeDesk(0, 100);
+  for (const pid of [11, 12, 13]) {
+    desk.proc(pid, ANN, {}).step().own(pid, 0xb0 + pid, { shmem: 40 }).step();
+  }
+  assertEquals(charged(desk), 40);
+  measure(desk, 1, [[11, 0, 0, 40], [12, 0, 0, 40], [13, 0, 0, 40]]);
+  assertEquals(charged(desk), 120);
+  assert(desk.orders().some(({ kind }) => kind === "kill"));
+});
+
+Deno.test("a measuring finds what was copied: over by that, the user is killed", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600);
+  measure(desk, 1, [[ROOT, 600, 300], [11, 600, 300]]);
+  assertEquals(charged(desk), 600);
+  // The child has written to all: a page each, of which no event told.
+  measure(desk, 2, [[ROOT, 0, 0], [11, 0, 0]]);
+  assertEquals([charged(desk), privatePages(desk, 11)], [1200, 600]);
+  assert(desk.orders().some(({ kind }) => kind === "kill"));
+});
+
+Deno.test("a measuring counts what was forked and mapped meanwhile as shared still", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600);
+  desk.sweeperPut(RecordKind.measureBegin, 1, ANN).step();
+  desk.sweeperPut(RecordKind.measured, ROOT, 1, 600, 300, 0).step();
+  fork(desk, ROOT, 12, 0xc, 600);
+  desk.sweeperPut(RecordKind.measured, 11, 1, 600, 400, 0).step();
+  desk.sweeperPut(RecordKind.measureEnd, 1, ANN).step();
+  assert(charged(desk) <= 600, `${charged(desk)}`);
+});
+
+Deno.test("a measuring that could not read a process takes it as shared: it may be going", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600);
+  // The parent was gone when its turn came, the child has all pages alone by then.
+  measure(desk, 1, [[11, 0, 0]]);
+  assertEquals(charged(desk), 600);
+});
+
+Deno.test("lazily freed pages are credited, and count again when they are written to", () => {
+  const desk = makeDesk(900);
+  measure(desk, 1, [[ROOT, 800, 800]]);
+  assertEquals(charged(desk), 100);
+  desk.own(ROOT, A, { anon: 1700 }).step();
+  assertEquals(charged(desk), 900);
+  measure(desk, 2, [[ROOT, 0, 0]]);
+  assertEquals(charged(desk), 1700);
+});
+
+Deno.test("I10: pages that are swapped out stay shared, and stay credited", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600);
+  for (let swapped = 1; swapped <= 50; swapped++) {
+    for (const [tid, mmId] of [[ROOT, A], [11, 0xb]] as const) {
+      desk.foreign(tid, mmId, { anon: 600 - swapped }).foreign(tid, mmId, { swap: swapped });
+    }
+  }
+  desk.step();
+  assertEquals([charged(desk), desk.usage(ANN)], [600, 1200]);
+});
+
+Deno.test("a child that changes its user takes its credit along", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600);
+  desk.proc(11, BOB, { anon: 600 }).step();
+  assertEquals([charged(desk, ANN), charged(desk, BOB)], [600, 0]);
+  assertEquals([desk.usage(ANN), desk.usage(BOB)], [600, 600]);
+});
+
+Deno.test("a family that was there before toom is credited until it is measured", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000).proc(ROOT, ANN, { anon: 600 });
+  for (const pid of [11, 12, 13]) {
+    desk.proc(pid, ANN, { anon: 600 }, { flags: ProcFlag.mayShare });
+  }
+  desk.step();
+  assertEquals([charged(desk), desk.usage(ANN)], [600, 2400]);
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
+});
