@@ -15,7 +15,7 @@ import {
   LimitList,
   type LimitRequest,
   StatusReport,
-} from "../workers/control_api.ts";
+} from "../service/control/control_api.ts";
 import { ownUsage } from "./own_usage.ts";
 import { FailedError, UnsupportedError, UsageError } from "./errors.ts";
 

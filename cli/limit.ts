@@ -11,7 +11,7 @@ import {
   type UidRange,
 } from "../pipeline/limits/limits.ts";
 import { formatBytes, FormatError, quote } from "../pipeline/limits/units.ts";
-import type { LimitReport } from "../workers/control_api.ts";
+import type { LimitReport } from "../service/control/control_api.ts";
 import {
   checkOptions,
   type CommandSpec,

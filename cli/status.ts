@@ -10,7 +10,7 @@ import type {
   TmallocReport,
   UserReport,
   WorkerReport,
-} from "../workers/control_api.ts";
+} from "../service/control/control_api.ts";
 import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
 import { ControlClient } from "./control_client.ts";
 import { type CommandIo, ExitCode, guard } from "./errors.ts";

@@ -20,7 +20,7 @@ const NAMES_MS_MAX = 3000;
 export async function systemUsers(): Promise<Users> {
   const { uidOf, findName } = await import("../kernel/users/passwd.ts");
   const { LocalNames } = await import("../kernel/users/local_names.ts");
-  const { UserNames } = await import("../workers/user_names.ts");
+  const { UserNames } = await import("../service/limits/user_names.ts");
   const nowMs = (): number => performance.now();
   const local = new LocalNames(nowMs);
   const names = new UserNames({ local: (uid) => local.nameOf(uid), find: findName, nowMs });

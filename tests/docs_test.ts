@@ -86,7 +86,7 @@ Deno.test("README has every event of the log with all its fields, and no other",
       const names = [...fields!.matchAll(/`(\w+)`/g)].map((match) => match[1]!);
       return [plain(event!), ...names].join(" ");
     });
-  const code = read("workers/log.ts");
+  const code = read("service/journal/log.ts");
   const rules = ["uidFirst", "uidLast", "hardPages", "softPages"];
   const union = /export type LogEvent =([^;]*);/.exec(code)![1]!;
   const declared = [...union.matchAll(/\w+/g)].map(([type]) => {

@@ -4,8 +4,12 @@
  * @module
  */
 import { type LimitRule, LimitRules, SOFT_DEFAULT } from "../../pipeline/limits/limits.ts";
-import type { ControlBackend, OriginRule, StatusReport } from "../../workers/control_api.ts";
-import { ControlServer, type ControlServerOptions } from "../../workers/control_server.ts";
+import type {
+  ControlBackend,
+  OriginRule,
+  StatusReport,
+} from "../../service/control/control_api.ts";
+import { ControlServer, type ControlServerOptions } from "../../service/control/control_server.ts";
 
 export const FAKE_STATUS: StatusReport = {
   version: "0.1.0",

@@ -5,7 +5,7 @@
  * @module
  */
 import { ControlClient } from "../../cli/control_client.ts";
-import type { StatusReport } from "../../workers/control_api.ts";
+import type { StatusReport } from "../../service/control/control_api.ts";
 
 /** A line of the log. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string };

@@ -7,7 +7,7 @@
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { StatusReport } from "../../workers/control_api.ts";
+import { StatusReport } from "../../service/control/control_api.ts";
 import {
   commandOf,
   DEMO_OUTPUT,

@@ -9,7 +9,7 @@ import {
   TMALLOC_NEEDS,
   TmallocBuild,
 } from "../_support/tmalloc_build.ts";
-import type { TmallocReport, UserReport } from "../../workers/control_api.ts";
+import type { TmallocReport, UserReport } from "../../service/control/control_api.ts";
 import { Toom } from "../_support/toom.ts";
 import { E2E_NEEDS, E2E_POSSIBLE, PYTHON } from "../_support/workload.ts";
 

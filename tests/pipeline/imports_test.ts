@@ -8,9 +8,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pipeline: ["pipeline"],
   kernel: ["kernel", "pipeline"],
   workers: ["workers", "kernel", "pipeline"],
+  service: ["service", "workers", "kernel", "pipeline"],
   tmalloc: ["tmalloc", "pipeline"],
   // mod.ts is started by commands as a program of its own, never imported.
-  cli: ["cli", "workers", "kernel", "pipeline", "tmalloc", "mod.ts"],
+  cli: ["cli", "service", "workers", "kernel", "pipeline", "tmalloc", "mod.ts"],
 };
 /** Files at the root that all may import. */
 const ROOT_FILES = ["version.ts"];
@@ -96,6 +97,55 @@ Deno.test("pipeline/ is pure: no Deno, no clock, no randomness, no package", () 
   assertEquals(wrong, []);
 });
 
+const roomOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
+
+/** A circle of folders in which each imports the next; empty when there is none. */
+function circleOf(imports: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  const done = new Set<string>();
+  const visit = (room: string, way: readonly string[]): string[] => {
+    if (way.includes(room)) return [...way.slice(way.indexOf(room)), room];
+    if (done.has(room)) return [];
+    for (const next of imports.get(room) ?? []) {
+      const circle = visit(next, [...way, room]);
+      if (circle.length > 0) return circle;
+    }
+    done.add(room);
+    return [];
+  };
+  for (const room of imports.keys()) {
+    const circle = visit(room, []);
+    if (circle.length > 0) return circle;
+  }
+  return [];
+}
+
+/** Which folder imports which others. */
+function roomImports(folders: readonly string[]): Map<string, Set<string>> {
+  const imports = new Map<string, Set<string>>();
+  for (const source of folders.flatMap(sourcesIn)) {
+    const room = roomOf(source.path);
+    const others = imports.get(room) ?? new Set();
+    imports.set(room, others);
+    for (const target of importsOf(source)) if (roomOf(target) !== room) others.add(roomOf(target));
+  }
+  return imports;
+}
+
+Deno.test("no folder imports, by whatever way, one that imports it", () => {
+  const imports = roomImports(["pipeline", "kernel", "workers", "service", "cli"]);
+  assert(imports.size > 15, [...imports.keys()].join());
+  assertEquals(circleOf(imports), []);
+});
+
+Deno.test("a circle of folders is found", () => {
+  const imports = new Map([
+    ["a", new Set(["b"])],
+    ["b", new Set(["c"])],
+    ["c", new Set(["d", "b"])],
+  ]);
+  assertEquals(circleOf(imports), ["b", "c", "b"]);
+});
+
 Deno.test("what the tidy checks look for, they find", () => {
   const source = { path: "pipeline/a.ts", text: 'import { x } from "../kernel/b.ts"; // Date' };
   assertEquals(importsOf(source), ["kernel/b.ts"]);
@@ -110,7 +160,7 @@ Deno.test("what the tidy checks look for, they find", () => {
 });
 
 Deno.test("nobody imports cli/ but mod.ts", () => {
-  for (const folder of ["pipeline", "kernel", "workers", "tmalloc"]) {
+  for (const folder of ["pipeline", "kernel", "workers", "service", "tmalloc"]) {
     for (const source of sourcesIn(folder)) {
       for (const target of importsOf(source)) assert(!target.startsWith("cli/"), source.path);
     }
@@ -118,7 +168,7 @@ Deno.test("nobody imports cli/ but mod.ts", () => {
 });
 
 Deno.test(`no module has more than ${LINES_MAX} lines`, () => {
-  const long = ["pipeline", "kernel", "workers", "cli", "tmalloc"].flatMap(sourcesIn)
+  const long = ["pipeline", "kernel", "workers", "service", "cli", "tmalloc"].flatMap(sourcesIn)
     .map(({ path, text }) => ({ path, lines: text.split("\n").length }))
     .filter(({ lines }) => lines > LINES_MAX);
   assertEquals(long, []);

@@ -1,14 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
-import { keepText, listenerOf, setInherited, takeText } from "../../kernel/process/inherit.ts";
-import { closeFd } from "../../kernel/ffi/fd.ts";
-import { listenUnix, SocketType } from "../../kernel/sockets/seqpacket.ts";
+import { keepText, listenerOf, setInherited, takeText } from "../../../kernel/process/inherit.ts";
+import { closeFd } from "../../../kernel/ffi/fd.ts";
+import { listenUnix, SocketType } from "../../../kernel/sockets/seqpacket.ts";
 import {
   type Handover,
   nextInARow,
   startOverPauseMs,
   takeHandover,
-} from "../../workers/handover.ts";
-import { hasFile } from "../_support/real_kernel.ts";
+} from "../../../service/lifecycle/handover.ts";
+import { hasFile } from "../../_support/real_kernel.ts";
 
 const NOTE: Handover = {
   version: "1",

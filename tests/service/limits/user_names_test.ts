@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { LOOKUPS_MAX, UserNames } from "../../workers/user_names.ts";
+import { LOOKUPS_MAX, UserNames } from "../../../service/limits/user_names.ts";
 
 /** A directory whose answers the test gives, and a clock that it sets. */
 class Directory {

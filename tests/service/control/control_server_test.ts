@@ -1,10 +1,14 @@
-import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
+import { NO_LIMIT_PAGES } from "../../../pipeline/books/books.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { openLibc } from "../../kernel/ffi/libc.ts";
-import { listenUnix, SocketType } from "../../kernel/sockets/seqpacket.ts";
-import { CONTROL_BODY_BYTES_MAX } from "../../workers/control_api.ts";
-import { ControlServer, ControlSocketError, handleControl } from "../../workers/control_server.ts";
-import { FAKE_STATUS, FakeBackend, fakeOptions, withControl } from "../_support/fake_control.ts";
+import { openLibc } from "../../../kernel/ffi/libc.ts";
+import { listenUnix, SocketType } from "../../../kernel/sockets/seqpacket.ts";
+import { CONTROL_BODY_BYTES_MAX } from "../../../service/control/control_api.ts";
+import {
+  ControlServer,
+  ControlSocketError,
+  handleControl,
+} from "../../../service/control/control_server.ts";
+import { FAKE_STATUS, FakeBackend, fakeOptions, withControl } from "../../_support/fake_control.ts";
 
 // Not in a test, where the sanitizer would call it a leak.
 openLibc();

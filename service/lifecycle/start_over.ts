@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { listenerOf } from "../kernel/process/inherit.ts";
+import { listenerOf } from "../../kernel/process/inherit.ts";
 import {
   type Handover,
   handOver,
@@ -12,10 +12,10 @@ import {
   nextInARow,
   startOverPauseMs,
 } from "./handover.ts";
-import type { StatusReport } from "./control_api.ts";
-import { nextPath } from "./control_server.ts";
-import type { Log } from "./log.ts";
-import type { LimitOverride } from "./state_file.ts";
+import type { StatusReport } from "../control/control_api.ts";
+import { nextPath } from "../control/control_server.ts";
+import type { Log } from "../journal/log.ts";
+import type { LimitOverride } from "../limits/state_file.ts";
 
 /** What the program around a supervisor lends it. */
 export interface SupervisorHost {

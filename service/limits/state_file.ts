@@ -27,11 +27,11 @@ import {
   RULES_MAX,
   sameUids,
   UID_MAX,
-} from "../pipeline/limits/limits.ts";
-import { NO_LIMIT_PAGES } from "../pipeline/books/books.ts";
-import { invariant } from "../pipeline/memory/invariant.ts";
-import { bytesToPages } from "../pipeline/limits/units.ts";
-import type { OriginRule } from "./control_api.ts";
+} from "../../pipeline/limits/limits.ts";
+import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
+import { invariant } from "../../pipeline/memory/invariant.ts";
+import { bytesToPages } from "../../pipeline/limits/units.ts";
+import type { OriginRule } from "../control/control_api.ts";
 
 export const STATE_FILE_NAME = "limits.json";
 /** Raised when an older toom would misread the file. */

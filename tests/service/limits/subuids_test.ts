@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { OwnerTable } from "../../pipeline/limits/owners.ts";
-import { Subuids } from "../../workers/subuids.ts";
+import type { OwnerTable } from "../../../pipeline/limits/owners.ts";
+import { Subuids } from "../../../service/limits/subuids.ts";
 
 const PASSWD = ["root:x:0:0::/:", "anna:x:1000:1::/:", "777:x:1007:1::/:", "carl:x:100005:1::/:"];
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { allowedCpus, pinThread } from "../kernel/process/affinity.ts";
-import type { Protection } from "../kernel/process/self_protection.ts";
-import type { WorkerConfig } from "./protocol.ts";
+import { allowedCpus, pinThread } from "../../kernel/process/affinity.ts";
+import type { Protection } from "../../kernel/process/self_protection.ts";
+import type { WorkerConfig } from "../../workers/protocol.ts";
 
 const ANY_CPU = { pathCpu: -1, readerCpu: -1 };
 const DONE: Protection = { ok: true };

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
-import { type LimitRule, RULES_MAX, RulesFullError } from "../../pipeline/limits/limits.ts";
-import { LimitState, STATE_FILE_NAME } from "../../workers/state_file.ts";
+import { NO_LIMIT_PAGES } from "../../../pipeline/books/books.ts";
+import { type LimitRule, RULES_MAX, RulesFullError } from "../../../pipeline/limits/limits.ts";
+import { LimitState, STATE_FILE_NAME } from "../../../service/limits/state_file.ts";
 
 const PAGE_BYTES = 4096;
 const NOW = new Date("2026-08-22T10:00:00.000Z");

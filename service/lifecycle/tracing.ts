@@ -7,20 +7,20 @@
  *
  * @module
  */
-import { Errno, KernelError } from "../kernel/ffi/errno.ts";
-import { closeFd, openFd, OpenFlag } from "../kernel/ffi/fd.ts";
+import { Errno, KernelError } from "../../kernel/ffi/errno.ts";
+import { closeFd, openFd, OpenFlag } from "../../kernel/ffi/fd.ts";
 import {
   findTracefs,
   hasOwner,
   parseInstanceName,
   removeDeadInstances,
   TraceInstance,
-} from "../kernel/trace/tracefs.ts";
-import { EXEC_TEXT_FILTER } from "../kernel/trace/text_parser.ts";
-import { ProcReader } from "../kernel/proc/proc.ts";
-import { type GuardedFile, guardedFiles } from "./instance_guard.ts";
-import type { FormatTexts, TracePipe } from "./protocol.ts";
-import { rawFormats } from "./formats.ts";
+} from "../../kernel/trace/tracefs.ts";
+import { EXEC_TEXT_FILTER } from "../../kernel/trace/text_parser.ts";
+import { ProcReader } from "../../kernel/proc/proc.ts";
+import { type GuardedFile, guardedFiles } from "../../workers/instance_guard.ts";
+import type { FormatTexts, TracePipe } from "../../workers/protocol.ts";
+import { rawFormats } from "../../workers/formats.ts";
 import { StartError } from "./errors.ts";
 
 export interface TracingOptions {

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ProcReader } from "../kernel/proc/proc.ts";
-import { type Protection, setFifo } from "../kernel/process/self_protection.ts";
-import { FIFO_PRIORITY } from "./priorities.ts";
+import { ProcReader } from "../../kernel/proc/proc.ts";
+import { type Protection, setFifo } from "../../kernel/process/self_protection.ts";
+import { FIFO_PRIORITY } from "../../workers/priorities.ts";
 
 /** As the kernel shows it, cut after 15 bytes: `V8 DefaultWorker`. */
 const THREAD_NAME = "V8 DefaultWorke";

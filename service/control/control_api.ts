@@ -16,7 +16,7 @@
  * @module
  */
 import { z } from "zod";
-import type { LimitRule } from "../pipeline/limits/limits.ts";
+import type { LimitRule } from "../../pipeline/limits/limits.ts";
 
 export const CONTROL_PATH = {
   limits: "/v1/limits",

@@ -6,12 +6,12 @@
  *
  * @module
  */
-import { pinThread } from "../kernel/process/affinity.ts";
-import { MonotonicClock } from "../kernel/ffi/clock.ts";
-import { execute } from "../kernel/process/exec.ts";
-import { closeFd, readFile } from "../kernel/ffi/fd.ts";
-import { keepText, setInherited, takeText } from "../kernel/process/inherit.ts";
-import type { LimitOverride } from "./state_file.ts";
+import { pinThread } from "../../kernel/process/affinity.ts";
+import { MonotonicClock } from "../../kernel/ffi/clock.ts";
+import { execute } from "../../kernel/process/exec.ts";
+import { closeFd, readFile } from "../../kernel/ffi/fd.ts";
+import { keepText, setInherited, takeText } from "../../kernel/process/inherit.ts";
+import type { LimitOverride } from "../limits/state_file.ts";
 
 /** Names the descriptor that holds the note. */
 const VARIABLE = "TOOM_HANDOVER";

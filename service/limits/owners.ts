@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { LimitRule } from "../pipeline/limits/limits.ts";
-import type { Memory } from "../pipeline/memory/memory.ts";
-import { OwnersPublisher, OwnerTable } from "../pipeline/limits/owners.ts";
-import { FormatError } from "../pipeline/limits/units.ts";
-import { findUid, passwdText } from "../kernel/users/passwd.ts";
+import type { LimitRule } from "../../pipeline/limits/limits.ts";
+import type { Memory } from "../../pipeline/memory/memory.ts";
+import { OwnersPublisher, OwnerTable } from "../../pipeline/limits/owners.ts";
+import { FormatError } from "../../pipeline/limits/units.ts";
+import { findUid, passwdText } from "../../kernel/users/passwd.ts";
 import { Subuids } from "./subuids.ts";
 
 export interface OwnersOptions {

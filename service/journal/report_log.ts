@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { TABLE_NAMES, UNKNOWN_UID } from "../pipeline/books/books.ts";
-import { PressureReason, TRIGGER_NAMES } from "../pipeline/memory/layout.ts";
+import { TABLE_NAMES, UNKNOWN_UID } from "../../pipeline/books/books.ts";
+import { PressureReason, TRIGGER_NAMES } from "../../pipeline/memory/layout.ts";
 import {
   DEGRADED_REASON_NAMES,
   DENIED_REASONS,
   type Report,
-} from "../pipeline/messages/reports.ts";
-import { quote } from "../pipeline/limits/units.ts";
+} from "../../pipeline/messages/reports.ts";
+import { quote } from "../../pipeline/limits/units.ts";
 import type { LogEvent, TriggerName, Weighed } from "./log.ts";
 
 /** A user's name as passwd has it, null when it has none. */

@@ -7,9 +7,9 @@
  *
  * @module
  */
-import type { UidRange } from "../pipeline/limits/limits.ts";
-import type { DeniedReason } from "../pipeline/messages/reports.ts";
-import { escapeJsonLine, formatBytes, quote } from "../pipeline/limits/units.ts";
+import type { UidRange } from "../../pipeline/limits/limits.ts";
+import type { DeniedReason } from "../../pipeline/messages/reports.ts";
+import { escapeJsonLine, formatBytes, quote } from "../../pipeline/limits/units.ts";
 
 export type TriggerName = "user" | "kernel" | "last-defense";
 /** Who asked for a limit. */

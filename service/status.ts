@@ -19,9 +19,14 @@ import {
 } from "../pipeline/memory/layout.ts";
 import type { LimitRule } from "../pipeline/limits/limits.ts";
 import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
-import type { StatusReport, TmallocReport, UserReport, WorkerReport } from "./control_api.ts";
-import type { NameOf } from "./report_log.ts";
-import type { LifeReport } from "./worker_watch.ts";
+import type {
+  StatusReport,
+  TmallocReport,
+  UserReport,
+  WorkerReport,
+} from "./control/control_api.ts";
+import type { NameOf } from "./journal/report_log.ts";
+import type { LifeReport } from "./lifecycle/worker_watch.ts";
 
 export interface StatusContext {
   /** The limits in force. */

@@ -3,15 +3,20 @@
  *
  * @module
  */
-import { CounterIndex, Role } from "../pipeline/memory/layout.ts";
-import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
-import type { StatusReport } from "./control_api.ts";
+import { CounterIndex, Role } from "../../pipeline/memory/layout.ts";
+import { attachCounters, type Memory } from "../../pipeline/memory/memory.ts";
 import type { Log, ShedKind } from "./log.ts";
 
 /** Each kind is told of at most this often. */
 const TOLD_EVERY_MS = 10_000;
 
-export type Shed = NonNullable<StatusReport["shed"]>;
+/** How much was left out since the start, by what: see `shed` in control_api.ts. */
+export interface Shed {
+  readonly reports: number;
+  readonly orders: number;
+  readonly logLines: number;
+  readonly userChanges: number;
+}
 
 export class ShedWatch {
   private readonly memory: Memory;

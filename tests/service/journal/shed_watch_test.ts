@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert";
-import { CounterIndex, Role } from "../../pipeline/memory/layout.ts";
+import { CounterIndex, Role } from "../../../pipeline/memory/layout.ts";
 import {
   attachCounters,
   attachMemory,
   createMemory,
   DEFAULT_CAPACITY,
-} from "../../pipeline/memory/memory.ts";
-import { Log } from "../../workers/log.ts";
-import { ShedWatch } from "../../workers/shed_watch.ts";
+} from "../../../pipeline/memory/memory.ts";
+import { Log } from "../../../service/journal/log.ts";
+import { ShedWatch } from "../../../service/journal/shed_watch.ts";
 
 Deno.test("ShedWatch tells what was left out, each kind once in ten seconds", () => {
   const memory = attachMemory(createMemory({ ...DEFAULT_CAPACITY, readers: 2 }, 1));

@@ -9,11 +9,11 @@
  *
  * @module
  */
-import { closeFd } from "../kernel/ffi/fd.ts";
-import { listenUnix, SocketType } from "../kernel/sockets/seqpacket.ts";
-import { STREAM_SUFFIX } from "../pipeline/promises/tmalloc_message.ts";
-import type { TmallocPlace } from "./protocol.ts";
-import { makePublicFolders } from "./public_folder.ts";
+import { closeFd } from "../../kernel/ffi/fd.ts";
+import { listenUnix, SocketType } from "../../kernel/sockets/seqpacket.ts";
+import { STREAM_SUFFIX } from "../../pipeline/promises/tmalloc_message.ts";
+import type { TmallocPlace } from "../../workers/protocol.ts";
+import { makePublicFolders } from "../control/public_folder.ts";
 
 /** Everybody may ask: who it is, the kernel tells. */
 const SOCKET_MODE = 0o666;

@@ -6,7 +6,7 @@ import {
   LINES_PER_WINDOW_MAX,
   Log,
   type LogEvent,
-} from "../../workers/log.ts";
+} from "../../../service/journal/log.ts";
 
 const AT = new Date("2026-08-22T10:00:00.123Z");
 const KILL: KillEvent = {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Resources } from "../../workers/resources.ts";
+import { Resources } from "../../../service/lifecycle/resources.ts";
 
 Deno.test("Resources closes all, the newest first, once, whatever fails", () => {
   const closed: number[] = [];

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { isPassing } from "../kernel/ffi/errno.ts";
-import { closeFd, readFd } from "../kernel/ffi/fd.ts";
-import { acceptConnection, sendMessage } from "../kernel/sockets/seqpacket.ts";
+import { isPassing } from "../../kernel/ffi/errno.ts";
+import { closeFd, readFd } from "../../kernel/ffi/fd.ts";
+import { acceptConnection, sendMessage } from "../../kernel/sockets/seqpacket.ts";
 
 /** Who waits behind so many has to ask again. */
 const CONNECTIONS_MAX = 256;

@@ -17,8 +17,8 @@ import {
   sameUids,
   type SoftSpec,
   type UidRange,
-} from "../pipeline/limits/limits.ts";
-import { FormatError, quote } from "../pipeline/limits/units.ts";
+} from "../../pipeline/limits/limits.ts";
+import { FormatError, quote } from "../../pipeline/limits/units.ts";
 import { BacklogRelay } from "./backlog_relay.ts";
 import { makePublicFolders } from "./public_folder.ts";
 import {

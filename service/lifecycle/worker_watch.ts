@@ -8,11 +8,11 @@
  *
  * @module
  */
-import { attachRole } from "../pipeline/memory/doorbell.ts";
-import type { Memory } from "../pipeline/memory/memory.ts";
-import { readTextFile } from "../kernel/ffi/fd.ts";
-import { Fault, Role, roleName, RoleState, RoleWord } from "../pipeline/memory/layout.ts";
-import type { WorkerConfig, WorkerInit } from "./protocol.ts";
+import { attachRole } from "../../pipeline/memory/doorbell.ts";
+import type { Memory } from "../../pipeline/memory/memory.ts";
+import { readTextFile } from "../../kernel/ffi/fd.ts";
+import { Fault, Role, roleName, RoleState, RoleWord } from "../../pipeline/memory/layout.ts";
+import type { WorkerConfig, WorkerInit } from "../../workers/protocol.ts";
 
 /** No heartbeat for so long: it hangs. */
 const HANGS_AFTER_MS = 500;
@@ -74,15 +74,15 @@ interface Life {
 function moduleOf(role: number): URL {
   switch (role) {
     case Role.accounting:
-      return new URL("./accounting.ts", import.meta.url);
+      return new URL("../../workers/accounting.ts", import.meta.url);
     case Role.killer:
-      return new URL("./killer.ts", import.meta.url);
+      return new URL("../../workers/killer.ts", import.meta.url);
     case Role.coordinator:
-      return new URL("./coordinator.ts", import.meta.url);
+      return new URL("../../workers/coordinator.ts", import.meta.url);
     case Role.sweeper:
-      return new URL("./sweeper.ts", import.meta.url);
+      return new URL("../../workers/sweeper.ts", import.meta.url);
     default:
-      return new URL("./reader.ts", import.meta.url);
+      return new URL("../../workers/reader.ts", import.meta.url);
   }
 }
 

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { OwnerTable } from "../pipeline/limits/owners.ts";
-import { quote } from "../pipeline/limits/units.ts";
-import { passwdUids, uidInPasswd } from "../kernel/users/passwd_text.ts";
-import { parseSubuid, type SubuidLine } from "../kernel/users/subuid.ts";
+import { OwnerTable } from "../../pipeline/limits/owners.ts";
+import { quote } from "../../pipeline/limits/units.ts";
+import { passwdUids, uidInPasswd } from "../../kernel/users/passwd_text.ts";
+import { parseSubuid, type SubuidLine } from "../../kernel/users/subuid.ts";
 
 export interface SubuidsOptions {
   /** The file, e.g. /etc/subuid. Where there is none, nobody has subordinate uids. */

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { mapSharedFile } from "../../kernel/ffi/shared_file.ts";
-import "../_support/real_kernel.ts"; // Opens the libc before the first test.
-import { closedFolderOf } from "../../workers/public_folder.ts";
-import { closeTmallocPlace, openTmallocPlace } from "../../workers/tmalloc_place.ts";
+import { mapSharedFile } from "../../../kernel/ffi/shared_file.ts";
+import "../../_support/real_kernel.ts"; // Opens the libc before the first test.
+import { closedFolderOf } from "../../../service/control/public_folder.ts";
+import { closeTmallocPlace, openTmallocPlace } from "../../../service/lifecycle/tmalloc_place.ts";
 
 function modeOf(path: string): number {
   return Deno.statSync(path).mode! & 0o777;

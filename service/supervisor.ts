@@ -53,25 +53,34 @@ import {
   setNice,
   setOomScoreAdj,
 } from "../kernel/process/self_protection.ts";
-import type { ControlBackend, FaultRequest, OriginRule, StatusReport } from "./control_api.ts";
-import { raiseCompilers } from "./compiler_threads.ts";
-import { ControlServer, type ControlServerOptions } from "./control_server.ts";
-import { chooseCpus } from "./cpu_choice.ts";
-import { StartError } from "./errors.ts";
-import type { Log } from "./log.ts";
-import { Owners } from "./owners.ts";
-import type { TmallocPlace, WorkerConfig } from "./protocol.ts";
-import { ReportLog } from "./report_log.ts";
-import { closedFolderOf } from "./public_folder.ts";
-import { Resources } from "./resources.ts";
-import { ShedWatch } from "./shed_watch.ts";
-import { StartOver, type StartOverState, type SupervisorHost } from "./start_over.ts";
+import type {
+  ControlBackend,
+  FaultRequest,
+  OriginRule,
+  StatusReport,
+} from "./control/control_api.ts";
+import { raiseCompilers } from "./lifecycle/compiler_threads.ts";
+import { ControlServer, type ControlServerOptions } from "./control/control_server.ts";
+import { chooseCpus } from "./lifecycle/cpu_choice.ts";
+import { StartError } from "./lifecycle/errors.ts";
+import type { Log } from "./journal/log.ts";
+import { Owners } from "./limits/owners.ts";
+import type { TmallocPlace, WorkerConfig } from "../workers/protocol.ts";
+import { ReportLog } from "./journal/report_log.ts";
+import { closedFolderOf } from "./control/public_folder.ts";
+import { Resources } from "./lifecycle/resources.ts";
+import { ShedWatch } from "./journal/shed_watch.ts";
+import { StartOver, type StartOverState, type SupervisorHost } from "./lifecycle/start_over.ts";
 import { limitedUids, memoryReport, workerReports } from "./status.ts";
-import { LimitState } from "./state_file.ts";
-import { adoptTmallocPlace, closeTmallocPlace, openTmallocPlace } from "./tmalloc_place.ts";
-import { Tracing } from "./tracing.ts";
-import { UserNames } from "./user_names.ts";
-import { WorkerWatch } from "./worker_watch.ts";
+import { LimitState } from "./limits/state_file.ts";
+import {
+  adoptTmallocPlace,
+  closeTmallocPlace,
+  openTmallocPlace,
+} from "./lifecycle/tmalloc_place.ts";
+import { Tracing } from "./lifecycle/tracing.ts";
+import { UserNames } from "./limits/user_names.ts";
+import { WorkerWatch } from "./lifecycle/worker_watch.ts";
 
 export interface SupervisorOptions {
   readonly version: string;
