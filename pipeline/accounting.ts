@@ -252,9 +252,11 @@ export class Accounting {
       mm = books.findMm(mmId);
       if (mm < 0) {
         mm = this.attribution.unknownMm(mmId, tid, curr, sizePages, tgidHint, tsNs);
-        isUnannounced = this.facts.degraded && mm >= 0 && curr && books.isEmpty(mm);
-      } else if (curr && mms.lastTid[mm] !== tid) {
-        mm = this.attribution.claim(mm, tid, tgidHint, tsNs);
+        isUnannounced = curr && mm >= 0 && books.isEmpty(mm) &&
+          (this.facts.degraded || this.attribution.isForkUnseen(mm));
+      } else if (mms.lastTid[mm] !== tid) {
+        if (curr) mm = this.attribution.claim(mm, tid, tgidHint, tsNs);
+        else this.attribution.foreign(mm, tid, sizePages, tsNs);
       }
     }
     if (mm < 0) return;
@@ -264,7 +266,7 @@ export class Accounting {
     if (delta > 0) {
       // What a fork builds is its parent's; what an exec builds is told apart when it is done.
       if (!curr && mms.state[mm] === MmState.building) books.shares.credit(mm, delta);
-      // After a loss its fork may be what was lost: all but this page may be its parent's then.
+      // Its fork was not seen, or may be what was lost: all but this page may be its parent's then.
       else if (isUnannounced) books.shares.credit(mm, delta - 1);
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
       if (books.users.usagePages[user]! > enforcement.quietPages[user]!) {

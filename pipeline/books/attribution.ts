@@ -352,6 +352,8 @@ export class Attribution {
     mms.state[mm] = MmState.live;
     mms.lastTid[mm] = tid;
     mms.ownerTsNs[mm] = tsNs;
+    // A reading of /proc from while the exec was building it is still of the mm before.
+    if (built && before !== mm) mms.bornTsNs[mm] = Math.max(mms.bornTsNs[mm]!, tsNs);
     const task = this.books.findTask(tid);
     if (task >= 0 && tasks.buildingMmSlot1[task] === mm + 1) tasks.buildingMmSlot1[task] = 0;
     if (before >= 0 && before !== mm) this.leave(before, process, mm, tsNs, built);
@@ -438,6 +440,7 @@ export class Attribution {
     if (books.isBorrower(child)) this.kin.endBorrowing(child);
     const built = this.takeBuilt(books.findTask(parentTid));
     if (built >= 0) this.adoptBuilt(built, child, parent);
+    else processes.flags[child]! |= ProcessFlag.forkUnseen;
     this.dropLeft(child);
     this.dropIfOver(parent);
   }
@@ -515,6 +518,15 @@ export class Attribution {
       this.mmTombs.bury(mms.mmId[mm]!, mms.ownerTsNs[main]!, 0);
       books.removeMm(mm);
     }
+  }
+
+  /**
+   * Whether an mm is that of a child whose birth was announced, but not what its fork has built: its
+   * parent was not recorded from the beginning of the fork.
+   */
+  isForkUnseen(mm: number): boolean {
+    const { processes, mms } = this.books;
+    return (processes.flags[mms.processSlot1[mm]! - 1]! & ProcessFlag.forkUnseen) !== 0;
   }
 
   /** sched_process_exec: whatever it ran on before, from here on it has an mm of its own. */

@@ -118,7 +118,8 @@ export class Kinship {
   /** It has execed. */
   ownsFromNow(process: number): void {
     if (this.books.isBorrower(process)) this.endBorrowing(process);
-    this.books.processes.flags[process]! |= ProcessFlag.hasExeced;
+    const { flags } = this.books.processes;
+    flags[process] = (flags[process]! & ~ProcessFlag.forkUnseen) | ProcessFlag.hasExeced;
   }
 
   /** The process whose mm a process runs on: itself, or its lender; -1 when that is not known. */

@@ -439,6 +439,8 @@ export const ProcessFlag = {
   hasExeced: 16,
   lends: 32,
   overflow: 64,
+  /** It was born of a fork that was not seen from its beginning, and has not executed a program. */
+  forkUnseen: 128,
 } as const;
 
 export const TASK_COLUMNS = {

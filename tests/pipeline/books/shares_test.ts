@@ -68,6 +68,43 @@ Deno.test("I10: with the plain sum, the same family is over", () => {
   assert(desk.orders().some(({ kind }) => kind === "kill"));
 });
 
+Deno.test("I10: a fork that was not seen from its beginning is credited when its child speaks", () => {
+  const desk = makeDesk(600);
+  desk.fork(ROOT, 11).own(11, 0xb, { anon: 602 }).step();
+  assertEquals(charged(desk), 601, "at least the page of the event is its own");
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
+  desk.own(11, 0xb, { anon: 700 }).step();
+  assertEquals(charged(desk), 699);
+});
+
+Deno.test("I10: what such a child executes is its own, and counts in full", () => {
+  const desk = makeDesk(600);
+  desk.fork(ROOT, 11).foreign(11, 0xc, { anon: 10 }).exec(11).own(11, 0xc, { anon: 401 }).step();
+  assertEquals(charged(desk), 1001);
+  assert(desk.orders().some(({ kind }) => kind === "kill"));
+});
+
+Deno.test("I10: a reading from while an exec was under way is of the mm before it", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600).step();
+  desk.foreign(11, 0xc, { anon: 3 });
+  const readNs = desk.tick();
+  desk.exec(11).step();
+  // The sweeper read its pages before the exec, and hands them over after it.
+  desk.proc(11, ANN, { anon: 600 }, { tsNs: readNs }).step();
+  assertEquals(charged(desk), 603);
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
+});
+
+Deno.test("an mm_id that comes back has none of the pages of the process that had it before", () => {
+  const desk = makeDesk(100);
+  // Its teardown is lost; the process is gone, and its number is not free yet.
+  desk.proc(50, ANN, {}).step().own(50, 0xd, { shmem: 700, anon: 30 }).exit(50).step();
+  desk.foreign(ROOT, 0xd, { anon: 60 }).foreign(ROOT, 0xd, { anon: 100 }).fork(ROOT, 11);
+  desk.own(11, 0xd, { anon: 105 }).step();
+  assertEquals([charged(desk), desk.pages(11)], [105, 105]);
+});
+
 Deno.test("I10: what a child takes for itself counts at once, and to the page", () => {
   const desk = makeDesk(600);
   fork(desk, ROOT, 11, 0xb, 600).own(11, 0xb, { anon: 1000 }).step();
