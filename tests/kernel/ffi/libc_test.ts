@@ -26,7 +26,7 @@ Deno.test("openLibc() rethrows NotCapable untouched when FFI is not allowed", as
   }).spawn();
   const writer = output.stdin.getWriter();
   await writer.write(new TextEncoder().encode(`
-    import { openLibc } from "${kernelModule("libc.ts")}";
+    import { openLibc } from "${kernelModule("ffi/libc.ts")}";
     try { openLibc(); } catch (error) { console.log(error instanceof Deno.errors.NotCapable); }
   `));
   await writer.close();
@@ -35,7 +35,14 @@ Deno.test("openLibc() rethrows NotCapable untouched when FFI is not allowed", as
 });
 
 Deno.test("import of kernel modules opens nothing", async () => {
-  const files = ["fd.ts", "pidfd.ts", "proc.ts", "tracefs.ts", "proc_connector.ts", "passwd.ts"];
+  const files = [
+    "ffi/fd.ts",
+    "kill/pidfd.ts",
+    "proc/proc.ts",
+    "trace/tracefs.ts",
+    "proc/proc_connector.ts",
+    "users/passwd.ts",
+  ];
   const imports = files.map((file) => `await import("${kernelModule(file)}");`).join("\n");
   const out = await runDeno(`
     let opened = 0; const real = Deno.dlopen;

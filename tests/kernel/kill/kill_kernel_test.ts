@@ -152,10 +152,10 @@ Deno.test({
 
 /** Kills a process with as many descriptors open as there may be; tells what each call said. */
 const WITHOUT_DESCRIPTORS = (pid: number, uid: number): string => `
-import { PidfdKillKernel } from ${JSON.stringify(kernelModule("kill_kernel.ts"))};
-import { openLibc } from ${JSON.stringify(kernelModule("libc.ts"))};
-import { tryOpenFd } from ${JSON.stringify(kernelModule("fd.ts"))};
-import { pidfdOpen } from ${JSON.stringify(kernelModule("pidfd.ts"))};
+import { PidfdKillKernel } from ${JSON.stringify(kernelModule("kill/kill_kernel.ts"))};
+import { openLibc } from ${JSON.stringify(kernelModule("ffi/libc.ts"))};
+import { tryOpenFd } from ${JSON.stringify(kernelModule("ffi/fd.ts"))};
+import { pidfdOpen } from ${JSON.stringify(kernelModule("kill/pidfd.ts"))};
 const kernel = new PidfdKillKernel(true);
 new PidfdKillKernel(false, true).check(0, ${pid}, ${uid});
 // RLIMIT_NOFILE: as many as there are, once the gaps are filled.

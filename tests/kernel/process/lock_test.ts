@@ -63,7 +63,7 @@ Deno.test("acquireLock() keeps another process out, and children do not inherit 
   const path = await Deno.makeTempFile();
   const lock = acquireLock(path);
   invariant("release" in lock, "the lock is free");
-  const code = `import { acquireLock } from "${kernelModule("lock.ts")}";
+  const code = `import { acquireLock } from "${kernelModule("process/lock.ts")}";
     console.log(JSON.stringify(acquireLock("${path}")));`;
   assertEquals(JSON.parse(await runDeno(code)), { holderPid: Deno.pid });
   await using _child = spawnAs(Deno.uid() ?? 0, ["sleep", "60"]);

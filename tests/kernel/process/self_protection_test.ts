@@ -10,7 +10,7 @@ import {
   runDeno,
 } from "../../_support/real_kernel.ts";
 
-const MODULE = kernelModule("self_protection.ts");
+const MODULE = kernelModule("process/self_protection.ts");
 const root = isRoot();
 
 // In processes of their own: what they set would stay with the test run.

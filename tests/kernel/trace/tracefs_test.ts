@@ -313,7 +313,7 @@ Deno.test(
     "findTracefs() mounts tracefs when it is nowhere",
   ),
   async () => {
-    const code = `import { findTracefs } from "${kernelModule("tracefs.ts")}";
+    const code = `import { findTracefs } from "${kernelModule("trace/tracefs.ts")}";
       console.log(findTracefs(), Deno.statSync("/sys/kernel/tracing/instances").isDirectory);`;
     const script = "umount /sys/kernel/debug/tracing 2>/dev/null; umount /sys/kernel/tracing && " +
       'exec "$0" eval "$1"';
