@@ -31,7 +31,12 @@ export {
   TmallocRefusedError,
   TmallocUnavailableError,
 } from "./tmalloc/client.ts";
-export type { LimitReport, StatusReport, UserReport, WorkerReport } from "./service/control/control_api.ts";
+export type {
+  LimitReport,
+  StatusReport,
+  UserReport,
+  WorkerReport,
+} from "./service/control/control_api.ts";
 
 if (import.meta.main) {
   const encoder = new TextEncoder();
