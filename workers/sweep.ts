@@ -91,6 +91,7 @@ export class Sweep {
   /** By stack address, the process that was told of first. */
   private readonly firstOfStack = new Map<number, number>();
   private readonly identity = new ProcIdentity();
+  private readonly identityBefore = new ProcIdentity();
   /** Processes that executed a program or changed their user. */
   private readonly looks: number[] = [];
   /** Processes to look at later, and when; in that order. */
@@ -233,8 +234,11 @@ export class Sweep {
     const { writer } = this.context;
     const { status, kibPerPage } = this;
     const pid = status.tgid;
+    // What is told of its pages and of its program must be of one program: its exec may be under way.
+    if (!this.proc.readIdentity(pid, this.identityBefore) || !this.read(pid)) return;
     if (!this.proc.readIdentity(pid, this.identity)) return;
-    const { startTicks } = this.identity;
+    const { startTicks, stackStart } = this.identity;
+    if (stackStart !== this.identityBefore.stackStart) return;
     const known = this.know(pid);
     known.sweep = this.number;
     const flags = (known.shares ? ProcFlag.sharesParentMm : 0) |
