@@ -264,11 +264,15 @@ export class Accounting {
     const pages = sizePages > 0 ? sizePages : 0;
     const delta = books.setMember(mm, packed & RSS_MEMBER_MASK, pages, tsNs);
     if (delta > 0) {
-      // What a fork builds is its parent's; what an exec builds is told apart when it is done.
-      if (!curr && mms.state[mm] === MmState.building) books.shares.credit(mm, delta);
-      // Its fork was not seen, or may be what was lost: all but this page may be its parent's then.
+      // What a fork builds is its parent's, even if its child was read before; what an exec builds is
+      // told apart when it is done.
+      if (!curr && (mms.state[mm] === MmState.building || tsNs < mms.bornTsNs[mm]!)) {
+        books.shares.credit(mm, delta);
+      } // Its fork was not seen, or may be what was lost: all but this page may be its parent's then.
       else if (isUnannounced) books.shares.credit(mm, delta - 1);
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
+      // Nobody announced it so far. Perhaps its fork is read later, and all of it is its parent's.
+      if (books.users.uid[user] === UNKNOWN_UID) books.shares.credit(mm, delta);
       if (books.users.usagePages[user]! > enforcement.quietPages[user]!) {
         enforcement.nowNs[0] = tsNs;
         enforcement.near(user, Trigger.user);
@@ -315,6 +319,9 @@ export class Accounting {
         break;
       case RecordKind.procPages:
         enforcement.evaluate(facts.pages(tsNs, tid, a, b, c, d), tsNs, this.readingTrigger);
+        break;
+      case RecordKind.lender:
+        facts.lender(tid, a);
         break;
       case RecordKind.task:
         facts.task(tsNs, tid, a);

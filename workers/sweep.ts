@@ -52,8 +52,8 @@ const PAGES_MAX = 0x7fffffff;
 /** What was told of a process. */
 interface Told {
   readonly startTicks: number;
-  /** It runs on its parent's mm. */
-  readonly shares: boolean;
+  /** A process on whose mm it runs: its parent, or what its parent's fork made before; 0 none. */
+  readonly lender: number;
   /** Where its stack begins: forks without an exec have their parent's address. */
   readonly stackStart: number;
   /** Another process of that stack was told of before. */
@@ -241,7 +241,7 @@ export class Sweep {
     if (stackStart !== this.identityBefore.stackStart) return;
     const known = this.know(pid);
     known.sweep = this.number;
-    const flags = (known.shares ? ProcFlag.sharesParentMm : 0) |
+    const flags = (known.lender !== 0 ? ProcFlag.borrows : 0) |
       (known.isForked ? ProcFlag.mayShare : 0);
     // The kernel counts from the boot, events from CLOCK_MONOTONIC, which stands still in suspends.
     const bornMs = Math.max(0, startTicks * MS_PER_TICK - this.suspendedMs);
@@ -266,6 +266,7 @@ export class Sweep {
       pages(status.vmSwapKib),
       pages(status.rssShmemKib),
     );
+    if (known.lender !== 0) writer.put(tsNs, RecordKind.lender, 0, pid, known.lender, 0, 0, 0);
     if (!withTasks || status.threads === 1) {
       writer.put(tsNs, RecordKind.task, 0, pid, pid, 0, 0, 0);
       return;
@@ -281,16 +282,26 @@ export class Sweep {
     const known = this.told.get(pid);
     const isSame = known !== undefined && known.startTicks === startTicks &&
       known.stackStart === stackStart;
-    if (isSame && !known.shares) return known;
-    const shares = this.status.ppid > 1 && sharesMm(pid, this.status.ppid);
+    if (isSame && known.lender === 0) return known;
     let first = this.firstOfStack.get(stackStart);
     if (first === undefined || this.told.get(first)?.stackStart !== stackStart) {
       if (stackStart !== 0) this.firstOfStack.set(stackStart, pid);
       first = pid;
     }
-    const made = { startTicks, shares, stackStart, isForked: first !== pid, sweep: 0 };
+    const lender = this.lenderOf(pid, first);
+    const made = { startTicks, lender, stackStart, isForked: first !== pid, sweep: 0 };
     this.told.set(pid, made);
     return made;
+  }
+
+  /**
+   * On whose mm a process runs; 0 on its own. Its parent's, or, when that is gone, that of the first
+   * which was told of with the same stack.
+   */
+  private lenderOf(pid: number, first: number): number {
+    const { ppid } = this.status;
+    if (ppid > 1 && sharesMm(pid, ppid)) return ppid;
+    return first !== pid && sharesMm(pid, first) ? first : 0;
   }
 
   /**

@@ -205,8 +205,11 @@ export class Attribution {
     return true;
   }
 
-  /** The mm that a task has just built, by fork or exec; -1 none. */
-  private takeBuilt(task: number): number {
+  /**
+   * The mm that a task has just built, by fork or exec; -1 none.
+   * @param runner The process that runs on it from now on.
+   */
+  private takeBuilt(task: number, runner: number): number {
     const { tasks, mms } = this.books;
     if (task < 0) return -1;
     const mm = tasks.buildingMmSlot1[task]! - 1;
@@ -216,8 +219,11 @@ export class Attribution {
     if (mms.processSlot1[mm] === tasks.processSlot[task]! + 1) {
       return mms.state[mm] === MmState.building ? mm : -1;
     }
+    if (mms.state[mm] !== MmState.live) return -1;
+    // It spoke after its mm was built, and was read before that: its CPU's buffer came first.
+    if (mms.processSlot1[mm] === runner + 1 && mms.ownerTsNs[mm]! > mms.foreignTsNs[mm]!) return mm;
+    if (mms.foreignTid[mm] !== tasks.tid[task]) return -1;
     // Somebody else's: the id came back before the end of the last life did.
-    if (mms.state[mm] !== MmState.live || mms.foreignTid[mm] !== tasks.tid[task]) return -1;
     this.mmTombs.bury(mms.mmId[mm]!, mms.foreignTsNs[mm]!, 0);
     this.books.rebirth(mm, mms.foreignTsNs[mm]!);
     return mm;
@@ -385,6 +391,7 @@ export class Attribution {
       if (mms.tsNs[mm * MEMBER_COUNT + member]! >= mms.tsNs[from]!) continue;
       this.books.setMember(mm, member, mms.pages[from]!, mms.tsNs[from]!);
     }
+    this.books.shares.credit(mm, mms.creditPages[nameless]! - mms.creditPages[mm]!);
   }
 
   // ----------------------------------------------------------------------------- life cycle
@@ -438,7 +445,7 @@ export class Attribution {
       return;
     }
     if (books.isBorrower(child)) this.kin.endBorrowing(child);
-    const built = this.takeBuilt(books.findTask(parentTid));
+    const built = this.takeBuilt(books.findTask(parentTid), child);
     if (built >= 0) this.adoptBuilt(built, child, parent);
     else processes.flags[child]! |= ProcessFlag.forkUnseen;
     this.dropLeft(child);
@@ -484,10 +491,14 @@ export class Attribution {
   private adoptBuilt(mm: number, child: number, parent: number): void {
     const { books } = this;
     const { processes, mms } = books;
-    if (mms.processSlot1[mm] === child + 1) return;
     const main = processes.mmSlot1[child]! - 1;
+    if (mms.processSlot1[mm] === child + 1) {
+      if (main === mm) this.creditFork(mm, parent);
+      return;
+    }
     if (main >= 0 && mms.state[main] !== MmState.nameless) {
-      // The child runs on another already.
+      // The child runs on another already, which it has built itself.
+      books.shares.uncredit(main);
       this.mmTombs.bury(mms.mmId[mm]!, mms.ownerTsNs[main]!, 0);
       books.removeMm(mm);
       return;
@@ -501,8 +512,14 @@ export class Attribution {
       this.absorb(main, mm);
       books.removeMm(main);
     }
+    this.creditFork(mm, parent);
+  }
+
+  /** What a fork has built holds nothing yet but what its parent's mm holds too. */
+  private creditFork(mm: number, parent: number): void {
     const lender = this.kin.runsOn(parent);
-    books.shares.forked(mm, lender < 0 ? -1 : processes.mmSlot1[lender]! - 1);
+    const { shares, processes } = this.books;
+    shares.forked(mm, lender < 0 ? -1 : processes.mmSlot1[lender]! - 1);
   }
 
   /** Mms that a process left while nobody knew whose they were. */
@@ -536,7 +553,7 @@ export class Attribution {
     if (process < 0) return;
     if (oldPid !== pid) this.mergeStray(oldPid, process, tsNs);
     const task = books.findTask(oldPid);
-    const built = this.takeBuilt(task);
+    const built = this.takeBuilt(task, process);
     this.kin.ownsFromNow(process);
     if (oldPid !== pid && task >= 0) books.removeTask(task);
     books.addTask(pid, process, tsNs);

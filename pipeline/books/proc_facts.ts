@@ -132,7 +132,7 @@ export class ProcFacts {
     processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, bornNsOf(bornLow, flags));
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
-    if ((flags & ProcFlag.sharesParentMm) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
+    if ((flags & ProcFlag.borrows) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
     else if (!books.isBorrower(slot) && !this.hasExecedSince(slot, tsNs)) {
       // What it was thought to have is its parent's, whose own reading tells how much it is.
       processes.flags[slot]! &= ~ProcessFlag.hasExeced;
@@ -147,12 +147,26 @@ export class ProcFacts {
     } else this.noteDrift(processes.userSlot[slot]!, this.dropForgotten(slot, tsNs));
   }
 
+  /**
+   * Whose mm the process of the record before runs on. Its birth may not have been seen, and without
+   * this what it does to that mm would be nobody's.
+   */
+  lender(tgid: number, lenderTgid: number): void {
+    const { books, attribution } = this;
+    const { kin } = attribution;
+    const slot = books.findProcess(tgid);
+    if (slot < 0 || !books.isBorrower(slot) || kin.lenderOf(slot) >= 0) return;
+    const named = books.findProcess(lenderTgid);
+    const lender = named < 0 ? -1 : kin.runsOn(named);
+    if (lender >= 0 && lender !== slot) kin.setLender(slot, lender);
+  }
+
   /** A process that found no row: in a sweep, its pages are summed up with those of its like. */
   private overflows(tgid: number, uid: number, flags: number): void {
     const user = this.books.findUser(uid);
     if (user < 0 || !this.isSweeping) return;
     this.overflowCount[user]!++;
-    if ((flags & ProcFlag.sharesParentMm) !== 0) return;
+    if ((flags & ProcFlag.borrows) !== 0) return;
     this.overflowUser = user;
     this.overflowTgid = tgid;
   }
@@ -189,9 +203,15 @@ export class ProcFacts {
     sizes[1] = anonPages;
     sizes[2] = swapPages;
     sizes[3] = shmemPages;
-    if (this.isBeforeAnExec(slot, tsNs)) return -1;
-    let drift = this.dropForgotten(slot, tsNs);
+    const isBefore = this.isBeforeAnExec(slot, tsNs);
     let mm = processes.mmSlot1[slot]! - 1;
+    // Until now it might have been a child with nothing but what its parent has.
+    const hasOwn = mm >= 0 && this.currentIsNews && !this.currentMayShare;
+    if (isBefore) {
+      if (hasOwn) books.shares.uncredit(mm);
+      return hasOwn ? processes.userSlot[slot]! : -1;
+    }
+    let drift = this.dropForgotten(slot, tsNs);
     if (mm < 0) {
       if ((filePages | anonPages | swapPages | shmemPages) === 0) return -1;
       mm = books.addMm(0, MmState.nameless, slot, tsNs);
@@ -201,6 +221,7 @@ export class ProcFacts {
     for (let member = 0; member < MEMBER_COUNT; member++) {
       drift += this.correct(mm, member, sizes[member]!, tsNs);
     }
+    if (hasOwn) books.shares.uncredit(mm);
     // Nothing is known of its fork: it may hold nothing but what another holds too.
     if (this.currentMayShare && (this.currentIsNews || books.mms.state[mm] === MmState.nameless)) {
       books.shares.credit(mm, Infinity);
@@ -230,6 +251,10 @@ export class ProcFacts {
   private isBeforeAnExec(slot: number, tsNs: number): boolean {
     const { mms, processes } = this.books;
     const main1 = processes.mmSlot1[slot]!;
+    // One that was forked and has executed nothing has had no other mm.
+    if (this.currentMayShare && (processes.flags[slot]! & ProcessFlag.hasExeced) === 0) {
+      return false;
+    }
     if (main1 !== 0) return mms.bornTsNs[main1 - 1]! > tsNs;
     for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
       if (mms.bornTsNs[mm1 - 1]! > tsNs) return true;
@@ -324,6 +349,7 @@ export class ProcFacts {
       if (processes.sweepNumber[slot] === sweep) continue;
       if (processes.bornTsNs[slot]! >= this.beganTsNs) continue;
       if (processes.seenTsNs[slot]! >= this.beganTsNs) continue;
+      if (this.isBeingTornDown(slot)) continue;
       if ((processes.flags[slot]! & ProcessFlag.overflow) !== 0) continue;
       this.noteDrift(
         processes.userSlot[slot]!,
@@ -337,6 +363,19 @@ export class ProcFacts {
     this.endUsers();
     this.isSweeping = false;
     return true;
+  }
+
+  /** Whether a process that has exited, which no sweep sees, still gives its memory back. */
+  private isBeingTornDown(slot: number): boolean {
+    const { books, endTsNs } = this;
+    const { processes, mms } = books;
+    if (processes.state[slot] !== ProcessState.exited) return false;
+    const quietNs = this.degraded ? QUIET_NS : FORGOTTEN_NS;
+    if (endTsNs - processes.exitTsNs[slot]! < quietNs) return true;
+    for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
+      if (endTsNs - books.newestTsNs(mm1 - 1) < quietNs) return true;
+    }
+    return false;
   }
 
   /** What a whole sweep says of each user: drift, and those of its processes that found no row. */

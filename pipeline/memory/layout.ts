@@ -54,6 +54,7 @@ export const CPU_SHIFT = 8;
  * | lost | 0 | events lost, -1 unknown | 0 | 0 | 0 |
  * | proc | tgid | real uid | start time, clock ticks, low 32 bits | birth, low 32 bits of ms | {@link packProc} |
  * | procPages | tgid | file | anon | swap | shmem, all in pages; follows its proc record |
+ * | lender | tgid | tgid of a process whose mm it runs on; follows its proc record | 0 | 0 | 0 |
  * | task | tid | tgid | 0 | 0 | 0 |
  * | gone | tgid or tid | 1: it may never have been traced | 0 | 0 | 0 |
  * | measureBegin | measuring number | uid | 0 | 0 | 0 |
@@ -98,6 +99,7 @@ export const RecordKind = {
   verifyEnd: 23,
   verify: 24,
   measure: 25,
+  lender: 26,
 } as const;
 export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
 
@@ -116,10 +118,10 @@ export function packRss(member: number, curr: number, noMmId: boolean): number {
 }
 
 /**
- * Flags in word d of a proc record. `sharesParentMm`: it runs on its parent's mm; `mayShare`: it was
+ * Flags in word d of a proc record. `borrows`: it runs on the mm of another process; `mayShare`: it was
  * forked and has not executed a program since, so its pages may be those of another process.
  */
-export const ProcFlag = { sharesParentMm: 1, mayShare: 2 } as const;
+export const ProcFlag = { borrows: 1, mayShare: 2 } as const;
 const PROC_FLAG_BITS = 8;
 const TWO_TO_32 = 2 ** 32;
 

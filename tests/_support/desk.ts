@@ -219,6 +219,12 @@ export class Desk {
     return this;
   }
 
+  /** What the sweeper says of a process that runs on another's mm, behind {@link proc}. */
+  lender(tgid: number, lenderTgid: number, tsNs = this.tick()): this {
+    this.sweeper.put(tsNs, RecordKind.lender, 0, tgid, lenderTgid, 0, 0, 0);
+    return this;
+  }
+
   /** A record of the sweeper's. */
   sweeperPut(kind: RecordKind, tid: number, a = 0, b = 0, c = 0, d = 0): this {
     this.sweeper.put(this.tick(), kind, 0, tid, a, b, c, d);

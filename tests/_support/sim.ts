@@ -656,12 +656,13 @@ export class Sim implements KillKernel {
     const ticks = Math.floor(bornNs / 1e7);
     const forked = !shares && mm.held.some((pages) => pages.some(({ refs }) => refs > 1));
     const flags = packProc(
-      (shares ? ProcFlag.sharesParentMm : 0) | (forked ? ProcFlag.mayShare : 0),
+      (shares ? ProcFlag.borrows : 0) | (forked ? ProcFlag.mayShare : 0),
       bornNs / 1e6,
     );
     const [file, anon, swap, shmem] = mm.pages;
     sweepWriter.put(tsNs, RecordKind.proc, 0, pid, uid, ticks, Math.floor(bornNs / 1e6), flags);
     sweepWriter.put(tsNs, RecordKind.procPages, 0, pid, file!, anon!, swap!, shmem!);
+    if (shares) sweepWriter.put(tsNs, RecordKind.lender, 0, pid, lender!.pid, 0, 0, 0);
     for (const tid of tids) sweepWriter.put(tsNs, RecordKind.task, 0, tid, pid, 0, 0, 0);
     return true;
   }

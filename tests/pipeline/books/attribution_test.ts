@@ -332,7 +332,7 @@ Deno.test("a change of user moves all pages", () => {
 
 Deno.test("a borrower from before toom has no pages of its own", () => {
   const desk = new Desk();
-  const flags = ProcFlag.sharesParentMm;
+  const flags = ProcFlag.borrows;
   desk.proc(20, BOB, { anon: 50 }).proc(10, ANN, { anon: 100 });
   desk.proc(11, ANN, { anon: 100 }, { flags });
   assertUsage(desk, 100);
@@ -350,7 +350,7 @@ Deno.test("/proc may say that a process shares its parent's mm after it was thou
   const desk = new Desk();
   desk.own(11, A, { anon: 100 }).step();
   desk.proc(20, BOB, { anon: 50 }).proc(10, ANN, { anon: 100 });
-  desk.proc(11, ANN, { anon: 100 }, { flags: ProcFlag.sharesParentMm });
+  desk.proc(11, ANN, { anon: 100 }, { flags: ProcFlag.borrows });
   assertUsage(desk, 100);
 });
 

@@ -88,7 +88,7 @@ Deno.test("processes that share their parent's mm add nothing to the row of the 
   desk.sweep(() => {
     desk.proc(10, ANN, { anon: 10 });
     for (let pid = 11; pid < 80; pid++) {
-      desk.proc(pid, ANN, { anon: 10 }, { flags: ProcFlag.sharesParentMm });
+      desk.proc(pid, ANN, { anon: 10 }, { flags: ProcFlag.borrows });
     }
   }).step();
   assertEquals([desk.usage(ANN), excess(desk, ANN)], [10, 30]);

@@ -1,0 +1,56 @@
+import { assertEquals } from "@std/assert";
+import { ProcFlag } from "../../../pipeline/memory/layout.ts";
+import { Desk } from "../../_support/desk.ts";
+
+const ANN = 1000;
+const PARENT = 10;
+const CHILD = 11;
+const MM = 0xa;
+
+function makeDesk(): Desk {
+  const desk = new Desk();
+  desk.limit(ANN, 1000);
+  return desk.proc(PARENT, ANN, {}).step().own(PARENT, MM, { anon: 500 }).step();
+}
+
+Deno.test("a process that gives its memory back while a sweep passes stays on the books", () => {
+  const desk = makeDesk();
+  desk.sweep(() => desk.exit(PARENT)).step();
+  assertEquals(desk.usage(ANN), 500);
+  desk.foreign(PARENT, MM, { anon: 200 }).step();
+  assertEquals(desk.usage(ANN), 200);
+  desk.sweep(() => {}).step();
+  assertEquals(desk.usage(ANN), 200, "its exit was before, its last event was not long ago");
+  desk.foreign(PARENT, MM, { anon: 0 }).step();
+  assertEquals([desk.usage(ANN), desk.books.findProcess(PARENT)], [0, -1]);
+  assertEquals(desk.reports().filter(({ name }) => name === "drift"), []);
+});
+
+Deno.test("a process whose end was not seen to its end is forgotten by a later sweep", () => {
+  const desk = makeDesk();
+  desk.exit(PARENT).step();
+  desk.tick(2e9);
+  desk.sweep(() => {}).step();
+  assertEquals([desk.usage(ANN), desk.books.findProcess(PARENT)], [0, -1]);
+});
+
+Deno.test("what a process does to the mm of another counts, though its birth was not seen", () => {
+  const desk = makeDesk();
+  desk.proc(CHILD, ANN, { anon: 500 }, { flags: ProcFlag.borrows }).lender(CHILD, PARENT).step();
+  assertEquals(desk.usage(ANN), 500);
+  desk.own(CHILD, MM, { anon: 700 }).step();
+  assertEquals(desk.usage(ANN), 700);
+});
+
+Deno.test("nor was the mm's name known before", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000).proc(PARENT, ANN, { anon: 500 });
+  desk.proc(CHILD, ANN, { anon: 500 }, { flags: ProcFlag.borrows }).lender(CHILD, PARENT).step();
+  desk.own(CHILD, MM, { anon: 1001 }).step();
+  assertEquals(desk.usage(ANN), 1001);
+  assertEquals(desk.orders().map(({ kind }) => kind), ["kill"]);
+  // And a third, told of by way of the second.
+  desk.proc(12, ANN, { anon: 1001 }, { flags: ProcFlag.borrows }).lender(12, CHILD).step();
+  desk.own(12, MM, { anon: 1010 }).step();
+  assertEquals(desk.usage(ANN), 1010);
+});
