@@ -61,7 +61,8 @@ import type {
 } from "./control/control_api.ts";
 import { raiseCompilers } from "./lifecycle/compiler_threads.ts";
 import { ControlServer, type ControlServerOptions } from "./control/control_server.ts";
-import { chooseCpus } from "./lifecycle/cpu_choice.ts";
+import { chooseCpus, keepOff } from "./lifecycle/cpu_choice.ts";
+import { calm, hurryAlone } from "./lifecycle/start_priority.ts";
 import { StartError } from "./lifecycle/errors.ts";
 import type { Log } from "./journal/log.ts";
 import { Owners } from "./limits/owners.ts";
@@ -143,6 +144,7 @@ export class Supervisor implements ControlBackend {
   private readonly tracing: Tracing;
   private readonly publisher: RulesPublisher;
   private readonly owners: Owners;
+  private readonly config: WorkerConfig;
   private readonly watch: WorkerWatch;
   private readonly readerWakes: readonly EventFd[];
   private readonly sweeperWake: EventFd;
@@ -266,9 +268,10 @@ export class Supervisor implements ControlBackend {
       resources.add(() => closeTmallocPlace(tmalloc, options.tmallocSocketPath!));
     }
     this.shed = new ShedWatch(this.memory, log, host.linesShed);
+    this.config = this.workerConfig();
     this.watch = new WorkerWatch(
       this.memory,
-      this.workerConfig(),
+      this.config,
       (role) => {
         if (role === Role.sweeper) this.sweeperWake.ring();
         else if (role === Role.coordinator) this.coordinatorWake.ring();
@@ -406,6 +409,8 @@ export class Supervisor implements ControlBackend {
       void state.keep().then((kept) => this.told(kept));
     }
     await this.watch.start();
+    keepOff(this.config);
+    if (handover !== undefined) hurryAlone();
     await this.watch.ping(Role.coordinator, PING_MS_MAX);
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     void this.followReports();
@@ -426,6 +431,7 @@ export class Supervisor implements ControlBackend {
       ? await ControlServer.start(controlOptions)
       : await ControlServer.adopt(former, controlOptions);
     await this.settle(false);
+    if (handover !== undefined) calm();
     this.settler = setTimeout(() => void this.settle(true), SETTLED_MS);
     log.event({
       event: "ready",

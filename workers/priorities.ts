@@ -17,5 +17,7 @@ export const FIFO_PRIORITY = {
    * must not be kept from their CPU while they hold one.
    */
   compiler: 7,
+  /** Of all threads while toom starts over, for nothing is enforced meanwhile. */
+  startOver: 6,
   none: 0,
 } as const;

@@ -63,6 +63,8 @@ export interface WorkerConfig {
   readonly pathCpu: number;
   /** The reader's: the same, or -1: on any other. */
   readonly readerCpu: number;
+  /** CPUs of all other threads; empty: any. */
+  readonly otherCpus: readonly number[];
   readonly formats: FormatTexts;
   /** Pipes of each reader. */
   readonly readerPipes: readonly (readonly TracePipe[])[];

@@ -77,7 +77,8 @@ async function serve(
   const { realTime } = init.config;
   if (options.fifoPriority > 0 && realTime) setFifo(options.fifoPriority);
   const cpu = options.cpu === undefined ? -1 : init.config[options.cpu];
-  if (cpu >= 0) pinThread([cpu]);
+  const cpus = cpu >= 0 ? [cpu] : init.config.otherCpus;
+  if (cpus.length > 0) pinThread(cpus);
   Atomics.store(words, RoleWord.epochSeen, init.epoch);
   Atomics.store(words, RoleWord.state, RoleState.running);
   try {

@@ -202,10 +202,13 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       if (due || (wanted && nowNs - sweptNs >= RESYNC_EVERY_NS)) {
         sweptNs = nowNs;
         wanted = false;
-        // Reading all of /proc may take long: not before everybody else.
-        if (config.realTime) setOrdinary();
+        // Reading all of /proc may take long: not before everybody else, unless nothing is enforced
+        // until it is done.
+        const yields = config.realTime &&
+          (config.isFirstStart || counters[CounterIndex.sweeps]! > 0);
+        if (yields) setOrdinary();
         sweep.full(afterLoss);
-        if (config.realTime) setFifo(FIFO_PRIORITY.sweeper);
+        if (yields) setFifo(FIFO_PRIORITY.sweeper);
         afterLoss = false;
         if (!instance.hadSentinel) watch.listWasWritten(clock.nowNs(), instance);
         counters[CounterIndex.sweeps]!++;

@@ -105,13 +105,36 @@ const SCHED_RESET_ON_FORK = 0x4000_0000;
  * @param tid 0: the calling thread.
  */
 export function setFifo(priority: number, tid = 0): Protection {
+  return setScheduler(SCHED_FIFO | SCHED_RESET_ON_FORK, priority, tid);
+}
+
+/**
+ * As {@link setFifo} of the calling thread; threads and processes that it starts have the same
+ * priority, and so has the program that it executes.
+ */
+export function setFifoForAll(priority: number): Protection {
+  return setScheduler(SCHED_FIFO, priority, 0);
+}
+
+const SCHED_OTHER = 0;
+
+/**
+ * Makes a thread an ordinary one again, of the niceness that it had. sched(7)
+ *
+ * @param tid 0: the calling thread.
+ */
+export function setOrdinary(tid = 0): Protection {
+  return setScheduler(SCHED_OTHER, 0, tid);
+}
+
+function setScheduler(policy: number, priority: number, tid: number): Protection {
   primeErrno();
   return outcome(
     "sched_setscheduler",
     openLibc().sched_setscheduler(
       Syscall.schedSetscheduler,
       tid,
-      SCHED_FIFO | SCHED_RESET_ON_FORK,
+      policy,
       asBuffer(new Int32Array([priority])),
     ),
     "run as root or with CAP_SYS_NICE, set LimitRTPRIO in the unit; inside a cpu cgroup v1, give it" +
@@ -119,21 +142,22 @@ export function setFifo(priority: number, tid = 0): Protection {
   );
 }
 
-const SCHED_OTHER = 0;
+/** Words of /proc/PID/task/TID/stat behind the name and the state; proc_pid_stat(5), field 40. */
+const RT_PRIORITY_WORD = 40 - 3;
 
-/** Makes the calling thread an ordinary one again, of the niceness that it had. sched(7) */
-export function setOrdinary(): Protection {
-  primeErrno();
-  return outcome(
-    "sched_setscheduler",
-    openLibc().sched_setscheduler(
-      Syscall.schedSetscheduler,
-      0,
-      SCHED_OTHER,
-      asBuffer(new Int32Array(1)),
-    ),
-    "run as root",
-  );
+/**
+ * Real-time priority of a thread of this process, 0 for an ordinary one.
+ *
+ * @returns undefined when it has ended.
+ */
+export function rtPriorityOf(tid: number): number | undefined {
+  try {
+    const stat = readTextFile(`/proc/self/task/${tid}/stat`);
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[RT_PRIORITY_WORD]);
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
+  }
 }
 
 const PRIO_PROCESS = 0;

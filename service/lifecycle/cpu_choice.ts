@@ -7,7 +7,7 @@ import { allowedCpus, pinThread } from "../../kernel/process/affinity.ts";
 import type { Protection } from "../../kernel/process/self_protection.ts";
 import type { WorkerConfig } from "../../workers/protocol.ts";
 
-const ANY_CPU = { pathCpu: -1, readerCpu: -1 };
+const ANY_CPU = { pathCpu: -1, readerCpu: -1, otherCpus: [] };
 const DONE: Protection = { ok: true };
 const NOT_ALLOWED: Protection = {
   ok: false,
@@ -29,14 +29,24 @@ export function chooseCpus(
   pathCpu: number | "auto",
   isNarrow: boolean,
   tell: (wish: string, result: Protection) => void,
-): Pick<WorkerConfig, "pathCpu" | "readerCpu"> {
+): Pick<WorkerConfig, "pathCpu" | "readerCpu" | "otherCpus"> {
   const cpus = allowedCpus();
   const chosen = pathCpu === "auto" ? cpus.at(-1) ?? -1 : pathCpu;
   if (chosen < 0) return ANY_CPU;
   tell(`CPU ${chosen}`, cpus.includes(chosen) ? DONE : NOT_ALLOWED);
   if (!cpus.includes(chosen)) return ANY_CPU;
-  // Everybody else keeps off it: what waits behind real-time threads waits long.
-  const others = cpus.filter((cpu) => cpu !== chosen);
-  if (others.length > 0) pinThread(others);
-  return { pathCpu: chosen, readerCpu: isNarrow ? chosen : -1 };
+  return {
+    pathCpu: chosen,
+    readerCpu: isNarrow ? chosen : -1,
+    otherCpus: cpus.filter((cpu) => cpu !== chosen),
+  };
+}
+
+/**
+ * Keeps this thread off the CPU of {@link chooseCpus}, and what it starts from now on, because what
+ * waits behind real-time threads waits long. To be called when the workers have started: until then
+ * they need all CPUs.
+ */
+export function keepOff({ otherCpus }: Pick<WorkerConfig, "otherCpus">): void {
+  if (otherCpus.length > 0) pinThread(otherCpus);
 }

@@ -11,6 +11,7 @@ import { MonotonicClock } from "../../kernel/ffi/clock.ts";
 import { execute } from "../../kernel/process/exec.ts";
 import { closeFd, readFile } from "../../kernel/ffi/fd.ts";
 import { keepText, setInherited, takeText } from "../../kernel/process/inherit.ts";
+import { hurry } from "./start_priority.ts";
 import type { LimitOverride } from "../limits/state_file.ts";
 
 /** Names the descriptor that holds the note. */
@@ -106,6 +107,7 @@ export function handOver(note: Handover, cpus: readonly number[]): never {
   const environment = { ...Deno.env.toObject(), [VARIABLE]: String(fd) };
   const words = new TextDecoder().decode(readFile("/proc/self/cmdline")).split("\0").slice(0, -1);
   if (cpus.length > 0) pinThread(cpus);
+  hurry();
   try {
     execute(Deno.execPath(), words, environment);
   } catch {

@@ -112,8 +112,9 @@ class Dice {
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function compile(dir: string): Promise<void> {
-  for (const name of ["truth", "churn_worker", "stop_thread"]) {
-    const source = new URL(`./${name}.c`, import.meta.url).pathname;
+  for (const path of ["./truth", "./churn_worker", "../_support/stop_thread"]) {
+    const name = path.split("/").at(-1)!;
+    const source = new URL(`${path}.c`, import.meta.url).pathname;
     const args = ["-O2", "-pthread", "-o", `${dir}/${name}`, source];
     const { success, stderr } = await new Deno.Command("cc", { args }).output();
     if (!success) throw new Error(`cannot compile ${name}.c: ${new TextDecoder().decode(stderr)}`);
@@ -304,11 +305,13 @@ class Faults {
     const comm = dice.pick([...threads.keys()]);
     const tid = dice.pick(threads.get(comm)!);
     const ms = dice.pick(STOPS_MS);
+    // One in four tracers is deaf: then the kernel lets toom start over only when the stop ends.
+    const how = dice.below(4) === 0 ? ["deaf"] : [];
     await new Deno.Command(`${this.dir}/stop_thread`, {
-      args: [tid, `${ms}`],
+      args: [tid, `${ms}`, ...how],
       stderr: "null",
     }).output();
-    return `${comm} stopped for ${ms} ms`;
+    return [comm, "stopped for", `${ms} ms`, ...how].join(" ");
   }
 }
 
