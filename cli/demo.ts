@@ -5,7 +5,8 @@
  * @module
  */
 import { nameOf } from "../kernel/users/passwd.ts";
-import { ProcReader, ProcStatus } from "../kernel/proc/proc.ts";
+import { ProcReader } from "../kernel/proc/proc.ts";
+import { ProcStatus } from "../pipeline/ports.ts";
 import { findTracefs } from "../kernel/trace/tracefs.ts";
 import { formatBytes } from "../pipeline/limits/units.ts";
 import type { StatusReport, UserReport } from "../service/control/control_api.ts";

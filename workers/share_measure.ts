@@ -16,7 +16,8 @@ import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { type SharesContext, sharesOf } from "../pipeline/books/smaps_shares.ts";
 import { UserRows } from "../pipeline/books/user_rows.ts";
 import type { MonotonicClock } from "../kernel/ffi/clock.ts";
-import { ProcReader, ProcStatus } from "../kernel/proc/proc.ts";
+import { ProcReader } from "../kernel/proc/proc.ts";
+import { ProcStatus } from "../pipeline/ports.ts";
 import { readSmapsRollup } from "../kernel/proc/smaps.ts";
 
 export interface ShareMeasureContext extends SharesContext {

@@ -21,14 +21,16 @@ import {
   RoleWord,
 } from "../pipeline/memory/layout.ts";
 import { RulesView } from "../pipeline/limits/limits.ts";
+import { Sweep } from "../pipeline/discovery/sweep.ts";
 import { OwnersView } from "../pipeline/limits/owners.ts";
 import { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../pipeline/memory/ring.ts";
 import { MonotonicClock } from "../kernel/ffi/clock.ts";
 import { Errno } from "../kernel/ffi/errno.ts";
-import { closeFd, EventFd } from "../kernel/ffi/fd.ts";
+import { closeFd, EventFd, readTextFile } from "../kernel/ffi/fd.ts";
 import { POLLIN, POLLPRI, PollSet } from "../kernel/ffi/poll.ts";
-import { readMemInfo } from "../kernel/proc/proc.ts";
+import { ProcReader, readMemInfo } from "../kernel/proc/proc.ts";
+import { procErrorPages } from "../kernel/proc/proc_accuracy.ts";
 import { ProcConnector } from "../kernel/proc/proc_connector.ts";
 import { openPsiTrigger } from "../kernel/pressure/psi.ts";
 import { RawSource } from "../kernel/trace/raw_source.ts";
@@ -40,7 +42,6 @@ import { FIFO_PRIORITY } from "./priorities.ts";
 import { TraceWatch } from "./trace_watch.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 import { ShareMeasure } from "./share_measure.ts";
-import { Sweep } from "./sweep.ts";
 
 /** PSI: somebody waited for memory 100 ms of one second. */
 const PSI_STALL_US = 100_000;
@@ -85,9 +86,15 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     writer,
     rules,
     owners: new OwnersView(memory.owners),
-    instance,
+    list: instance,
+    proc: new ProcReader(),
     clock,
     pageBytes: config.pageBytes,
+    errorPages: procErrorPages(
+      readTextFile("/proc/sys/kernel/osrelease"),
+      navigator.hardwareConcurrency,
+    ),
+    ownPid: Deno.pid,
     publish,
     alive: () => Atomics.add(words, RoleWord.heartbeat, 1),
   });

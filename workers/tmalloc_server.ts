@@ -36,7 +36,8 @@ import { Epoll, EPOLLIN, EPOLLRDHUP } from "../kernel/ffi/epoll.ts";
 import { Errno } from "../kernel/ffi/errno.ts";
 import { closeFd, type EventFd } from "../kernel/ffi/fd.ts";
 import { pidfdOpen } from "../kernel/kill/pidfd.ts";
-import { ProcIdentity, ProcReader, ProcStatus } from "../kernel/proc/proc.ts";
+import { ProcReader } from "../kernel/proc/proc.ts";
+import { ProcIdentity, ProcStatus } from "../pipeline/ports.ts";
 import {
   acceptConnection,
   isAgain,

@@ -1,7 +1,8 @@
 /** Whether this process may do what toom does: FFI, root, capabilities, /proc. */
 import { readTextFile } from "../ffi/fd.ts";
 import { openLibc, pageBytes } from "../ffi/libc.ts";
-import { ProcReader, ProcStatus } from "../proc/proc.ts";
+import { ProcReader } from "../proc/proc.ts";
+import { ProcStatus } from "../../pipeline/ports.ts";
 import { type Examiner, Lacking, ROOT_MEND } from "./examiner.ts";
 
 /** capabilities(7) */

@@ -15,6 +15,7 @@ import {
 } from "../ffi/fd.ts";
 import { openLibc } from "../ffi/libc.ts";
 import { Syscall } from "../ffi/symbols.ts";
+import { type Proc, type ProcIdentity, type ProcStatus } from "../../pipeline/ports.ts";
 
 const NEWLINE = 10;
 const SPACE = 32;
@@ -27,41 +28,6 @@ const CLOSING_PARENTHESIS = 41;
 export const PF_KTHREAD = 0x0020_0000;
 /** Pid of kthreadd, the parent of all kernel threads. */
 const KTHREADD_PID = 2;
-
-/** States of {@link ProcStatus.state} in which a process has no memory any more. */
-export const STATE_ZOMBIE = 0x5a;
-export const STATE_DEAD = 0x58;
-
-/** What /proc/PID/status says, filled in by {@link ProcReader.readStatus}. Reuse one. */
-export class ProcStatus {
-  /** Its thread group: of a thread's id, the process that the thread belongs to. */
-  tgid = 0;
-  ppid = 0;
-  /** 0 to 4294967295. */
-  realUid = 0;
-  /** 0 to 4294967295. */
-  effectiveUid = 0;
-  /** Code of the state's letter, e.g. {@link STATE_ZOMBIE}. */
-  state = 0;
-  threads = 0;
-  /** A thread of the kernel: it has no memory, and no signal ends it. */
-  kthread = false;
-  /** It has an address space: no kernel thread, no zombie, and not in the middle of its exit. */
-  hasMemory = false;
-  rssAnonKib = 0;
-  rssFileKib = 0;
-  rssShmemKib = 0;
-  vmSwapKib = 0;
-}
-
-/** What {@link ProcReader.readIdentity} tells. Reuse one. */
-export class ProcIdentity {
-  ppid = 0;
-  /** Clock ticks since the boot. */
-  startTicks = 0;
-  /** Where the stack begins, which an exec changes (by chance, ASLR, not with personality(2)). */
-  stackStart = 0;
-}
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
 const KEY_STATE = ascii("State:");
@@ -233,7 +199,7 @@ const DIRENT_NAME_OFFSET = 19;
  * A process that is gone is a return value. Everything else, such as too many open files, throws
  * {@link KernelError}.
  */
-export class ProcReader {
+export class ProcReader implements Proc {
   #buffer = new Uint8Array(BUFFER_BYTES_MIN);
   readonly #path = new Uint8Array(PATH_BYTES_MAX);
 
@@ -352,6 +318,10 @@ export class ProcReader {
       if (child > 0) children.push(child);
     }
     return children;
+  }
+
+  sharesMm(pidA: number, pidB: number): boolean {
+    return sharesMm(pidA, pidB);
   }
 
   /** Whether there is a directory for that pid, thread or process. */

@@ -67,6 +67,11 @@ export class Verdicts {
     if (this.part[slot] === Part.signalled) this.signalledParts--;
     if (part === Part.signalled) this.signalledParts++;
     this.part[slot] = part;
+    this.noteOut();
+  }
+
+  /** Who is part of a kill is out until that is over, and nobody knows when that will be. */
+  private noteOut(): void {
     this.outUntilNs = this.signalledParts > 0 ? Infinity : this.lastSparedUntilNs;
   }
 
@@ -79,7 +84,7 @@ export class Verdicts {
     this.renew(slot);
     this.sparedUntilNs[slot] = nowNs + SPARE_NS;
     this.lastSparedUntilNs = Math.max(this.lastSparedUntilNs, nowNs + SPARE_NS);
-    this.outUntilNs = Math.max(this.outUntilNs, this.lastSparedUntilNs);
+    this.noteOut();
     this.goodNs[slot] = -Infinity;
   }
 

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { ProcReader, ProcStatus, sharesMm } from "../../kernel/proc/proc.ts";
+import { ProcReader, sharesMm } from "../../kernel/proc/proc.ts";
+import { ProcStatus } from "../../pipeline/ports.ts";
 import { pageBytes } from "../../kernel/ffi/libc.ts";
 import { hasFile, hasTracefs } from "./real_kernel.ts";
 

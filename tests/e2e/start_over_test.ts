@@ -4,7 +4,8 @@ import { ControlClient } from "../../cli/control_client.ts";
 import { closeFd } from "../../kernel/ffi/fd.ts";
 import { connectSeqpacket } from "../../kernel/sockets/seqpacket.ts";
 import { findTracefs, parseInstanceName } from "../../kernel/trace/tracefs.ts";
-import { hasFile, needing } from "../_support/real_kernel.ts";
+import { FIFO_PRIORITY } from "../../workers/priorities.ts";
+import { hasFile, needing, threadsOf } from "../_support/real_kernel.ts";
 import { STOP_NEEDS, STOPPABLE, stopThread, threadOf } from "../_support/stop_thread.ts";
 import { Toom } from "../_support/toom.ts";
 import { assertBooksTrue } from "../_support/books_true.ts";
@@ -78,6 +79,10 @@ for (
       assert(restarts!.reason!.startsWith(`${role} hung: no heartbeat for`), restarts!.reason!);
       assertEquals(workers.find((one) => one.role === role)!.restarts, 1);
       assertEquals(instancesOf(toom.pid).length, 2);
+      const hurried = threadsOf(toom.pid).filter(({ priority }) =>
+        priority === FIFO_PRIORITY.startOver
+      );
+      assertEquals(hurried, [], "the hurry is over");
     },
   });
 }

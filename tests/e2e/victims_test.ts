@@ -1,6 +1,7 @@
 /** Who dies when there is a choice, and who never dies in vain. */
 import { assert, assertEquals } from "@std/assert";
-import { ProcReader, ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "../../kernel/proc/proc.ts";
+import { ProcReader } from "../../kernel/proc/proc.ts";
+import { ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "../../pipeline/ports.ts";
 import { hasCapability, needing, waitUntil } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";
 import { E2E_NEEDS, E2E_POSSIBLE, Workload } from "../_support/workload.ts";

@@ -5,12 +5,11 @@ import {
   PF_KTHREAD,
   printable,
   ProcReader,
-  ProcStatus,
   readMemInfo,
   sharesMm,
-  STATE_ZOMBIE,
   StatusHandle,
 } from "../../../kernel/proc/proc.ts";
+import { ProcStatus, STATE_ZOMBIE } from "../../../pipeline/ports.ts";
 import { hasFile, isRoot, needing, spawnAs, waitUntil } from "../../_support/real_kernel.ts";
 
 const OWN_UID = Deno.uid() ?? 0;

@@ -205,7 +205,8 @@ Deno.test("Coordinator does not refuse what fits as soon as the tables know what
   assertEquals([lastReply(world).status, lastReply(world).committedPages], [0, 88]);
 });
 
-Deno.test("a fork waits until the tables know what the child before it shares", () => {
+/** A parent of 60 pages whose second fork waits, because the tables do not know what its child shares. */
+function waitingFork(): PromiseWorld {
   const world = new PromiseWorld(UID, 100);
   const parent = world.spawn(60);
   assertEquals(ask(world, parent, fork, 8)!.status, 0);
@@ -214,6 +215,11 @@ Deno.test("a fork waits until the tables know what the child before it shares", 
   world.declare(child, 60);
   world.credit(0);
   assertEquals(ask(world, parent, fork, 8), undefined, "it is looked at again");
+  return world;
+}
+
+Deno.test("a fork waits until the tables know what the child before it shares", () => {
+  const world = waitingFork();
   world.turn(50e6);
   world.credit(60);
   world.turn(1e6);
@@ -221,14 +227,7 @@ Deno.test("a fork waits until the tables know what the child before it shares", 
 });
 
 Deno.test("a fork that the tables leave no room for is refused when a child's grace is over", () => {
-  const world = new PromiseWorld(UID, 100);
-  const parent = world.spawn(60);
-  assertEquals(ask(world, parent, fork, 8)!.status, 0);
-  const child = world.forkSharing(parent);
-  world.desk.step();
-  world.declare(child, 60);
-  world.credit(0);
-  assertEquals(ask(world, parent, fork, 8), undefined);
+  const world = waitingFork();
   world.turn(101e6);
   assertEquals(lastReply(world).status, Status.refused);
 });

@@ -1,0 +1,198 @@
+/**
+ * Reads a process in /proc and tells accounting what it holds, whose it is, and whether it shares
+ * pages or its whole address space with another.
+ *
+ * One owner: the sweeper.
+ *
+ * @module
+ */
+import { packProc, ProcFlag, RecordKind } from "../memory/layout.ts";
+import type { RecordWriter } from "../messages/record_writer.ts";
+import { type Proc, ProcIdentity, ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "../ports.ts";
+
+const MS_PER_TICK = 10;
+const PAGES_MAX = 0x7fffffff;
+/** A process that executes a program while it is read is read again, at most so often. */
+const READS_MAX = 3;
+
+/** What was told of a process. */
+interface Told {
+  readonly startTicks: number;
+  /** A process on whose mm it runs; 0 none. */
+  readonly lender: number;
+  /** Where its stack begins: forks without an exec have their parent's address. */
+  readonly stackStart: number;
+  /** Another process of that stack was told of before. */
+  readonly isForked: boolean;
+  sweep: number;
+}
+
+export interface TellerOptions {
+  readonly proc: Proc;
+  readonly writer: RecordWriter;
+  readonly pageBytes: number;
+  /** For whom a uid counts. */
+  readonly ownerOf: (uid: number) => number;
+}
+
+export class Teller {
+  /** The process that was read last. */
+  readonly status = new ProcStatus();
+  /** How long the machine has been suspended, milliseconds: births are counted without that. */
+  suspendedMs = 0;
+  /** Number of the sweep under way. */
+  sweep = 0;
+  private readonly options: TellerOptions;
+  private readonly kibPerPage: number;
+  private readonly told = new Map<number, Told>();
+  /** By stack address, the process that was told of first. */
+  private readonly firstOfStack = new Map<number, number>();
+  private readonly identity = new ProcIdentity();
+  private readonly identityBefore = new ProcIdentity();
+
+  constructor(options: TellerOptions) {
+    this.options = options;
+    this.kibPerPage = options.pageBytes / 1024;
+  }
+
+  /** Reads a living process; its real uid then is the one that it counts for. */
+  read(pid: number): boolean {
+    if (!this.readLiving(pid)) return false;
+    this.status.realUid = this.options.ownerOf(this.status.realUid);
+    return true;
+  }
+
+  /** Of one whose leader has exited, through one of its other threads. */
+  private readLiving(pid: number): boolean {
+    const { status } = this;
+    const { proc } = this.options;
+    if (!proc.readStatus(pid, status)) return false;
+    if (status.state !== STATE_ZOMBIE && status.state !== STATE_DEAD) return true;
+    if (status.threads <= 1) return false;
+    for (const tid of proc.listTids(pid)) {
+      if (tid === pid || !proc.readStatus(tid, status)) continue;
+      if (status.state !== STATE_ZOMBIE && status.state !== STATE_DEAD) return true;
+    }
+    return false;
+  }
+
+  /** Threads of the process of {@link status}. */
+  tids(pid: number): number[] {
+    return this.status.threads === 1 ? [pid] : this.options.proc.listTids(pid);
+  }
+
+  /**
+   * Tells accounting of a process.
+   *
+   * @param tsNs A time before this is called.
+   * @param pid Of its leader.
+   * @returns Whether it is alive; only then {@link status} is of it.
+   */
+  tell(tsNs: number, pid: number, withTasks: boolean): boolean {
+    for (let reads = 0; reads < READS_MAX; reads++) {
+      if (!this.options.proc.readIdentity(pid, this.identityBefore) || !this.read(pid)) {
+        return false;
+      }
+      if (!this.options.proc.readIdentity(pid, this.identity)) return false;
+      // Its pages and its program must be of one program, because its exec may be under way.
+      if (this.identity.stackStart !== this.identityBefore.stackStart) continue;
+      this.put(tsNs, pid, withTasks);
+      return true;
+    }
+    return true;
+  }
+
+  private put(tsNs: number, pid: number, withTasks: boolean): void {
+    const { status, kibPerPage } = this;
+    const { writer } = this.options;
+    const { startTicks } = this.identity;
+    const known = this.know(pid);
+    known.sweep = this.sweep;
+    const flags = (known.lender !== 0 ? ProcFlag.borrows : 0) |
+      (known.isForked ? ProcFlag.mayShare : 0);
+    // The kernel counts from the boot, events from CLOCK_MONOTONIC, which stands still in suspends.
+    const bornMs = Math.max(0, startTicks * MS_PER_TICK - this.suspendedMs);
+    const pages = (kib: number): number => Math.min(PAGES_MAX, Math.floor(kib / kibPerPage));
+    writer.put(
+      tsNs,
+      RecordKind.proc,
+      0,
+      pid,
+      status.realUid | 0,
+      startTicks | 0,
+      bornMs % 2 ** 32 | 0,
+      packProc(flags, bornMs),
+    );
+    writer.put(
+      tsNs,
+      RecordKind.procPages,
+      0,
+      pid,
+      pages(status.rssFileKib),
+      pages(status.rssAnonKib),
+      pages(status.vmSwapKib),
+      pages(status.rssShmemKib),
+    );
+    if (known.lender !== 0) writer.put(tsNs, RecordKind.lender, 0, pid, known.lender, 0, 0, 0);
+    const tids = withTasks ? this.tids(pid) : [pid];
+    for (const tid of tids) writer.put(tsNs, RecordKind.task, 0, tid, pid, 0, 0, 0);
+  }
+
+  /** What was told of the process of {@link identity}, or is to be told from now on. */
+  private know(pid: number): Told {
+    const { startTicks, stackStart } = this.identity;
+    const known = this.told.get(pid);
+    const isSame = known !== undefined && known.startTicks === startTicks &&
+      known.stackStart === stackStart;
+    if (isSame && known.lender === 0) return known;
+    let first = this.firstOfStack.get(stackStart);
+    if (first === undefined || this.told.get(first)?.stackStart !== stackStart) {
+      if (stackStart !== 0) this.firstOfStack.set(stackStart, pid);
+      first = pid;
+    }
+    const lender = this.lenderOf(pid, first);
+    const made = { startTicks, lender, stackStart, isForked: first !== pid, sweep: 0 };
+    this.told.set(pid, made);
+    return made;
+  }
+
+  /**
+   * On whose mm a process runs; 0 on its own. Its parent's, or, when that is gone, that of the first
+   * which was told of with the same stack.
+   */
+  private lenderOf(pid: number, first: number): number {
+    const { ppid } = this.status;
+    const { proc } = this.options;
+    if (ppid > 1 && proc.sharesMm(pid, ppid)) return ppid;
+    return first !== pid && proc.sharesMm(pid, first) ? first : 0;
+  }
+
+  /** Whether a process was ever told of. */
+  knows(pid: number): boolean {
+    return this.told.has(pid);
+  }
+
+  /** Whether the sweep under way has told of a process. */
+  hasTold(pid: number): boolean {
+    return this.told.get(pid)?.sweep === this.sweep;
+  }
+
+  /** The sweep under way is to tell of a process once more. */
+  tellAgain(pid: number): void {
+    const known = this.told.get(pid);
+    if (known !== undefined) known.sweep = 0;
+  }
+
+  /** Forgets all processes. */
+  forget(): void {
+    this.told.clear();
+  }
+
+  /** Forgets those of whom the sweep under way, which ends, has not told. */
+  forgetUntold(): void {
+    for (const [pid, { sweep }] of this.told) if (sweep !== this.sweep) this.told.delete(pid);
+    for (const [stackStart, pid] of this.firstOfStack) {
+      if (this.told.get(pid)?.stackStart !== stackStart) this.firstOfStack.delete(stackStart);
+    }
+  }
+}

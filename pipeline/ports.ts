@@ -1,0 +1,87 @@
+/**
+ * What the roles of the pipeline need of the world, as interfaces: the kernel's side is in `kernel/`,
+ * the simulator's in the tests. Named as the kernel's side names it; more of them are beside the role
+ * that needs them (kill_kernel.ts).
+ *
+ * @module
+ */
+
+/** CLOCK_MONOTONIC, which the kernel stamps events with. clock_gettime(2) */
+export interface Clock {
+  /** Nanoseconds since some moment before the boot. */
+  nowNs(): number;
+  /** How long the machine has been suspended since its boot, nanoseconds. */
+  suspendedNs(): number;
+}
+
+/** States of {@link ProcStatus.state} in which a process has no memory any more. */
+export const STATE_ZOMBIE = 0x5a;
+export const STATE_DEAD = 0x58;
+
+/** What /proc/PID/status says of a process or a thread. proc_pid_status(5) Reuse one. */
+export class ProcStatus {
+  /** Its thread group: of a thread's id, the process that the thread belongs to. */
+  tgid = 0;
+  ppid = 0;
+  /** 0 to 4294967295. */
+  realUid = 0;
+  /** 0 to 4294967295. */
+  effectiveUid = 0;
+  /** Code of the state's letter, e.g. {@link STATE_ZOMBIE}. */
+  state = 0;
+  threads = 0;
+  /** A thread of the kernel: it has no memory, and no signal ends it. */
+  kthread = false;
+  /** It has an address space: no kernel thread, no zombie, and not in the middle of its exit. */
+  hasMemory = false;
+  rssAnonKib = 0;
+  rssFileKib = 0;
+  rssShmemKib = 0;
+  vmSwapKib = 0;
+}
+
+/** What tells one process, and one program in it, from all others. proc_pid_stat(5) Reuse one. */
+export class ProcIdentity {
+  ppid = 0;
+  /** Clock ticks since the boot. */
+  startTicks = 0;
+  /** Where the stack begins, which an exec changes (by chance, ASLR, not with personality(2)). */
+  stackStart = 0;
+}
+
+/** /proc, for one role. What is gone is a return value. */
+export interface Proc {
+  /**
+   * @param pid A process, or any thread: then `tgid` says whose, and `state` is the thread's own.
+   * @param out Filled in; its contents are undefined when the result is false.
+   * @returns false when it is gone.
+   */
+  readStatus(pid: number, out: ProcStatus): boolean;
+  /** As {@link readStatus}. */
+  readIdentity(pid: number, out: ProcIdentity): boolean;
+  /**
+   * The processes of the machine, without their other threads.
+   *
+   * @param out Filled from the start, ascending.
+   * @returns How many there are. If this is more than `out.length`, the rest was left out.
+   */
+  listPids(out: Int32Array): number;
+  /** Threads of a process, ascending; empty when it is gone. */
+  listTids(pid: number): number[];
+  /** Children of a process's main thread; empty when the kernel does not tell. */
+  listChildren(pid: number): number[];
+  /** Whether two processes run on one address space. kcmp(2) */
+  sharesMm(pidA: number, pidB: number): boolean;
+}
+
+/** The list of tasks whose events the kernel records; their children are recorded too. */
+export interface TraceList {
+  /** Ids of the tasks on it. */
+  readPids(): number[];
+  /** These and no others. May take 40 ms. */
+  writePids(tids: Iterable<number>): void;
+  /** These too. May take 40 ms. */
+  appendPids(tids: Iterable<number>): void;
+  /** As {@link appendPids}, on another thread. */
+  appendPidsAsync(tids: Iterable<number>): Promise<void>;
+}

@@ -1,0 +1,227 @@
+import { assertEquals } from "@std/assert";
+import { Teller } from "../../../pipeline/discovery/teller.ts";
+import {
+  bornNsOf,
+  ProcFlag,
+  RECORD_BYTES,
+  RecordKind,
+  RecordWord,
+} from "../../../pipeline/memory/layout.ts";
+import { ringBytes, RingConsumer, RingProducer } from "../../../pipeline/memory/ring.ts";
+import { RecordWriter } from "../../../pipeline/messages/record_writer.ts";
+import {
+  type Proc,
+  type ProcIdentity,
+  type ProcStatus,
+  STATE_ZOMBIE,
+} from "../../../pipeline/ports.ts";
+
+const ANN = 1000;
+const SUB_UID = 100_000;
+
+interface Entry {
+  ppid?: number;
+  uid?: number;
+  anonKib?: number;
+  startTicks?: number;
+  stackStart?: number;
+  mm?: number;
+  tids?: number[];
+  isLeaderDead?: boolean;
+}
+
+/** A /proc of entries, which calls `afterRead` after each reading of a status. */
+class Fake implements Proc {
+  readonly entries = new Map<number, Entry>();
+  afterRead: () => void = () => {};
+
+  readStatus(id: number, out: ProcStatus): boolean {
+    const [pid, entry] = [...this.entries].find(([pid, { tids = [pid] }]) => tids.includes(id)) ??
+      [];
+    if (pid === undefined || entry === undefined) return false;
+    const { ppid = 1, uid = ANN, anonKib = 0, tids = [pid], isLeaderDead = false } = entry;
+    out.tgid = pid;
+    out.ppid = ppid;
+    out.realUid = uid;
+    out.state = isLeaderDead && id === pid ? STATE_ZOMBIE : 0x53;
+    out.threads = tids.length;
+    out.rssAnonKib = out.state === STATE_ZOMBIE ? 0 : anonKib;
+    this.afterRead();
+    return true;
+  }
+
+  readIdentity(pid: number, out: ProcIdentity): boolean {
+    const entry = this.entries.get(pid);
+    if (entry === undefined) return false;
+    out.ppid = entry.ppid ?? 1;
+    out.startTicks = entry.startTicks ?? pid;
+    out.stackStart = entry.stackStart ?? pid * 4096;
+    return true;
+  }
+
+  listPids(): number {
+    return 0;
+  }
+
+  listTids(pid: number): number[] {
+    return this.entries.get(pid)?.tids ?? [pid];
+  }
+
+  listChildren(): number[] {
+    return [];
+  }
+
+  sharesMm(pidA: number, pidB: number): boolean {
+    const [a, b] = [this.entries.get(pidA), this.entries.get(pidB)];
+    return a !== undefined && b !== undefined && (a.mm ?? pidA) === (b.mm ?? pidB);
+  }
+}
+
+interface Telling {
+  readonly kind: number;
+  readonly tid: number;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+  readonly d: number;
+}
+
+class Stage {
+  readonly proc = new Fake();
+  readonly teller: Teller;
+  private readonly producer: RingProducer;
+  private readonly consumer: RingConsumer;
+
+  constructor() {
+    const place = { byteOffset: 0, records: 64, recordBytes: RECORD_BYTES };
+    const memory = new SharedArrayBuffer(ringBytes(place.records, RECORD_BYTES));
+    this.producer = new RingProducer(memory, place);
+    this.consumer = new RingConsumer(memory, place);
+    const full = (): never => {
+      throw new Error("the ring is full");
+    };
+    this.teller = new Teller({
+      proc: this.proc,
+      writer: new RecordWriter(this.producer, full),
+      pageBytes: 4096,
+      ownerOf: (uid) => uid === SUB_UID ? ANN : uid,
+    });
+    this.teller.sweep = 1;
+  }
+
+  add(pid: number, entry: Entry): this {
+    this.proc.entries.set(pid, entry);
+    return this;
+  }
+
+  /** Tells of a process. @returns The records that say so; undefined when it is gone. */
+  tell(pid: number, withTasks = false): Telling[] | undefined {
+    if (!this.teller.tell(1e9, pid, withTasks)) return undefined;
+    this.producer.publish();
+    const records: Telling[] = [];
+    const { words } = this.consumer;
+    for (let word = this.consumer.next(); word >= 0; word = this.consumer.next()) {
+      const at = (name: keyof typeof RecordWord): number => words[word + RecordWord[name]]!;
+      records.push({
+        kind: at("kindCpu") & 0xff,
+        tid: at("tid"),
+        a: at("a"),
+        b: at("b"),
+        c: at("c"),
+        d: at("d"),
+      });
+    }
+    this.consumer.release();
+    return records;
+  }
+
+  /** As {@link tell}: flags, and the lender if one is told of. */
+  kin(pid: number): [flags: number, lender: number | undefined] {
+    const records = this.tell(pid)!;
+    const flags = records.find(({ kind }) => kind === RecordKind.proc)!.d & 0xff;
+    return [flags, records.find(({ kind }) => kind === RecordKind.lender)?.a];
+  }
+}
+
+Deno.test("Teller tells a process, its pages and its threads", () => {
+  const stage = new Stage().add(10, { anonKib: 400, startTicks: 700, tids: [10, 12] });
+  stage.teller.suspendedMs = 2000;
+  const [process, pages, ...tasks] = stage.tell(10, true)!;
+  assertEquals([process!.kind, process!.tid, process!.a, process!.b], [
+    RecordKind.proc,
+    10,
+    ANN,
+    700,
+  ]);
+  assertEquals(bornNsOf(process!.c, process!.d), 5e9, "without the time in suspend");
+  assertEquals([pages!.kind, pages!.tid, pages!.b], [RecordKind.procPages, 10, 100]);
+  assertEquals(tasks.map(({ kind, tid, a }) => [kind, tid, a]), [
+    [RecordKind.task, 10, 10],
+    [RecordKind.task, 12, 10],
+  ]);
+  assertEquals(stage.tell(11), undefined, "nobody");
+});
+
+Deno.test("Teller tells a subordinate uid as its owner, and a dead leader by a living thread", () => {
+  const stage = new Stage().add(10, {
+    uid: SUB_UID,
+    anonKib: 8,
+    tids: [10, 12],
+    isLeaderDead: true,
+  });
+  const [process, pages] = stage.tell(10)!;
+  assertEquals([process!.a, pages!.b], [ANN, 2]);
+  assertEquals(new Stage().add(10, { isLeaderDead: true }).tell(10), undefined);
+});
+
+Deno.test("Teller reads a process again that executes a program while it is read", () => {
+  const stage = new Stage().add(10, { anonKib: 4000, stackStart: 0x1000 });
+  stage.proc.afterRead = () => void stage.add(10, { anonKib: 40, stackStart: 0x2000 });
+  const pages = stage.tell(10)!.find(({ kind }) => kind === RecordKind.procPages);
+  assertEquals(pages!.b, 10);
+});
+
+Deno.test("Teller tells nothing of one that never stops executing programs, which is alive", () => {
+  const stage = new Stage().add(10, { anonKib: 4000, stackStart: 0x1000 });
+  let stackStart = 0x1000;
+  stage.proc.afterRead = () => void stage.add(10, { stackStart: stackStart += 0x1000 });
+  assertEquals(stage.tell(10), []);
+});
+
+Deno.test("Teller says who was forked: its stack is where another's is", () => {
+  const stage = new Stage().add(10, { stackStart: 0x7000 }).add(11, {
+    stackStart: 0x7000,
+    ppid: 10,
+  });
+  assertEquals(stage.kin(10), [0, undefined]);
+  assertEquals(stage.kin(11), [ProcFlag.mayShare, undefined]);
+  stage.add(11, { stackStart: 0x9000, ppid: 10 });
+  assertEquals(stage.kin(11), [0, undefined], "it has executed a program");
+});
+
+Deno.test("Teller says on whose mm a process runs: its parent's, or that of one like it", () => {
+  const stage = new Stage().add(10, { stackStart: 0x7000 });
+  const { borrows, mayShare } = ProcFlag;
+  stage.tell(10);
+  stage.add(11, { stackStart: 0x7000, ppid: 10, mm: 10 });
+  assertEquals(stage.kin(11), [borrows | mayShare, 10]);
+  // Their parent is gone, and init runs on an mm of its own.
+  stage.add(12, { stackStart: 0x8000, mm: 99 }).add(13, { stackStart: 0x8000, mm: 99 });
+  assertEquals(stage.kin(12), [0, undefined]);
+  assertEquals(stage.kin(13), [borrows | mayShare, 12]);
+});
+
+Deno.test("Teller knows whom a sweep has told of, and forgets the others", () => {
+  const stage = new Stage().add(10, {}).add(11, {});
+  const { teller } = stage;
+  stage.tell(10);
+  stage.tell(11);
+  assertEquals([teller.hasTold(10), teller.knows(10)], [true, true]);
+  teller.sweep = 2;
+  assertEquals([teller.hasTold(10), teller.knows(10)], [false, true]);
+  stage.tell(10);
+  teller.forgetUntold();
+  assertEquals([teller.hasTold(10), teller.knows(11)], [true, false]);
+  teller.tellAgain(10);
+  assertEquals([teller.hasTold(10), teller.knows(10)], [false, true]);
+});
