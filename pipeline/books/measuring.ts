@@ -32,14 +32,15 @@ export class Measuring {
     }
   }
 
-  /** From here on, what the user's mms are credited with is kept apart. */
+  /** From here on, what the user's mms are credited with, and what they map, is kept apart. */
   begin(uid: number, tsNs: number): void {
     this.beganTsNs = tsNs;
     const userSlot = this.books.findUser(uid);
     if (userSlot < 0) return;
-    const { laterCreditPages } = this.books.mms;
+    const { laterCreditPages, laterShareablePages } = this.books.mms;
     this.forEachMm(userSlot, (mm) => {
       laterCreditPages[mm] = 0;
+      laterShareablePages[mm] = 0;
     });
   }
 
@@ -79,7 +80,9 @@ export class Measuring {
       shares.leaveOrigin(mm);
       const isMeasured = mms.measureNumber[mm] === measure;
       shareable += isMeasured ? mms.measuredShareablePages[mm]! : shares.shareablePages(mm);
-      if (!isMeasured) {
+    });
+    this.forEachMm(userSlot, (mm) => {
+      if (mms.measureNumber[mm] !== measure) {
         // It may be going at this moment: what it leaves is found with those that have it too.
         if (mms.bornTsNs[mm]! >= this.beganTsNs) return;
         const counted = books.countedPages(mm);
@@ -88,7 +91,11 @@ export class Measuring {
         return;
       }
       const counted = books.countedPages(mm);
-      const later = mms.laterCreditPages[mm]!;
+      // What it maps since the measuring began is new as far as it has more than all were found to.
+      const mapped = mms.laterShareablePages[mm]!;
+      const ahead = Math.min(mapped, Math.max(0, shares.shareablePages(mm) - shareable));
+      shareable += ahead;
+      const later = mms.laterCreditPages[mm]! + mapped - ahead;
       const credit = Math.min(mms.measuredCreditPages[mm]! + later, counted);
       const shared = Math.max(credit, mms.measuredSharedPages[mm]! + later);
       change += shares.setCredit(mm, credit);

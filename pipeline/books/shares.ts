@@ -69,6 +69,7 @@ export class Shares {
     mms.creditPages[mmSlot] = 0;
     mms.sharedPages[mmSlot] = 0;
     mms.laterCreditPages[mmSlot] = 0;
+    mms.laterShareablePages[mmSlot] = 0;
     mms.keptCreditPages[mmSlot] = 0;
     mms.trimmedPages[mmSlot] = 0;
     mms.measureNumber[mmSlot] = 0;
@@ -80,13 +81,18 @@ export class Shares {
 
   /** Credits an mm with pages that another has too, at most with all that it has. */
   credit(mmSlot: number, pages: number): void {
-    if (!this.isOn) return;
+    this.mms.laterCreditPages[mmSlot]! += this.creditNow(mmSlot, pages);
+  }
+
+  /** As {@link credit}, of what a measuring under way is told otherwise. @returns How many pages. */
+  private creditNow(mmSlot: number, pages: number): number {
+    if (!this.isOn) return 0;
     const more = Math.min(pages, this.countedPages(mmSlot) - this.mms.creditPages[mmSlot]!);
-    if (more <= 0) return;
-    this.mms.laterCreditPages[mmSlot]! += more;
+    if (more <= 0) return 0;
     this.mms.keptCreditPages[mmSlot]! += more;
     this.changeCredit(mmSlot, more);
     this.raiseShared(mmSlot, this.mms.creditPages[mmSlot]!);
+    return more;
   }
 
   /** What an exec has built is new: nobody has it too. */
@@ -180,9 +186,10 @@ export class Shares {
   private grewShareable(mmSlot: number, delta: number): void {
     const { shareablePages } = this.users;
     const userSlot = this.processes.userSlot[this.mms.processSlot1[mmSlot]! - 1]!;
+    this.mms.laterShareablePages[mmSlot]! += delta;
     const ahead = this.shareablePages(mmSlot) - shareablePages[userSlot]!;
     if (ahead > 0) shareablePages[userSlot]! += ahead;
-    if (ahead < delta) this.credit(mmSlot, ahead > 0 ? delta - ahead : delta);
+    if (ahead < delta) this.creditNow(mmSlot, ahead > 0 ? delta - ahead : delta);
   }
 
   /** Swapping out takes a page first and gives an entry then, which is shared as the page was. */

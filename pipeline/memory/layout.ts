@@ -475,6 +475,8 @@ export const MM_COLUMNS = {
   measuredShareablePages: "f64",
   /** Credited since that measuring began. */
   laterCreditPages: "f64",
+  /** File and shmem pages that it has mapped since that measuring began. */
+  laterShareablePages: "f64",
   /** Credited pages that it has given back, and that may come back as swap entries. */
   trimmedPages: "f64",
   /** Credit that it keeps when the mm ends that it was forked from: shares.ts. */

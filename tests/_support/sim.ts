@@ -340,8 +340,10 @@ export class Sim implements KillKernel {
 
   private restart(): void {
     // Who was killed because it shared a victim's mm is not remembered by those that start anew.
-    for (const [process, { isSharer }] of this.signalled) {
-      if (isSharer) this.signalled.delete(process);
+    const { victims } = this.memory;
+    const remembered = new Set(victims.pid.filter((_, row) => victims.state[row] !== 0));
+    for (const process of this.signalled.keys()) {
+      if (!remembered.has(process.pid)) this.signalled.delete(process);
     }
     if (this.random.oneIn(2)) {
       this.accounting = this.startAccounting();

@@ -199,6 +199,29 @@ Deno.test("a measuring counts what was forked and mapped meanwhile as shared sti
   assert(charged(desk) <= 600, `${charged(desk)}`);
 });
 
+Deno.test("I10: what is mapped while a measuring is under way is compared with what it has found", () => {
+  const desk = makeDesk(0).proc(11, ANN, {}).proc(12, ANN, {}).step();
+  desk.own(11, 0xb, { shmem: 350 }).own(12, 0xc, { shmem: 250 }).step();
+  desk.sweeperPut(RecordKind.measureBegin, 1, ANN).step();
+  // Each is found to have its pages alone; then the second gives some back, and maps the first's.
+  for (const [tgid, pages] of [[11, 350], [12, 250]] as const) {
+    desk.sweeperPut(RecordKind.measured, tgid, 1, 0, 0, pages);
+  }
+  desk.own(12, 0xc, { shmem: 220 }).own(12, 0xc, { shmem: 570 }).step();
+  desk.sweeperPut(RecordKind.measureEnd, 1, ANN).step();
+  assertEquals(charged(desk), 570);
+});
+
+Deno.test("what is new while a measuring is under way counts when it ends", () => {
+  const desk = makeDesk(0).proc(11, ANN, {}).step();
+  desk.own(11, 0xb, { shmem: 350 }).step();
+  desk.sweeperPut(RecordKind.measureBegin, 1, ANN).step();
+  desk.sweeperPut(RecordKind.measured, 11, 1, 0, 0, 350);
+  desk.own(11, 0xb, { shmem: 900 }).step();
+  desk.sweeperPut(RecordKind.measureEnd, 1, ANN).step();
+  assertEquals(charged(desk), 900);
+});
+
 Deno.test("a measuring that could not read a process takes it as shared: it may be going", () => {
   const desk = makeDesk(600);
   fork(desk, ROOT, 11, 0xb, 600);
