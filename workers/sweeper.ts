@@ -52,6 +52,8 @@ const PSI_AVAILABLE_MIN = 0.1;
 const PRESSURE_EVERY_NS = 1e9;
 /** Sweeps that losses ask for are at least so far apart. */
 const RESYNC_EVERY_NS = 50e6;
+/** While logins come without end, a sweep waits no longer than this for the list of traced tasks. */
+const LIST_WAIT_NS_MAX = 200e6;
 /** Reads of changes of user in one turn, of 256 each: as many as can be looked at. */
 const CHANGE_READS_MAX = 16;
 /** Records of the ring that carries logins from the parser to this same thread. */
@@ -147,6 +149,8 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   let wanted = true;
   let afterLoss = false;
   let sweptNs = -Infinity;
+  /** Since when a sweep should be under way; Infinity: it should not. */
+  let dueSinceNs = Infinity;
   let pressureNs = -Infinity;
 
   const pressure = (reason: number, belowBytes: number): void => {
@@ -205,8 +209,13 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       const nowNs = clock.nowNs();
       // While a write to the list is under way, the kernel would let a look at it wait.
       if (!sweep.isWaiting) watch.look(nowNs);
-      const due = nowNs - sweptNs >= config.intervalMs * 1e6;
-      if (due || (wanted && nowNs - sweptNs >= RESYNC_EVERY_NS)) {
+      const sinceNs = nowNs - sweptNs;
+      const due = sinceNs >= config.intervalMs * 1e6 || (wanted && sinceNs >= RESYNC_EVERY_NS);
+      // It would wait for a write to the list, and logins that are not traced yet for it.
+      dueSinceNs = due ? Math.min(dueSinceNs, nowNs) : Infinity;
+      const waits = sweep.isWaiting && nowNs - dueSinceNs < LIST_WAIT_NS_MAX;
+      if (due && !waits) {
+        dueSinceNs = Infinity;
         sweptNs = nowNs;
         wanted = false;
         // Reading all of /proc may take long: not before everybody else, unless nothing is enforced

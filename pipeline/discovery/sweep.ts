@@ -28,6 +28,8 @@ const OTHERS_A_SWEEP = 256;
 /** Sweeps that pass over a kernel thread; its number may have come to another since. */
 const KTHREAD_SWEEPS = 60;
 const PIDS_MAX = 1 << 17;
+/** Processes at a time that a sweep has traced as logins are: read again and again meanwhile. */
+const LOGINS_MAX = 32;
 /** Execs that wait to be looked at; what is beyond that is found by the sweep. */
 const LOOKS_MAX = 4096;
 /** Who changes its user to run something does so within this time. */
@@ -68,6 +70,8 @@ export class Sweep {
   private readonly untraced = new Set<number>();
   /** A process could not be looked at, or traced; set back by who has all of /proc read instead. */
   hasOverrun = false;
+  /** Processes of the last pass over /proc with tasks that should be traced and are not. */
+  private readonly missing: number[] = [];
   private isAppending = false;
   private rulesAreNew = false;
 
@@ -94,22 +98,31 @@ export class Sweep {
     const flags = SweepFlag.full | (afterLoss ? SweepFlag.afterLoss : 0) |
       (sweep === 1 ? SweepFlag.initial : 0);
     writer.put(clock.nowNs(), RecordKind.sweepBegin, 0, sweep, flags, errorPages, 0, 0);
+    // Logins, and who grows, wait while the list is written to: not for a few that nobody announced.
+    const waits = sweep === 1 || this.rulesAreNew || afterLoss;
     for (let round = 1; round <= ROUNDS_MAX; round++) {
-      const missing = this.round(round === ROUNDS_MAX);
-      if (missing.length === 0) break;
-      this.trace(missing);
+      const tids = this.round();
+      if (tids.length === 0) break;
+      if (!waits && this.missing.length <= LOGINS_MAX) {
+        for (const pid of this.missing) this.untraced.add(pid);
+        break;
+      }
+      this.trace(tids);
+      // There is no further pass after the last.
+      if (round === ROUNDS_MAX) break;
+      for (const pid of this.missing) teller.tellAgain(pid);
     }
     this.rulesAreNew = false;
+    this.traceLogins();
     teller.forgetUntold();
     writer.put(clock.nowNs(), RecordKind.sweepEnd, 0, sweep, flags, 0, 0, 0);
   }
 
   /**
-   * One pass over /proc. Tells of the processes that are traced already.
-   * @param last Tell of the others too: there is no further pass.
-   * @returns Tasks that should be traced and are not.
+   * One pass over /proc. Tells of those who count and were not told of since the sweep began.
+   * @returns Tasks that should be traced and are not; whose they are is in {@link missing}.
    */
-  private round(last: boolean): number[] {
+  private round(): number[] {
     const { rules, list, proc, clock, alive, ownPid } = this.context;
     const { teller } = this;
     const { status } = teller;
@@ -118,6 +131,7 @@ export class Sweep {
     const othersEvery = Math.ceil(this.others.size / OTHERS_A_SWEEP);
     if (this.others.size > 2 * count) this.others.clear();
     const missing: number[] = [];
+    this.missing.length = 0;
     const keep: number[] = [];
     let outdated = false;
     // But those who were there before toom, or before their limit, count at once.
@@ -154,7 +168,7 @@ export class Sweep {
       // Those that are not traced yet are told of now, so that their events find them known, and
       // again when they are.
       teller.tell(tsNs, pid, traced.has(pid));
-      if (missing.length > before && !last) teller.tellAgain(pid);
+      if (missing.length > before) this.missing.push(pid);
     }
     if (outdated && this.rulesAreNew) {
       // Somebody lost his limit: his processes shall cost nothing any more. What the others did in

@@ -1,108 +1,20 @@
 import { assertEquals } from "@std/assert";
 import { Teller } from "../../../pipeline/discovery/teller.ts";
-import {
-  bornNsOf,
-  ProcFlag,
-  RECORD_BYTES,
-  RecordKind,
-  RecordWord,
-} from "../../../pipeline/memory/layout.ts";
-import { ringBytes, RingConsumer, RingProducer } from "../../../pipeline/memory/ring.ts";
-import { RecordWriter } from "../../../pipeline/messages/record_writer.ts";
-import {
-  type Proc,
-  type ProcIdentity,
-  type ProcStatus,
-  STATE_ZOMBIE,
-} from "../../../pipeline/ports.ts";
+import { bornNsOf, ProcFlag, RecordKind } from "../../../pipeline/memory/layout.ts";
+import { type Entry, FakeProc, type Telling, Tellings } from "../../_support/fake_proc.ts";
 
 const ANN = 1000;
 const SUB_UID = 100_000;
 
-interface Entry {
-  ppid?: number;
-  uid?: number;
-  anonKib?: number;
-  startTicks?: number;
-  stackStart?: number;
-  mm?: number;
-  tids?: number[];
-  isLeaderDead?: boolean;
-}
-
-/** A /proc of entries, which calls `afterRead` after each reading of a status. */
-class Fake implements Proc {
-  readonly entries = new Map<number, Entry>();
-  afterRead: () => void = () => {};
-
-  readStatus(id: number, out: ProcStatus): boolean {
-    const [pid, entry] = [...this.entries].find(([pid, { tids = [pid] }]) => tids.includes(id)) ??
-      [];
-    if (pid === undefined || entry === undefined) return false;
-    const { ppid = 1, uid = ANN, anonKib = 0, tids = [pid], isLeaderDead = false } = entry;
-    out.tgid = pid;
-    out.ppid = ppid;
-    out.realUid = uid;
-    out.state = isLeaderDead && id === pid ? STATE_ZOMBIE : 0x53;
-    out.threads = tids.length;
-    out.rssAnonKib = out.state === STATE_ZOMBIE ? 0 : anonKib;
-    this.afterRead();
-    return true;
-  }
-
-  readIdentity(pid: number, out: ProcIdentity): boolean {
-    const entry = this.entries.get(pid);
-    if (entry === undefined) return false;
-    out.ppid = entry.ppid ?? 1;
-    out.startTicks = entry.startTicks ?? pid;
-    out.stackStart = entry.stackStart ?? pid * 4096;
-    return true;
-  }
-
-  listPids(): number {
-    return 0;
-  }
-
-  listTids(pid: number): number[] {
-    return this.entries.get(pid)?.tids ?? [pid];
-  }
-
-  listChildren(): number[] {
-    return [];
-  }
-
-  sharesMm(pidA: number, pidB: number): boolean {
-    const [a, b] = [this.entries.get(pidA), this.entries.get(pidB)];
-    return a !== undefined && b !== undefined && (a.mm ?? pidA) === (b.mm ?? pidB);
-  }
-}
-
-interface Telling {
-  readonly kind: number;
-  readonly tid: number;
-  readonly a: number;
-  readonly b: number;
-  readonly c: number;
-  readonly d: number;
-}
-
 class Stage {
-  readonly proc = new Fake();
+  readonly proc = new FakeProc();
   readonly teller: Teller;
-  private readonly producer: RingProducer;
-  private readonly consumer: RingConsumer;
+  private readonly tellings = new Tellings();
 
   constructor() {
-    const place = { byteOffset: 0, records: 64, recordBytes: RECORD_BYTES };
-    const memory = new SharedArrayBuffer(ringBytes(place.records, RECORD_BYTES));
-    this.producer = new RingProducer(memory, place);
-    this.consumer = new RingConsumer(memory, place);
-    const full = (): never => {
-      throw new Error("the ring is full");
-    };
     this.teller = new Teller({
       proc: this.proc,
-      writer: new RecordWriter(this.producer, full),
+      writer: this.tellings.writer,
       pageBytes: 4096,
       ownerOf: (uid) => uid === SUB_UID ? ANN : uid,
     });
@@ -116,23 +28,7 @@ class Stage {
 
   /** Tells of a process. @returns The records that say so; undefined when it is gone. */
   tell(pid: number, withTasks = false): Telling[] | undefined {
-    if (!this.teller.tell(1e9, pid, withTasks)) return undefined;
-    this.producer.publish();
-    const records: Telling[] = [];
-    const { words } = this.consumer;
-    for (let word = this.consumer.next(); word >= 0; word = this.consumer.next()) {
-      const at = (name: keyof typeof RecordWord): number => words[word + RecordWord[name]]!;
-      records.push({
-        kind: at("kindCpu") & 0xff,
-        tid: at("tid"),
-        a: at("a"),
-        b: at("b"),
-        c: at("c"),
-        d: at("d"),
-      });
-    }
-    this.consumer.release();
-    return records;
+    return this.teller.tell(1e9, pid, withTasks) ? this.tellings.take() : undefined;
   }
 
   /** As {@link tell}: flags, and the lender if one is told of. */
