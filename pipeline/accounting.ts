@@ -240,6 +240,7 @@ export class Accounting {
     const { mms, processes } = books;
     const curr = (packed & RSS_CURR) !== 0;
     let isUnannounced = false;
+    let isOthers = false;
     let mm: number;
     // An mm_id of 0 is what every mm has before the kernel's pointer hash is seeded.
     if (mmId === 0 || (packed & RSS_NO_MM_ID) !== 0) {
@@ -255,8 +256,10 @@ export class Accounting {
         isUnannounced = curr && mm >= 0 && books.isEmpty(mm) &&
           (this.facts.degraded || this.attribution.isForkUnseen(mm));
       } else if (mms.lastTid[mm] !== tid) {
-        if (curr) mm = this.attribution.claim(mm, tid, tgidHint, tsNs);
-        else this.attribution.foreign(mm, tid, sizePages, tsNs);
+        if (curr) {
+          mm = this.attribution.claim(mm, tid, tgidHint, tsNs);
+          isOthers = this.attribution.isGuess;
+        } else isOthers = this.attribution.foreign(mm, tid, sizePages, tsNs);
       }
     }
     if (mm < 0) return;
@@ -266,7 +269,7 @@ export class Accounting {
     if (delta > 0) {
       // What a fork builds is its parent's, even if its child was read before; what an exec builds is
       // told apart when it is done.
-      if (!curr && (mms.state[mm] === MmState.building || tsNs < mms.bornTsNs[mm]!)) {
+      if (isOthers || (!curr && (mms.state[mm] === MmState.building || tsNs < mms.bornTsNs[mm]!))) {
         books.shares.credit(mm, delta);
       } // Its fork was not seen, or may be what was lost: all but this page may be its parent's then.
       else if (isUnannounced) books.shares.credit(mm, delta - 1);

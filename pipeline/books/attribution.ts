@@ -41,6 +41,11 @@ export class Attribution {
   readonly contested = new ContestedIds();
   private readonly books: Books;
   private readonly counters: Float64Array;
+  /**
+   * Whether the task of the last {@link claim} is taken for one of the mm's process because nobody
+   * announced it: what it has gained may be of the mm's next life, of which its fork will tell.
+   */
+  isGuess = false;
   private readonly unknownUid: number;
   private readonly buildPagesMax: number;
   private readonly onUnknownTid: (tid: number) => void;
@@ -161,18 +166,23 @@ export class Attribution {
    * curr=0 by a task that is not known to run on this mm: a stranger, or the id has come back and
    * this is the next life being built, while the teardown of the last is still on its way. What
    * the task does next, fork or exec, will tell.
+   *
+   * @returns Whether the task is of another process than the mm: then what the mm gains may be of its
+   *   next life, and that of the task's own process.
    */
-  foreign(mm: number, tid: number, pages: number, tsNs: number): void {
+  foreign(mm: number, tid: number, pages: number, tsNs: number): boolean {
     const { tasks, mms } = this.books;
-    if (mms.state[mm] !== MmState.live || pages > this.buildPagesMax) return;
+    if (mms.state[mm] !== MmState.live) return false;
     const task = this.books.findTask(tid);
-    if (task < 0 || mms.processSlot1[mm] === tasks.processSlot[task]! + 1) return;
+    if (task < 0 || mms.processSlot1[mm] === tasks.processSlot[task]! + 1) return false;
+    if (pages > this.buildPagesMax) return true;
     tasks.buildingMmSlot1[task] = mm + 1;
     if (mms.foreignTid[mm] !== tid) {
       mms.foreignTid[mm] = tid;
       mms.foreignTsNs[mm] = tsNs;
     }
     this.isReborn(mm, -1);
+    return true;
   }
 
   /**
@@ -220,8 +230,11 @@ export class Attribution {
       return mms.state[mm] === MmState.building ? mm : -1;
     }
     if (mms.state[mm] !== MmState.live) return -1;
-    // It spoke after its mm was built, and was read before that: its CPU's buffer came first.
-    if (mms.processSlot1[mm] === runner + 1 && mms.ownerTsNs[mm]! > mms.foreignTsNs[mm]!) return mm;
+    // Its owner spoke after that, so nobody has built it anew. The owner may be the runner itself,
+    // read before its birth because its CPU's buffer came first.
+    if (mms.ownerTsNs[mm]! > mms.foreignTsNs[mm]!) {
+      return mms.processSlot1[mm] === runner + 1 ? mm : -1;
+    }
     if (mms.foreignTid[mm] !== tasks.tid[task]) return -1;
     // Somebody else's: the id came back before the end of the last life did.
     this.mmTombs.bury(mms.mmId[mm]!, mms.foreignTsNs[mm]!, 0);
@@ -283,11 +296,18 @@ export class Attribution {
     const { processes, mms } = books;
     const owner = mms.processSlot1[mm]! - 1;
     const building = mms.state[mm] === MmState.building;
+    this.isGuess = false;
+    // Who ran on the mm that had this id before it was built: read late, from another CPU's buffer.
+    if (building && tsNs < mms.bornTsNs[mm]!) {
+      this.counters[CounterIndex.stale]!++;
+      return -1;
+    }
     let process = books.processOfTid(tid);
     if (process < 0 && tgidHint !== 0) process = books.findProcess(tgidHint);
     if (process < 0) {
       if (!building && processes.state[owner] === ProcessState.alive) {
         mms.lastTid[mm] = tid;
+        this.isGuess = true;
         this.guess(tid, owner, tsNs);
         return mm;
       }
@@ -307,6 +327,7 @@ export class Attribution {
     if (books.isBorrower(process)) {
       if (!built) {
         mms.lastTid[mm] = tid;
+        this.isGuess = (processes.flags[process]! & ProcessFlag.unresolved) !== 0;
         return mm;
       }
       this.kin.ownsFromNow(process);

@@ -521,6 +521,8 @@ export class Books {
     mms.lastTid[slot] = 0;
     mms.foreignTsNs[slot] = 0;
     mms.foreignTid[slot] = 0;
+    // As all that is being built, until it is known whether by a fork or an exec.
+    this.shares.credit(slot, Infinity);
   }
 
   /** Hands an mm with its pages to another process. */
