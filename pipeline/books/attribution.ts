@@ -24,21 +24,19 @@ import {
   ProcessState,
 } from "../memory/layout.ts";
 import type { Books } from "./books.ts";
-import { ContestedIds } from "./contested_ids.ts";
+import { Clashes } from "./clashes.ts";
 import { Kinship } from "./kinship.ts";
 import { Tombs } from "./tombs.ts";
 
 /** include/uapi/linux/sched.h */
 export const CLONE_VM = 0x100;
 export const CLONE_THREAD = 0x10000;
-/** Processes whose events cannot be told apart are read from /proc at most this often. */
-const CONTESTED_EVERY_NS = 10e6;
 
 export class Attribution {
   /** Who borrows whose mm, and who inherits whose user. */
   readonly kin: Kinship;
   /** Ids that two living mms have. */
-  readonly contested = new ContestedIds();
+  private readonly clashes: Clashes;
   private readonly books: Books;
   private readonly counters: Float64Array;
   /**
@@ -49,7 +47,6 @@ export class Attribution {
   private readonly unknownUid: number;
   private readonly buildPagesMax: number;
   private readonly onUnknownTid: (tid: number) => void;
-  private contestedAskedNs = -Infinity;
   /** Tasks that ended, with their uid. */
   private readonly taskTombs = new Tombs(8192);
   private readonly mmTombs = new Tombs(16384);
@@ -68,6 +65,7 @@ export class Attribution {
     onUnknownTid: (tid: number) => void,
   ) {
     this.kin = new Kinship(books);
+    this.clashes = new Clashes(books, onUnknownTid);
     this.books = books;
     this.counters = counters;
     this.unknownUid = unknownUid;
@@ -104,7 +102,7 @@ export class Attribution {
     tsNs: number,
   ): number {
     const { books } = this;
-    if (!this.contested.isEmpty && this.isContested(mmId, tsNs)) return this.unattributed();
+    if (!this.clashes.isEmpty && this.clashes.isContested(mmId, tsNs)) return this.unattributed();
     if (this.isOfFormerLife(mmId, tsNs)) return -1;
     const actor = this.processOrNew(tid, tgidHint, tsNs);
     if (actor < 0) return -1;
@@ -247,49 +245,6 @@ export class Attribution {
     return -1;
   }
 
-  /** Whether two living processes have mms of this id: /proc must tell what they hold. */
-  private isContested(mmId: number, tsNs: number): boolean {
-    const claimants = this.contested.claimantsOf(mmId);
-    if (claimants === undefined) return false;
-    const { generation, state } = this.books.processes;
-    const isOver = claimants.some((one) =>
-      generation[one.slot] !== one.generation || state[one.slot] !== ProcessState.alive
-    );
-    if (isOver) {
-      this.contested.settle(mmId);
-      return false;
-    }
-    if (tsNs - this.contestedAskedNs >= CONTESTED_EVERY_NS) {
-      this.contestedAskedNs = tsNs;
-      for (const { tgid } of claimants) this.onUnknownTid(tgid);
-    }
-    return true;
-  }
-
-  /**
-   * An mm goes from one living process to another. Should it go back and forth, there are two mms of
-   * one id: then neither is in the books under that id, and both processes are read from /proc.
-   */
-  private isClash(mm: number, owner: number, process: number): boolean {
-    const { books } = this;
-    const { processes, mms } = books;
-    const unclear = ProcessFlag.unresolved | ProcessFlag.borrower | ProcessFlag.heir;
-    if (processes.state[owner] !== ProcessState.alive) return false;
-    if (((processes.flags[owner]! | processes.flags[process]!) & unclear) !== 0) return false;
-    const { tgid, generation } = processes;
-    const claimant = (slot: number): { tgid: number; slot: number; generation: number } => ({
-      tgid: tgid[slot]!,
-      slot,
-      generation: generation[slot]!,
-    });
-    const mmId = mms.mmId[mm]!;
-    if (!this.contested.moves(mmId, claimant(owner), claimant(process))) return false;
-    books.removeMm(mm);
-    this.onUnknownTid(tgid[owner]!);
-    this.onUnknownTid(tgid[process]!);
-    return true;
-  }
-
   /** curr=1 by a task that was not the last to claim this mm. @returns -1 when it is no more. */
   claim(mm: number, tid: number, tgidHint: number, tsNs: number): number {
     const { books } = this;
@@ -307,8 +262,7 @@ export class Attribution {
     if (process < 0) {
       if (!building && processes.state[owner] === ProcessState.alive) {
         mms.lastTid[mm] = tid;
-        this.isGuess = true;
-        this.guess(tid, owner, tsNs);
+        this.isGuess = this.guess(tid, owner, tsNs);
         return mm;
       }
       process = this.processOrNew(tid, tgidHint, tsNs);
@@ -335,7 +289,7 @@ export class Attribution {
     if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return mm;
     // From before /proc said that it borrows no more.
     if (!building && process !== owner && tsNs < processes.seenTsNs[process]!) return mm;
-    if (!building && process !== owner && this.isClash(mm, owner, process)) return -1;
+    if (!building && process !== owner && this.clashes.isClash(mm, owner, process)) return -1;
     if (built) processes.flags[process]! |= ProcessFlag.hasExeced;
     if (process !== owner) books.moveMm(mm, process);
     this.own(mm, process, tid, tsNs, built);
@@ -346,19 +300,22 @@ export class Attribution {
   /**
    * A task that nobody announced runs on somebody's mm: a thread or a borrower. As a borrower it
    * may stay until its birth or /proc tells: that changes no owner either.
+   *
+   * @returns Whether there was room for it.
    */
-  private guess(tid: number, owner: number, tsNs: number): void {
+  private guess(tid: number, owner: number, tsNs: number): boolean {
     const { books } = this;
-    if (this.taskTombs.isOldNews(tid, tsNs)) return;
+    if (this.taskTombs.isOldNews(tid, tsNs)) return false;
     this.onUnknownTid(tid);
     const userSlot = books.processes.userSlot[owner]!;
-    if (!books.hasRoomForTask(userSlot)) return;
+    if (!books.hasRoomForTask(userSlot)) return false;
     const uid = books.users.uid[userSlot]!;
     const flags = ProcessFlag.unresolved | ProcessFlag.borrower;
     const process = books.addProcess(tid, uid, flags, tsNs);
-    if (process < 0) return;
+    if (process < 0) return false;
     this.kin.setLender(process, owner);
     books.addTask(tid, process, tsNs);
+    return true;
   }
 
   /** Whether a process has been seen on another mm later than this. */
