@@ -12,6 +12,7 @@ import {
   CPU_SHIFT,
   HeaderWord,
   KIND_MASK,
+  MEMBER_COUNT,
   MmState,
   OrderKind,
   RecordKind,
@@ -239,7 +240,6 @@ export class Accounting {
     const { books, enforcement } = this;
     const { mms, processes } = books;
     const curr = (packed & RSS_CURR) !== 0;
-    let isUnannounced = false;
     let isOthers = false;
     let mm: number;
     // An mm_id of 0 is what every mm has before the kernel's pointer hash is seeded.
@@ -253,8 +253,6 @@ export class Accounting {
       mm = books.findMm(mmId);
       if (mm < 0) {
         mm = this.attribution.unknownMm(mmId, tid, curr, sizePages, tgidHint, tsNs);
-        isUnannounced = curr && mm >= 0 && books.isEmpty(mm) &&
-          (this.facts.degraded || this.attribution.isForkUnseen(mm));
       } else if (mms.lastTid[mm] !== tid) {
         if (curr) {
           mm = this.attribution.claim(mm, tid, tgidHint, tsNs);
@@ -265,14 +263,19 @@ export class Accounting {
     if (mm < 0) return;
     // Before Linux 6.2 a counter may dip below zero while threads hold parts of it back.
     const pages = sizePages > 0 ? sizePages : 0;
-    const delta = books.setMember(mm, packed & RSS_MEMBER_MASK, pages, tsNs);
+    const member = packed & RSS_MEMBER_MASK;
+    const isFirst = mms.tsNs[mm * MEMBER_COUNT + member] === 0;
+    const delta = books.setMember(mm, member, pages, tsNs);
     if (delta > 0) {
       // What a fork builds is its parent's, even if its child was read before; what an exec builds is
       // told apart when it is done.
-      if (isOthers || (!curr && (mms.state[mm] === MmState.building || tsNs < mms.bornTsNs[mm]!))) {
-        books.shares.credit(mm, delta);
-      } // Its fork was not seen, or may be what was lost: all but this page may be its parent's then.
-      else if (isUnannounced) books.shares.credit(mm, delta - 1);
+      const isBuilt = !curr &&
+        (mms.state[mm] === MmState.building || tsNs < mms.bornTsNs[mm]!);
+      if (isBuilt || isOthers) books.shares.credit(mm, delta);
+      else if (isFirst && (this.facts.degraded || this.attribution.isForkUnseen(mm))) {
+        // Its fork was not seen, or may be what was lost: all but this page may be its parent's then.
+        books.shares.credit(mm, delta - 1);
+      }
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
       // Nobody announced it so far. Perhaps its fork is read later, and all of it is its parent's.
       if (books.users.uid[user] === UNKNOWN_UID) books.shares.credit(mm, delta);

@@ -77,6 +77,15 @@ Deno.test("I10: a fork that was not seen from its beginning is credited when its
   assertEquals(charged(desk), 699);
 });
 
+Deno.test("I10: nor when it speaks of its file pages first", () => {
+  const desk = makeDesk(600);
+  // More than one page table at once: recording began in the middle of the fork.
+  desk.foreign(ROOT, 0xb, { anon: 560 }).foreign(ROOT, 0xb, { anon: 600 }).fork(ROOT, 11);
+  desk.own(11, 0xb, { file: 16 }).own(11, 0xb, { file: 18 }).own(11, 0xb, { anon: 601 }).step();
+  assertEquals(charged(desk), 601);
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
+});
+
 Deno.test("I10: what such a child executes is its own, and counts in full", () => {
   const desk = makeDesk(600);
   desk.fork(ROOT, 11).foreign(11, 0xc, { anon: 10 }).exec(11).own(11, 0xc, { anon: 401 }).step();
