@@ -244,6 +244,8 @@ export class ProcFacts {
     if (knownTsNs > tsNs) return 0;
     if (!this.degraded && knownTsNs > 0 && Math.abs(difference) <= this.errorPages) return 0;
     const delta = this.books.setMember(mm, member, pages, tsNs);
+    // No event has told of it, so nothing is known of what its fork has built of it.
+    if (knownTsNs === 0 && this.currentMayShare) this.books.shares.credit(mm, delta);
     return this.degraded || tsNs - knownTsNs > QUIET_NS ? delta : 0;
   }
 

@@ -86,6 +86,14 @@ Deno.test("I10: nor when it speaks of its file pages first", () => {
   assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
 });
 
+Deno.test("I10: nor when /proc tells of what it has not spoken of", () => {
+  const desk = makeDesk(600);
+  desk.foreign(ROOT, 0xb, { anon: 600 }).fork(ROOT, 11).own(11, 0xb, { file: 16 }).step();
+  desk.proc(11, ANN, { file: 16, anon: 600 }, { flags: ProcFlag.mayShare }).step();
+  assertEquals(charged(desk), 600);
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
+});
+
 Deno.test("I10: what such a child executes is its own, and counts in full", () => {
   const desk = makeDesk(600);
   desk.fork(ROOT, 11).foreign(11, 0xc, { anon: 10 }).exec(11).own(11, 0xc, { anon: 401 }).step();
