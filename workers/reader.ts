@@ -20,6 +20,7 @@ import {
 import { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { RingProducer } from "../pipeline/memory/ring.ts";
 import { NAPS_MS } from "../pipeline/limits/urgency.ts";
+import { MonotonicClock } from "../kernel/ffi/clock.ts";
 import { EventFd } from "../kernel/ffi/fd.ts";
 import { POLLIN, PollSet } from "../kernel/ffi/poll.ts";
 import {
@@ -93,7 +94,7 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
   };
   if (Atomics.load(words, RoleWord.epochSeen) > 0) {
     // A predecessor took data out of the pipes that never became records. No time to rehearse.
-    writer.lost(0, pipes[0]!.cpu, -1);
+    writer.lost(new MonotonicClock().nowNs(), pipes[0]!.cpu, -1);
     publish();
   } else rehearse(WARM_UP_READS);
   let falseAlarms = 0;

@@ -1,7 +1,7 @@
 /**
- * Priority of a start-over: nothing is enforced until it is done, on a machine that is short of CPU
- * time, perhaps. So the program begins with a real-time priority, which its threads inherit, and
- * gives it up when limits are enforced again.
+ * Priority of a start-over, and of a worker that takes another's place: something is not done until
+ * that has started, on a machine that is short of CPU time, perhaps. So the program, or the worker,
+ * begins with a real-time priority, which its threads inherit, and gives it up when it works.
  *
  * @module
  */
@@ -23,6 +23,11 @@ export function hurry(): void {
 /** Threads and processes that this thread starts from now on are ordinary. */
 export function hurryAlone(): void {
   setFifo(FIFO_PRIORITY.startOver);
+}
+
+/** This thread is ordinary again; what it has started since {@link hurry} is not. */
+export function calmThis(): void {
+  setOrdinary();
 }
 
 /** Whoever still has the priority of {@link hurry} gives it up. */

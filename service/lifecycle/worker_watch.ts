@@ -12,6 +12,7 @@ import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import type { Memory } from "../../pipeline/memory/memory.ts";
 import { readTextFile } from "../../kernel/ffi/fd.ts";
 import { Fault, Role, roleName, RoleState, RoleWord } from "../../pipeline/memory/layout.ts";
+import { calm, calmThis, hurry } from "./start_priority.ts";
 import type { WorkerConfig, WorkerInit } from "../../workers/protocol.ts";
 
 /** No heartbeat for so long: it hangs. */
@@ -202,7 +203,10 @@ export class WorkerWatch {
     if (nowMs - life.restartedMs < RESTART_EVERY_MS) return;
     life.restartedMs = nowMs;
     life.restarts++;
+    // What it was there for waits for it; it has a priority of its own when it works.
+    hurry();
     this.spawn(life);
+    calmThis();
   }
 
   /** Looks at the heartbeats; to be called a few times a second. */
@@ -226,6 +230,7 @@ export class WorkerWatch {
         continue;
       }
       if (life.failure !== undefined && state === RoleState.running) {
+        calm();
         const { reason, sinceMs: failedMs } = life.failure;
         life.failure = undefined;
         this.onRestart(roleName(life.role), reason, Math.round(nowMs - failedMs));
