@@ -11,6 +11,7 @@ import {
   RecordKind,
 } from "../pipeline/memory/layout.ts";
 import { MeasureSchedule } from "../pipeline/books/measure_schedule.ts";
+import { ReadingCost } from "../pipeline/books/reading_cost.ts";
 import type { Memory } from "../pipeline/memory/memory.ts";
 import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { type SharesContext, sharesOf } from "../pipeline/books/smaps_shares.ts";
@@ -44,6 +45,7 @@ export class ShareMeasure {
   private readonly context: ShareMeasureContext;
   private readonly schedule: MeasureSchedule;
   private readonly rows: UserRows;
+  private readonly cost = new ReadingCost();
   private readonly proc = new ProcReader();
   private readonly before = new ProcStatus();
   private readonly after = new ProcStatus();
@@ -114,9 +116,9 @@ export class ShareMeasure {
     this.reading = true;
     const startNs = clock.nowNs();
     readSmapsRollup(pid).then((rollup) => {
-      const tookNs = clock.nowNs() - startNs;
-      run.costNs += tookNs;
-      counters[CounterIndex.measureNs]! += tookNs;
+      const costNs = this.cost.of(clock.nowNs() - startNs, this.mappedPages());
+      run.costNs += costNs;
+      counters[CounterIndex.measureNs]! += costNs;
       this.reading = false;
       if (rollup !== undefined && this.proc.readStatus(pid, this.after)) {
         this.tell(run, pid, rollup);
@@ -125,6 +127,12 @@ export class ShareMeasure {
     }, () => {
       this.reading = false;
     });
+  }
+
+  /** Pages of the process that is read, as of before. */
+  private mappedPages(): number {
+    const { rssAnonKib, rssFileKib, rssShmemKib } = this.before;
+    return (rssAnonKib + rssFileKib + rssShmemKib) * 1024 / this.context.pageBytes;
   }
 
   private tell(run: Run, pid: number, rollup: Parameters<typeof sharesOf>[0]): void {
