@@ -31,10 +31,16 @@ export interface ShareMeasureContext extends SharesContext {
   readonly publish: () => void;
 }
 
+/** A process is what the books have when it has at least this part of the pages, but for a few. */
+const BOOKED_PART = 0.75;
+const BOOKED_PAGES_SPREAD = 64;
+
 /** A measuring under way. */
 interface Run {
   readonly number: number;
   readonly uid: number;
+  /** Row of the user. */
+  readonly slot: number;
   readonly pids: readonly number[];
   next: number;
   costNs: number;
@@ -93,6 +99,7 @@ export class ShareMeasure {
       this.run = {
         number,
         uid,
+        slot,
         pids: this.schedule.begin(slot, nowNs),
         next: 0,
         costNs: 0,
@@ -120,13 +127,40 @@ export class ShareMeasure {
       run.costNs += costNs;
       counters[CounterIndex.measureNs]! += costNs;
       this.reading = false;
-      if (rollup !== undefined && this.proc.readStatus(pid, this.after)) {
+      if (
+        rollup !== undefined && this.proc.readStatus(pid, this.after) && this.isBooked(run, pid)
+      ) {
         this.tell(run, pid, rollup);
       }
       publish();
     }, () => {
       this.reading = false;
     });
+  }
+
+  /**
+   * Whether what was read is what the books have of a process. It has far less when it has executed a
+   * program of which accounting has not heard yet: then the shares of what it had are not known.
+   */
+  private isBooked(run: Run, pid: number): boolean {
+    const { memory, countMask, pageBytes } = this.context;
+    const { processes, users } = memory;
+    const { rssAnonKib, rssFileKib, rssShmemKib, vmSwapKib } = this.after;
+    const kib = [rssFileKib, rssAnonKib, vmSwapKib, rssShmemKib];
+    const countedKib = kib.reduce(
+      (sum, one, member) => sum + ((countMask >> member) & 1 ? one : 0),
+      0,
+    );
+    const pages = countedKib * 1024 / pageBytes;
+    const { rows, count } = this.rows.of(run.slot);
+    for (let i = 0; i < count; i++) {
+      const slot = rows[i]!;
+      if (processes.tgid[slot] !== pid || users.uid[processes.userSlot[slot]!] !== run.uid) {
+        continue;
+      }
+      return pages >= processes.pages[slot]! * BOOKED_PART - BOOKED_PAGES_SPREAD;
+    }
+    return false;
   }
 
   /** Pages of the process that is read, as of before. */

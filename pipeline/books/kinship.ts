@@ -7,6 +7,8 @@
 import { MmState, ProcessFlag, ProcessState } from "../memory/layout.ts";
 import type { Books } from "./books.ts";
 
+/** Lenders of lenders that are followed, as there may be a circle. */
+const LENDERS_MAX = 8;
 /** What is known of a process's descent while {@link Kinship.resolve} looks. */
 const Descent = { unknown: 0, foreign: 1, own: 2 } as const;
 
@@ -124,7 +126,13 @@ export class Kinship {
 
   /** The process whose mm a process runs on: itself, or its lender; -1 when that is not known. */
   runsOn(process: number): number {
-    return this.books.isBorrower(process) ? this.lenderOf(process) : process;
+    let at = process;
+    // A lender may turn out to be a borrower itself; its own borrowers are told of one by one.
+    for (let steps = 0; at >= 0 && this.books.isBorrower(at); steps++) {
+      if (steps === LENDERS_MAX) return -1;
+      at = this.lenderOf(at);
+    }
+    return at;
   }
 
   runsNamed(process: number): boolean {

@@ -155,10 +155,11 @@ export class ProcFacts {
     const { books, attribution } = this;
     const { kin } = attribution;
     const slot = books.findProcess(tgid);
-    if (slot < 0 || !books.isBorrower(slot) || kin.lenderOf(slot) >= 0) return;
+    if (slot < 0 || !books.isBorrower(slot)) return;
     const named = books.findProcess(lenderTgid);
     const lender = named < 0 ? -1 : kin.runsOn(named);
-    if (lender >= 0 && lender !== slot) kin.setLender(slot, lender);
+    if (lender < 0 || lender === slot || lender === kin.runsOn(slot)) return;
+    kin.setLender(slot, lender);
   }
 
   /** A process that found no row: in a sweep, its pages are summed up with those of its like. */

@@ -49,6 +49,7 @@ export class Teller {
   private readonly firstOfStack = new Map<number, number>();
   private readonly identity = new ProcIdentity();
   private readonly identityBefore = new ProcIdentity();
+  private readonly identityOfParent = new ProcIdentity();
 
   constructor(options: TellerOptions) {
     this.options = options;
@@ -151,9 +152,25 @@ export class Teller {
       first = pid;
     }
     const lender = this.lenderOf(pid, first);
-    const made = { startTicks, lender, stackStart, isForked: first !== pid, sweep: 0 };
+    const isForked = this.isOlder(first, pid, startTicks) || this.hasStackOfParent(stackStart);
+    const made = { startTicks, lender, stackStart, isForked, sweep: 0 };
     this.told.set(pid, made);
     return made;
+  }
+
+  /** Whether a process that was told of began before another one. */
+  private isOlder(pid: number, than: number, startTicks: number): boolean {
+    if (pid === than) return false;
+    const known = this.told.get(pid);
+    return known !== undefined && known.startTicks <= startTicks;
+  }
+
+  /** Whether the process of {@link status} is a child that has executed nothing: whoever is told first. */
+  private hasStackOfParent(stackStart: number): boolean {
+    const { ppid } = this.status;
+    return stackStart !== 0 && ppid > 1 &&
+      this.options.proc.readIdentity(ppid, this.identityOfParent) &&
+      this.identityOfParent.stackStart === stackStart;
   }
 
   /**

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 enum {
+  BURST = 256 << 10, /* STEP of churn_worker.c: what a process takes without a pause */
   USERS_MAX = 64,
   PROCESSES_MAX = 8192,
   HISTORY = 512, /* samples of a user */
@@ -404,7 +405,8 @@ static void judge(int uid, int pid, int64_t at_us, int64_t usage, const char *tr
     /* What may have come between this sample and the one after it. */
     const struct sample *later = &user->history[(user->newest - back + 1 + HISTORY) % HISTORY];
     int64_t until = back == 0 ? at_us : later->ended_us;
-    int64_t grown = (until - sample->began_us) * rate / 1000000;
+    /* And a step of each process, which is taken at once (churn_worker.c). */
+    int64_t grown = (until - sample->began_us) * rate / 1000000 + sample->parts * BURST;
     int64_t rest = 0;
     for (int i = 0; i < sample->parts; i++)
       if (!is_dying(sample->part[i].pid, at_us)) rest += sample->part[i].most;

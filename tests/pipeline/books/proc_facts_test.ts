@@ -42,6 +42,22 @@ Deno.test("what a process does to the mm of another counts, though its birth was
   assertEquals(desk.usage(ANN), 700);
 });
 
+Deno.test("a crowd on one mm counts once, though some of it spoke before /proc told whose it is", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000);
+  // Accounting has started anew: the second claims the mm, and the third runs on the second's then.
+  desk.own(CHILD, MM, { anon: 700 }).own(12, MM, { anon: 701 }).step();
+  desk.proc(PARENT, ANN, { anon: 702 });
+  for (const pid of [CHILD, 12]) {
+    desk.proc(pid, ANN, { anon: 702 }, { flags: ProcFlag.borrows }).lender(pid, PARENT);
+  }
+  desk.step();
+  assertEquals(desk.usage(ANN), 702);
+  desk.own(12, MM, { anon: 710 }).own(CHILD, MM, { anon: 711 }).step();
+  assertEquals(desk.usage(ANN), 711);
+  assertEquals(desk.orders().map(({ kind }) => kind), []);
+});
+
 Deno.test("nor was the mm's name known before", () => {
   const desk = new Desk();
   desk.limit(ANN, 1000).proc(PARENT, ANN, { anon: 500 });

@@ -95,6 +95,14 @@ Deno.test("Teller says who was forked: its stack is where another's is", () => {
   assertEquals(stage.kin(11), [0, undefined], "it has executed a program");
 });
 
+Deno.test("Teller says who was forked when the child is told of first", () => {
+  const stage = new Stage().add(20, { stackStart: 0x7000, startTicks: 500 });
+  // Its number is lower, as numbers come round.
+  stage.add(11, { stackStart: 0x7000, startTicks: 900, ppid: 20 });
+  assertEquals(stage.kin(11), [ProcFlag.mayShare, undefined]);
+  assertEquals(stage.kin(20), [0, undefined]);
+});
+
 Deno.test("Teller says on whose mm a process runs: its parent's, or that of one like it", () => {
   const stage = new Stage().add(10, { stackStart: 0x7000 });
   const { borrows, mayShare } = ProcFlag;
