@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { MEASURE_END } from "../pipeline/messages/records.ts";
 import { DEFAULT_CAPACITY } from "../pipeline/memory/memory.ts";
 import { Desk } from "../tests/_support/desk.ts";
 
@@ -74,7 +75,11 @@ bench("the user of an ancestor of 8000 processes", () => {
 }, (desk) => desk.proc(1000, FIRST_UID, {}));
 bench("lost events: all users in doubt", full, (desk) => desk.lost());
 bench("a limit that is changed", full, (desk) => desk.limit(FIRST_UID, 1e6, 8e5, LAST_UID));
-bench("the end of a measuring", full, (desk) => desk.sweeperPut(21, 1, FIRST_UID));
+bench(
+  "the end of a measuring",
+  full,
+  (desk) => desk.sweeperPut(MEASURE_END, { number: 1, uid: FIRST_UID }),
+);
 bench("a parent that ends, of 250 children that have its pages", () => {
   const desk = full();
   desk.proc(9, FIRST_UID, {}).stepUnchecked().own(9, 0x9, { anon: 100 }).stepUnchecked();

@@ -14,7 +14,6 @@ import {
   KIND_MASK,
   MEMBER_COUNT,
   MmState,
-  OrderKind,
   RecordKind,
   RecordWord,
   Role,
@@ -32,8 +31,10 @@ import { Doorbell } from "./memory/doorbell.ts";
 import { Enforcement } from "./limits/enforcement.ts";
 import { Measuring } from "./books/measuring.ts";
 import { ProcFacts } from "./books/proc_facts.ts";
+import { type Inbox, makeInbox } from "./messages/inbox.ts";
+import { Questions } from "./messages/questions.ts";
 import { DegradedReason, ReportWriter } from "./messages/reports.ts";
-import { RingConsumer, RingProducer } from "./memory/ring.ts";
+import { RingConsumer, type RingPlace, RingProducer } from "./memory/ring.ts";
 import { invariant } from "./memory/invariant.ts";
 
 /** That a table is full is told at most this often. */
@@ -78,12 +79,11 @@ export class Accounting {
   private readonly enforcement: Enforcement;
   private readonly header: Int32Array;
   private readonly counters: Float64Array;
-  private readonly readers: readonly RingConsumer[];
-  private readonly sweeper: RingConsumer;
-  private readonly killer: RingConsumer;
-  private readonly queries: RingProducer;
+  private readonly readers: readonly Inbox[];
+  private readonly sweeper: Inbox;
+  private readonly killer: Inbox;
+  private readonly questions: Questions;
   private readonly reports: ReportWriter;
-  private readonly wakeSweeper: () => void;
   private readonly wakeCoordinator: () => void;
   private readonly hasProc: boolean;
   /** Beginning of the verification under way, and whose it is. */
@@ -111,11 +111,11 @@ export class Accounting {
       this.counters,
       new Doorbell(memory, Role.supervisor),
     );
-    this.readers = plan.readerRings.map((place) => new RingConsumer(buffer, place));
-    this.sweeper = new RingConsumer(buffer, plan.sweeperRing);
-    this.killer = new RingConsumer(buffer, plan.killerRing);
-    this.queries = new RingProducer(buffer, plan.queryRing);
-    this.wakeSweeper = options.wakeSweeper;
+    const inbox = (place: RingPlace): Inbox => makeInbox(new RingConsumer(buffer, place));
+    this.readers = plan.readerRings.map(inbox);
+    this.sweeper = inbox(plan.sweeperRing);
+    this.killer = inbox(plan.killerRing);
+    this.questions = new Questions(new RingProducer(buffer, plan.queryRing), options.wakeSweeper);
     this.wakeCoordinator = options.wakeCoordinator;
     this.hasProc = options.hasProc ?? true;
     this.books = new Books(memory, this.counters, {
@@ -131,7 +131,7 @@ export class Accounting {
       this.counters,
       options.unknownUid,
       plan.capacity.pageBytes / PAGE_TABLE_ENTRY_BYTES,
-      (tid) => this.ask(RecordKind.resolve, tid),
+      (tid) => this.questions.resolve(tid, this.lastTsNs),
     );
     this.measuring = new Measuring(this.books);
     this.enforcement = new Enforcement({
@@ -141,7 +141,8 @@ export class Accounting {
       counters: this.counters,
       marginPages: options.marginPages,
       arms: options.arms ?? true,
-      ask: (kind, uid) => this.ask(kind, uid),
+      measure: (uid) => this.questions.measure(uid, this.lastTsNs),
+      verify: (uid) => this.questions.verify(uid, this.lastTsNs),
     });
     this.facts = new ProcFacts(this.books, this.attribution, this.reports, this.counters);
   }
@@ -195,23 +196,19 @@ export class Accounting {
 
   /** Whether a sleep would be wrong: a ring has records. */
   get ready(): boolean {
-    for (let i = 0; i < this.readers.length; i++) if (this.readers[i]!.ready) return true;
-    return this.sweeper.ready || this.killer.ready;
+    for (let i = 0; i < this.readers.length; i++) if (this.readers[i]!.ring.ready) return true;
+    return this.sweeper.ring.ready || this.killer.ring.ready;
   }
 
-  private drain(ring: RingConsumer, records: number): number {
+  private drain(inbox: Inbox, records: number): number {
+    const { ring } = inbox;
     const { words, doubles } = ring;
     for (let left = records; left > 0; left--) {
       const word = ring.next();
       if (word < 0) break;
       const kindCpu = words[word + RecordWord.kindCpu]!;
-      const tid = words[word + RecordWord.tid]!;
-      const a = words[word + RecordWord.a]!;
-      const b = words[word + RecordWord.b]!;
-      const c = words[word + RecordWord.c]!;
-      const d = words[word + RecordWord.d]!;
-      if ((kindCpu & KIND_MASK) === RecordKind.rss) this.rss(doubles, word >> 1, tid, a, b, c, d);
-      else this.other(doubles[word >> 1]!, kindCpu, tid, a, b, c, d);
+      if ((kindCpu & KIND_MASK) === RecordKind.rss) this.rss(words, doubles, word);
+      else this.other(inbox, word, kindCpu);
       if (this.books.anyTouched) this.enforcement.compareTouched(doubles[word >> 1]!);
       // Nothing may come between the rows of a sweep that are still to be ended and what follows it.
       if (this.facts.isEnding) break;
@@ -225,16 +222,14 @@ export class Accounting {
    * It is told where its time is, not the time, and hands on none either: V8 allocates for a double
    * that is an argument of a function which is not inlined, and what is allocated is collected.
    */
-  private rss(
-    doubles: Float64Array,
-    at: number,
-    tid: number,
-    mmId: number,
-    sizePages: number,
-    packed: number,
-    tgidHint: number,
-  ): void {
-    const tsNs = doubles[at]!;
+  private rss(words: Int32Array, doubles: Float64Array, word: number): void {
+    const tsNs = doubles[word >> 1]!;
+    // Field by field of RSS, without its view: this is done ten million times a second.
+    const tid = words[word + RecordWord.tid]!;
+    const mmId = words[word + RecordWord.a]!;
+    const sizePages = words[word + RecordWord.b]!;
+    const packed = words[word + RecordWord.c]!;
+    const tgidHint = words[word + RecordWord.d]!;
     this.counters[CounterIndex.events]!++;
     this.lastTsNs = tsNs;
     const { books, enforcement } = this;
@@ -290,90 +285,116 @@ export class Accounting {
     if (pages === 0 && !curr && books.isEmpty(mm)) this.attribution.mmEmpty(mm);
   }
 
-  private other(
-    tsNs: number,
-    kindCpu: number,
-    tid: number,
-    a: number,
-    b: number,
-    c: number,
-    d: number,
-  ): void {
+  private other(inbox: Inbox, word: number, kindCpu: number): void {
     const { attribution, enforcement, facts, counters } = this;
+    const tsNs = inbox.ring.doubles[word >> 1]!;
     switch (kindCpu & KIND_MASK) {
-      case RecordKind.newTask:
+      case RecordKind.newTask: {
         counters[CounterIndex.lifecycle]!++;
-        attribution.newTask(tid, a, b, d, tsNs);
+        const { parentTid, childTid, cloneFlags, parentTgid } = inbox.newTask.at(word);
+        attribution.newTask(parentTid, childTid, cloneFlags, parentTgid, tsNs);
         break;
-      case RecordKind.exec:
+      }
+      case RecordKind.exec: {
         counters[CounterIndex.lifecycle]!++;
-        attribution.exec(a, b, tsNs);
+        const { pid, oldPid } = inbox.exec.at(word);
+        attribution.exec(pid, oldPid, tsNs);
         break;
-      case RecordKind.exit:
+      }
+      case RecordKind.exit: {
         counters[CounterIndex.lifecycle]!++;
-        attribution.exit(a, b, tsNs);
+        const { pid, groupDead } = inbox.exit.at(word);
+        attribution.exit(pid, groupDead, tsNs);
         break;
+      }
       case RecordKind.free:
         counters[CounterIndex.lifecycle]!++;
-        attribution.free(a, tsNs);
+        attribution.free(inbox.free.at(word).pid, tsNs);
         break;
       case RecordKind.lost:
-        this.lost(tsNs, kindCpu >> CPU_SHIFT, a);
+        this.lost(tsNs, kindCpu >> CPU_SHIFT, inbox.lost.at(word).events);
         break;
-      case RecordKind.proc:
-        facts.process(tsNs, tid, a, b, c, d);
+      case RecordKind.proc: {
+        const { tgid, uid, startTicks, bornLow, packed } = inbox.proc.at(word);
+        facts.process(tsNs, tgid, uid, startTicks, bornLow, packed);
         break;
-      case RecordKind.procPages:
-        enforcement.evaluate(facts.pages(tsNs, tid, a, b, c, d), tsNs, this.readingTrigger);
+      }
+      case RecordKind.procPages: {
+        const { tgid, filePages, anonPages, swapPages, shmemPages } = inbox.procPages.at(word);
+        const user = facts.pages(tsNs, tgid, filePages, anonPages, swapPages, shmemPages);
+        enforcement.evaluate(user, tsNs, this.readingTrigger);
         break;
-      case RecordKind.lender:
-        facts.lender(tid, a);
+      }
+      case RecordKind.lender: {
+        const { tgid, lenderTgid } = inbox.lender.at(word);
+        facts.lender(tgid, lenderTgid);
         break;
-      case RecordKind.task:
-        facts.task(tsNs, tid, a);
+      }
+      case RecordKind.task: {
+        const { tid, tgid } = inbox.task.at(word);
+        facts.task(tsNs, tid, tgid);
         break;
-      case RecordKind.gone:
-        facts.gone(tsNs, tid, a !== 0);
+      }
+      case RecordKind.gone: {
+        const { tid, isUntraced } = inbox.gone.at(word);
+        facts.gone(tsNs, tid, isUntraced !== 0);
         break;
-      case RecordKind.sweepBegin:
+      }
+      case RecordKind.sweepBegin: {
+        const { number, errorPages } = inbox.sweepBegin.at(word);
         this.resyncAsked = false;
         this.fullSinceSweep = false;
         this.readingTrigger = Trigger.lastDefense;
-        facts.begin(tsNs, tid, b);
+        facts.begin(tsNs, number, errorPages);
         break;
-      case RecordKind.sweepEnd:
-        this.sweepEnd(tsNs, tid, a);
+      }
+      case RecordKind.sweepEnd: {
+        const { number, flags } = inbox.sweepEnd.at(word);
+        this.sweepEnd(tsNs, number, flags);
         this.readingTrigger = Trigger.user;
         break;
-      case RecordKind.measureBegin:
-        this.measuring.begin(a, tsNs);
-        Atomics.store(this.header, HeaderWord.measureBegun, tid);
+      }
+      case RecordKind.measureBegin: {
+        const { number, uid } = inbox.measureBegin.at(word);
+        this.measuring.begin(uid, tsNs);
+        Atomics.store(this.header, HeaderWord.measureBegun, number);
         break;
-      case RecordKind.measured:
-        this.measuring.found(tid, a, b, c, d);
+      }
+      case RecordKind.measured: {
+        const { tgid, number, sharedPages, creditPages, shareablePages } = inbox.measured.at(word);
+        this.measuring.found(tgid, number, sharedPages, creditPages, shareablePages);
         break;
-      case RecordKind.measureEnd:
-        this.measureEnds(tid, a, tsNs);
+      }
+      case RecordKind.measureEnd: {
+        const { number, uid } = inbox.measureEnd.at(word);
+        this.measureEnds(number, uid, tsNs);
         break;
+      }
       case RecordKind.verifyBegin:
         this.verifyBeganNs = tsNs;
-        this.verifyUid = tid;
+        this.verifyUid = inbox.verifyBegin.at(word).uid;
         break;
       case RecordKind.verifyEnd:
-        this.verified(tsNs, tid);
+        this.verified(tsNs, inbox.verifyEnd.at(word).uid);
         break;
       case RecordKind.oomVictim:
-        this.oomVictim(tsNs, a);
+        this.oomVictim(tsNs, inbox.oomVictim.at(word).pid);
         break;
-      case RecordKind.pressure:
-        enforcement.pressure(tsNs, a, b);
+      case RecordKind.pressure: {
+        const { reason, missingPages } = inbox.pressure.at(word);
+        enforcement.pressure(tsNs, reason, missingPages);
         break;
-      case RecordKind.victimGone:
-        this.victimGone(tsNs, tid, a, b);
+      }
+      case RecordKind.victimGone: {
+        const { pid, processSlot, generation } = inbox.victimGone.at(word);
+        this.victimGone(tsNs, pid, processSlot, generation);
         break;
-      case RecordKind.order:
-        if (a === OrderKind.recheck) enforcement.recheck(tsNs, b, d, tid !== 0);
+      }
+      case RecordKind.recheck: {
+        const { userSlot, generation, isNobody } = inbox.recheck.at(word);
+        enforcement.recheck(tsNs, userSlot, generation, isNobody !== 0);
         break;
+      }
       default:
         invariant(false, `accounting: a record of unknown kind ${kindCpu & KIND_MASK}`);
     }
@@ -443,7 +464,7 @@ export class Accounting {
   private askResync(): void {
     if (this.resyncAsked) return;
     this.resyncAsked = true;
-    this.ask(RecordKind.resync, 0);
+    this.questions.resync(this.lastTsNs);
   }
 
   private sweepEnd(tsNs: number, sweep: number, flags: number): void {
@@ -494,17 +515,6 @@ export class Accounting {
     const process = this.books.processOfTid(pid);
     const uid = process < 0 ? UNKNOWN_UID : users.uid[processes.userSlot[process]!]!;
     this.reports.put("kernelKill", tsNs, [pid, uid]);
-  }
-
-  private ask(kind: number, tid: number): void {
-    const word = this.queries.claim();
-    if (word < 0) return; // The next full sweep answers all questions.
-    this.queries.doubles[word >> 1] = this.lastTsNs;
-    this.queries.words[word + RecordWord.kindCpu] = kind;
-    this.queries.words[word + RecordWord.tid] = tid;
-    this.queries.advance();
-    this.queries.publish();
-    this.wakeSweeper();
   }
 
   /**

@@ -3,16 +3,11 @@
  *
  * @module
  */
-import {
-  CounterIndex,
-  HeaderWord,
-  ProcessFlag,
-  ProcessState,
-  RecordKind,
-} from "../pipeline/memory/layout.ts";
+import { CounterIndex, HeaderWord, ProcessFlag, ProcessState } from "../pipeline/memory/layout.ts";
 import { MeasureSchedule } from "../pipeline/books/measure_schedule.ts";
 import { ReadingCost } from "../pipeline/books/reading_cost.ts";
 import type { Memory } from "../pipeline/memory/memory.ts";
+import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../pipeline/messages/records.ts";
 import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { type SharesContext, sharesOf } from "../pipeline/books/smaps_shares.ts";
 import { UserRows } from "../pipeline/books/user_rows.ts";
@@ -95,7 +90,10 @@ export class ShareMeasure {
       if (slot < 0) return;
       const uid = memory.users.uid[slot]!;
       const number = ++this.number;
-      writer.put(nowNs, RecordKind.measureBegin, 0, number, uid, 0, 0, 0);
+      const begin = writer.open(MEASURE_BEGIN, nowNs);
+      begin.number = number;
+      begin.uid = uid;
+      writer.close();
       this.run = {
         number,
         uid,
@@ -173,22 +171,22 @@ export class ShareMeasure {
     const { writer, clock } = this.context;
     const shares = sharesOf(rollup, this.before, this.after, this.context);
     run.lazyPages += shares.lazyPages;
-    writer.put(
-      clock.nowNs(),
-      RecordKind.measured,
-      0,
-      pid,
-      run.number,
-      shares.sharedPages,
-      shares.creditPages,
-      shares.shareablePages,
-    );
+    const measured = writer.open(MEASURED, clock.nowNs());
+    measured.tgid = pid;
+    measured.number = run.number;
+    measured.sharedPages = shares.sharedPages;
+    measured.creditPages = shares.creditPages;
+    measured.shareablePages = shares.shareablePages;
+    writer.close();
   }
 
   private end(run: Run): void {
     const { writer, clock, counters } = this.context;
     counters[CounterIndex.measurings]!++;
-    writer.put(clock.nowNs(), RecordKind.measureEnd, 0, run.number, run.uid, 0, 0, 0);
+    const end = writer.open(MEASURE_END, clock.nowNs());
+    end.number = run.number;
+    end.uid = run.uid;
+    writer.close();
     this.schedule.end(run.uid, run.costNs, run.lazyPages);
     this.run = undefined;
   }

@@ -23,6 +23,7 @@ import {
 import { RulesView } from "../pipeline/limits/limits.ts";
 import { Sweep } from "../pipeline/discovery/sweep.ts";
 import { OwnersView } from "../pipeline/limits/owners.ts";
+import { EXEC, OOM_VICTIM, PRESSURE, RESOLVE, VERIFY } from "../pipeline/messages/records.ts";
 import { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../pipeline/memory/ring.ts";
 import { MonotonicClock } from "../kernel/ffi/clock.ts";
@@ -81,6 +82,8 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const rules = new RulesView(memory.rules);
   rules.refresh();
   const queries = new RingConsumer(buffer, plan.queryRing);
+  const verify = VERIFY.view(queries.words);
+  const resolve = RESOLVE.view(queries.words);
   const instance = TraceInstance.attach(config.instanceName, config.tracefsPath);
   const watch = new TraceWatch(memory, config, counters, writer);
   const sweep = new Sweep({
@@ -106,6 +109,8 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const loginPlace = { byteOffset: 0, records: LOGIN_RECORDS, recordBytes: RECORD_BYTES };
   const loginRing = new RingProducer(loginMemory, loginPlace);
   const logins = new RingConsumer(loginMemory, loginPlace);
+  const execs = EXEC.view(logins.words);
+  const victims = OOM_VICTIM.view(logins.words);
   const loginWriter = new RecordWriter(loginRing, () => takeLogins());
   const loginSource = config.loginSource === "raw"
     ? new RawSource(config.loginPipes, rawFormats(config), loginWriter, () => takeLogins())
@@ -114,11 +119,11 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     loginRing.publish();
     for (let word = logins.next(); word >= 0; word = logins.next()) {
       const kind = logins.words[word + RecordWord.kindCpu]! & 0xff;
-      const pid = logins.words[word + RecordWord.a]!;
-      if (kind === RecordKind.exec) sweep.look(pid);
+      if (kind === RecordKind.exec) sweep.look(execs.at(word).pid);
       else if (kind === RecordKind.lost) wanted = true;
       else if (kind === RecordKind.oomVictim) {
-        writer.put(clock.nowNs(), RecordKind.oomVictim, 0, 0, pid, 0, 0, 0);
+        writer.open(OOM_VICTIM, clock.nowNs()).pid = victims.at(word).pid;
+        writer.close();
       }
     }
     logins.release();
@@ -160,16 +165,18 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     if (missingBytes <= 0) return;
     pressureNs = nowNs;
     const missingPages = Math.ceil(missingBytes / config.pageBytes);
-    writer.put(nowNs, RecordKind.pressure, 0, 0, reason, missingPages, 0, 0);
+    const shortage = writer.open(PRESSURE, nowNs);
+    shortage.reason = reason;
+    shortage.missingPages = missingPages;
+    writer.close();
   };
   const answerQueries = (): void => {
     for (let word = queries.next(); word >= 0; word = queries.next()) {
       const kind = queries.words[word + RecordWord.kindCpu]!;
-      const subject = queries.words[word + RecordWord.tid]!;
       if (kind === RecordKind.resync) wanted = afterLoss = true;
-      else if (kind === RecordKind.verify) sweep.verify(subject);
+      else if (kind === RecordKind.verify) sweep.verify(verify.at(word).uid);
       else if (kind === RecordKind.measure) measure?.hurry();
-      else sweep.resolve(queries.words[word + RecordWord.tid]!);
+      else sweep.resolve(resolve.at(word).tid);
     }
     queries.release();
   };

@@ -6,7 +6,7 @@
  */
 import { Accounting } from "../../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../../pipeline/books/books.ts";
-import { Member, RecordKind, RecordWord } from "../../pipeline/memory/layout.ts";
+import { Member } from "../../pipeline/memory/layout.ts";
 import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
 import {
   attachMemory,
@@ -15,6 +15,8 @@ import {
   type Memory,
   SIDE_RING_RECORDS,
 } from "../../pipeline/memory/memory.ts";
+import type { View } from "../../pipeline/messages/codec.ts";
+import { ORDER, PROC, PROC_PAGES, TASK } from "../../pipeline/messages/records.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { BASE_PAGES, Load } from "./load.ts";
@@ -41,6 +43,7 @@ export class AccountingRun {
   private readonly load: Load;
   private readonly writer: RecordWriter;
   private readonly orders: RingConsumer;
+  private readonly order: View<typeof ORDER.fields>;
   private readonly records: number;
 
   constructor(options: AccountingRunOptions) {
@@ -64,6 +67,7 @@ export class AccountingRun {
       throw new Error("the ring is full");
     });
     this.orders = new RingConsumer(buffer, plan.orderRing);
+    this.order = ORDER.view(this.orders.words);
     this.load = new Load({ processes, run });
     this.announce(processes, users);
   }
@@ -77,9 +81,13 @@ export class AccountingRun {
     });
     for (let i = 0; i < processes; i++) {
       const pid = this.load.firstPid + i;
-      sweeper.put(1, RecordKind.proc, 0, pid, FIRST_UID + i % users, 1, 1, 0);
-      sweeper.put(1, RecordKind.procPages, 0, pid, 0, BASE_PAGES, 0, 0);
-      sweeper.put(1, RecordKind.task, 0, pid, pid, 0, 0, 0);
+      const uid = FIRST_UID + i % users;
+      Object.assign(sweeper.open(PROC, 1), { tgid: pid, uid, startTicks: 1, bornLow: 1 });
+      sweeper.close();
+      Object.assign(sweeper.open(PROC_PAGES, 1), { tgid: pid, anonPages: BASE_PAGES });
+      sweeper.close();
+      Object.assign(sweeper.open(TASK, 1), { tid: pid, tgid: pid });
+      sweeper.close();
       if (ring.pending < SIDE_RING_RECORDS - 3) continue;
       ring.publish();
       this.drain();
@@ -111,7 +119,7 @@ export class AccountingRun {
     const { orders } = this;
     const { armsDone } = this.accounting.books.users;
     for (let word = orders.next(); word >= 0; word = orders.next()) {
-      armsDone[orders.words[word + RecordWord.b]!]!++;
+      armsDone[this.order.at(word).userSlot]!++;
     }
     orders.release();
   }

@@ -24,7 +24,7 @@
  * @module
  */
 import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
-import { MEMBER_COUNT, packRss, RecordKind } from "../../pipeline/memory/layout.ts";
+import { MEMBER_COUNT, packRss } from "../../pipeline/memory/layout.ts";
 import { invariant } from "../../pipeline/memory/invariant.ts";
 import { makeCounters, type ParserCounters, type RawFormats } from "./page_format.ts";
 
@@ -323,7 +323,7 @@ export class RawPageCursor {
       } else if (layout === free) {
         writer.free(tsNs, cpu, tid, pid);
       } else if (layout === oomVictim) {
-        writer.put(tsNs, RecordKind.oomVictim, cpu, tid, pid, 0, 0, 0);
+        writer.oomVictim(tsNs, cpu, tid, pid);
       } else {
         writer.exec(tsNs, cpu, tid, pid, words[payload + layout.extraWord]!);
       }

@@ -7,16 +7,11 @@
  *
  * @module
  */
-import {
-  ProcessState,
-  RecordKind,
-  SweepFlag,
-  TABLE_HEADER_BYTES,
-  TableWord,
-} from "../memory/layout.ts";
+import { ProcessState, SweepFlag, TABLE_HEADER_BYTES, TableWord } from "../memory/layout.ts";
 import type { RulesView } from "../limits/limits.ts";
 import type { OwnersView } from "../limits/owners.ts";
 import type { Memory } from "../memory/memory.ts";
+import { GONE, SWEEP_BEGIN, SWEEP_END, VERIFY_BEGIN, VERIFY_END } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
 import type { Clock, Proc, TraceList } from "../ports.ts";
 import { Teller } from "./teller.ts";
@@ -97,7 +92,11 @@ export class Sweep {
     teller.suspendedMs = clock.suspendedNs() / 1e6;
     const flags = SweepFlag.full | (afterLoss ? SweepFlag.afterLoss : 0) |
       (sweep === 1 ? SweepFlag.initial : 0);
-    writer.put(clock.nowNs(), RecordKind.sweepBegin, 0, sweep, flags, errorPages, 0, 0);
+    const begin = writer.open(SWEEP_BEGIN, clock.nowNs());
+    begin.number = sweep;
+    begin.flags = flags;
+    begin.errorPages = errorPages;
+    writer.close();
     // Logins, and who grows, wait while the list is written to: not for a few that nobody announced.
     const waits = sweep === 1 || this.rulesAreNew || afterLoss;
     for (let round = 1; round <= ROUNDS_MAX; round++) {
@@ -115,7 +114,10 @@ export class Sweep {
     this.rulesAreNew = false;
     this.traceLogins();
     teller.forgetUntold();
-    writer.put(clock.nowNs(), RecordKind.sweepEnd, 0, sweep, flags, 0, 0, 0);
+    const end = writer.open(SWEEP_END, clock.nowNs());
+    end.number = sweep;
+    end.flags = flags;
+    writer.close();
   }
 
   /**
@@ -188,18 +190,18 @@ export class Sweep {
   verify(uid: number): void {
     const { writer, clock, memory } = this.context;
     const { processes, users } = memory;
-    writer.put(clock.nowNs(), RecordKind.verifyBegin, 0, uid, 0, 0, 0, 0);
+    writer.open(VERIFY_BEGIN, clock.nowNs()).uid = uid;
+    writer.close();
     const highWater = Atomics.load(this.processHeader, TableWord.highWater);
     for (let slot = 0; slot < highWater; slot++) {
       const pid = processes.tgid[slot]!;
       if (processes.state[slot] === ProcessState.free || pid <= 0) continue;
       if (users.uid[processes.userSlot[slot]!] !== uid) continue;
       const tsNs = clock.nowNs();
-      if (!this.teller.tell(tsNs, pid, false)) {
-        writer.put(tsNs, RecordKind.gone, 0, pid, 0, 0, 0, 0);
-      }
+      if (!this.teller.tell(tsNs, pid, false)) this.tellGone(tsNs, pid, false);
     }
-    writer.put(clock.nowNs(), RecordKind.verifyEnd, 0, uid, 0, 0, 0, 0);
+    writer.open(VERIFY_END, clock.nowNs()).uid = uid;
+    writer.close();
   }
 
   /** Has tasks traced. The kernel starts at once, but the call may take 40 ms and more (RCU). */
@@ -305,14 +307,14 @@ export class Sweep {
 
   /** Tells of a login and its children, or of its end: no event does, if it was not traced by then. */
   private tellLogin(pid: number, isTraced: boolean): void {
-    const { clock, writer } = this.context;
+    const { clock } = this.context;
     const tsNs = clock.nowNs();
     if (this.teller.tell(tsNs, pid, isTraced)) {
       this.findChildren(pid);
       return;
     }
     this.untraced.delete(pid);
-    writer.put(tsNs, RecordKind.gone, 0, pid, 1, 0, 0, 0);
+    this.tellGone(tsNs, pid, true);
   }
 
   /**
@@ -345,7 +347,15 @@ export class Sweep {
       if (this.teller.status.tgid === tid) return;
     }
     // Either it is gone, or it is a thread, and the process of that number was a guess.
-    this.context.writer.put(tsNs, RecordKind.gone, 0, tid, 0, 0, 0, 0);
+    this.tellGone(tsNs, tid, false);
+  }
+
+  private tellGone(tsNs: number, tid: number, isUntraced: boolean): void {
+    const { writer } = this.context;
+    const gone = writer.open(GONE, tsNs);
+    gone.tid = tid;
+    gone.isUntraced = isUntraced ? 1 : 0;
+    writer.close();
   }
 
   /** Slot of a living process in accounting's table; -1 when it has none, or has just got one. */

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { packProc, ProcFlag, RecordKind } from "../memory/layout.ts";
+import { packProc, ProcFlag } from "../memory/layout.ts";
+import { LENDER, PROC, PROC_PAGES, TASK } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
 import { type Proc, ProcIdentity, ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "../ports.ts";
 
@@ -114,29 +115,32 @@ export class Teller {
     // The kernel counts from the boot, events from CLOCK_MONOTONIC, which stands still in suspends.
     const bornMs = Math.max(0, startTicks * MS_PER_TICK - this.suspendedMs);
     const pages = (kib: number): number => Math.min(PAGES_MAX, Math.floor(kib / kibPerPage));
-    writer.put(
-      tsNs,
-      RecordKind.proc,
-      0,
-      pid,
-      status.realUid | 0,
-      startTicks | 0,
-      bornMs % 2 ** 32 | 0,
-      packProc(flags, bornMs),
-    );
-    writer.put(
-      tsNs,
-      RecordKind.procPages,
-      0,
-      pid,
-      pages(status.rssFileKib),
-      pages(status.rssAnonKib),
-      pages(status.vmSwapKib),
-      pages(status.rssShmemKib),
-    );
-    if (known.lender !== 0) writer.put(tsNs, RecordKind.lender, 0, pid, known.lender, 0, 0, 0);
-    const tids = withTasks ? this.tids(pid) : [pid];
-    for (const tid of tids) writer.put(tsNs, RecordKind.task, 0, tid, pid, 0, 0, 0);
+    const process = writer.open(PROC, tsNs);
+    process.tgid = pid;
+    process.uid = status.realUid;
+    process.startTicks = startTicks;
+    process.bornLow = bornMs % 2 ** 32;
+    process.packed = packProc(flags, bornMs);
+    writer.close();
+    const held = writer.open(PROC_PAGES, tsNs);
+    held.tgid = pid;
+    held.filePages = pages(status.rssFileKib);
+    held.anonPages = pages(status.rssAnonKib);
+    held.swapPages = pages(status.vmSwapKib);
+    held.shmemPages = pages(status.rssShmemKib);
+    writer.close();
+    if (known.lender !== 0) {
+      const lender = writer.open(LENDER, tsNs);
+      lender.tgid = pid;
+      lender.lenderTgid = known.lender;
+      writer.close();
+    }
+    for (const tid of withTasks ? this.tids(pid) : [pid]) {
+      const task = writer.open(TASK, tsNs);
+      task.tid = tid;
+      task.tgid = pid;
+      writer.close();
+    }
   }
 
   /** What was told of the process of {@link identity}, or is to be told from now on. */

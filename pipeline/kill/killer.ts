@@ -12,8 +12,6 @@ import {
   HeaderWord,
   OrderKind,
   ProcessFlag,
-  RecordKind,
-  RecordWord,
   Role,
   type Trigger,
   VICTIMS_MAX,
@@ -25,6 +23,9 @@ import { chargedPages } from "../books/charge.ts";
 import { Doorbell } from "../memory/doorbell.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 import type { VictimPolicy } from "./ranking.ts";
+import type { View } from "../messages/codec.ts";
+import { ORDER, RECHECK, VICTIM_GONE } from "../messages/records.ts";
+import { RecordWriter } from "../messages/record_writer.ts";
 import { ReportWriter } from "../messages/reports.ts";
 import { RingConsumer, RingProducer } from "../memory/ring.ts";
 import { ScoreReader } from "./score_reader.ts";
@@ -65,7 +66,8 @@ export class Killer {
   private readonly kernel: KillKernel;
   private readonly options: KillerOptions;
   private readonly orders: RingConsumer;
-  private readonly answers: RingProducer;
+  private readonly order: View<typeof ORDER.fields>;
+  private readonly answers: RecordWriter;
   private readonly accountingBell: Doorbell;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
@@ -93,7 +95,13 @@ export class Killer {
     this.counters = attachCounters(memory, Role.killer);
     this.accountingCounters = attachCounters(memory, Role.accounting);
     this.orders = new RingConsumer(buffer, plan.orderRing);
-    this.answers = new RingProducer(buffer, plan.killerRing);
+    this.order = ORDER.view(this.orders.words);
+    const answers = new RingProducer(buffer, plan.killerRing);
+    this.answers = new RecordWriter(answers, () => {
+      // Accounting is behind by thousands of answers: wait for it, it does not wait for us.
+      this.accountingBell.ring();
+      answers.waitForRoom(1);
+    });
     this.accountingBell = new Doorbell(memory, Role.accounting);
     this.reports = new ReportWriter(
       new RingProducer(buffer, plan.reportRings[Role.killer]!),
@@ -108,8 +116,13 @@ export class Killer {
       rows: this.rows,
       reports: this.reports,
       counters: this.counters,
-      tellGone: (pid, slot, generation) =>
-        this.put(RecordKind.victimGone, pid, slot, generation, 0),
+      tellGone: (pid, slot, generation) => {
+        const gone = this.answers.open(VICTIM_GONE, this.kernel.nowNs());
+        gone.pid = pid;
+        gone.processSlot = slot;
+        gone.generation = generation;
+        this.publishAnswer();
+      },
     });
     this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
     this.noVictimToldNs = new Float64Array(plan.capacity.users).fill(-Infinity);
@@ -130,14 +143,10 @@ export class Killer {
     for (;;) {
       const word = this.orders.next();
       if (word < 0) break;
-      const { words, doubles } = this.orders;
-      const kind = words[word + RecordWord.a]!;
-      const userSlot = words[word + RecordWord.b]!;
-      const generation = words[word + RecordWord.d]!;
+      const { order, userSlot, generation, trigger, leastPages } = this.order.at(word);
       if (this.memory.users.generation[userSlot] === generation) {
-        const tsNs = doubles[word >> 1]!;
-        const trigger = words[word + RecordWord.c] as Trigger;
-        this.act(userSlot, tsNs, trigger, kind, words[word + RecordWord.tid]!);
+        const tsNs = this.orders.doubles[word >> 1]!;
+        this.act(userSlot, tsNs, trigger as Trigger, order, leastPages);
       }
       this.orders.release();
       done++;
@@ -536,32 +545,17 @@ export class Killer {
 
   private answer(userSlot: number, foundNobody: boolean): void {
     const { users } = this.memory;
-    this.put(
-      RecordKind.order,
-      foundNobody ? 1 : 0,
-      OrderKind.recheck,
-      userSlot,
-      users.generation[userSlot]!,
-    );
+    const recheck = this.answers.open(RECHECK, this.kernel.nowNs());
+    recheck.userSlot = userSlot;
+    recheck.generation = users.generation[userSlot]!;
+    recheck.isNobody = foundNobody ? 1 : 0;
+    this.publishAnswer();
   }
 
-  private put(kind: number, tid: number, a: number, b: number, d: number): void {
-    let word = this.answers.claim();
-    while (word < 0) {
-      // Accounting is behind by thousands of answers: wait for it, it does not wait for us.
-      this.accountingBell.ring();
-      this.answers.waitForRoom(1);
-      word = this.answers.claim();
-    }
-    this.answers.doubles[word >> 1] = this.kernel.nowNs();
-    this.answers.words[word + RecordWord.kindCpu] = kind;
-    this.answers.words[word + RecordWord.tid] = tid;
-    this.answers.words[word + RecordWord.a] = a;
-    this.answers.words[word + RecordWord.b] = b;
-    this.answers.words[word + RecordWord.c] = 0;
-    this.answers.words[word + RecordWord.d] = d;
-    this.answers.advance();
-    this.answers.publish();
+  /** Hands over what was written for accounting. */
+  private publishAnswer(): void {
+    this.answers.close();
+    this.answers.ring.publish();
     this.accountingBell.ring();
   }
 }

@@ -15,8 +15,6 @@ import {
   HeaderWord,
   OrderKind,
   PressureReason,
-  RecordKind,
-  RecordWord,
   Role,
   RoleWord,
   Trigger,
@@ -25,6 +23,8 @@ import {
 import { RulesView } from "./limits.ts";
 import type { Memory } from "../memory/memory.ts";
 import { Relief } from "./relief.ts";
+import { ORDER } from "../messages/records.ts";
+import { RecordWriter } from "../messages/record_writer.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { RingProducer } from "../memory/ring.ts";
 import { Urgency } from "./urgency.ts";
@@ -51,8 +51,10 @@ export interface EnforcementContext {
   readonly marginPages: number;
   /** Whether soft arms the killer. */
   readonly arms: boolean;
-  /** Asks the sweeper about a user. @param kind {@link RecordKind} of the query. */
-  readonly ask: (kind: number, uid: number) => void;
+  /** Has the shares of a user measured. */
+  readonly measure: (uid: number) => void;
+  /** Has a user read whose books are in doubt. */
+  readonly verify: (uid: number) => void;
 }
 
 export class Enforcement {
@@ -66,9 +68,10 @@ export class Enforcement {
   private readonly counters: Float64Array;
   private readonly header: Int32Array;
   private readonly arms: boolean;
-  private readonly ask: EnforcementContext["ask"];
+  private readonly measure: EnforcementContext["measure"];
+  private readonly verify: EnforcementContext["verify"];
   private readonly rules: RulesView;
-  private readonly orders: RingProducer;
+  private readonly orders: RecordWriter;
   private readonly killerBell: Doorbell;
   private readonly killerRole: Int32Array;
   private killerEpoch: number;
@@ -96,10 +99,12 @@ export class Enforcement {
     this.counters = context.counters;
     this.header = memory.header;
     this.arms = context.arms;
-    this.ask = context.ask;
+    this.measure = context.measure;
+    this.verify = context.verify;
     this.rules = new RulesView(memory.rules);
     this.rules.refresh();
-    this.orders = new RingProducer(buffer, plan.orderRing);
+    // Orders for which there is no room are counted, and given again: nobody waits for the killer.
+    this.orders = new RecordWriter(new RingProducer(buffer, plan.orderRing), () => {});
     this.killerBell = new Doorbell(memory, Role.killer);
     this.killerRole = attachRole(memory, Role.killer);
     this.killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
@@ -164,7 +169,7 @@ export class Enforcement {
     if (creditPages === 0 || users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
     if (tsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
     this.measureAskedNs[userSlot] = tsNs;
-    this.ask(RecordKind.measure, users.uid[userSlot]!);
+    this.measure(users.uid[userSlot]!);
   }
 
   /** What a user is charged: a lower bound of what it holds. */
@@ -307,7 +312,7 @@ export class Enforcement {
 
   /**
    * Tells the killer, at once.
-   * @param about First word of the order, see {@link RecordKind}.
+   * @param leastPages Of an order to relieve: what a victim must give back at least.
    * @returns false when its ring is full; the next event tries again.
    */
   private order(
@@ -315,24 +320,20 @@ export class Enforcement {
     userSlot: number,
     tsNs: number,
     trigger: Trigger,
-    about = this.books.users.uid[userSlot]!,
+    leastPages = 0,
   ): boolean {
-    const word = this.orders.claim();
-    if (word < 0) {
+    const record = this.orders.tryOpen(ORDER, tsNs);
+    if (record === undefined) {
       this.counters[CounterIndex.ordersShed]!++;
       return false;
     }
-    const { words, doubles } = this.orders;
-    const { users } = this.books;
-    doubles[word >> 1] = tsNs;
-    words[word + RecordWord.kindCpu] = RecordKind.order;
-    words[word + RecordWord.tid] = about;
-    words[word + RecordWord.a] = kind;
-    words[word + RecordWord.b] = userSlot;
-    words[word + RecordWord.c] = trigger;
-    words[word + RecordWord.d] = users.generation[userSlot]!;
-    this.orders.advance();
-    this.orders.publish();
+    record.order = kind;
+    record.userSlot = userSlot;
+    record.generation = this.books.users.generation[userSlot]!;
+    record.trigger = trigger;
+    record.leastPages = leastPages;
+    this.orders.close();
+    this.orders.ring.publish();
     this.killerBell.ring();
     return true;
   }
@@ -357,7 +358,7 @@ export class Enforcement {
   private askVerify(userSlot: number, tsNs: number): void {
     if (tsNs - this.verifyAskedNs[userSlot]! < ASK_EVERY_NS) return;
     this.verifyAskedNs[userSlot] = tsNs;
-    this.ask(RecordKind.verify, this.books.users.uid[userSlot]!);
+    this.verify(this.books.users.uid[userSlot]!);
   }
 
   /** A user was read: the next doubt is asked about at once. */

@@ -41,38 +41,7 @@ export const RecordWord = { kindCpu: 2, tid: 3, a: 4, b: 5, c: 6, d: 7 } as cons
 export const KIND_MASK = 0xff;
 export const CPU_SHIFT = 8;
 
-/**
- * What a record says. The words a to d by kind:
- *
- * | kind | tid | a | b | c | d |
- * |---|---|---|---|---|---|
- * | rss | emitter | mm_id | size in pages, signed | {@link packRss} | tgid of the emitter, 0 unknown |
- * | newTask | parent | child pid | clone flags, low 32 bits | 0 | tgid of the parent, 0 unknown |
- * | exec | emitter | pid | old pid | 0 | 0 |
- * | exit | emitter | pid | group dead: 1, 0, -1 unknown | 0 | 0 |
- * | free | emitter | pid | 0 | 0 | 0 |
- * | lost | 0 | events lost, -1 unknown | 0 | 0 | 0 |
- * | proc | tgid | real uid | start time, clock ticks, low 32 bits | birth, low 32 bits of ms | {@link packProc} |
- * | procPages | tgid | file | anon | swap | shmem, all in pages; follows its proc record |
- * | lender | tgid | tgid of a process whose mm it runs on; follows its proc record | 0 | 0 | 0 |
- * | task | tid | tgid | 0 | 0 | 0 |
- * | gone | tgid or tid | 1: it may never have been traced | 0 | 0 | 0 |
- * | measureBegin | measuring number | uid | 0 | 0 | 0 |
- * | measured | tgid | measuring number | pages shared | credit, pages | its part of file and shmem pages |
- * | measureEnd | measuring number | uid | lazily freed pages | 0 | 0 |
- * | verifyBegin | uid | 0 | 0 | 0 | 0 |
- * | verifyEnd | uid | 0 | 0 | 0 | 0 |
- * | sweepBegin | sweep number | {@link SweepFlag} | error of /proc in pages a member | 0 | 0 |
- * | sweepEnd | sweep number | {@link SweepFlag} | 0 | 0 | 0 |
- * | oomVictim | emitter | pid | 0 | 0 | 0 |
- * | pressure | 0 | reason, {@link PressureReason} | pages missing to the floor | 0 | 0 |
- * | victimGone | pid | process slot | generation | 0 | 0 |
- * | order | uid; relieve: pages that a victim must give back at least; recheck: 1 nobody could be taken | {@link OrderKind} | user slot | {@link Trigger} | its generation |
- * | resolve | tid | 0 | 0 | 0 | 0 |
- * | resync | 0 | 0 | 0 | 0 | 0 |
- * | verify | uid | 0 | 0 | 0 | 0 |
- * | measure | uid | 0 | 0 | 0 | 0 |
- */
+/** What a record says: messages/records.ts has the fields of each. */
 export const RecordKind = {
   rss: 1,
   newTask: 2,
@@ -100,6 +69,7 @@ export const RecordKind = {
   verify: 24,
   measure: 25,
   lender: 26,
+  recheck: 27,
 } as const;
 export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
 
@@ -107,7 +77,7 @@ export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
 export const Member = { file: 0, anon: 1, swap: 2, shmem: 3 } as const;
 export const MEMBER_COUNT = 4;
 
-/** Word c of an rss record: member in the low 8 bits, then `curr`, then "the line named no mm". */
+/** `packed` of an rss record: member in the low 8 bits, then `curr`, then "the line named no mm". */
 export const RSS_MEMBER_MASK = 0xff;
 export const RSS_CURR = 0x100;
 export const RSS_NO_MM_ID = 0x200;
@@ -142,9 +112,9 @@ export const SweepFlag = { full: 1, afterLoss: 2, initial: 4 } as const;
 export const PressureReason = { psi: 1, minAvailable: 2 } as const;
 /**
  * `arm`: rank and open; `kill`: somebody must go if the user is still over; `relieve`: somebody
- * must go although the user is not over, for the machine is short; `recheck`: the killer's answer.
+ * must go although the user is not over, for the machine is short.
  */
-export const OrderKind = { arm: 1, kill: 2, recheck: 3, relieve: 4 } as const;
+export const OrderKind = { arm: 1, kill: 2, relieve: 4 } as const;
 export const Trigger = { user: 1, kernel: 2, lastDefense: 3 } as const;
 export type Trigger = typeof Trigger[keyof typeof Trigger];
 export const TRIGGER_NAMES: Readonly<Record<number, string>> = {

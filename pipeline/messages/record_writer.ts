@@ -1,16 +1,20 @@
 /**
- * Writes records into a ring, one method a kind: the sink of both parsers and of the sweeper.
+ * Writes records into a ring. Those of the tracepoints have a method each, which is quick; the others
+ * are opened, filled in by name, and closed.
  *
  * @module
  */
 import { CPU_SHIFT, RECORD_WORDS, RecordKind, RecordWord } from "../memory/layout.ts";
 import type { RingProducer } from "../memory/ring.ts";
+import type { Codec, Fields, View } from "./codec.ts";
 import { invariant } from "../memory/invariant.ts";
 
 export class RecordWriter {
   private readonly words: Int32Array;
   private readonly doubles: Float64Array;
   private readonly onFull: () => void;
+  /** By kind. */
+  private readonly views: View<Fields>[] = [];
   readonly ring: RingProducer;
 
   /**
@@ -27,12 +31,50 @@ export class RecordWriter {
   }
 
   /**
-   * Writes one record of any kind and takes it into the batch; the caller publishes.
+   * Begins a record: all of its fields are 0. To be filled in, and {@link close}d.
    *
-   * @param tsNs Time of the event, nanoseconds of the trace clock.
-   * @param kind {@link RecordKind}; the meaning of a to d is in the table there.
+   * @param tsNs Time of what it says, nanoseconds of CLOCK_MONOTONIC.
    */
-  put(
+  open<F extends Fields>(codec: Codec<F>, tsNs: number, cpu = 0): View<F> {
+    let word = this.ring.claim();
+    while (word < 0) {
+      this.onFull();
+      word = this.ring.claim();
+    }
+    return this.begin(codec, word, tsNs, cpu);
+  }
+
+  /** As {@link open}, but undefined when the ring is full. */
+  tryOpen<F extends Fields>(codec: Codec<F>, tsNs: number): View<F> | undefined {
+    const word = this.ring.claim();
+    return word < 0 ? undefined : this.begin(codec, word, tsNs, 0);
+  }
+
+  /** Takes the record that was opened into the batch; the caller publishes. */
+  close(): void {
+    this.ring.advance();
+  }
+
+  private begin<F extends Fields>(
+    codec: Codec<F>,
+    word: number,
+    tsNs: number,
+    cpu: number,
+  ): View<F> {
+    const { words } = this;
+    this.doubles[word >> 1] = tsNs;
+    words[word + RecordWord.kindCpu] = codec.kind | (cpu << CPU_SHIFT);
+    words[word + RecordWord.tid] = 0;
+    words[word + RecordWord.a] = 0;
+    words[word + RecordWord.b] = 0;
+    words[word + RecordWord.c] = 0;
+    words[word + RecordWord.d] = 0;
+    const view = this.views[codec.kind] ?? (this.views[codec.kind] = codec.view(words));
+    return view.at(word) as View<F>;
+  }
+
+  /** Writes the words of a record: what the methods below name. HOT. */
+  private put(
     tsNs: number,
     kind: RecordKind,
     cpu: number,
@@ -114,6 +156,11 @@ export class RecordWriter {
   /** A task is no more: tracepoint sched:sched_process_free. */
   free(tsNs: number, cpu: number, tid: number, pid: number): void {
     this.put(tsNs, RecordKind.free, cpu, tid, pid, 0, 0, 0);
+  }
+
+  /** The kernel's own OOM killer takes a process: tracepoint oom:mark_victim. */
+  oomVictim(tsNs: number, cpu: number, tid: number, pid: number): void {
+    this.put(tsNs, RecordKind.oomVictim, cpu, tid, pid, 0, 0, 0);
   }
 
   /**

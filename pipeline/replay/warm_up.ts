@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Member, packRss, RecordKind } from "../memory/layout.ts";
+import { Member, packRss } from "../memory/layout.ts";
 import { Accounting } from "../accounting.ts";
 import { CLONE_THREAD, CLONE_VM } from "../books/attribution.ts";
 import { Killer, type KillKernel, Refusal } from "../kill/killer.ts";
@@ -118,7 +118,7 @@ export function warmUp(options: WarmUpOptions): number {
     const mm = VICTIM_PID + 2 * kill;
     const thread = THREAD_TID + pid;
     const child = CHILD_PID + pid;
-    writer.put(tsNs, RecordKind.rss, 0, pid + 1, NEIGHBOUR_PID + 2 * kill, 4, anon, 0);
+    writer.rss(tsNs, 0, pid + 1, NEIGHBOUR_PID + 2 * kill, 4, anon, 0);
     // A life, with all that may come before the end.
     writer.exec(tsNs++, 0, pid, pid, pid);
     writer.rss(tsNs++, 0, pid, mm, 1, anon, 0);

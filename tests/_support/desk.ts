@@ -11,7 +11,6 @@ import {
   OrderKind,
   packProc,
   packRss,
-  RecordKind,
   RecordWord,
   Role,
   SweepFlag,
@@ -24,9 +23,22 @@ import {
   createMemory,
   type Memory,
 } from "../../pipeline/memory/memory.ts";
+import type { Codec, Fields } from "../../pipeline/messages/codec.ts";
+import {
+  GONE,
+  LENDER,
+  ORDER,
+  PROC,
+  PROC_PAGES,
+  RECHECK,
+  SWEEP_BEGIN,
+  SWEEP_END,
+  TASK,
+} from "../../pipeline/messages/records.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { readReport, type Report, type ReportName } from "../../pipeline/messages/reports.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
+import { type Values, writeRecord } from "./records.ts";
 import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK, COUNT_MASK } from "./model.ts";
 
 export const SMALL: Capacity = {
@@ -45,7 +57,15 @@ export interface Order {
   readonly uid: number;
   readonly userSlot: number;
   readonly generation: number;
+  /** To relieve: what a victim must give back. */
+  readonly leastPages: number;
 }
+
+const ORDER_NAMES: Readonly<Record<number, Order["kind"]>> = {
+  [OrderKind.arm]: "arm",
+  [OrderKind.kill]: "kill",
+  [OrderKind.relieve]: "relieve",
+};
 
 export interface DeskOptions {
   readonly capacity?: Partial<Capacity>;
@@ -186,8 +206,9 @@ export class Desk {
     return this;
   }
 
-  put(kind: RecordKind, tid: number, a = 0, b = 0, c = 0, d = 0): this {
-    this.writer.put(this.tick(), kind, 0, tid, a, b, c, d);
+  /** A record of the first reader's. */
+  put<F extends Fields>(codec: Codec<F>, values: Values<F>): this {
+    writeRecord(this.writer, codec, this.tick(), values);
     return this;
   }
 
@@ -204,54 +225,54 @@ export class Desk {
     const bornMs = startTicks * 10;
     const { file = 0, anon = 0, swap = 0, shmem = 0 } = sizes;
     const { sweeper } = this;
-    sweeper.put(
-      tsNs,
-      RecordKind.proc,
-      0,
+    writeRecord(sweeper, PROC, tsNs, {
       tgid,
       uid,
-      startTicks | 0,
-      bornMs % 2 ** 32 | 0,
-      packProc(flags, bornMs),
-    );
-    sweeper.put(tsNs, RecordKind.procPages, 0, tgid, file, anon, swap, shmem);
-    for (const tid of tids) sweeper.put(tsNs, RecordKind.task, 0, tid, tgid, 0, 0, 0);
+      startTicks,
+      bornLow: bornMs % 2 ** 32,
+      packed: packProc(flags, bornMs),
+    });
+    writeRecord(sweeper, PROC_PAGES, tsNs, {
+      tgid,
+      filePages: file,
+      anonPages: anon,
+      swapPages: swap,
+      shmemPages: shmem,
+    });
+    for (const tid of tids) writeRecord(sweeper, TASK, tsNs, { tid, tgid });
     return this;
   }
 
   /** What the sweeper says of a process that runs on another's mm, behind {@link proc}. */
   lender(tgid: number, lenderTgid: number, tsNs = this.tick()): this {
-    this.sweeper.put(tsNs, RecordKind.lender, 0, tgid, lenderTgid, 0, 0, 0);
+    writeRecord(this.sweeper, LENDER, tsNs, { tgid, lenderTgid });
     return this;
   }
 
   /** A record of the sweeper's. */
-  sweeperPut(kind: RecordKind, tid: number, a = 0, b = 0, c = 0, d = 0): this {
-    this.sweeper.put(this.tick(), kind, 0, tid, a, b, c, d);
+  sweeperPut<F extends Fields>(codec: Codec<F>, values: Values<F>): this {
+    writeRecord(this.sweeper, codec, this.tick(), values);
     return this;
   }
 
   gone(tid: number, tsNs = this.tick()): this {
-    this.sweeper.put(tsNs, RecordKind.gone, 0, tid, 0, 0, 0, 0);
+    writeRecord(this.sweeper, GONE, tsNs, { tid });
     return this;
   }
 
   /** A full sweep around the readings that `body` writes. */
   sweep(body: () => void, errorPages = 0): this {
-    const sweep = ++this.sweepNumber;
-    const { sweeper } = this;
-    const { full } = SweepFlag;
-    sweeper.put(this.tick(), RecordKind.sweepBegin, 0, sweep, full, errorPages, 0, 0);
+    const number = ++this.sweepNumber;
+    const flags = SweepFlag.full;
+    this.sweeperPut(SWEEP_BEGIN, { number, flags, errorPages });
     body();
-    sweeper.put(this.tick(), RecordKind.sweepEnd, 0, sweep, full, 0, 0, 0);
+    this.sweeperPut(SWEEP_END, { number, flags });
     return this;
   }
 
   /** The killer's answer: somebody may be ordered again. */
-  recheck(order: Order): this {
-    const { kind } = { kind: RecordKind.order };
-    const { userSlot, generation, uid } = order;
-    this.killer.put(this.tick(), kind, 0, uid, OrderKind.recheck, userSlot, 0, generation);
+  recheck({ userSlot, generation }: Order): this {
+    writeRecord(this.killer, RECHECK, this.tick(), { userSlot, generation, isNobody: 1 });
     return this;
   }
 
@@ -326,21 +347,11 @@ export class Desk {
   /** Orders to the killer since the last call. */
   orders(): Order[] {
     const orders: Order[] = [];
-    const { words } = this.orderRing;
+    const view = ORDER.view(this.orderRing.words);
     for (let word = this.orderRing.next(); word >= 0; word = this.orderRing.next()) {
-      const kind = words[word + RecordWord.a]!;
-      orders.push({
-        kind: kind === OrderKind.arm
-          ? "arm"
-          : kind === OrderKind.kill
-          ? "kill"
-          : kind === OrderKind.relieve
-          ? "relieve"
-          : "other",
-        uid: words[word + RecordWord.tid]!,
-        userSlot: words[word + RecordWord.b]!,
-        generation: words[word + RecordWord.d]!,
-      });
+      const { order, userSlot, generation, leastPages } = view.at(word);
+      const kind = ORDER_NAMES[order] ?? "other";
+      orders.push({ kind, uid: this.books.users.uid[userSlot]!, userSlot, generation, leastPages });
     }
     this.orderRing.release();
     return orders;

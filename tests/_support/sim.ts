@@ -35,6 +35,21 @@ import {
 } from "../../pipeline/memory/layout.ts";
 import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
 import { attachMemory, createMemory, type Memory } from "../../pipeline/memory/memory.ts";
+import {
+  GONE,
+  LENDER,
+  MEASURE_BEGIN,
+  MEASURE_END,
+  MEASURED,
+  PROC,
+  PROC_PAGES,
+  SWEEP_BEGIN,
+  SWEEP_END,
+  TASK,
+  VERIFY_BEGIN,
+  VERIFY_END,
+} from "../../pipeline/messages/records.ts";
+import { writeRecord, writeWords } from "./records.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { readReport, type Report } from "../../pipeline/messages/reports.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
@@ -524,7 +539,7 @@ export class Sim implements KillKernel {
   private write(reader: number, batch: readonly FakeEvent[]): number {
     const writer = this.writers[reader]!;
     for (const { tsNs, kind, cpu, tid, a, b, c, d } of batch) {
-      writer.put(tsNs, kind, cpu, tid, a, b, c, d);
+      writeWords(writer, tsNs, kind, cpu, [tid, a, b, c, d]);
       this.written[reader]!.push(tsNs);
     }
     this.events += batch.length;
@@ -553,23 +568,16 @@ export class Sim implements KillKernel {
       this.wanted = false;
       this.sweptNs = kernel.nowNs;
       const flags = SweepFlag.full;
-      sweepWriter.put(kernel.nowNs, RecordKind.sweepBegin, 0, ++this.sweepNumber, flags, 0, 0, 0);
+      const number = ++this.sweepNumber;
+      writeRecord(sweepWriter, SWEEP_BEGIN, kernel.nowNs, { number, flags });
       this.sweepPids = [...kernel.processes.keys()];
     }
     if (this.sweeping) {
       for (const pid of this.sweepPids.splice(0, processes)) this.tell(pid);
       if (this.sweepPids.length === 0) {
         this.sweeping = false;
-        sweepWriter.put(
-          kernel.nowNs,
-          RecordKind.sweepEnd,
-          0,
-          this.sweepNumber,
-          SweepFlag.full,
-          0,
-          0,
-          0,
-        );
+        const end = { number: this.sweepNumber, flags: SweepFlag.full };
+        writeRecord(sweepWriter, SWEEP_END, kernel.nowNs, end);
         Atomics.store(this.memory.header, HeaderWord.discovered, 1);
       }
     }
@@ -581,14 +589,14 @@ export class Sim implements KillKernel {
   private verify(uid: number): void {
     const { kernel, sweepWriter, books } = this;
     const { processes, users } = books;
-    sweepWriter.put(kernel.nowNs, RecordKind.verifyBegin, 0, uid, 0, 0, 0, 0);
+    writeRecord(sweepWriter, VERIFY_BEGIN, kernel.nowNs, { uid });
     for (let slot = 0; slot < books.processSlots.highWater; slot++) {
       if (processes.state[slot] === ProcessState.free) continue;
       if (users.uid[processes.userSlot[slot]!] !== uid || processes.tgid[slot]! <= 0) continue;
       const pid = processes.tgid[slot]!;
-      if (!this.tell(pid)) sweepWriter.put(kernel.nowNs, RecordKind.gone, 0, pid, 0, 0, 0, 0);
+      if (!this.tell(pid)) writeRecord(sweepWriter, GONE, kernel.nowNs, { tid: pid });
     }
-    sweepWriter.put(kernel.nowNs, RecordKind.verifyEnd, 0, uid, 0, 0, 0, 0);
+    writeRecord(sweepWriter, VERIFY_END, kernel.nowNs, { uid });
   }
 
   // ------------------------------------------------------------------------------- measuring
@@ -607,28 +615,18 @@ export class Sim implements KillKernel {
       if (uid === undefined) return;
       const left = kernel.alive().filter((one) => one.uid === uid && one.lender === undefined);
       this.measure = { number: ++this.measureNumber, uid, left };
-      sweepWriter.put(kernel.nowNs, RecordKind.measureBegin, 0, this.measureNumber, uid, 0, 0, 0);
+      writeRecord(sweepWriter, MEASURE_BEGIN, kernel.nowNs, { number: this.measureNumber, uid });
     }
     const { number, uid, left } = this.measure;
     if (this.memory.header[HeaderWord.measureBegun] !== number) return;
     for (const { pid, mm, state } of left.splice(0, processes)) {
       if (state !== "alive") continue;
       const shares = kernel.sharesOf(mm);
-      const { sharedPages, creditPages, shareablePages } = shares;
-      sweepWriter.put(
-        kernel.nowNs,
-        RecordKind.measured,
-        0,
-        pid,
-        number,
-        sharedPages,
-        creditPages,
-        shareablePages,
-      );
+      writeRecord(sweepWriter, MEASURED, kernel.nowNs, { tgid: pid, number, ...shares });
       kernel.nowNs += 1000;
     }
     if (left.length > 0) return;
-    sweepWriter.put(kernel.nowNs, RecordKind.measureEnd, 0, number, uid, 0, 0, 0);
+    writeRecord(sweepWriter, MEASURE_END, kernel.nowNs, { number, uid });
     this.measure = undefined;
     this.measuredNs = kernel.nowNs;
   }
@@ -657,15 +655,24 @@ export class Sim implements KillKernel {
     const shares = lender !== undefined && lender.state === "alive" && lender.mm === mm;
     const ticks = Math.floor(bornNs / 1e7);
     const forked = !shares && mm.held.some((pages) => pages.some(({ refs }) => refs > 1));
-    const flags = packProc(
-      (shares ? ProcFlag.borrows : 0) | (forked ? ProcFlag.mayShare : 0),
-      bornNs / 1e6,
-    );
-    const [file, anon, swap, shmem] = mm.pages;
-    sweepWriter.put(tsNs, RecordKind.proc, 0, pid, uid, ticks, Math.floor(bornNs / 1e6), flags);
-    sweepWriter.put(tsNs, RecordKind.procPages, 0, pid, file!, anon!, swap!, shmem!);
-    if (shares) sweepWriter.put(tsNs, RecordKind.lender, 0, pid, lender!.pid, 0, 0, 0);
-    for (const tid of tids) sweepWriter.put(tsNs, RecordKind.task, 0, tid, pid, 0, 0, 0);
+    const flags = (shares ? ProcFlag.borrows : 0) | (forked ? ProcFlag.mayShare : 0);
+    const [filePages, anonPages, swapPages, shmemPages] = mm.pages;
+    writeRecord(sweepWriter, PROC, tsNs, {
+      tgid: pid,
+      uid,
+      startTicks: ticks,
+      bornLow: Math.floor(bornNs / 1e6),
+      packed: packProc(flags, bornNs / 1e6),
+    });
+    writeRecord(sweepWriter, PROC_PAGES, tsNs, {
+      tgid: pid,
+      filePages: filePages!,
+      anonPages: anonPages!,
+      swapPages: swapPages!,
+      shmemPages: shmemPages!,
+    });
+    if (shares) writeRecord(sweepWriter, LENDER, tsNs, { tgid: pid, lenderTgid: lender!.pid });
+    for (const tid of tids) writeRecord(sweepWriter, TASK, tsNs, { tid, tgid: pid });
     return true;
   }
 
@@ -677,7 +684,7 @@ export class Sim implements KillKernel {
       this.tell(process.pid);
       if (process.pid === tid) return;
     }
-    this.sweepWriter.put(tsNs, RecordKind.gone, 0, tid, 0, 0, 0, 0);
+    writeRecord(this.sweepWriter, GONE, tsNs, { tid });
   }
 
   // --------------------------------------------------------------------- liveness, and the end

@@ -1,3 +1,4 @@
+import { OOM_VICTIM, PRESSURE, SWEEP_END } from "../../pipeline/messages/records.ts";
 import { assert, assertEquals } from "@std/assert";
 import { ARM_EVERY_NS } from "../../pipeline/limits/enforcement.ts";
 import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books/books.ts";
@@ -188,13 +189,13 @@ Deno.test("a killer's ring that is full sheds orders; a later event orders again
 
 /** The machine is short of so many pages. */
 function press(desk: Desk, missingPages: number, reason: number = PressureReason.psi): void {
-  desk.put(RecordKind.pressure, 0, reason, missingPages).step();
+  desk.put(PRESSURE, { reason: reason, missingPages: missingPages }).step();
 }
 
 function relieved(desk: Desk): (number | string)[][] {
-  return desk.orders().filter(({ kind }) => kind === "relieve").map(({ uid, userSlot }) => [
-    desk.books.users.uid[userSlot]!,
+  return desk.orders().filter(({ kind }) => kind === "relieve").map(({ uid, leastPages }) => [
     uid,
+    leastPages,
   ]);
 }
 
@@ -263,7 +264,7 @@ Deno.test("pressure: without a user that has a limit and memory, nobody is order
 
 Deno.test("the kernel's own victim is credited to its user", () => {
   const desk = makeDesk();
-  desk.put(RecordKind.oomVictim, 0, 10).put(RecordKind.oomVictim, 0, 999).step();
+  desk.put(OOM_VICTIM, { pid: 10 }).put(OOM_VICTIM, { pid: 999 }).step();
   assertEquals(desk.reports("kernelKill").map(({ values }) => values), [
     { pid: 10, uid: ANN },
     { pid: 999, uid: UNKNOWN_UID },
@@ -352,7 +353,7 @@ Deno.test("a restarted accounting reads everything again, and trusts no sweep fr
   assert(isDegraded(desk));
   assertEquals(desk.usage(ANN), 0);
   // The second half of a sweep whose first half the predecessor had taken.
-  desk.put(RecordKind.sweepEnd, 0, 5, 1).step();
+  desk.sweeperPut(SWEEP_END, { number: 5, flags: 1 }).step();
   assert(isDegraded(desk), "half a sweep");
   desk.tick(1e6);
   desk.sweep(() => desk.proc(10, ANN, { anon: 600 }).proc(20, BOB, { anon: 50 })).step();

@@ -1,3 +1,4 @@
+import { VERIFY_BEGIN, VERIFY_END } from "../../../pipeline/messages/records.ts";
 import { assert, assertEquals } from "@std/assert";
 import { RecordKind } from "../../../pipeline/memory/layout.ts";
 import { Desk } from "../../_support/desk.ts";
@@ -30,16 +31,16 @@ Deno.test("I4: a user over its limit by books in doubt is read before anybody is
   const desk = makeDesk();
   desk.own(11, 0xb, { anon: 200 }).step();
   assertEquals([kills(desk), asked(desk, RecordKind.verify)], [[], [ANN]]);
-  desk.sweeperPut(RecordKind.verifyBegin, ANN).proc(10, ANN, { anon: 110 });
-  desk.proc(11, ANN, { anon: 200 }).sweeperPut(RecordKind.verifyEnd, ANN).step();
+  desk.sweeperPut(VERIFY_BEGIN, { uid: ANN }).proc(10, ANN, { anon: 110 });
+  desk.proc(11, ANN, { anon: 200 }).sweeperPut(VERIFY_END, { uid: ANN }).step();
   assertEquals([kills(desk), desk.usage(ANN), isInDoubt(desk, ANN)], [[], 310, false]);
 });
 
 Deno.test("I4: who is over by what /proc says loses a process as soon as that is known", () => {
   const desk = makeDesk();
   desk.own(11, 0xb, { anon: 200 }).step();
-  desk.sweeperPut(RecordKind.verifyBegin, ANN).proc(10, ANN, { anon: 900 });
-  desk.proc(11, ANN, { anon: 200 }).sweeperPut(RecordKind.verifyEnd, ANN).step();
+  desk.sweeperPut(VERIFY_BEGIN, { uid: ANN }).proc(10, ANN, { anon: 900 });
+  desk.proc(11, ANN, { anon: 200 }).sweeperPut(VERIFY_END, { uid: ANN }).step();
   assertEquals([kills(desk), desk.usage(ANN)], [[ANN], 1100]);
 });
 
@@ -47,8 +48,8 @@ Deno.test("I4: doubt is a user's own: one is read, the other stays in doubt", ()
   const desk = makeDesk();
   assert(isInDoubt(desk, ANN) && isInDoubt(desk, BOB));
   desk.own(11, 0xb, { anon: 200 }).step();
-  desk.sweeperPut(RecordKind.verifyBegin, ANN).gone(10).gone(11);
-  desk.sweeperPut(RecordKind.verifyEnd, ANN).step();
+  desk.sweeperPut(VERIFY_BEGIN, { uid: ANN }).gone(10).gone(11);
+  desk.sweeperPut(VERIFY_END, { uid: ANN }).step();
   assertEquals([isInDoubt(desk, ANN), isInDoubt(desk, BOB)], [false, true]);
   // A user that joins after the loss is not in doubt at all.
   desk.limit(1002, 100).proc(30, 1002, {}).step().own(30, 0x30, { anon: 1 }).step();
@@ -59,9 +60,9 @@ Deno.test("I4: doubt is a user's own: one is read, the other stays in doubt", ()
 Deno.test("I4: a reading that began before a loss does not end the doubt; another is asked for", () => {
   const desk = makeDesk();
   desk.own(11, 0xb, { anon: 200 }).step();
-  desk.sweeperPut(RecordKind.verifyBegin, ANN).proc(10, ANN, { anon: 900 }).step();
+  desk.sweeperPut(VERIFY_BEGIN, { uid: ANN }).proc(10, ANN, { anon: 900 }).step();
   desk.lost().step();
-  desk.proc(11, ANN, { anon: 200 }).sweeperPut(RecordKind.verifyEnd, ANN).step();
+  desk.proc(11, ANN, { anon: 200 }).sweeperPut(VERIFY_END, { uid: ANN }).step();
   assertEquals(kills(desk), []);
   assertEquals(asked(desk, RecordKind.verify), [ANN, ANN]);
 });

@@ -1,3 +1,4 @@
+import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../../../pipeline/messages/records.ts";
 import { assert, assertEquals } from "@std/assert";
 import { HeaderWord, ProcFlag, RecordKind } from "../../../pipeline/memory/layout.ts";
 import { Desk } from "../../_support/desk.ts";
@@ -36,12 +37,18 @@ function fork(desk: Desk, parent: number, child: number, mmId: number, pages: nu
 
 /** A measuring of ANN. `found`: tgid, shared pages, credit, part of shareable pages. */
 function measure(desk: Desk, number: number, found: readonly (readonly number[])[]): Desk {
-  desk.sweeperPut(RecordKind.measureBegin, number, ANN).step();
+  desk.sweeperPut(MEASURE_BEGIN, { number, uid: ANN }).step();
   assertEquals(desk.memory.header[HeaderWord.measureBegun], number);
   for (const [tgid, shared, credit, shareable = 0] of found) {
-    desk.sweeperPut(RecordKind.measured, tgid!, number, shared!, credit!, shareable);
+    desk.sweeperPut(MEASURED, {
+      tgid: tgid!,
+      number: number,
+      sharedPages: shared!,
+      creditPages: credit!,
+      shareablePages: shareable,
+    });
   }
-  return desk.sweeperPut(RecordKind.measureEnd, number, ANN).step();
+  return desk.sweeperPut(MEASURE_END, { number, uid: ANN }).step();
 }
 
 Deno.test("I10: a family counts once from the first page of a fork on, and nobody is killed", () => {
@@ -208,34 +215,58 @@ Deno.test("a measuring finds what was copied: over by that, the user is killed",
 Deno.test("a measuring counts what was forked and mapped meanwhile as shared still", () => {
   const desk = makeDesk(600);
   fork(desk, ROOT, 11, 0xb, 600);
-  desk.sweeperPut(RecordKind.measureBegin, 1, ANN).step();
-  desk.sweeperPut(RecordKind.measured, ROOT, 1, 600, 300, 0).step();
+  desk.sweeperPut(MEASURE_BEGIN, { number: 1, uid: ANN }).step();
+  desk.sweeperPut(MEASURED, {
+    tgid: ROOT,
+    number: 1,
+    sharedPages: 600,
+    creditPages: 300,
+    shareablePages: 0,
+  }).step();
   fork(desk, ROOT, 12, 0xc, 600);
-  desk.sweeperPut(RecordKind.measured, 11, 1, 600, 400, 0).step();
-  desk.sweeperPut(RecordKind.measureEnd, 1, ANN).step();
+  desk.sweeperPut(MEASURED, {
+    tgid: 11,
+    number: 1,
+    sharedPages: 600,
+    creditPages: 400,
+    shareablePages: 0,
+  }).step();
+  desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
   assert(charged(desk) <= 600, `${charged(desk)}`);
 });
 
 Deno.test("I10: what is mapped while a measuring is under way is compared with what it has found", () => {
   const desk = makeDesk(0).proc(11, ANN, {}).proc(12, ANN, {}).step();
   desk.own(11, 0xb, { shmem: 350 }).own(12, 0xc, { shmem: 250 }).step();
-  desk.sweeperPut(RecordKind.measureBegin, 1, ANN).step();
+  desk.sweeperPut(MEASURE_BEGIN, { number: 1, uid: ANN }).step();
   // Each is found to have its pages alone; then the second gives some back, and maps the first's.
   for (const [tgid, pages] of [[11, 350], [12, 250]] as const) {
-    desk.sweeperPut(RecordKind.measured, tgid, 1, 0, 0, pages);
+    desk.sweeperPut(MEASURED, {
+      tgid: tgid,
+      number: 1,
+      sharedPages: 0,
+      creditPages: 0,
+      shareablePages: pages,
+    });
   }
   desk.own(12, 0xc, { shmem: 220 }).own(12, 0xc, { shmem: 570 }).step();
-  desk.sweeperPut(RecordKind.measureEnd, 1, ANN).step();
+  desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
   assertEquals(charged(desk), 570);
 });
 
 Deno.test("what is new while a measuring is under way counts when it ends", () => {
   const desk = makeDesk(0).proc(11, ANN, {}).step();
   desk.own(11, 0xb, { shmem: 350 }).step();
-  desk.sweeperPut(RecordKind.measureBegin, 1, ANN).step();
-  desk.sweeperPut(RecordKind.measured, 11, 1, 0, 0, 350);
+  desk.sweeperPut(MEASURE_BEGIN, { number: 1, uid: ANN }).step();
+  desk.sweeperPut(MEASURED, {
+    tgid: 11,
+    number: 1,
+    sharedPages: 0,
+    creditPages: 0,
+    shareablePages: 350,
+  });
   desk.own(11, 0xb, { shmem: 900 }).step();
-  desk.sweeperPut(RecordKind.measureEnd, 1, ANN).step();
+  desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
   assertEquals(charged(desk), 900);
 });
 

@@ -1,3 +1,4 @@
+import { PRESSURE } from "../../../pipeline/messages/records.ts";
 import { assert, assertEquals } from "@std/assert";
 import {
   Killer,
@@ -8,7 +9,7 @@ import {
   RELIEF_HOLDS_NS,
   Signal,
 } from "../../../pipeline/kill/killer.ts";
-import { PressureReason, RecordKind, Role, VICTIMS_MAX } from "../../../pipeline/memory/layout.ts";
+import { PressureReason, Role, VICTIMS_MAX } from "../../../pipeline/memory/layout.ts";
 import { readReport, type Report } from "../../../pipeline/messages/reports.ts";
 import { RingConsumer } from "../../../pipeline/memory/ring.ts";
 import { Desk } from "../../_support/desk.ts";
@@ -491,7 +492,7 @@ Deno.test("under pressure somebody goes though nobody is over; while memory come
   const scene = makeScene();
   scene.grow(11, 450).grow(12, 20).run();
   const pressure = (): void => {
-    scene.desk.put(RecordKind.pressure, 0, PressureReason.psi, 100);
+    scene.desk.put(PRESSURE, { reason: PressureReason.psi, missingPages: 100 });
     scene.run();
   };
   pressure();
@@ -507,11 +508,11 @@ Deno.test("under pressure somebody goes though nobody is over; while memory come
 
 Deno.test("under pressure a reading that is old by now costs nobody his life", () => {
   const scene = makeScene();
-  scene.desk.put(RecordKind.pressure, 0, PressureReason.psi, 100).step();
+  scene.desk.put(PRESSURE, { reason: PressureReason.psi, missingPages: 100 }).step();
   scene.desk.tick(RELIEF_HOLDS_NS + 1);
   scene.run();
   assertEquals(scene.hands.killed, []);
-  scene.desk.put(RecordKind.pressure, 0, PressureReason.psi, 100);
+  scene.desk.put(PRESSURE, { reason: PressureReason.psi, missingPages: 100 });
   scene.run();
   assertEquals(scene.hands.killed, [10], "the next reading counts");
 });
@@ -522,7 +523,7 @@ Deno.test("under pressure who gives back too little is no victim, and the user i
   scene.run();
   scene.hands.person(20).isProtected = true;
   const pressure = (): void => {
-    scene.desk.put(RecordKind.pressure, 0, PressureReason.psi, 400);
+    scene.desk.put(PRESSURE, { reason: PressureReason.psi, missingPages: 400 });
     scene.run();
   };
   scene.grow(20, 7400).run();
