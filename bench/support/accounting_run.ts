@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { writeRecord } from "../../tests/_support/records.ts";
 import { Accounting } from "../../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../../pipeline/books/books.ts";
 import { Member } from "../../pipeline/memory/layout.ts";
@@ -82,12 +83,9 @@ export class AccountingRun {
     for (let i = 0; i < processes; i++) {
       const pid = this.load.firstPid + i;
       const uid = FIRST_UID + i % users;
-      Object.assign(sweeper.open(PROC, 1), { tgid: pid, uid, startTicks: 1, bornLow: 1 });
-      sweeper.close();
-      Object.assign(sweeper.open(PROC_PAGES, 1), { tgid: pid, anonPages: BASE_PAGES });
-      sweeper.close();
-      Object.assign(sweeper.open(TASK, 1), { tid: pid, tgid: pid });
-      sweeper.close();
+      writeRecord(sweeper, PROC, 1, { tgid: pid, uid, startTicks: 1, bornLow: 1 });
+      writeRecord(sweeper, PROC_PAGES, 1, { tgid: pid, anonPages: BASE_PAGES });
+      writeRecord(sweeper, TASK, 1, { tid: pid, tgid: pid });
       if (ring.pending < SIDE_RING_RECORDS - 3) continue;
       ring.publish();
       this.drain();

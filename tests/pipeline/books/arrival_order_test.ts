@@ -73,6 +73,13 @@ const exit = (at: number): Step => ({
   put: (desk, tsNs) => desk.exit(CHILD, 1, tsNs),
 });
 
+const FORKED_CHILD_EXECS = [
+  childHas(3, FORKED_MM, { anon: HELD + 1 }),
+  childBuilds(4, EXECED_MM, { anon: 10 }),
+  childBuilds(5, FORKED_MM, { anon: 0 }),
+  childHas(6, EXECED_MM, { anon: 12 }),
+  exec(7),
+];
 const FORK_PARENT = [parentBuilds(0, HELD / 2), parentBuilds(1, HELD), fork];
 
 const STORIES: readonly Story[] = [
@@ -95,13 +102,7 @@ const STORIES: readonly Story[] = [
   {
     name: "a child that executes a program",
     parent: FORK_PARENT,
-    child: [
-      childHas(3, FORKED_MM, { anon: HELD + 1 }),
-      childBuilds(4, EXECED_MM, { anon: 10 }),
-      childBuilds(5, FORKED_MM, { anon: 0 }),
-      childHas(6, EXECED_MM, { anon: 12 }),
-      exec(7),
-    ],
+    child: FORKED_CHILD_EXECS,
     readings: [
       { from: 2, sizes: { anon: HELD }, flags: ProcFlag.mayShare },
       { from: 3, sizes: { anon: HELD + 1 }, flags: ProcFlag.mayShare },
@@ -174,13 +175,7 @@ const NEXT_STORIES: readonly Story[] = [
   {
     name: "a second child, with the mm_id of the first, which has executed a program",
     parent: [...FORK_PARENT, ...SECOND_FORK],
-    child: [
-      childHas(3, FORKED_MM, { anon: HELD + 1 }),
-      childBuilds(4, EXECED_MM, { anon: 10 }),
-      childBuilds(5, FORKED_MM, { anon: 0 }),
-      childHas(6, EXECED_MM, { anon: 12 }),
-      exec(7),
-    ],
+    child: FORKED_CHILD_EXECS,
     second: SECOND_TOUCHES,
     readings: [],
     mostPages: HELD + 14,
