@@ -1,7 +1,7 @@
 /** What the documents say about the code, compared with the code. */
 import { assert, assertEquals } from "@std/assert";
 import { RUN_COMMAND } from "../cli/run_options.ts";
-import { VICTIM_POLICIES } from "../pipeline/kill/ranking.ts";
+import { VICTIM_POLICIES } from "../pipeline/memory/settings.ts";
 import { VERSION } from "../version.ts";
 import { hasFile } from "./_support/real_kernel.ts";
 

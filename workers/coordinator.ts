@@ -12,6 +12,7 @@ import { Role } from "../pipeline/memory/layout.ts";
 import { Ledger, ledgerBytes } from "../pipeline/promises/ledger.ts";
 import { ReportWriter } from "../pipeline/messages/reports.ts";
 import { RingProducer } from "../pipeline/memory/ring.ts";
+import { SettingsView } from "../pipeline/memory/settings.ts";
 import { MonotonicClock } from "../kernel/ffi/clock.ts";
 import { EventFd, readTextFile } from "../kernel/ffi/fd.ts";
 import { procErrorPages } from "../kernel/proc/proc_accuracy.ts";
@@ -24,8 +25,9 @@ import { TmallocServer } from "./tmalloc_server.ts";
 const LEDGER_ROWS = 4096;
 
 function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
-  const { tmalloc, pageBytes, countMask, coordinatorWakeFd } = init.config;
+  const { tmalloc, pageBytes, coordinatorWakeFd } = init.config;
   if (tmalloc === undefined) return makeIdle(memory);
+  const settings = new SettingsView(memory.settings);
   const counters = attachCounters(memory, Role.coordinator);
   const server = new TmallocServer({
     memory,
@@ -48,7 +50,10 @@ function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
     ],
     wake: new EventFd(coordinatorWakeFd),
     pageBytes,
-    countMask,
+    get countMask() {
+      settings.refresh();
+      return settings.current.countMask;
+    },
     procErrorPages: procErrorPages(Deno.osRelease(), navigator.hardwareConcurrency),
   });
   return {

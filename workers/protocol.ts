@@ -5,8 +5,6 @@
  *
  * @module
  */
-import type { MemberMask } from "../pipeline/books/books.ts";
-import type { VictimPolicy } from "../pipeline/kill/ranking.ts";
 import type { GuardedFile } from "./instance_guard.ts";
 
 /** A pipe of trace data and the CPU that it comes from; -1: of all CPUs, merged by the kernel. */
@@ -36,27 +34,12 @@ export interface TmallocPlace {
   readonly ledgerPath: string;
 }
 
-/** Settings that all workers share. */
+/** What all workers are told when they start. What may change meanwhile: memory/settings.ts. */
 export interface WorkerConfig {
   readonly source: "raw" | "text";
   readonly pageBytes: number;
-  readonly countMask: MemberMask;
-  /** Pages that are counted more than once are credited. */
-  readonly creditsShares: boolean;
-  /** Processes of one user at one time. */
-  readonly userProcessesMax: number;
-  readonly victimPolicy: VictimPolicy;
-  readonly dryRun: boolean;
   /** Nothing is enforced before this start: there is time to be small. */
   readonly isFirstStart: boolean;
-  /** Soft arms the killer. */
-  readonly arms: boolean;
-  /** Period of the last defense. */
-  readonly intervalMs: number;
-  /** Below this much available memory somebody must go; 0: never. */
-  readonly minAvailableBytes: number;
-  /** Whether the kernel's pressure stall information is listened to. */
-  readonly psi: boolean;
   /** SCHED_FIFO for the workers on the event's way. */
   readonly realTime: boolean;
   /** The CPU that accounting and killer share; -1: wherever the kernel puts them. */

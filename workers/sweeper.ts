@@ -20,7 +20,7 @@ import {
   Role,
   RoleWord,
 } from "../pipeline/memory/layout.ts";
-import { RulesView } from "../pipeline/limits/limits.ts";
+import { RulesView } from "../pipeline/limits/published_rules.ts";
 import { Sweep } from "../pipeline/discovery/sweep.ts";
 import { OwnersView } from "../pipeline/limits/owners.ts";
 import { EXEC, OOM_VICTIM, PRESSURE, RESOLVE, VERIFY } from "../pipeline/messages/records.ts";
@@ -79,7 +79,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       throw new Error("the ring is full and the worker must end");
     }
   });
-  const rules = new RulesView(memory.rules);
+  const rules = new RulesView(memory.settings);
   rules.refresh();
   const queries = new RingConsumer(buffer, plan.queryRing);
   const verify = VERIFY.view(queries.words);
@@ -129,27 +129,36 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
     logins.release();
   };
 
-  const measure = config.creditsShares
-    ? new ShareMeasure({
-      memory,
-      writer,
-      clock,
-      counters,
-      publish,
-      countMask: config.countMask,
-      pageBytes: config.pageBytes,
-    })
-    : undefined;
+  const measuring = new ShareMeasure({
+    memory,
+    writer,
+    clock,
+    counters,
+    publish,
+    get countMask() {
+      return rules.settings.countMask;
+    },
+    pageBytes: config.pageBytes,
+  });
+  const measureIfWanted = (): ShareMeasure | undefined =>
+    rules.settings.creditsShares ? measuring : undefined;
   const wake = new EventFd(config.sweeperWakeFd);
   const connector = ProcConnector.open();
-  const psi = config.psi
-    ? openPsiTrigger({ stallUs: PSI_STALL_US, windowUs: PSI_WINDOW_US })
-    : undefined;
   const poll = new PollSet(config.loginPipes.length + 3);
   const wakeIndex = poll.add(wake.fd, POLLIN);
   for (const { fd } of config.loginPipes) poll.add(fd, POLLIN);
   if (connector.ok) poll.add(connector.connector.fd, POLLIN);
-  const psiIndex = psi?.ok === true ? poll.add(psi.fd, POLLPRI) : -1;
+  let psiFd = -1;
+  let psiIndex = -1;
+  /** Opened when it is first wanted, and ignored when it is not any more. */
+  const openPsi = (): void => {
+    if (!rules.settings.psi || psiFd >= 0) return;
+    const psi = openPsiTrigger({ stallUs: PSI_STALL_US, windowUs: PSI_WINDOW_US });
+    if (!psi.ok) return;
+    psiFd = psi.fd;
+    psiIndex = poll.add(psiFd, POLLPRI);
+  };
+  openPsi();
 
   let wanted = true;
   let afterLoss = false;
@@ -175,7 +184,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       const kind = queries.words[word + RecordWord.kindCpu]!;
       if (kind === RecordKind.resync) wanted = afterLoss = true;
       else if (kind === RecordKind.verify) sweep.verify(verify.at(word).uid);
-      else if (kind === RecordKind.measure) measure?.hurry();
+      else if (kind === RecordKind.measure) measureIfWanted()?.hurry();
       else sweep.resolve(resolve.at(word).tid);
     }
     queries.release();
@@ -196,11 +205,12 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   return {
     close: () => {
       if (connector.ok) connector.connector.close();
-      if (psi?.ok === true) closeFd(psi.fd);
+      if (psiFd >= 0) closeFd(psiFd);
     },
     step: () => {
       if (rules.refresh()) {
         sweep.rulesChanged();
+        openPsi();
         wanted = true;
       }
       answerQueries();
@@ -212,12 +222,13 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
         sweep.hasOverrun = false;
         wanted = true;
       }
-      measure?.step();
+      measureIfWanted()?.step();
       const nowNs = clock.nowNs();
       // While a write to the list is under way, the kernel would let a look at it wait.
       if (!sweep.isWaiting) watch.look(nowNs);
       const sinceNs = nowNs - sweptNs;
-      const due = sinceNs >= config.intervalMs * 1e6 || (wanted && sinceNs >= RESYNC_EVERY_NS);
+      const due = sinceNs >= rules.settings.intervalMs * 1e6 ||
+        (wanted && sinceNs >= RESYNC_EVERY_NS);
       // It would wait for a write to the list, and logins that are not traced yet for it.
       dueSinceNs = due ? Math.min(dueSinceNs, nowNs) : Infinity;
       const waits = sweep.isWaiting && nowNs - dueSinceNs < LIST_WAIT_NS_MAX;
@@ -236,21 +247,21 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
         if (!instance.hadSentinel) watch.listWasWritten(clock.nowNs(), instance);
         counters[CounterIndex.sweeps]!++;
         Atomics.store(header, HeaderWord.discovered, 1);
-        if (config.minAvailableBytes > 0) {
-          pressure(PressureReason.minAvailable, config.minAvailableBytes);
+        if (rules.settings.minAvailableBytes > 0) {
+          pressure(PressureReason.minAvailable, rules.settings.minAvailableBytes);
         }
       }
       publish();
       return false;
     },
     get wantsEventLoop() {
-      return sweep.isWaiting || measure?.isWaiting === true;
+      return sweep.isWaiting || measureIfWanted()?.isWaiting === true;
     },
     sleep: (timeoutMs) => {
       const dueNs = Math.min(
-        sweptNs + config.intervalMs * 1e6,
+        sweptNs + rules.settings.intervalMs * 1e6,
         sweep.nextLookNs,
-        measure?.nextNs ?? Infinity,
+        measureIfWanted()?.nextNs ?? Infinity,
       );
       const dueMs = (dueNs - clock.nowNs()) / 1e6;
       const waitMs = Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs), wanted ? 20 : timeoutMs));
@@ -258,8 +269,9 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
       counters[CounterIndex.wakeups]!++;
       if ((poll.revents(wakeIndex) & POLLIN) !== 0) wake.drain();
       if (psiIndex >= 0 && (poll.revents(psiIndex) & POLLPRI) !== 0) {
+        if (!rules.settings.psi) return;
         const floorBytes = readMemInfo().totalBytes * PSI_AVAILABLE_MIN;
-        pressure(PressureReason.psi, Math.max(floorBytes, config.minAvailableBytes));
+        pressure(PressureReason.psi, Math.max(floorBytes, rules.settings.minAvailableBytes));
         publish();
       }
     },

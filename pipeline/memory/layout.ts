@@ -3,7 +3,7 @@
  *
  * One SharedArrayBuffer holds everything that the workers share:
  *
- *     header | roles | rings | reports | rules | users | processes | tasks | mms | maps | victims
+ *     header | roles | rings | reports | settings | users | processes | tasks | mms | maps | victims
  *     | owners
  *
  * Rules that hold for all of it (docs/INVARIANTS.md, "Shared memory"):
@@ -273,11 +273,23 @@ export const REPORT_TEXT_BYTES_MAX = REPORT_BYTES - REPORT_TEXT_OFFSET_BYTES;
 export const REPORT_RING_RECORDS = 256;
 
 // ---------------------------------------------------------------------------------------------
-// Rules: the limits, written by the supervisor.
+// Settings, and behind them the limits: written by the supervisor; see settings.ts.
 // ---------------------------------------------------------------------------------------------
 
-/** Odd while the supervisor writes, even when whole; then the number of rows. */
-export const RulesWord = { sequence: 0, count: 1, rows: LINE_WORDS } as const;
+/** `sequence` is odd while the supervisor writes, even when the page is whole; see seqlock.ts. */
+export const SettingsWord = {
+  sequence: 0,
+  ruleCount: 1,
+  victimPolicy: 2,
+  countMask: 3,
+  flags: 4,
+  intervalMs: 5,
+  userProcessesMax: 6,
+  minAvailableLow: 7,
+  minAvailableHigh: 8,
+  /** Rows of limits, {@link RULE_WORDS} each. */
+  rules: LINE_WORDS,
+} as const;
 /** uidFirst, uidLast (both unsigned, inclusive), hardPages, softPages. */
 export const RULE_WORDS = 4;
 

@@ -66,8 +66,14 @@ const KIND: Readonly<Record<ReportName, number>> = Object.fromEntries(
 ) as Record<ReportName, number>;
 
 /** Why the books are not to be trusted. */
-export const DegradedReason = { lost: 1, workerRestart: 2, tableFull: 3 } as const;
-export const DEGRADED_REASON_NAMES = ["", "events lost", "worker restarted", "table full"] as const;
+export const DegradedReason = { lost: 1, workerRestart: 2, tableFull: 3, settings: 4 } as const;
+export const DEGRADED_REASON_NAMES = [
+  "",
+  "events lost",
+  "worker restarted",
+  "table full",
+  "counted members changed",
+] as const;
 
 /** Why a request for memory was not granted. */
 export const DENIED_REASONS = ["limit", "claims", "own-claim"] as const;

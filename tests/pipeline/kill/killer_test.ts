@@ -12,6 +12,7 @@ import {
 import { PressureReason, Role, VICTIMS_MAX } from "../../../pipeline/memory/layout.ts";
 import { readReport, type Report } from "../../../pipeline/messages/reports.ts";
 import { RingConsumer } from "../../../pipeline/memory/ring.ts";
+import { type Settings, SettingsPublisher } from "../../../pipeline/memory/settings.ts";
 import { Desk } from "../../_support/desk.ts";
 
 const ANN = 1000;
@@ -135,10 +136,14 @@ class Scene {
   private readonly options: KillerOptions;
   private readonly reportRing: RingConsumer;
 
-  constructor(options: Partial<KillerOptions> = {}, desk = new Desk()) {
+  constructor(
+    settings: Partial<Settings> = {},
+    desk = new Desk({ settings }),
+    patienceNs = PATIENCE_NS,
+  ) {
     this.desk = desk;
     this.hands = new Hands(desk);
-    this.options = { policy: "largest", dryRun: false, patienceNs: PATIENCE_NS, ...options };
+    this.options = { patienceNs };
     this.killer = this.start();
     this.reportRing = new RingConsumer(
       desk.memory.buffer,
@@ -150,6 +155,11 @@ class Scene {
     this.killer = new Killer(this.desk.memory, this.hands, this.options);
     this.killer.start();
     return this.killer;
+  }
+
+  publish(change: Partial<Settings>): void {
+    this.desk.settings = { ...this.desk.settings, ...change };
+    new SettingsPublisher(this.desk.memory.settings).publish(this.desk.settings);
   }
 
   /** A process of a user that holds so many pages. */
@@ -204,8 +214,8 @@ class Scene {
 }
 
 /** Ann may have 1000 pages; her processes 10, 11, 12 have 500, 300 and 100. */
-function makeScene(options: Partial<KillerOptions> = {}): Scene {
-  const scene = new Scene(options);
+function makeScene(settings: Partial<Settings> = {}): Scene {
+  const scene = new Scene(settings);
   scene.desk.limit(ANN, 1000, 950);
   return scene.add(10, ANN, 500).add(11, ANN, 300).add(12, ANN, 100).add(20, BOB, 5000).run();
 }
@@ -597,8 +607,8 @@ Deno.test("a process that cannot be opened is not gone: told, left on the books,
 // -------------------------------------------------------------------------- who shares an mm (2.3)
 
 /** A crowd on the mm of 10: borrowers that executed nothing. */
-function makeCrowd(count: number, options: Partial<KillerOptions> = {}): Scene {
-  const scene = new Scene(options, new Desk({ capacity: { processes: 512, tasks: 1024 } }));
+function makeCrowd(count: number): Scene {
+  const scene = new Scene({}, new Desk({ capacity: { processes: 512, tasks: 1024 } }));
   scene.desk.limit(ANN, 1000, 950);
   scene.add(10, ANN, 500).add(11, ANN, 300).run();
   for (let i = 0; i < count; i++) {
@@ -774,4 +784,22 @@ Deno.test("of several volunteers the readiest goes, and all of them are found in
   assertEquals(scene.hands.killed, []);
   scene.grow(10, 490).run();
   assertEquals(scene.hands.killed, [29]);
+});
+
+// ------------------------------------------------------------------------------------- settings
+
+Deno.test("the killer follows the victim policy that is published", () => {
+  const scene = makeScene();
+  scene.publish({ victimPolicy: "growing" });
+  scene.grow(12, 350).run();
+  assertEquals(scene.hands.killed, [12], "10 is larger");
+});
+
+Deno.test("a dry run ends when that is published, and whom it named is a victim in earnest", () => {
+  const scene = makeScene({ dryRun: true });
+  scene.grow(10, 700).run();
+  assertEquals([scene.hands.killed, scene.reports("kill").length], [[], 1]);
+  scene.publish({ dryRun: false });
+  scene.grow(10, 701).run();
+  assertEquals(scene.hands.killed, [10]);
 });
