@@ -44,6 +44,7 @@ import {
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { readReport, type Report, type ReportName } from "../../pipeline/messages/reports.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
+import { checkFlags } from "./process_flags.ts";
 import { type Values, writeRecord } from "./records.ts";
 import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK } from "./model.ts";
 
@@ -319,6 +320,7 @@ export class Desk {
     this.publish();
     while (this.accounting.step(this.nowNs) > 0) this.books.checkSums();
     this.books.checkSums();
+    checkFlags(this.books);
     for (let word = this.queryRing.next(); word >= 0; word = this.queryRing.next()) {
       const { words } = this.queryRing;
       this.asked.push({
