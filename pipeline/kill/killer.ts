@@ -27,6 +27,7 @@ import type { View } from "../messages/codec.ts";
 import { ORDER, RECHECK, VICTIM_GONE } from "../messages/records.ts";
 import { RecordWriter } from "../messages/record_writer.ts";
 import { ReportWriter } from "../messages/reports.ts";
+import { Receipt } from "./receipt.ts";
 import { RingConsumer, RingProducer } from "../memory/ring.ts";
 import { ScoreReader } from "./score_reader.ts";
 import { Part } from "./verdicts.ts";
@@ -73,6 +74,7 @@ export class Killer {
   private readonly counters: Float64Array;
   private readonly candidates: Candidates;
   private readonly scores: ScoreReader;
+  private readonly receipt: Receipt;
   /** By user slot: when it was told last that nobody may be killed. */
   private readonly noVictimToldNs: Float64Array;
   /** By user slot: an order waits; not to be looked at again before this time, 0 none waits. */
@@ -127,6 +129,8 @@ export class Killer {
         this.publishAnswer();
       },
     });
+    const { ranking, verdicts } = this.candidates;
+    this.receipt = new Receipt(memory, ranking, verdicts, this.rows);
     this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
     this.noVictimToldNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.waitingUntilNs = new Float64Array(plan.capacity.users);
@@ -411,27 +415,28 @@ export class Killer {
     const { users, victims } = this.memory;
     const userSlot = victims.userSlot[row]!;
     const pid = victims.pid[row]!;
-    const { ranking } = this.candidates;
     // The victim is dying by now, so this ranks those that were weighed beside it.
     this.candidates.rankOthers(userSlot);
-    const first = ranking.count > 0 ? ranking.best[0] : undefined;
-    const second = ranking.count > 1 ? ranking.best[1] : undefined;
-    this.reports.put("kill", killedNs, [
-      users.uid[userSlot]!,
-      pid,
-      trigger,
-      usagePages,
-      users.hardPages[userSlot]!,
-      victims.pages[row]!,
-      (killedNs - tsNs) / 1000,
-      this.dryRun ? 1 : 0,
-      first?.pid ?? 0,
-      first?.pages ?? 0,
-      second?.pid ?? 0,
-      second?.pages ?? 0,
-      victims.sharers[row]!,
-      creditPages,
-    ], this.kernel.comm(pid));
+    this.reports.put(
+      "kill",
+      killedNs,
+      [
+        users.uid[userSlot]!,
+        pid,
+        trigger,
+        usagePages,
+        users.hardPages[userSlot]!,
+        victims.pages[row]!,
+        (killedNs - tsNs) / 1000,
+        this.dryRun ? 1 : 0,
+        victims.sharers[row]!,
+        creditPages,
+        this.rows.freed.pages(userSlot),
+        Atomics.load(this.memory.header, HeaderWord.degraded),
+      ],
+      this.kernel.comm(pid),
+      this.receipt.rows(userSlot, pid, this.candidates.nowNs),
+    );
   }
 
   // ------------------------------------------------------------------------------------ victims

@@ -21,7 +21,7 @@ export const LINE_WORDS = LINE_BYTES / 4;
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of this file that an older reader would misread. */
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 
 // ---------------------------------------------------------------------------------------------
 // Records: what flows through the rings.
@@ -263,13 +263,17 @@ export const BROKEN_REASONS = [
 export type BrokenReason = typeof BROKEN_REASONS[number];
 
 // ---------------------------------------------------------------------------------------------
-// Reports: what workers tell the supervisor's log. 384 bytes: 32 doubles, then 128 bytes of text.
+// Reports: what workers tell the supervisor's journal. 768 bytes: 32 doubles, 128 bytes of text, then
+// rows of doubles.
 // ---------------------------------------------------------------------------------------------
 
-export const REPORT_BYTES = 384;
+export const REPORT_BYTES = 768;
 export const REPORT_F64S = REPORT_BYTES / 8;
 export const REPORT_TEXT_OFFSET_BYTES = 256;
-export const REPORT_TEXT_BYTES_MAX = REPORT_BYTES - REPORT_TEXT_OFFSET_BYTES;
+export const REPORT_TEXT_BYTES_MAX = 128;
+export const REPORT_ROWS_OFFSET_BYTES: number = REPORT_TEXT_OFFSET_BYTES + REPORT_TEXT_BYTES_MAX;
+/** Doubles of all rows. */
+export const REPORT_ROW_F64S: number = (REPORT_BYTES - REPORT_ROWS_OFFSET_BYTES) / 8;
 export const REPORT_RING_RECORDS = 256;
 
 // ---------------------------------------------------------------------------------------------
