@@ -69,7 +69,9 @@ export class MeasureSchedule {
 
   /** When {@link next} has something to say again. */
   get nextNs(): number {
-    return this.lookAtNs;
+    if (this.savedNs > 0) return this.lookAtNs;
+    // Before that it says nothing, whoever hurries: to ask all the time would keep others from a CPU.
+    return Math.max(this.lookAtNs, this.savedAtNs + (1 - this.savedNs) / MEASURE_SHARE);
   }
 
   /** Somebody's credit decides by now: looks at once. */

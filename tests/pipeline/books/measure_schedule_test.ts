@@ -153,3 +153,18 @@ Deno.test("the nearer a user may be to its limit, the sooner it is looked at aga
   assert(near.schedule.nextNs - near.nowNs < far.schedule.nextNs - far.nowNs);
   assert(near.schedule.nextNs - near.nowNs <= 5 * MS);
 });
+
+Deno.test("when it has taken more time than it may, it says when it has to be asked again", () => {
+  const world = new World().has(ANN, 1200, 300);
+  assertEquals(world.next(), ANN);
+  world.measure(ANN, 540 * MS);
+  const { schedule } = world;
+  assertEquals(world.next(), 0);
+  for (const hurries of [false, true]) {
+    if (hurries) schedule.hurry();
+    assert(schedule.nextNs >= world.nowNs + 40 * MS / MEASURE_SHARE, `at ${schedule.nextNs}`);
+  }
+  world.faults.set(10, 400);
+  world.nowNs = schedule.nextNs;
+  assertEquals(world.next(), ANN, "and then it measures");
+});
