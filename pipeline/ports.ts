@@ -85,3 +85,9 @@ export interface TraceList {
   /** As {@link appendPids}, on another thread. */
   appendPidsAsync(tids: Iterable<number>): Promise<void>;
 }
+
+/** What the kernel counts of the pipes that toom's readers read. */
+export interface TraceCounts {
+  /** Events that anybody has read from them, all CPUs; minus the error number: not to be told now. */
+  eventsRead(): number;
+}

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { TraceCounts } from "../pipeline/ports.ts";
 import { Errno, errnoName, KernelError } from "../kernel/ffi/errno.ts";
 import { OpenFlag, preadFd, writeTextFile } from "../kernel/ffi/fd.ts";
 import {
@@ -219,96 +220,24 @@ function readWhole(path: string): string | undefined {
   }
 }
 
-// ---------------------------------------------------------------------------------------------
-// Another reader
-// ---------------------------------------------------------------------------------------------
-
-/**
- * Looks in a row that a verdict rests on. In one of them the reader will have counted all that it has
- * taken; or most of it, when it never rests, as it counts every 256 pages at least.
- */
-const LOOKS = 25;
-const IN_FLIGHT_EVENTS_MAX = 16_384;
-/** With so few events over so many looks, it was at rest in one of them. */
-const CALM_LOOKS = 5;
-const CALM_EVENTS_MAX = 10_000;
-
-/**
- * Finds out that somebody else reads the pipes, which takes the events away from toom: the kernel
- * counts what was read, toom what it has got. Only of pipes of pages; where toom reads text, the
- * kernel lets nobody else do so.
- */
-export class ReaderGuard {
+/** What the kernel counts of the pipes of pages, by `per_cpu/cpuN/stats` of each CPU. */
+export class StatsFiles implements TraceCounts {
   private readonly fds: readonly number[];
   private readonly buffer = new Uint8Array(new ArrayBuffer(1024));
-  private readonly ahead = new Float64Array(LOOKS);
-  private readonly got = new Float64Array(LOOKS);
-  private looks = 0;
-  /** Events by which the kernel was ahead all the time; NaN: to be found out. */
-  private basis = 0;
-  private readBefore = 0;
-  private gotBefore = 0;
+  private readonly text = new TextDecoder();
 
-  /** @param statsFds `per_cpu/cpuN/stats` of each pipe, open for reading. */
-  constructor(statsFds: readonly number[]) {
-    this.fds = statsFds;
+  /** @param fds Of the files, open for reading. */
+  constructor(fds: readonly number[]) {
+    this.fds = fds;
   }
 
-  /**
-   * @param gotEvents Events that toom has got out of these pipes so far; called after the kernel was
-   *   asked.
-   * @param isSettled false: what toom has counted is not to be compared, as its reader is a new one.
-   * @returns What is to be told: somebody reads, or has emptied the buffers.
-   */
-  check(gotEvents: () => number, isSettled: boolean): string | undefined {
+  eventsRead(): number {
     let read = 0;
     for (const fd of this.fds) {
       const length = preadFd(fd, this.buffer, 0);
-      if (length < 0) return undefined;
-      read += parseTraceStats(new TextDecoder().decode(this.buffer.subarray(0, length))).read;
+      if (length < 0) return length;
+      read += parseTraceStats(this.text.decode(this.buffer.subarray(0, length))).read;
     }
-    const got = gotEvents();
-    const wasEmptied = read < this.readBefore;
-    const isStill = read === this.readBefore && got === this.gotBefore;
-    this.readBefore = read;
-    this.gotBefore = got;
-    if (wasEmptied || !isSettled) this.restart(NaN);
-    if (wasEmptied) return "the buffers were emptied";
-    this.ahead[this.looks % LOOKS] = read - got;
-    this.got[this.looks % LOOKS] = got;
-    this.looks++;
-    if (Number.isNaN(this.basis)) {
-      if (isStill) this.restart(read - got);
-      else if (this.looks >= LOOKS) this.restart(Math.max(...this.ahead));
-      return undefined;
-    }
-    const stolen = this.leastAhead() - this.basis;
-    if (!(stolen > 0)) return undefined;
-    this.restart(this.basis + stolen);
-    return `${stolen} events were read by somebody else`;
-  }
-
-  /** By how much the kernel was ahead all the time; NaN: not enough looks to say so. */
-  private leastAhead(): number {
-    if (this.looks < CALM_LOOKS) return NaN;
-    const calm = this.least(CALM_LOOKS);
-    if (this.gotBefore - this.got[(this.looks - CALM_LOOKS) % LOOKS]! < CALM_EVENTS_MAX) {
-      return calm;
-    }
-    if (this.looks < LOOKS) return NaN;
-    return Math.max(this.basis, this.least(LOOKS) - IN_FLIGHT_EVENTS_MAX);
-  }
-
-  private least(looks: number): number {
-    let least = Infinity;
-    for (let i = this.looks - looks; i < this.looks; i++) {
-      least = Math.min(least, this.ahead[i % LOOKS]!);
-    }
-    return least;
-  }
-
-  private restart(basis: number): void {
-    this.basis = basis;
-    this.looks = 0;
+    return read;
   }
 }

@@ -19,6 +19,7 @@ import {
 } from "../pipeline/memory/layout.ts";
 import { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { RingProducer } from "../pipeline/memory/ring.ts";
+import { ReadTurn } from "../pipeline/reading/read_turn.ts";
 import { NAPS_MS } from "../pipeline/limits/urgency.ts";
 import { MonotonicClock } from "../kernel/ffi/clock.ts";
 import { EventFd } from "../kernel/ffi/fd.ts";
@@ -74,11 +75,14 @@ function makeReader({ memory, init }: WorkerContext): WorkerAgent {
   for (const { fd } of pipes) poll.add(fd, POLLIN);
   const wakeIndex = poll.add(wake.fd, POLLIN);
   const bell = new BellSleeper(memory, role);
+  const turn = new ReadTurn(words);
   const take = (isChasing: boolean): number => {
+    turn.begin();
     const bytes = source.read(isChasing);
     publish();
     counts.store();
     counters[CounterIndex.bytesRead]! += bytes;
+    turn.end();
     return bytes;
   };
   const rehearse = (reads: number): void => {

@@ -4,15 +4,16 @@
  *
  * @module
  */
-import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
-import { attachRole, Doorbell } from "../pipeline/memory/doorbell.ts";
-import { CounterIndex, Role, RoleWord } from "../pipeline/memory/layout.ts";
+import type { Memory } from "../pipeline/memory/memory.ts";
+import { Doorbell } from "../pipeline/memory/doorbell.ts";
+import { ReaderGuard } from "../pipeline/discovery/reader_guard.ts";
+import { Role } from "../pipeline/memory/layout.ts";
 import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { ReportWriter } from "../pipeline/messages/reports.ts";
 import { RingProducer } from "../pipeline/memory/ring.ts";
 import type { TraceInstance } from "../kernel/trace/tracefs.ts";
 import { SENTINEL_PID } from "../kernel/trace/tracefs.ts";
-import { InstanceGuard, ReaderGuard, type Tampering } from "./instance_guard.ts";
+import { InstanceGuard, StatsFiles, type Tampering } from "./instance_guard.ts";
 import type { WorkerConfig } from "./protocol.ts";
 
 /** As often as the sweeper wakes up anyway. */
@@ -28,13 +29,7 @@ export class TraceWatch {
   private readonly readers: ReaderGuard | undefined;
   private readonly writer: RecordWriter;
   private readonly reports: ReportWriter;
-  private readonly roles: readonly {
-    readonly words: Int32Array;
-    readonly counters: Float64Array;
-  }[];
   private readonly onTampering: (tampering: Tampering) => void;
-  /** Sum of the readers' epochs; at first as if all were the first. */
-  private epochs: number;
   private nowNs = 0;
   private lookedNs = -Infinity;
   private lostNs = -Infinity;
@@ -42,18 +37,15 @@ export class TraceWatch {
 
   constructor(memory: Memory, config: WorkerConfig, counters: Float64Array, writer: RecordWriter) {
     this.guard = new InstanceGuard(config.guardedFiles);
-    this.readers = config.statsFds.length === 0 ? undefined : new ReaderGuard(config.statsFds);
+    this.readers = config.statsFds.length === 0
+      ? undefined
+      : new ReaderGuard(memory, new StatsFiles(config.statsFds));
     this.writer = writer;
     this.reports = new ReportWriter(
       new RingProducer(memory.buffer, memory.plan.reportRings[Role.sweeper]!),
       counters,
       new Doorbell(memory, Role.supervisor),
     );
-    this.roles = config.readerPipes.map((_, index) => ({
-      words: attachRole(memory, Role.reader + index),
-      counters: attachCounters(memory, Role.reader + index),
-    }));
-    this.epochs = this.roles.length;
     this.onTampering = ({ what, mended }) => this.tell(what, mended);
   }
 
@@ -63,7 +55,7 @@ export class TraceWatch {
     this.lookedNs = nowNs;
     this.nowNs = nowNs;
     if (this.guard.check(nowNs, this.onTampering)) this.isUnsettled = true;
-    const stolen = this.readers?.check(() => this.eventsGot(), this.isSettled());
+    const stolen = this.readers?.check(nowNs);
     if (stolen !== undefined) {
       this.tell(`events/trace_pipe_raw: ${stolen}`, false);
       this.isUnsettled = true;
@@ -90,23 +82,5 @@ export class TraceWatch {
     this.lostNs = nowNs;
     this.isUnsettled = false;
     this.writer.lost(nowNs, ANY_CPU, UNKNOWN_COUNT);
-  }
-
-  private eventsGot(): number {
-    let sum = 0;
-    for (const { counters } of this.roles) {
-      sum += counters[CounterIndex.events]! + counters[CounterIndex.lifecycle]! +
-        counters[CounterIndex.malformed]! + counters[CounterIndex.foreign]!;
-    }
-    return sum;
-  }
-
-  /** Whether all readers are those of the look before: what one took to its end was never counted. */
-  private isSettled(): boolean {
-    let epochs = 0;
-    for (const { words } of this.roles) epochs += Atomics.load(words, RoleWord.epoch);
-    const isSame = epochs === this.epochs;
-    this.epochs = epochs;
-    return isSame;
   }
 }

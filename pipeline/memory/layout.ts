@@ -188,6 +188,8 @@ export const RoleWord = {
   epochSeen: LINE_WORDS + 5,
   /** Worker: copy of `rehearse`. */
   rehearsed: LINE_WORDS + 6,
+  /** Reader: raised at the beginning and the end of each turn of reading, so odd within one. */
+  readTurn: LINE_WORDS + 7,
   /** Anybody: raised to wake the worker up. */
   bell: 2 * LINE_WORDS,
 } as const;

@@ -4,9 +4,14 @@ import { SENTINEL_PID, TraceInstance } from "../../kernel/trace/tracefs.ts";
 import {
   guardedFiles,
   InstanceGuard,
-  ReaderGuard,
+  StatsFiles,
   type Tampering,
 } from "../../workers/instance_guard.ts";
+import { ReaderGuard } from "../../pipeline/discovery/reader_guard.ts";
+import { attachCounters, attachMemory, createMemory } from "../../pipeline/memory/memory.ts";
+import { attachRole } from "../../pipeline/memory/doorbell.ts";
+import { CounterIndex, Role, RoleWord } from "../../pipeline/memory/layout.ts";
+import { SMALL } from "../_support/desk.ts";
 import { hasFile, hasTracefs, needing } from "../_support/real_kernel.ts";
 
 const NEEDS = "root and tracefs with kmem:rss_stat";
@@ -112,7 +117,12 @@ Deno.test(
     const cpus = trace.cpus();
     const own = cpus.map((cpu) => openFd(trace.cpuRawPipePath(cpu), flags));
     const stats = cpus.map((cpu) => openFd(`${trace.path}/per_cpu/cpu${cpu}/stats`, 0));
-    const guard = new ReaderGuard(stats);
+    const memory = attachMemory(createMemory(SMALL));
+    Atomics.store(attachRole(memory, Role.reader), RoleWord.epoch, 1);
+    const counters = attachCounters(memory, Role.reader);
+    const guard = new ReaderGuard(memory, new StatsFiles(stats));
+    let nowNs = 0;
+    const check = (): string | undefined => guard.check(nowNs += 0.2e9);
     const page = new Uint8Array(new ArrayBuffer(65_536));
     // Without a list of pids everybody is traced; events of a fixed number are taken by counting.
     trace.enableEvent("kmem", "rss_stat");
@@ -126,24 +136,23 @@ Deno.test(
       await new Deno.Command("/bin/true").output();
       trace.setTracing(false);
     };
-    let got = 0;
     for (let i = 0; i < 12; i++) {
       await record();
-      got += take(own);
-      assertEquals(guard.check(() => got, true), undefined);
-      assertEquals(guard.check(() => got, true), undefined);
+      counters[CounterIndex.events]! += take(own);
+      assertEquals(check(), undefined);
+      assertEquals(check(), undefined);
     }
-    assert(got > 100, "events were read");
+    assert(counters[CounterIndex.events]! > 100, "events were read");
     await record();
     const thief = cpus.map((cpu) => openFd(trace.cpuRawPipePath(cpu), flags));
     const stolen = take(thief);
     assert(stolen > 10);
-    const told = Array.from({ length: 8 }, () => guard.check(() => got, true));
+    const told = Array.from({ length: 8 }, check);
     assertEquals(told.filter((one) => one !== undefined), [
       `${stolen} events were read by somebody else`,
     ]);
     await Deno.writeTextFile(`${trace.path}/trace`, "");
-    assertEquals(guard.check(() => got, true), "the buffers were emptied");
+    assertEquals(check(), "the buffers were emptied");
     for (const fd of [...own, ...thief, ...stats]) closeFd(fd);
     trace.remove();
   },
