@@ -6,6 +6,7 @@
  * @module
  */
 import type { MemberMask } from "../pipeline/books/books.ts";
+import type { SocketsSpec } from "../kernel/sockets/tmalloc_sockets.ts";
 import type { VictimPolicy } from "../pipeline/kill/ranking.ts";
 import type { GuardedFile } from "./instance_guard.ts";
 
@@ -28,10 +29,7 @@ export interface FormatTexts {
 }
 
 /** Where tmalloc is served. */
-export interface TmallocPlace {
-  /** Bound and listening: SOCK_SEQPACKET, and SOCK_STREAM for who has no other. */
-  readonly listenFd: number;
-  readonly streamListenFd: number;
+export interface TmallocPlace extends SocketsSpec {
   /** The file that remembers promises. */
   readonly ledgerPath: string;
 }

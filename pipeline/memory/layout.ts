@@ -21,7 +21,7 @@ export const LINE_WORDS = LINE_BYTES / 4;
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of this file that an older reader would misread. */
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 
 // ---------------------------------------------------------------------------------------------
 // Records: what flows through the rings.
@@ -240,8 +240,6 @@ export const CounterIndex = {
   timedOut: 24,
   /** Coordinator: connections closed at once, because there were too many. */
   connectionsRefused: 25,
-  /** Coordinator: connections closed for what came, {@link BROKEN_REASONS}. */
-  broken: 26,
   /** Coordinator: as of now. */
   connections: 32,
   clients: 33,
@@ -251,8 +249,10 @@ export const CounterIndex = {
   measureNs: 36,
   /** Sweeper: times that the kernel lost changes of user. */
   userChangesLost: 39,
+  /** Coordinator: connections closed for each of {@link BROKEN_REASONS}. */
+  broken: 40,
 } as const;
-export const COUNTER_COUNT = 40;
+export const COUNTER_COUNT = 48;
 /** Why the coordinator closes a connection; the counter of each is `CounterIndex.broken` + index. */
 export const BROKEN_REASONS = [
   "short",
@@ -261,6 +261,8 @@ export const BROKEN_REASONS = [
   "malformed",
   "no-credentials",
   "does-not-read",
+  /** The kernel gave no descriptor or memory to hear of it. */
+  "no-resources",
 ] as const;
 export type BrokenReason = typeof BROKEN_REASONS[number];
 
