@@ -10,7 +10,7 @@ import { ProcStatus } from "../pipeline/ports.ts";
 import { findTracefs } from "../kernel/trace/tracefs.ts";
 import { formatBytes } from "../pipeline/limits/units.ts";
 import type { StatusReport, UserReport } from "../service/control/control_api.ts";
-import type { KilledEvent, KillEvent, LogEvent } from "../service/journal/log.ts";
+import type { JournalEvent, KilledEvent, KillEvent } from "../service/journal/events.ts";
 import { type CommandSpec, helpText, parseCommand } from "./args.ts";
 import { ControlClient } from "./control_client.ts";
 import { replayDemo } from "./demo_replay.ts";
@@ -197,14 +197,14 @@ class Daemon {
   }
 
   /** The next log event of a kind; others are passed over. */
-  private async event<Name extends LogEvent["event"]>(
+  private async event<Name extends JournalEvent["event"]>(
     name: Name,
-  ): Promise<Extract<LogEvent, { event: Name }>> {
+  ): Promise<Extract<JournalEvent, { event: Name }>> {
     for (;;) {
       const line = await this.actor.line(`"${name}" in the log of toom run`);
       if (line === undefined) throw await this.ended();
-      const event = JSON.parse(line) as LogEvent;
-      if (event.event === name) return event as Extract<LogEvent, { event: Name }>;
+      const event = JSON.parse(line) as JournalEvent;
+      if (event.event === name) return event as Extract<JournalEvent, { event: Name }>;
     }
   }
 

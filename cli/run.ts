@@ -11,7 +11,9 @@ import { ControlSocketError } from "../service/control/control_server.ts";
 import { StartError } from "../service/lifecycle/errors.ts";
 import { type Handover, takeHandover } from "../service/lifecycle/handover.ts";
 import { LineSink } from "../service/journal/line_sink.ts";
+import { Journal } from "../service/journal/journal.ts";
 import { Log } from "../service/journal/log.ts";
+import { MonotonicClock } from "../kernel/ffi/clock.ts";
 import { Supervisor } from "../service/supervisor.ts";
 import { VERSION } from "../version.ts";
 import { helpText } from "./args.ts";
@@ -68,7 +70,11 @@ async function serve(
   handover: Handover | undefined,
 ): Promise<void> {
   const sink = new LineSink(Deno.stdout);
-  const log = new Log(options.logFormat, (line) => sink.write(line), () => new Date());
+  const now = (): Date => new Date();
+  const log = new Log(options.logFormat, (line) => sink.write(line), now);
+  const clock = new MonotonicClock();
+  const journal = new Journal({ nowNs: () => clock.nowNs(), now }, handover?.lastNumber);
+  journal.subscribe(log);
   const end = Promise.withResolvers<string>();
   const onInterrupt = (): void => end.resolve("SIGINT");
   const onTerminate = (): void => end.resolve("SIGTERM");
@@ -82,10 +88,14 @@ async function serve(
         memberNames: memberNames(options.memberMask) + (options.creditsShares ? "" : "+sum"),
         pageBytes,
       },
-      log,
       {
+        journal,
+        logLosses: () => ({
+          cut: log.shedTotal,
+          unwritten: log.failedTotal + sink.shed + (handover?.linesShed ?? 0),
+        }),
+        tellShed: (all) => log.flush(all),
         flushLog: (timeoutMs) => sink.flush(timeoutMs),
-        linesShed: () => sink.shed + (handover?.linesShed ?? 0),
         handover,
       },
     );

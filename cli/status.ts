@@ -77,6 +77,7 @@ export function statusLines(report: StatusReport): readonly string[] {
     ...measuringLines(report),
     `tmalloc ${tmallocLine(report.tmalloc)}`,
     ...shedLines(report),
+    ...journalLines(report),
     ...restartLines(report),
     "",
     ...tableLines(WORKER_COLUMNS, report.workers),
@@ -100,6 +101,13 @@ function shedLines({ shed }: StatusReport): string[] {
     `shed    ${shed.reports} reports, ${shed.orders} orders, ${shed.logLines} log lines, ` +
     `${shed.userChanges} changes of user`,
   ];
+}
+
+/** Only of those that could not follow. */
+function journalLines({ journal }: StatusReport): string[] {
+  return (journal ?? []).filter(({ missed, failed }) => missed + failed > 0).map((one) =>
+    `journal ${one.name} has missed ${one.missed} entries and failed on ${one.failed}`
+  );
 }
 
 function restartLines({ restarts }: StatusReport): string[] {

@@ -86,9 +86,9 @@ Deno.test("README has every event of the log with all its fields, and no other",
       const names = [...fields!.matchAll(/`(\w+)`/g)].map((match) => match[1]!);
       return [plain(event!), ...names].join(" ");
     });
-  const code = read("service/journal/log.ts");
+  const code = read("service/journal/events.ts");
   const rules = ["uidFirst", "uidLast", "hardPages", "softPages"];
-  const union = /export type LogEvent =([^;]*);/.exec(code)![1]!;
+  const union = /export type JournalEvent =([^;]*);/.exec(code)![1]!;
   const declared = [...union.matchAll(/\w+/g)].map(([type]) => {
     const body = new RegExp(`interface ${type}( extends LimitRule)? \\{([^}]*)\\}`).exec(code)!;
     const fields = [...body[2]!.matchAll(/readonly (\w+):/g)].map((match) => match[1]!)

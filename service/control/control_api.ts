@@ -17,6 +17,7 @@
  */
 import { z } from "zod";
 import type { LimitRule } from "../../pipeline/limits/limits.ts";
+import type { OriginRule } from "../limits/origin_rule.ts";
 
 export const CONTROL_PATH = {
   limits: "/v1/limits",
@@ -131,6 +132,17 @@ export const TmallocReport = z.object({
 });
 export type TmallocReport = z.infer<typeof TmallocReport>;
 
+export const SubscriberReport = z.object({
+  name: z.string(),
+  taken: count,
+  /** Came while too many waited for it. */
+  missed: count,
+  /** It could not take them. */
+  failed: count,
+  queued: count,
+});
+export type SubscriberReport = z.infer<typeof SubscriberReport>;
+
 export const StatusReport = z.object({
   version: z.string(),
   pid: count,
@@ -171,13 +183,10 @@ export const StatusReport = z.object({
     /** Told by the kernel of changes of user and lost; all of /proc was read instead. */
     userChanges: count,
   }).optional(),
+  /** How those keep up who are told what happens: the log, and others. */
+  journal: z.array(SubscriberReport).optional(),
 });
 export type StatusReport = z.infer<typeof StatusReport>;
-
-/** A rule and who asked for it. */
-export interface OriginRule extends LimitRule {
-  readonly origin: LimitReport["origin"];
-}
 
 /** What the server stands in front of: the supervisor. */
 export interface ControlBackend {

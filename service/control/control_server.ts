@@ -19,6 +19,7 @@ import {
   type UidRange,
 } from "../../pipeline/limits/limits.ts";
 import { FormatError, quote } from "../../pipeline/limits/units.ts";
+import type { OriginRule } from "../limits/origin_rule.ts";
 import { BacklogRelay } from "./backlog_relay.ts";
 import { makePublicFolders } from "./public_folder.ts";
 import {
@@ -28,7 +29,6 @@ import {
   FaultRequest,
   type LimitReport,
   LimitRequest,
-  type OriginRule,
 } from "./control_api.ts";
 
 export interface ControlServerOptions {

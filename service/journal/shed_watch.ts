@@ -5,10 +5,19 @@
  */
 import { CounterIndex, Role } from "../../pipeline/memory/layout.ts";
 import { attachCounters, type Memory } from "../../pipeline/memory/memory.ts";
-import type { Log, ShedKind } from "./log.ts";
+import type { ShedKind } from "./events.ts";
+import type { Journal } from "./journal.ts";
 
 /** Each kind is told of at most this often. */
 const TOLD_EVERY_MS = 10_000;
+
+/** Lines of the log since the start. */
+export interface LogLosses {
+  /** Left out as a flood; the log tells of them itself. */
+  readonly cut: number;
+  /** Could not be written. */
+  readonly unwritten: number;
+}
 
 /** How much was left out since the start, by what: see `shed` in control_api.ts. */
 export interface Shed {
@@ -20,15 +29,15 @@ export interface Shed {
 
 export class ShedWatch {
   private readonly memory: Memory;
-  private readonly log: Log;
-  private readonly unwritten: () => number;
+  private readonly journal: Journal;
+  private readonly losses: () => LogLosses;
   private readonly told: Record<ShedKind, { count: number; atMs: number }>;
 
-  /** @param unwritten Lines of the log so far that could not be written. */
-  constructor(memory: Memory, log: Log, unwritten: () => number) {
+  /** @param losses Of the log. */
+  constructor(memory: Memory, journal: Journal, losses: () => LogLosses) {
     this.memory = memory;
-    this.log = log;
-    this.unwritten = unwritten;
+    this.journal = journal;
+    this.losses = losses;
     const nothing = (): { count: number; atMs: number } => ({ count: 0, atMs: -Infinity });
     this.told = {
       reports: nothing(),
@@ -40,7 +49,8 @@ export class ShedWatch {
 
   /** As of now, since the start. */
   totals(): Shed {
-    const { memory, log } = this;
+    const { memory } = this;
+    const { cut, unwritten } = this.losses();
     let reports = 0;
     for (let role = 0; role < Role.reader + memory.plan.capacity.readers; role++) {
       reports += attachCounters(memory, role)[CounterIndex.reportsShed]!;
@@ -48,7 +58,7 @@ export class ShedWatch {
     return {
       reports,
       orders: attachCounters(memory, Role.accounting)[CounterIndex.ordersShed]!,
-      logLines: log.shedTotal + this.unwrittenLines(),
+      logLines: cut + unwritten,
       userChanges: attachCounters(memory, Role.sweeper)[CounterIndex.userChangesLost]!,
     };
   }
@@ -59,17 +69,13 @@ export class ShedWatch {
     this.tell("reports", reports, nowMs);
     this.tell("orders", orders, nowMs);
     this.tell("user-changes", userChanges, nowMs);
-    this.tell("unwritten", this.unwrittenLines(), nowMs);
-  }
-
-  private unwrittenLines(): number {
-    return this.log.failedTotal + this.unwritten();
+    this.tell("unwritten", this.losses().unwritten, nowMs);
   }
 
   private tell(kind: ShedKind, count: number, nowMs: number): void {
     const told = this.told[kind];
     if (count <= told.count || nowMs - told.atMs < TOLD_EVERY_MS) return;
-    this.log.event({ event: "shed", kind, lines: count - told.count });
+    this.journal.publish({ event: "shed", kind, lines: count - told.count });
     this.told[kind] = { count, atMs: nowMs };
   }
 }

@@ -55,6 +55,8 @@ export interface Handover {
   readonly kills: number;
   /** Log lines that found no reader in time. */
   readonly linesShed: number;
+  /** Number of the journal's last entry. */
+  readonly lastNumber: number;
 }
 
 /** Not more often than this. */

@@ -14,15 +14,19 @@ import {
 } from "./handover.ts";
 import type { StatusReport } from "../control/control_api.ts";
 import { nextPath } from "../control/control_server.ts";
-import type { Log } from "../journal/log.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { LogLosses } from "../journal/shed_watch.ts";
 import type { LimitOverride } from "../limits/state_file.ts";
 
 /** What the program around a supervisor lends it. */
 export interface SupervisorHost {
+  readonly journal: Journal;
+  /** Lines of the log that were left out or could not be written, since the start. */
+  readonly logLosses: () => LogLosses;
+  /** Has the log tell what it left out; of the current second too: at the end. */
+  readonly tellShed: (all: boolean) => void;
   /** Waits until the log is written, at most so long. */
   readonly flushLog: (timeoutMs: number) => Promise<void>;
-  /** Lines of the log so far that could not be written. */
-  readonly linesShed: () => number;
   /** What this process has handed over to itself, when it has started over. */
   readonly handover: Handover | undefined;
 }
@@ -44,15 +48,15 @@ const FLUSH_MS_MAX = 50;
 
 export class StartOver {
   private readonly host: SupervisorHost;
-  private readonly log: Log;
+  private readonly journal: Journal;
   private readonly cpus: readonly number[];
   private readonly startedNs: number;
   private isUnderWay = false;
 
   /** @param cpus That this thread may run on by itself: the program that follows chooses anew. */
-  constructor(host: SupervisorHost, log: Log, cpus: readonly number[]) {
+  constructor(host: SupervisorHost, cpus: readonly number[]) {
     this.host = host;
-    this.log = log;
+    this.journal = host.journal;
     this.cpus = cpus;
     this.startedNs = host.handover?.startedNs ?? monotonicNs();
   }
@@ -79,7 +83,7 @@ export class StartOver {
     if (this.host.handover === undefined) return;
     const { role, reason, sinceNs, count } = this.host.handover;
     const downMs = Math.round((monotonicNs() - sinceNs) / 1e6);
-    this.log.event({ event: "restart", role, reason, downMs, restarts: count });
+    this.journal.publish({ event: "restart", role, reason, downMs, restarts: count });
   }
 
   /**
@@ -97,7 +101,7 @@ export class StartOver {
     prepare: () => void,
     state: () => StartOverState | undefined,
   ): Promise<void> {
-    const { host, log } = this;
+    const { host, journal } = this;
     const { handover } = host;
     const nowNs = monotonicNs();
     const sinceLastMs = handover === undefined ? Infinity : (nowNs - handover.atNs) / 1e6;
@@ -113,7 +117,7 @@ export class StartOver {
       // Ending it all is the only other way to be sure that nothing of it goes on.
       const why = error instanceof Error ? error.message : String(error);
       const message = `${role} ${reason}, and toom cannot start over: ${why}`;
-      log.event({ event: "error", where: "supervisor", message });
+      journal.publish({ event: "error", where: "supervisor", message });
       await host.flushLog(FLUSH_MS_MAX);
       Deno.exit(1);
     }
@@ -139,7 +143,8 @@ export class StartOver {
         control: path === undefined ? undefined : listenerOf(path) ?? listenerOf(nextPath(path)),
       },
       restarts: { ...restarts, [role]: (restarts[role] ?? 0) + 1 },
-      linesShed: this.host.linesShed(),
+      linesShed: this.host.logLosses().unwritten,
+      lastNumber: this.journal.last,
     };
   }
 }

@@ -13,12 +13,48 @@ import { closeFd } from "../../kernel/ffi/fd.ts";
 import { listenUnix, SocketType } from "../../kernel/sockets/seqpacket.ts";
 import { STREAM_SUFFIX } from "../../pipeline/promises/tmalloc_message.ts";
 import type { TmallocPlace } from "../../workers/protocol.ts";
-import { makePublicFolders } from "../control/public_folder.ts";
+import { closedFolderOf, makePublicFolders } from "../control/public_folder.ts";
+import type { Journal } from "../journal/journal.ts";
+import { messageOf } from "./errors.ts";
 
 /** Everybody may ask: who it is, the kernel tells. */
 const SOCKET_MODE = 0o666;
 const LEDGER_NAME = "tmalloc.ledger";
 const LEDGER_MODE = 0o600;
+
+/** Sockets that have listened all the time while toom started over. */
+export type FormerSockets = Pick<TmallocPlace, "listenFd" | "streamListenFd">;
+
+/**
+ * Serves tmalloc on a path, as far as that can be had: enforcement does not depend on it.
+ *
+ * @param path undefined: it is not to be served.
+ * @param former Sockets of this process before it started over.
+ * @param open Closes the sockets later.
+ * @returns undefined: it is not served.
+ */
+export function serveTmalloc(
+  path: string | undefined,
+  former: FormerSockets | undefined,
+  journal: Journal,
+  open: AsyncDisposableStack,
+): TmallocPlace | undefined {
+  if (path === undefined) return undefined;
+  try {
+    const place = former === undefined ? openTmallocPlace(path) : adoptTmallocPlace(former, path);
+    open.defer(() => closeTmallocPlace(place, path));
+    const closed = former === undefined ? closedFolderOf(path) : undefined;
+    if (closed !== undefined) {
+      const message = `only root can ask on ${path}: ${closed} keeps other users out`;
+      journal.publish({ event: "config", message });
+    }
+    return place;
+  } catch (error) {
+    const message = `cannot serve tmalloc on ${path}: ${messageOf(error)}`;
+    journal.publish({ event: "error", where: "tmalloc", message });
+    return undefined;
+  }
+}
 
 /** Opens the sockets; makes their folder where there is none. @throws {KernelError} */
 export function openTmallocPlace(socketPath: string): TmallocPlace {
@@ -51,7 +87,7 @@ function closeToOthers(ledgerPath: string): void {
 
 /** The place that this process had before it started over: its sockets have been open all the time. */
 export function adoptTmallocPlace(
-  fds: Pick<TmallocPlace, "listenFd" | "streamListenFd">,
+  fds: FormerSockets,
   socketPath: string,
 ): TmallocPlace {
   return { ...fds, ledgerPath: socketPath.replace(/[^/]*$/, "") + LEDGER_NAME };

@@ -31,7 +31,7 @@ import {
 import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
 import { invariant } from "../../pipeline/memory/invariant.ts";
 import { bytesToPages } from "../../pipeline/limits/units.ts";
-import type { OriginRule } from "../control/control_api.ts";
+import type { OriginRule } from "./origin_rule.ts";
 
 export const STATE_FILE_NAME = "limits.json";
 /** Raised when an older toom would misread the file. */

@@ -3,12 +3,9 @@
  *
  * @module
  */
+import type { OriginRule } from "../../service/limits/origin_rule.ts";
 import { type LimitRule, LimitRules, SOFT_DEFAULT } from "../../pipeline/limits/limits.ts";
-import type {
-  ControlBackend,
-  OriginRule,
-  StatusReport,
-} from "../../service/control/control_api.ts";
+import type { ControlBackend, StatusReport } from "../../service/control/control_api.ts";
 import { ControlServer, type ControlServerOptions } from "../../service/control/control_server.ts";
 
 export const FAKE_STATUS: StatusReport = {

@@ -6,6 +6,7 @@ import {
   createMemory,
   DEFAULT_CAPACITY,
 } from "../../../pipeline/memory/memory.ts";
+import { Journal } from "../../../service/journal/journal.ts";
 import { Log } from "../../../service/journal/log.ts";
 import { ShedWatch } from "../../../service/journal/shed_watch.ts";
 
@@ -14,7 +15,9 @@ Deno.test("ShedWatch tells what was left out, each kind once in ten seconds", ()
   const lines: string[] = [];
   const log = new Log("text", (line) => lines.push(line), () => new Date(0));
   let unwritten = 0;
-  const watch = new ShedWatch(memory, log, () => unwritten);
+  const journal = new Journal({ nowNs: () => 1, now: () => new Date(0) });
+  journal.subscribe(log);
+  const watch = new ShedWatch(memory, journal, () => ({ cut: log.shedTotal, unwritten }));
   watch.check(0);
   assertEquals(lines, []);
   attachCounters(memory, Role.killer)[CounterIndex.reportsShed] = 2;

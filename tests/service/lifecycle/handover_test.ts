@@ -26,6 +26,7 @@ const NOTE: Handover = {
   restarts: { killer: 1 },
   kills: 3,
   linesShed: 4,
+  lastNumber: 9,
 };
 
 Deno.test("startOverPauseMs() is a second, doubles, and has a bound", () => {

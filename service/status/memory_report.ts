@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../pipeline/books/books.ts";
-import { chargedPages } from "../pipeline/books/charge.ts";
+import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books/books.ts";
+import { chargedPages } from "../../pipeline/books/charge.ts";
 import {
   BROKEN_REASONS,
   CounterIndex,
@@ -16,17 +16,17 @@ import {
   TableWord,
   USER_STATE_NAMES,
   UserState,
-} from "../pipeline/memory/layout.ts";
-import type { LimitRule } from "../pipeline/limits/limits.ts";
-import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
+} from "../../pipeline/memory/layout.ts";
+import type { LimitRule } from "../../pipeline/limits/limits.ts";
+import { attachCounters, type Memory } from "../../pipeline/memory/memory.ts";
 import type {
   StatusReport,
   TmallocReport,
   UserReport,
   WorkerReport,
-} from "./control/control_api.ts";
-import type { NameOf } from "./journal/report_log.ts";
-import type { LifeReport } from "./lifecycle/worker_watch.ts";
+} from "../control/control_api.ts";
+import type { NameOf } from "../journal/report_events.ts";
+import type { LifeReport } from "../lifecycle/worker_watch.ts";
 
 export interface StatusContext {
   /** The limits in force. */

@@ -1,5 +1,5 @@
 /**
- * Reports of the workers, turned into log events.
+ * Reports of the workers, turned into events of the journal.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import {
   type Report,
 } from "../../pipeline/messages/reports.ts";
 import { quote } from "../../pipeline/limits/units.ts";
-import type { LogEvent, TriggerName, Weighed } from "./log.ts";
+import type { JournalEvent, TriggerName, Weighed } from "./events.ts";
 
 /** A user's name as passwd has it, null when it has none. */
 export type NameOf = (uid: number) => string | null;
 
-export class ReportLog {
+export class ReportEvents {
   private readonly pageBytes: number;
   private readonly nameOf: NameOf;
   private degradedTsNs = 0;
@@ -26,8 +26,8 @@ export class ReportLog {
     this.nameOf = nameOf;
   }
 
-  /** The log event of a report; undefined when it is not worth a line. */
-  eventOf(report: Report): LogEvent | undefined {
+  /** The event of a report; undefined when it is not worth one. */
+  eventOf(report: Report): JournalEvent | undefined {
     const { values } = report;
     const number = (key: string): number => values[key]!;
     const uid = (values["uid"] ?? 0) >>> 0;
@@ -141,7 +141,7 @@ export class ReportLog {
       `nobody is killed${stuck}`;
   }
 
-  private kill(report: Report, uid: number): LogEvent {
+  private kill(report: Report, uid: number): JournalEvent {
     const { values, text } = report;
     const number = (key: string): number => values[key]!;
     const weighed: Weighed[] = [];
