@@ -86,6 +86,30 @@ export interface TraceList {
   appendPidsAsync(tids: Iterable<number>): Promise<void>;
 }
 
+/** Where a reader's events come from. What they say goes to the writer that it was opened with. */
+export interface TraceSource {
+  /** A CPU that it reads; -1: of all CPUs, merged by the kernel. */
+  readonly firstCpu: number;
+  /**
+   * Reads what there is, without waiting. HOT.
+   *
+   * @param isChasing Goes on while more is being written; else only takes what had gathered.
+   * @returns Bytes read; 0 when there is nothing.
+   * @throws {Error} When it cannot be read any more.
+   */
+  read(isChasing: boolean): number;
+  /** Writes what it has counted into the counters that it was opened with. HOT. */
+  storeCounts(): void;
+  /**
+   * Waits until there is something to read, or until another thread ends the waiting.
+   *
+   * @returns Whether the kernel says that there is something, which may not be so.
+   */
+  wait(timeoutMs: number): boolean;
+  /** Decodes so many made-up reads, to have code and data at hand. */
+  rehearse(reads: number): void;
+}
+
 /** What the kernel counts of the pipes that toom's readers read. */
 export interface TraceCounts {
   /** Events that anybody has read from them, all CPUs; minus the error number: not to be told now. */

@@ -8,25 +8,8 @@
 import type { MemberMask } from "../pipeline/books/books.ts";
 import type { SocketsSpec } from "../kernel/sockets/tmalloc_sockets.ts";
 import type { VictimPolicy } from "../pipeline/kill/ranking.ts";
+import type { PipesSpec, TraceSourceSpec } from "../kernel/trace/trace_source.ts";
 import type { GuardedFile } from "./instance_guard.ts";
-
-/** A pipe of trace data and the CPU that it comes from; -1: of all CPUs, merged by the kernel. */
-export interface TracePipe {
-  readonly cpu: number;
-  readonly fd: number;
-}
-
-/** Texts of the kernel's own descriptions of its events, by what toom calls them. */
-export interface FormatTexts {
-  readonly headerPage: string;
-  readonly rssStat: string;
-  readonly newTask: string;
-  readonly exec: string;
-  readonly exit: string;
-  readonly free: string;
-  /** Absent where the kernel has no such event. */
-  readonly oomVictim: string | undefined;
-}
 
 /** Where tmalloc is served. */
 export interface TmallocPlace extends SocketsSpec {
@@ -36,7 +19,6 @@ export interface TmallocPlace extends SocketsSpec {
 
 /** Settings that all workers share. */
 export interface WorkerConfig {
-  readonly source: "raw" | "text";
   readonly pageBytes: number;
   readonly countMask: MemberMask;
   /** Pages that are counted more than once are credited. */
@@ -63,14 +45,10 @@ export interface WorkerConfig {
   readonly readerCpu: number;
   /** CPUs of all other threads; empty: any. */
   readonly otherCpus: readonly number[];
-  readonly formats: FormatTexts;
-  /** Pipes of each reader. */
-  readonly readerPipes: readonly (readonly TracePipe[])[];
-  /** eventfd of each reader, to end its sleep. */
-  readonly readerWakeFds: readonly number[];
-  /** The instance with all execs, and whether its pipes give pages or lines. */
-  readonly loginSource: "raw" | "text";
-  readonly loginPipes: readonly TracePipe[];
+  /** What each reader reads. */
+  readonly readers: readonly TraceSourceSpec[];
+  /** The instance with all execs. */
+  readonly logins: PipesSpec;
   readonly sweeperWakeFd: number;
   readonly coordinatorWakeFd: number;
   /** The socket that programs ask on; undefined: nobody is to ask. */

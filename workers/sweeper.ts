@@ -34,11 +34,9 @@ import { ProcReader, readMemInfo } from "../kernel/proc/proc.ts";
 import { procErrorPages } from "../kernel/proc/proc_accuracy.ts";
 import { ProcConnector } from "../kernel/proc/proc_connector.ts";
 import { openPsiTrigger } from "../kernel/pressure/psi.ts";
-import { RawSource } from "../kernel/trace/raw_source.ts";
-import { TextSource } from "../kernel/trace/text_source.ts";
+import { openPipes } from "../kernel/trace/trace_source.ts";
 import { setFifo, setOrdinary } from "../kernel/process/self_protection.ts";
 import { TraceInstance } from "../kernel/trace/tracefs.ts";
-import { rawFormats } from "./formats.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { TraceWatch } from "./trace_watch.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
@@ -112,9 +110,7 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const execs = EXEC.view(logins.words);
   const victims = OOM_VICTIM.view(logins.words);
   const loginWriter = new RecordWriter(loginRing, () => takeLogins());
-  const loginSource = config.loginSource === "raw"
-    ? new RawSource(config.loginPipes, rawFormats(config), loginWriter, () => takeLogins())
-    : new TextSource(config.loginPipes, config.pageBytes, loginWriter, () => takeLogins());
+  const loginSource = openPipes(config.logins, loginWriter, () => takeLogins());
   const takeLogins = (): void => {
     loginRing.publish();
     for (let word = logins.next(); word >= 0; word = logins.next()) {
@@ -145,9 +141,9 @@ function makeSweeper({ memory, init }: WorkerContext): WorkerAgent {
   const psi = config.psi
     ? openPsiTrigger({ stallUs: PSI_STALL_US, windowUs: PSI_WINDOW_US })
     : undefined;
-  const poll = new PollSet(config.loginPipes.length + 3);
+  const poll = new PollSet(config.logins.pipes.length + 3);
   const wakeIndex = poll.add(wake.fd, POLLIN);
-  for (const { fd } of config.loginPipes) poll.add(fd, POLLIN);
+  for (const { fd } of config.logins.pipes) poll.add(fd, POLLIN);
   if (connector.ok) poll.add(connector.connector.fd, POLLIN);
   const psiIndex = psi?.ok === true ? poll.add(psi.fd, POLLPRI) : -1;
 

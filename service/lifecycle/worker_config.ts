@@ -27,7 +27,6 @@ export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
   const { options, tracing, wakes, tmalloc, isFirstStart, journal, tell } = parts;
   const isNarrow = options.readerCount === 1 && tracing.source === "raw";
   return {
-    source: tracing.source,
     pageBytes: options.pageBytes,
     countMask: options.memberMask,
     creditsShares: creditsShares(options, journal),
@@ -41,11 +40,11 @@ export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
     psi: options.psi,
     realTime: true,
     ...chooseCpus(options.pathCpu, isNarrow, tell),
-    formats: tracing.formats,
-    readerPipes: tracing.readerPipes,
-    readerWakeFds: wakes.fds.readers,
-    loginSource: tracing.loginSource,
-    loginPipes: tracing.loginPipes,
+    readers: tracing.readers.map((pipes, index) => ({
+      ...pipes,
+      wakeFd: wakes.fds.readers[index]!,
+    })),
+    logins: tracing.loginPipes,
     sweeperWakeFd: wakes.fds.sweeper,
     coordinatorWakeFd: wakes.fds.coordinator,
     tmalloc,

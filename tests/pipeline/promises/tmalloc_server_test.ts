@@ -1,5 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { BROKEN_REASONS, CounterIndex, HeaderWord, Role } from "../../../pipeline/memory/layout.ts";
+import {
+  BROKEN_REASONS,
+  CounterIndex,
+  HeaderWord,
+  Member,
+  Role,
+} from "../../../pipeline/memory/layout.ts";
 import { Doorbell } from "../../../pipeline/memory/doorbell.ts";
 import { attachCounters } from "../../../pipeline/memory/memory.ts";
 import { RingProducer } from "../../../pipeline/memory/ring.ts";
@@ -19,7 +25,6 @@ import {
   CONNECTIONS_PER_USER_MAX,
   TmallocServer,
 } from "../../../pipeline/promises/tmalloc_server.ts";
-import { COUNT_MASK } from "../../_support/model.ts";
 import { Desk } from "../../_support/desk.ts";
 import { FakeProc } from "../../_support/fake_proc.ts";
 import { FakeClient, FakeSockets } from "../../_support/fake_sockets.ts";
@@ -60,7 +65,7 @@ class Stage {
       sockets: this.sockets,
       proc: this.proc,
       pageBytes: PAGE_BYTES,
-      countMask: COUNT_MASK,
+      countMask: 1 << Member.anon,
       procErrorPages: 0,
     });
     return this.server;
