@@ -110,6 +110,16 @@ export interface TraceSource {
   rehearse(reads: number): void;
 }
 
+/** Files of toom's trace instances, which whoever is root can write to. */
+export interface GuardedInstance {
+  /** For the log, one a file; their order is the index below. */
+  readonly names: readonly string[];
+  /** @returns What a file says that it must not say, for the log; undefined: it is right. */
+  look(index: number): string | undefined;
+  /** Puts a file right. @returns Why that cannot be done; undefined when it is. */
+  mend(index: number): string | undefined;
+}
+
 /** What the kernel counts of the pipes that toom's readers read. */
 export interface TraceCounts {
   /** Events that anybody has read from them, all CPUs; minus the error number: not to be told now. */

@@ -8,8 +8,8 @@
 import type { MemberMask } from "../pipeline/books/books.ts";
 import type { SocketsSpec } from "../kernel/sockets/tmalloc_sockets.ts";
 import type { VictimPolicy } from "../pipeline/kill/ranking.ts";
-import type { PipesSpec, TraceSourceSpec } from "../kernel/trace/trace_source.ts";
-import type { GuardedFile } from "./instance_guard.ts";
+import type { SweeperSpec } from "../kernel/discovery/sweeper_world.ts";
+import type { TraceSourceSpec } from "../kernel/trace/trace_source.ts";
 
 /** Where tmalloc is served. */
 export interface TmallocPlace extends SocketsSpec {
@@ -35,8 +35,6 @@ export interface WorkerConfig {
   readonly intervalMs: number;
   /** Below this much available memory somebody must go; 0: never. */
   readonly minAvailableBytes: number;
-  /** Whether the kernel's pressure stall information is listened to. */
-  readonly psi: boolean;
   /** SCHED_FIFO for the workers on the event's way. */
   readonly realTime: boolean;
   /** The CPU that accounting and killer share; -1: wherever the kernel puts them. */
@@ -47,19 +45,11 @@ export interface WorkerConfig {
   readonly otherCpus: readonly number[];
   /** What each reader reads. */
   readonly readers: readonly TraceSourceSpec[];
-  /** The instance with all execs. */
-  readonly logins: PipesSpec;
+  readonly sweeper: SweeperSpec;
   readonly sweeperWakeFd: number;
   readonly coordinatorWakeFd: number;
   /** The socket that programs ask on; undefined: nobody is to ask. */
   readonly tmalloc: TmallocPlace | undefined;
-  /** Name of the instance with the traced users' events. */
-  readonly instanceName: string;
-  readonly tracefsPath: string;
-  /** Files of both instances that nobody else may change. */
-  readonly guardedFiles: readonly GuardedFile[];
-  /** What the kernel counts of each CPU that readers read; empty where they read text. */
-  readonly statsFds: readonly number[];
 }
 
 export interface WorkerInit {

@@ -18,7 +18,8 @@ import {
 } from "../../kernel/trace/tracefs.ts";
 import { EXEC_TEXT_FILTER } from "../../kernel/trace/text_parser.ts";
 import { ProcReader } from "../../kernel/proc/proc.ts";
-import { type GuardedFile, guardedFiles } from "../../workers/instance_guard.ts";
+import { type GuardedFile, guardedFiles } from "../../kernel/trace/guarded_files.ts";
+import type { DiscoverySpec } from "../../kernel/discovery/sweeper_world.ts";
 import { type FormatTexts, rawFormats } from "../../kernel/trace/raw_formats.ts";
 import type { PipesSpec, TracePipe } from "../../kernel/trace/trace_source.ts";
 import { StartError } from "./errors.ts";
@@ -132,8 +133,19 @@ export class Tracing {
     logins.setTracing(true);
   }
 
-  /** What nobody else may change from now on; after {@link start}. */
-  guarded(): GuardedFile[] {
+  /** What the sweeper needs; after {@link start}. */
+  discoverySpec(): DiscoverySpec {
+    return {
+      logins: this.loginPipes,
+      instanceName: this.events.name,
+      tracefsPath: this.tracefsPath,
+      guardedFiles: this.guarded(),
+      statsFds: this.statsFds(),
+    };
+  }
+
+  /** What nobody else may change from now on. */
+  private guarded(): GuardedFile[] {
     const traced = TRACED_EVENTS.map(([system, event]) => ({ system, event, filter: NO_FILTER }));
     const filter = this.loginPipes.source === "text" ? EXEC_TEXT_FILTER : NO_FILTER;
     const execs = [{ system: "sched", event: "sched_process_exec", filter }];
@@ -148,7 +160,7 @@ export class Tracing {
   }
 
   /** What the kernel counts of each CPU; none where text is read, see {@link ReaderGuard}. */
-  statsFds(): number[] {
+  private statsFds(): number[] {
     if (this.source === "text") return [];
     const { events } = this;
     return events.cpus().map((cpu) => this.open(`${events.path}/per_cpu/cpu${cpu}/stats`));

@@ -37,21 +37,16 @@ export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
     arms: options.arms,
     intervalMs: options.intervalMs,
     minAvailableBytes: options.minAvailableBytes,
-    psi: options.psi,
     realTime: true,
     ...chooseCpus(options.pathCpu, isNarrow, tell),
     readers: tracing.readers.map((pipes, index) => ({
       ...pipes,
       wakeFd: wakes.fds.readers[index]!,
     })),
-    logins: tracing.loginPipes,
+    sweeper: { ...tracing.discoverySpec(), wakeFd: wakes.fds.sweeper, psi: options.psi },
     sweeperWakeFd: wakes.fds.sweeper,
     coordinatorWakeFd: wakes.fds.coordinator,
     tmalloc,
-    instanceName: tracing.events.name,
-    tracefsPath: tracing.tracefsPath,
-    guardedFiles: tracing.guarded(),
-    statsFds: tracing.statsFds(),
   };
 }
 

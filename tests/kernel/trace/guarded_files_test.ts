@@ -1,18 +1,14 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { closeFd, openFd, OpenFlag, readFd, writeTextFile } from "../../kernel/ffi/fd.ts";
-import { SENTINEL_PID, TraceInstance } from "../../kernel/trace/tracefs.ts";
-import {
-  guardedFiles,
-  InstanceGuard,
-  StatsFiles,
-  type Tampering,
-} from "../../workers/instance_guard.ts";
-import { ReaderGuard } from "../../pipeline/discovery/reader_guard.ts";
-import { attachCounters, attachMemory, createMemory } from "../../pipeline/memory/memory.ts";
-import { attachRole } from "../../pipeline/memory/doorbell.ts";
-import { CounterIndex, Role, RoleWord } from "../../pipeline/memory/layout.ts";
-import { SMALL } from "../_support/desk.ts";
-import { hasFile, hasTracefs, needing } from "../_support/real_kernel.ts";
+import { closeFd, openFd, OpenFlag, readFd, writeTextFile } from "../../../kernel/ffi/fd.ts";
+import { SENTINEL_PID, TraceInstance } from "../../../kernel/trace/tracefs.ts";
+import { guardedFiles, InstanceFiles, StatsFiles } from "../../../kernel/trace/guarded_files.ts";
+import { InstanceGuard, type Tampering } from "../../../pipeline/discovery/instance_guard.ts";
+import { ReaderGuard } from "../../../pipeline/discovery/reader_guard.ts";
+import { attachCounters, attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
+import { attachRole } from "../../../pipeline/memory/doorbell.ts";
+import { CounterIndex, Role, RoleWord } from "../../../pipeline/memory/layout.ts";
+import { SMALL } from "../../_support/desk.ts";
+import { hasFile, hasTracefs, needing } from "../../_support/real_kernel.ts";
 
 const NEEDS = "root and tracefs with kmem:rss_stat";
 const traced = hasTracefs();
@@ -30,7 +26,9 @@ function guarded(purpose: string): Disposable & { trace: TraceInstance; guard: I
     fds.push(openFd(path, OpenFlag.O_RDONLY));
     return fds.at(-1)!;
   };
-  const guard = new InstanceGuard(guardedFiles(trace, "events", [EVENT], true, open));
+  const guard = new InstanceGuard(
+    new InstanceFiles(guardedFiles(trace, "events", [EVENT], true, open)),
+  );
   return {
     trace,
     guard,

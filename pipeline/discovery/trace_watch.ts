@@ -4,17 +4,32 @@
  *
  * @module
  */
-import type { Memory } from "../pipeline/memory/memory.ts";
-import { Doorbell } from "../pipeline/memory/doorbell.ts";
-import { ReaderGuard } from "../pipeline/discovery/reader_guard.ts";
-import { Role } from "../pipeline/memory/layout.ts";
-import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
-import { ReportWriter } from "../pipeline/messages/reports.ts";
-import { RingProducer } from "../pipeline/memory/ring.ts";
-import type { TraceInstance } from "../kernel/trace/tracefs.ts";
-import { SENTINEL_PID } from "../kernel/trace/tracefs.ts";
-import { InstanceGuard, StatsFiles, type Tampering } from "./instance_guard.ts";
-import type { WorkerConfig } from "./protocol.ts";
+import { Doorbell } from "../memory/doorbell.ts";
+import { Role } from "../memory/layout.ts";
+import { attachCounters, type Memory } from "../memory/memory.ts";
+import { RingProducer } from "../memory/ring.ts";
+import type { RecordWriter } from "../messages/record_writer.ts";
+import { ReportWriter } from "../messages/reports.ts";
+import type { GuardedInstance, TraceCounts } from "../ports.ts";
+import { InstanceGuard, type Tampering } from "./instance_guard.ts";
+import { ReaderGuard } from "./reader_guard.ts";
+
+/** Of the list of traced tasks: a mark that keeps it from being empty, and shows whose it is. */
+export interface GuardedList {
+  /** Whether the list that was read last had the mark; false: somebody else wrote it. */
+  readonly hadSentinel: boolean;
+  /** Puts the mark back. */
+  restoreSentinel(): void;
+}
+
+export interface TraceWatchOptions {
+  readonly memory: Memory;
+  readonly writer: RecordWriter;
+  readonly instance: GuardedInstance;
+  readonly list: GuardedList;
+  /** Undefined where toom reads text: nobody else can. */
+  readonly counts: TraceCounts | undefined;
+}
 
 /** As often as the sweeper wakes up anyway. */
 const LOOK_EVERY_NS = 200e6;
@@ -27,6 +42,7 @@ const UNKNOWN_COUNT = -1;
 export class TraceWatch {
   private readonly guard: InstanceGuard;
   private readonly readers: ReaderGuard | undefined;
+  private readonly list: GuardedList;
   private readonly writer: RecordWriter;
   private readonly reports: ReportWriter;
   private readonly onTampering: (tampering: Tampering) => void;
@@ -35,15 +51,14 @@ export class TraceWatch {
   private lostNs = -Infinity;
   private isUnsettled = false;
 
-  constructor(memory: Memory, config: WorkerConfig, counters: Float64Array, writer: RecordWriter) {
-    this.guard = new InstanceGuard(config.guardedFiles);
-    this.readers = config.statsFds.length === 0
-      ? undefined
-      : new ReaderGuard(memory, new StatsFiles(config.statsFds));
+  constructor({ memory, writer, instance, list, counts }: TraceWatchOptions) {
+    this.guard = new InstanceGuard(instance);
+    this.readers = counts === undefined ? undefined : new ReaderGuard(memory, counts);
+    this.list = list;
     this.writer = writer;
     this.reports = new ReportWriter(
       new RingProducer(memory.buffer, memory.plan.reportRings[Role.sweeper]!),
-      counters,
+      attachCounters(memory, Role.sweeper),
       new Doorbell(memory, Role.supervisor),
     );
     this.onTampering = ({ what, mended }) => this.tell(what, mended);
@@ -63,10 +78,11 @@ export class TraceWatch {
     if (this.isUnsettled) this.lose(nowNs);
   }
 
-  /** A sweep has read a list of tasks that toom did not write. */
-  listWasWritten(nowNs: number, instance: TraceInstance): void {
+  /** A sweep has read the list of tasks: if toom did not write it, it is put right, and told. */
+  listWasRead(nowNs: number): void {
+    if (this.list.hadSentinel) return;
     this.nowNs = nowNs;
-    instance.appendPids([SENTINEL_PID]);
+    this.list.restoreSentinel();
     this.tell("events/set_event_pid was written anew", true);
     this.isUnsettled = true;
     this.lose(nowNs);

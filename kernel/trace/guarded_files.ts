@@ -1,22 +1,13 @@
 /**
- * Watches over toom's trace instances: whoever is root, in whatever container, can write to their
- * files, and toom would see less, or nothing, without a word. What somebody else has changed is put
- * back and told, and the events that were missed meanwhile are a loss like any other.
- *
- * Not seen: what is changed and changed back between two looks, and a reader of pages that takes
- * little of much.
+ * The files of toom's trace instances that nobody else may change: what they must say, whether they do,
+ * and how they are put right. When to look, and what to tell, is pipeline/discovery/instance_guard.ts.
  *
  * @module
  */
-import type { TraceCounts } from "../pipeline/ports.ts";
-import { Errno, errnoName, KernelError } from "../kernel/ffi/errno.ts";
-import { OpenFlag, preadFd, writeTextFile } from "../kernel/ffi/fd.ts";
-import {
-  isSetOption,
-  parseTraceStats,
-  SENTINEL_PID,
-  type TraceInstance,
-} from "../kernel/trace/tracefs.ts";
+import type { GuardedInstance, TraceCounts } from "../../pipeline/ports.ts";
+import { Errno, errnoName, KernelError } from "../ffi/errno.ts";
+import { OpenFlag, preadFd, writeTextFile } from "../ffi/fd.ts";
+import { isSetOption, parseTraceStats, SENTINEL_PID, type TraceInstance } from "./tracefs.ts";
 
 /** A file of an instance, and what it must say. Plain data: the supervisor opens, the sweeper looks. */
 export interface GuardedFile {
@@ -33,14 +24,6 @@ export interface GuardedFile {
   readonly mendFlags: number;
 }
 
-/** What somebody else has done. */
-export interface Tampering {
-  /** One line: the file, and what it said. */
-  readonly what: string;
-  /** Whether it is as it was again. */
-  readonly mended: boolean;
-}
-
 /** More of a list of tasks is not read: then it must only not be empty. */
 const READ_BYTES_MAX = 16 * 1024;
 /** A list of pids of so many bytes may go on in the next read: the kernel gives a page at a time. */
@@ -49,8 +32,6 @@ const PIDS_PAGE_BYTES = 2048;
 const SHOWN_BYTES_MAX = 40;
 const OPTIONS = "/trace_options";
 const TRIGGER = "/trigger";
-/** The same thing is told at most this often. */
-const TOLD_EVERY_NS = 1e9;
 
 /**
  * The files that matter, as they are now: to be called when the instance records as it should.
@@ -105,43 +86,33 @@ export function guardedFiles(
 
 interface Watched extends GuardedFile {
   readonly expected: Uint8Array | undefined;
-  toldNs: number;
 }
 
-export class InstanceGuard {
+/** {@link guardedFiles}, opened. */
+export class InstanceFiles implements GuardedInstance {
+  readonly names: readonly string[];
   private readonly files: readonly Watched[];
   private readonly buffer = new Uint8Array(new ArrayBuffer(READ_BYTES_MAX));
   private readonly tail = new TextEncoder().encode(`${SENTINEL_PID}\n`);
 
   constructor(files: readonly GuardedFile[]) {
+    this.names = files.map(({ name }) => name);
     this.files = files.map((file) => {
       const expected = file.text === undefined ? undefined : new TextEncoder().encode(file.text);
-      return { ...file, expected, toldNs: -Infinity };
+      return { ...file, expected };
     });
   }
 
-  /**
-   * Looks at every file, and mends what is not as it must be. Some 100 us.
-   *
-   * @param onTampering Called for each that is to be told of.
-   * @returns Whether events may have been missed.
-   */
-  check(nowNs: number, onTampering: (tampering: Tampering) => void): boolean {
-    let missed = false;
-    for (const file of this.files) {
-      const length = preadFd(file.fd, this.buffer, 0);
-      if (length === -Errno.EINTR || this.isRight(file, length)) continue;
-      missed = true;
-      const found = this.shown(file, length);
-      const problem = mend(file);
-      if (nowNs - file.toldNs < TOLD_EVERY_NS) continue;
-      file.toldNs = nowNs;
-      onTampering({
-        what: `${file.name} was ${found}${problem === undefined ? "" : ` (${problem})`}`,
-        mended: problem === undefined,
-      });
-    }
-    return missed;
+  look(index: number): string | undefined {
+    const file = this.files[index]!;
+    const length = preadFd(file.fd, this.buffer, 0);
+    return length === -Errno.EINTR || this.isRight(file, length)
+      ? undefined
+      : this.shown(file, length);
+  }
+
+  mend(index: number): string | undefined {
+    return mend(this.files[index]!);
   }
 
   private isRight(file: Watched, length: number): boolean {
