@@ -26,8 +26,8 @@ runWorker(
   ({ memory, init, alive }) => {
     const clock = new MonotonicClock();
     const bell = new BellSleeper(memory, Role.accounting);
-    const sweeper = new EventFd(init.config.sweeperWakeFd);
-    const coordinator = new EventFd(init.config.coordinatorWakeFd);
+    const sweeper = new EventFd(init.config.wakeFds.sweeper);
+    const coordinator = new EventFd(init.config.wakeFds.coordinator);
     const accounting = new Accounting(memory, {
       countMask: init.config.countMask,
       unknownUid: UNKNOWN_UID,

@@ -21,7 +21,7 @@ import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 
 function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
-  const { tmalloc, pageBytes, countMask, coordinatorWakeFd } = init.config;
+  const { tmalloc, pageBytes, countMask } = init.config;
   if (tmalloc === undefined) return makeIdle(memory);
   const counters = attachCounters(memory, Role.coordinator);
   const server = new TmallocServer({
@@ -34,7 +34,7 @@ function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
       new Doorbell(memory, Role.supervisor),
     ),
     clock: new MonotonicClock(),
-    sockets: openSockets(tmalloc, coordinatorWakeFd),
+    sockets: openSockets(tmalloc),
     proc: new ProcReader(),
     pageBytes,
     countMask,

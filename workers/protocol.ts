@@ -12,7 +12,7 @@ import type { SweeperSpec } from "../kernel/discovery/sweeper_world.ts";
 import type { TraceSourceSpec } from "../kernel/trace/trace_source.ts";
 
 /** Where tmalloc is served. */
-export interface TmallocPlace extends SocketsSpec {
+export interface TmallocPlace extends Omit<SocketsSpec, "wakeFd"> {
   /** The file that remembers promises. */
   readonly ledgerPath: string;
 }
@@ -46,10 +46,10 @@ export interface WorkerConfig {
   /** What each reader reads. */
   readonly readers: readonly TraceSourceSpec[];
   readonly sweeper: SweeperSpec;
-  readonly sweeperWakeFd: number;
-  readonly coordinatorWakeFd: number;
+  /** eventfd(2) of those whom accounting wakes up and who sleep in poll(2). */
+  readonly wakeFds: { readonly sweeper: number; readonly coordinator: number };
   /** The socket that programs ask on; undefined: nobody is to ask. */
-  readonly tmalloc: TmallocPlace | undefined;
+  readonly tmalloc: (TmallocPlace & SocketsSpec) | undefined;
 }
 
 export interface WorkerInit {

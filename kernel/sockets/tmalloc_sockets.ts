@@ -16,6 +16,8 @@ export interface SocketsSpec {
   /** SOCK_SEQPACKET, and SOCK_STREAM for who has no other. */
   readonly listenFd: number;
   readonly streamListenFd: number;
+  /** eventfd(2), rung when memory has come back or a limit has changed. */
+  readonly wakeFd: number;
 }
 
 /** Readiness for {@link Sockets}: level-triggered, and ready too when the other end has closed. */
@@ -79,7 +81,7 @@ class TmallocSockets implements Sockets {
   private readonly wake: EventFd;
   private readonly receiver = new MessageReceiver(REQUEST_BYTES);
 
-  constructor({ listenFd, streamListenFd }: SocketsSpec, wakeFd: number) {
+  constructor({ listenFd, streamListenFd, wakeFd }: SocketsSpec) {
     this.listeners = [
       { handle: listenFd, isStream: false },
       { handle: streamListenFd, isStream: true },
@@ -135,7 +137,6 @@ class TmallocSockets implements Sockets {
   }
 }
 
-/** @param wakeFd An eventfd that is rung when memory has come back or a limit has changed. */
-export function openSockets(spec: SocketsSpec, wakeFd: number): Sockets {
-  return new TmallocSockets(spec, wakeFd);
+export function openSockets(spec: SocketsSpec): Sockets {
+  return new TmallocSockets(spec);
 }

@@ -44,9 +44,8 @@ export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
       wakeFd: wakes.fds.readers[index]!,
     })),
     sweeper: { ...tracing.discoverySpec(), wakeFd: wakes.fds.sweeper, psi: options.psi },
-    sweeperWakeFd: wakes.fds.sweeper,
-    coordinatorWakeFd: wakes.fds.coordinator,
-    tmalloc,
+    wakeFds: wakes.fds,
+    tmalloc: tmalloc && { ...tmalloc, wakeFd: wakes.fds.coordinator },
   };
 }
 

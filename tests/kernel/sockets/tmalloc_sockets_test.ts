@@ -18,13 +18,14 @@ openLibc();
 function withSockets(body: (sockets: Sockets, path: string, wake: EventFd) => void): void {
   const folder = Deno.makeTempDirSync({ prefix: "toom-sockets-" });
   const path = `${folder}/s`;
+  using wake = new EventFd();
   const spec = {
+    wakeFd: wake.fd,
     listenFd: listenUnix(path, 0o600, SocketType.seqpacket),
     streamListenFd: listenUnix(`${path}.stream`, 0o600, SocketType.stream),
   };
-  using wake = new EventFd();
   try {
-    body(openSockets(spec, wake.fd), path, wake);
+    body(openSockets(spec), path, wake);
   } finally {
     closeFd(spec.listenFd);
     closeFd(spec.streamListenFd);
