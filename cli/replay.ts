@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { LimitRules, parseSoft, SOFT_PERCENT_DEFAULT, UID_MAX } from "../pipeline/limits/limits.ts";
-import { VICTIM_POLICIES } from "../pipeline/kill/ranking.ts";
+import { VICTIM_POLICIES } from "../pipeline/memory/settings.ts";
 import {
   type ParserCounts,
   Replay,

@@ -24,9 +24,11 @@ import {
   Trigger,
   UserState,
 } from "./memory/layout.ts";
+import type { MemberMask, Settings } from "./memory/settings.ts";
+import { RulesView } from "./limits/published_rules.ts";
 import { attachCounters, type Memory } from "./memory/memory.ts";
 import { Attribution } from "./books/attribution.ts";
-import { Books, type MemberMask, TABLE_NAMES, UNKNOWN_UID } from "./books/books.ts";
+import { Books, TABLE_NAMES, UNKNOWN_UID } from "./books/books.ts";
 import { Doorbell } from "./memory/doorbell.ts";
 import { Enforcement } from "./limits/enforcement.ts";
 import { Measuring } from "./books/measuring.ts";
@@ -49,7 +51,6 @@ const SWEEPER_SHARE_SHIFT = 2;
 
 export interface AccountingOptions {
   /** Counted members. */
-  readonly countMask: MemberMask;
   /** The user of processes that nobody announced and /proc has not told of yet. */
   readonly unknownUid: number;
   /** So near to its hard limit a user's events must not wait, see urgency.ts. */
@@ -58,12 +59,6 @@ export interface AccountingOptions {
   readonly wakeSweeper: () => void;
   /** Wakes the coordinator, which sleeps in epoll_wait(2). */
   readonly wakeCoordinator: () => void;
-  /** Whether soft arms the killer. Default true; without, all is left to do at hard. */
-  readonly arms?: boolean;
-  /** Pages that are counted more than once are credited. Default true; else usage is the sum. */
-  readonly creditsShares?: boolean;
-  /** Processes of one user at one time; one that has more counts as over its limit. */
-  readonly userProcessesMax?: number;
   /**
    * Somebody answers queries from /proc, so that books in doubt need not decide. Default true; false
    * for a capture, which cannot be asked.
@@ -86,6 +81,9 @@ export class Accounting {
   private readonly reports: ReportWriter;
   private readonly wakeCoordinator: () => void;
   private readonly hasProc: boolean;
+  private readonly rules: RulesView;
+  private readonly countMask: MemberMask;
+  private readonly creditsShares: boolean;
   /** Beginning of the verification under way, and whose it is. */
   private verifyBeganNs = 0;
   private verifyUid = UNKNOWN_UID;
@@ -118,10 +116,15 @@ export class Accounting {
     this.questions = new Questions(new RingProducer(buffer, plan.queryRing), options.wakeSweeper);
     this.wakeCoordinator = options.wakeCoordinator;
     this.hasProc = options.hasProc ?? true;
+    this.rules = new RulesView(memory.settings);
+    this.rules.refresh();
+    const { settings } = this.rules;
+    this.countMask = settings.countMask;
+    this.creditsShares = settings.creditsShares;
     this.books = new Books(memory, this.counters, {
-      countMask: options.countMask,
-      creditsShares: options.creditsShares ?? true,
-      userProcessesMax: options.userProcessesMax ?? plan.capacity.processes,
+      countMask: this.countMask,
+      creditsShares: this.creditsShares,
+      userProcessesMax: settings.userProcessesMax,
       onFull: (table, userSlot) => this.tableFull(table, userSlot),
       onUser: (userSlot) => this.enforcement.userAdded(userSlot),
       onCredit: (userSlot) => this.enforcement.creditChanged(userSlot, this.lastTsNs),
@@ -140,22 +143,26 @@ export class Accounting {
       reports: this.reports,
       counters: this.counters,
       marginPages: options.marginPages,
-      arms: options.arms ?? true,
+      rules: this.rules,
       measure: (uid) => this.questions.measure(uid, this.lastTsNs),
       verify: (uid) => this.questions.verify(uid, this.lastTsNs),
     });
     this.facts = new ProcFacts(this.books, this.attribution, this.reports, this.counters);
   }
 
-  /** Takes over the memory, and asks for everything to be read again when somebody was here before. */
-  start(): void {
+  /**
+   * Takes over the memory, and asks for everything to be read again when somebody was here before.
+   *
+   * @param reason {@link DegradedReason}: why somebody takes over.
+   */
+  start(reason: number = DegradedReason.workerRestart): void {
     const before = this.books.processSlots.used > 0 || this.header[HeaderWord.discovered] !== 0;
     this.books.reset();
     this.enforcement.start();
     if (!before) return;
     // Until then the books of the predecessor were right.
     this.lastTsNs = this.counters[CounterIndex.lastTsNs]!;
-    this.degrade(DegradedReason.workerRestart, this.lastTsNs);
+    this.degrade(reason, this.lastTsNs);
     // What was read before now does not count: the events that followed it are gone with the books.
     this.degradedSinceNs = Infinity;
   }
@@ -171,6 +178,7 @@ export class Accounting {
       this.degradedSinceNs = nowNs;
       this.doubtAll();
     }
+    if (this.rules.refresh()) this.settingsChanged(nowNs);
     this.enforcement.refresh(nowNs);
     let taken = 0;
     for (let i = 0; i < this.readers.length; i++) taken += this.drain(this.readers[i]!, records);
@@ -192,6 +200,26 @@ export class Accounting {
       this.counters[CounterIndex.lastTsNs] = this.lastTsNs;
     }
     return taken;
+  }
+
+  /** Limits or settings are others. */
+  private settingsChanged(nowNs: number): void {
+    this.books.userProcessesMax = this.rules.settings.userProcessesMax;
+    this.enforcement.limitsChanged(nowNs);
+  }
+
+  /** As of the last step. */
+  get settings(): Settings {
+    return this.rules.settings;
+  }
+
+  /**
+   * Whether what counts is another thing than when this began. Then another one must take its place,
+   * on the same memory: the books are sums of what counted, and all must be read again.
+   */
+  get isOutdated(): boolean {
+    const { countMask, creditsShares } = this.rules.settings;
+    return countMask !== this.countMask || creditsShares !== this.creditsShares;
   }
 
   /** Whether a sleep would be wrong: a ring has records. */

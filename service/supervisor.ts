@@ -37,6 +37,7 @@ import {
   type TellProtection,
   tellRefused,
 } from "./lifecycle/protection.ts";
+import { settingsOf } from "./lifecycle/settings.ts";
 import { StartOver, type StartOverState, type SupervisorHost } from "./lifecycle/start_over.ts";
 import { calm, hurryAlone } from "./lifecycle/start_priority.ts";
 import { serveTmalloc } from "./lifecycle/tmalloc_place.ts";
@@ -154,6 +155,7 @@ export class Supervisor {
     this.limits = new LimitControl({
       memory: this.memory,
       state,
+      settings: settingsOf(options, journal),
       journal,
       subuidPath: options.subuidPath,
       pageBytes,
@@ -167,7 +169,6 @@ export class Supervisor {
       wakes,
       tmalloc: this.tmalloc,
       isFirstStart: handover === undefined,
-      journal,
       tell: this.tell,
     });
     this.watch = new WorkerWatch(

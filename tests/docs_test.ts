@@ -1,27 +1,46 @@
 /** What the documents say about the code, compared with the code. */
 import { assert, assertEquals } from "@std/assert";
 import { RUN_COMMAND } from "../cli/run_options.ts";
-import { VICTIM_POLICIES } from "../pipeline/kill/ranking.ts";
+import { VICTIM_POLICIES } from "../pipeline/memory/settings.ts";
 import { VERSION } from "../version.ts";
-import { hasFile } from "./_support/real_kernel.ts";
+import { folderImports, PROGRAM_FOLDERS, sourcesIn, structureDocument } from "../docs/structure.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const DOCUMENTS = [
   "README.md",
   "CHANGELOG.md",
-  "docs/ARCHITECTURE.md",
-  "docs/INVARIANTS.md",
-  "docs/PERFORMANCE.md",
-  "docs/tmalloc-protocol.md",
+  "CONTRIBUTING.md",
   "tmalloc/README.md",
   "deploy/toom.service",
   ".ci/run",
   ".ci/compile-kit.sh",
+  ...documentsIn("docs"),
+  ...documentsIn("docs/decisions"),
+  ...rooms().map((room) => `${room}/README.md`),
 ];
-const CODE_FOLDERS = ["cli", "kernel", "pipeline", "workers", "bench", "tests"];
+const CODE_FOLDERS = ["cli", "kernel", "pipeline", "workers", "service", "bench", "tests"];
 
 function read(path: string): string {
   return Deno.readTextFileSync(new URL(path, ROOT));
+}
+
+/** Documents in a folder, without the folders in it. */
+function documentsIn(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(`${folder}/`, ROOT))]
+    .filter(({ name }) => name.endsWith(".md")).map(({ name }) => `${folder}/${name}`).sort();
+}
+
+/** Folders of the code with modules in them, and the folders in these; each has a README.md. */
+function rooms(): string[] {
+  const found = new Set<string>();
+  for (const top of [...PROGRAM_FOLDERS.filter((name) => name !== "tmalloc"), "bench", "tests"]) {
+    for (const { path } of sourcesIn(ROOT, top)) {
+      found.add(top);
+      const [, room, file] = path.split("/");
+      if (file !== undefined) found.add(`${top}/${room}`);
+    }
+  }
+  return [...found].sort();
 }
 
 /** The text below a heading, up to the next of the same or a higher level. */
@@ -45,13 +64,6 @@ function tableRows(text: string): string[][] {
     else rows.push(line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim()));
   }
   return rows;
-}
-
-function* sources(folder: string): Generator<string> {
-  for (const { name, isDirectory } of Deno.readDirSync(new URL(`${folder}/`, ROOT))) {
-    if (isDirectory) yield* sources(`${folder}/${name}`);
-    else if (name.endsWith(".ts")) yield `${folder}/${name}`;
-  }
 }
 
 function plain(cell: string): string {
@@ -108,8 +120,8 @@ Deno.test("every invariant that code or tests cite is in docs/INVARIANTS.md", ()
   for (let number = 1; number <= 9; number++) assert(known.has(`I${number}`), `I${number}`);
   let cited = 0;
   for (const folder of CODE_FOLDERS) {
-    for (const path of sources(folder)) {
-      for (const [, name] of read(path).matchAll(/(?<![\w$.])([IS]\d{1,2})(?![\w$])/g)) {
+    for (const { path, text } of sourcesIn(ROOT, folder)) {
+      for (const [, name] of text.matchAll(/(?<![\w$.])([IS]\d{1,2})(?![\w$])/g)) {
         assert(known.has(name!), `${path} cites ${name}`);
         cited++;
       }
@@ -118,23 +130,105 @@ Deno.test("every invariant that code or tests cite is in docs/INVARIANTS.md", ()
   assert(cited > 10, `only ${cited} citations were found`);
 });
 
-Deno.test("documents name only files and tasks that exist", () => {
-  const { tasks } = JSON.parse(read("deno.json"));
-  for (const path of DOCUMENTS) {
-    const text = read(path);
-    const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
-    const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map((match) =>
-      folder + match[1]!
-    );
-    const files = [...text.matchAll(/(?<![\w./])((?:\w+\/)+\w+\.(?:ts|md|sh|service|txt))\b/g)]
-      .map((match) => match[1]!);
-    for (const file of [...links, ...files]) {
-      assert(hasFile(new URL(file, ROOT).pathname), `${path} names ${file}`);
-    }
-    for (const [, task] of text.matchAll(/deno(?:@[\d.]+)? task ([\w:]+)/g)) {
-      assert(Object.hasOwn(tasks, task!), `${path} names the task ${task}`);
+/**
+ * Words in backticks that are paths of this repository: they end like a file or a folder, or begin
+ * with one of its folders. Those of the kernel (`/proc/...`, `per_cpu/cpu0/stats`) are not.
+ */
+function pathsIn(text: string): string[] {
+  const tops = [...Deno.readDirSync(ROOT)].filter(({ isDirectory }) => isDirectory)
+    .map(({ name }) => `${name}/`);
+  return [...text.matchAll(/`([\w.@-][\w./@-]*)`/g)].map((match) => match[1]!).filter((word) =>
+    word.endsWith(".ts") || word.endsWith(".md") || tops.some((top) => word.startsWith(top))
+  );
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(new URL(path, ROOT));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("each folder of code has its README", () => {
+  const found = rooms();
+  assert(found.length > 30, found.join());
+  assertEquals(found.filter((room) => !exists(`${room}/README.md`)), []);
+  for (const room of found) {
+    const lines = read(`${room}/README.md`).trimEnd().split("\n");
+    assert(lines.length <= 20, `${room}/README.md has ${lines.length} lines`);
+  }
+});
+
+/**
+ * Whether a README allows imports from a folder: by its name, by that of a file in it, or, of
+ * `kernel/` and its like, by the name of the folder at the root.
+ */
+function allows(readme: string, folder: string): boolean {
+  const paragraph = /\nMay import: [^]*?(?:\n\n|$)/.exec(readme)?.[0] ?? "";
+  return [...paragraph.matchAll(/`([\w/]+)(\/|\/\w+\.ts)`/g)].some(([, named, end]) =>
+    folder === named || (end === "/" && !named!.includes("/") && folder.startsWith(`${named}/`))
+  );
+}
+
+Deno.test("a folder of the program imports only what its README says that it may", () => {
+  const sources = PROGRAM_FOLDERS.flatMap((folder) => sourcesIn(ROOT, folder));
+  const told = rooms().filter((room) => exists(`${room}/README.md`));
+  const wrong: string[] = [];
+  for (const [room, imported] of folderImports(sources)) {
+    if (!told.includes(room)) continue;
+    const readme = read(`${room}/README.md`);
+    for (const folder of imported) if (!allows(readme, folder)) wrong.push(`${room}: ${folder}/`);
+  }
+  assertEquals(wrong, [], "not in the README's paragraph `May import:`");
+});
+
+Deno.test("what a README allows is told from what it does not", () => {
+  const readme = "# a\n\nMay import: `kernel/`, `pipeline/ports.ts`,\n`pipeline/books/`.\n\n`cli/`";
+  const folders = ["kernel", "kernel/ffi", "pipeline", "pipeline/books", "pipeline/kill", "cli"];
+  assertEquals(folders.filter((folder) => allows(readme, folder)), folders.slice(0, 4));
+  assert(!allows("# a\n\nMay import: nothing.\n", "kernel"));
+});
+
+/** What a document names and is not there. */
+function missingIn(path: string, tasks: Readonly<Record<string, unknown>>): string[] {
+  if (!exists(path)) return [`${path} is not there`];
+  // What a code block shows is an example, or the file of another place.
+  const text = read(path).replace(/^```[^]*?^```/gm, "");
+  const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
+  const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map((match) => match[1]!);
+  const files = [...text.matchAll(/(?<![\w./])((?:\w+\/)+\w+\.(?:ts|md|sh|service|txt))\b/g)]
+    .map((match) => match[1]!);
+  if (path.endsWith(".md")) files.push(...pathsIn(text));
+  const missing = links.filter((link) => !exists(folder + link));
+  for (const file of files) if (!exists(file) && !exists(folder + file)) missing.push(file);
+  for (const [, file, names] of text.matchAll(/`([\w/]+\.ts)`\s\(((?:`\w+`(?:,\s)?)+)\)/g)) {
+    const place = exists(file!) ? file! : folder + file;
+    const code = exists(place) ? read(place) : "";
+    for (const [, name] of names!.matchAll(/`(\w+)`/g)) {
+      if (!new RegExp(`\\b${name}\\b`).test(code)) missing.push(`${file} (${name})`);
     }
   }
+  for (const [, task] of text.matchAll(/deno(?:@[\d.]+)? task ([\w:]+)/g)) {
+    if (!Object.hasOwn(tasks, task!)) missing.push(`the task ${task}`);
+  }
+  return [...new Set(missing)].map((name) => `${path} names ${name}`);
+}
+
+Deno.test("documents name only files, functions and tasks that exist", () => {
+  const { tasks } = JSON.parse(read("deno.json"));
+  assertEquals(DOCUMENTS.flatMap((path) => missingIn(path, tasks)), []);
+});
+
+Deno.test("docs/structure.md is of these sources", () => {
+  // But for how deno fmt breaks lines.
+  const plain = (text: string): string => text.replace(/\s+/g, " ").trim();
+  assertEquals(
+    plain(read("docs/structure.md")),
+    plain(structureDocument(ROOT)),
+    "run deno task docs",
+  );
 });
 
 Deno.test("versions agree", () => {

@@ -7,6 +7,7 @@
  */
 import { Accounting } from "../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../pipeline/books/books.ts";
+import { DegradedReason } from "../pipeline/messages/reports.ts";
 import { BellSleeper } from "../pipeline/memory/doorbell.ts";
 import { Role } from "../pipeline/memory/layout.ts";
 import { marginPages } from "../pipeline/limits/urgency.ts";
@@ -28,30 +29,26 @@ runWorker(
     const bell = new BellSleeper(memory, Role.accounting);
     const sweeper = new EventFd(init.config.wakeFds.sweeper);
     const coordinator = new EventFd(init.config.wakeFds.coordinator);
-    const accounting = new Accounting(memory, {
-      countMask: init.config.countMask,
+    const options = {
       unknownUid: UNKNOWN_UID,
       marginPages: marginPages(navigator.hardwareConcurrency, init.config.pageBytes),
       wakeSweeper: () => sweeper.ring(),
       wakeCoordinator: () => coordinator.ring(),
-      arms: init.config.arms,
-      creditsShares: init.config.creditsShares,
-      userProcessesMax: init.config.userProcessesMax,
-    });
+    };
+    let accounting = new Accounting(memory, options);
     accounting.start();
     const rehearse = (kills: number): void => {
-      warmUp({
-        kills,
-        policy: init.config.victimPolicy,
-        countMask: init.config.countMask,
-        kernel: new PaperKillKernel(),
-        alive,
-      });
+      const { victimPolicy: policy, countMask } = accounting.settings;
+      warmUp({ kills, policy, countMask, kernel: new PaperKillKernel(), alive });
     };
     rehearse(WARM_UP_KILLS);
     return {
       step: () => {
         bell.listen();
+        if (accounting.isOutdated) {
+          accounting = new Accounting(memory, options);
+          accounting.start(DegradedReason.settings);
+        }
         return accounting.step(clock.nowNs()) > 0;
       },
       rehearse: () => rehearse(REFRESH_KILLS),

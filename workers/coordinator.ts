@@ -21,7 +21,7 @@ import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 
 function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
-  const { tmalloc, pageBytes, countMask } = init.config;
+  const { tmalloc, pageBytes } = init.config;
   if (tmalloc === undefined) return makeIdle(memory);
   const counters = attachCounters(memory, Role.coordinator);
   const server = new TmallocServer({
@@ -37,7 +37,6 @@ function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
     sockets: openSockets(tmalloc),
     proc: new ProcReader(),
     pageBytes,
-    countMask,
     procErrorPages: procErrorPages(Deno.osRelease(), navigator.hardwareConcurrency),
   });
   return {

@@ -9,6 +9,7 @@
 import { BellSleeper } from "../pipeline/memory/doorbell.ts";
 import { Killer, PATIENCE_NS } from "../pipeline/kill/killer.ts";
 import { Role } from "../pipeline/memory/layout.ts";
+import { SettingsView } from "../pipeline/memory/settings.ts";
 import { OwnersView } from "../pipeline/limits/owners.ts";
 import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/replay/warm_up.ts";
 import { PidfdKillKernel, PidKillKernel } from "../kernel/kill/kill_kernel.ts";
@@ -20,7 +21,7 @@ const WATCH_MS = 1;
 
 runWorker(
   { fifoPriority: FIFO_PRIORITY.killer, cpu: "pathCpu" },
-  ({ memory, init, alive }) => {
+  ({ memory, alive }) => {
     const bell = new BellSleeper(memory, Role.killer);
     const pidfd = probePidfd();
     const owners = new OwnersView(memory.owners);
@@ -32,19 +33,12 @@ runWorker(
     const kernel = makeKernel(false);
     const rehearsalKernel = makeKernel(true);
     const killer = new Killer(memory, kernel, {
-      policy: init.config.victimPolicy,
-      dryRun: init.config.dryRun,
       patienceNs: PATIENCE_NS,
     });
     killer.start();
     const rehearse = (kills: number): void => {
-      warmUp({
-        kills,
-        policy: init.config.victimPolicy,
-        countMask: init.config.countMask,
-        kernel: rehearsalKernel,
-        alive,
-      });
+      const { victimPolicy: policy, countMask } = new SettingsView(memory.settings).current;
+      warmUp({ kills, policy, countMask, kernel: rehearsalKernel, alive });
     };
     rehearse(WARM_UP_KILLS);
     return {

@@ -5,9 +5,7 @@
  *
  * @module
  */
-import type { MemberMask } from "../pipeline/books/books.ts";
 import type { SocketsSpec } from "../kernel/sockets/tmalloc_sockets.ts";
-import type { VictimPolicy } from "../pipeline/kill/ranking.ts";
 import type { SweeperSpec } from "../kernel/discovery/sweeper_world.ts";
 import type { TraceSourceSpec } from "../kernel/trace/trace_source.ts";
 
@@ -17,24 +15,11 @@ export interface TmallocPlace extends Omit<SocketsSpec, "wakeFd"> {
   readonly ledgerPath: string;
 }
 
-/** Settings that all workers share. */
+/** What all workers are told when they start. What may change meanwhile: memory/settings.ts. */
 export interface WorkerConfig {
   readonly pageBytes: number;
-  readonly countMask: MemberMask;
-  /** Pages that are counted more than once are credited. */
-  readonly creditsShares: boolean;
-  /** Processes of one user at one time. */
-  readonly userProcessesMax: number;
-  readonly victimPolicy: VictimPolicy;
-  readonly dryRun: boolean;
   /** Nothing is enforced before this start: there is time to be small. */
   readonly isFirstStart: boolean;
-  /** Soft arms the killer. */
-  readonly arms: boolean;
-  /** Period of the last defense. */
-  readonly intervalMs: number;
-  /** Below this much available memory somebody must go; 0: never. */
-  readonly minAvailableBytes: number;
   /** SCHED_FIFO for the workers on the event's way. */
   readonly realTime: boolean;
   /** The CPU that accounting and killer share; -1: wherever the kernel puts them. */

@@ -21,10 +21,6 @@ runWorker({ fifoPriority: FIFO_PRIORITY.sweeper }, ({ memory, init }) => {
     ownPid: Deno.pid,
     errorPages: procErrorPages(Deno.osRelease(), cpus),
     pageBytes: config.pageBytes,
-    countMask: config.countMask,
-    creditsShares: config.creditsShares,
-    intervalMs: config.intervalMs,
-    minAvailableBytes: config.minAvailableBytes,
     realTime: config.realTime,
     isFirstStart: config.isFirstStart,
   });

@@ -8,7 +8,8 @@ import { writeRecord } from "../../tests/_support/records.ts";
 import { Accounting } from "../../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../../pipeline/books/books.ts";
 import { Member } from "../../pipeline/memory/layout.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
+import { LimitRules } from "../../pipeline/limits/limits.ts";
+import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import {
   attachMemory,
   createMemory,
@@ -55,9 +56,8 @@ export class AccountingRun {
     const rules = new LimitRules();
     const softPages = aboveSoft ? 1 : HARD_PAGES - 1;
     rules.set({ uidFirst: 0, uidLast: 2 ** 31 - 1, hardPages: HARD_PAGES, softPages });
-    new RulesPublisher(this.memory.rules).publish(rules);
+    new RulesPublisher(this.memory.settings).publish(rules);
     this.accounting = new Accounting(this.memory, {
-      countMask: COUNT_MASK,
       unknownUid: UNKNOWN_UID,
       marginPages: 0,
       wakeSweeper: () => {},

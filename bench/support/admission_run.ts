@@ -18,7 +18,8 @@ import {
   UserState,
 } from "../../pipeline/memory/layout.ts";
 import { Ledger, ledgerBytes } from "../../pipeline/promises/ledger.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
+import { LimitRules } from "../../pipeline/limits/limits.ts";
+import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import {
   attachCounters,
   attachMemory,
@@ -59,7 +60,7 @@ export class AdmissionRun implements CoordinatorHost {
     const rules = new LimitRules();
     const softPages = HARD_PAGES / 2;
     rules.set({ uidFirst: UID, uidLast: UID, hardPages: HARD_PAGES, softPages });
-    new RulesPublisher(memory.rules).publish(rules);
+    new RulesPublisher(memory.settings).publish(rules);
     const { users, processes, plan, buffer } = memory;
     Atomics.store(memory.header, HeaderWord.sweepDone, 1);
     users.uid[0] = UID;

@@ -5,7 +5,8 @@
  */
 import { Accounting } from "../../pipeline/accounting.ts";
 import { CounterIndex, Role } from "../../pipeline/memory/layout.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
+import { LimitRules } from "../../pipeline/limits/limits.ts";
+import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import {
   attachCounters,
   attachMemory,
@@ -15,7 +16,6 @@ import {
 } from "../../pipeline/memory/memory.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
-import { COUNT_MASK } from "./accounting_run.ts";
 import { InputParser, type PipelineInput } from "./pipeline_input.ts";
 
 /** Whose all processes are. */
@@ -31,7 +31,7 @@ export function pipelineMemory(): SharedArrayBuffer {
     hardPages: HARD_PAGES,
     softPages: HARD_PAGES - 1,
   });
-  new RulesPublisher(attachMemory(buffer).rules).publish(rules);
+  new RulesPublisher(attachMemory(buffer).settings).publish(rules);
   return buffer;
 }
 
@@ -43,7 +43,6 @@ export class FreshAccounting {
   constructor(memory: Memory) {
     const { buffer, plan } = memory;
     this.accounting = new Accounting(memory, {
-      countMask: COUNT_MASK,
       unknownUid: PIPELINE_UID,
       marginPages: 0,
       wakeSweeper: () => {},

@@ -47,8 +47,6 @@ export interface DiscoverySpec {
 export interface SweeperSpec extends DiscoverySpec {
   /** eventfd(2) that ends its waiting. */
   readonly wakeFd: number;
-  /** Whether the kernel's pressure stall information is listened to. */
-  readonly psi: boolean;
 }
 
 class ConnectorChanges implements UserChanges {
@@ -79,7 +77,8 @@ class LinuxSweeperWorld implements SweeperWorld {
   private readonly poll: PollSet;
   private readonly wake: EventFd;
   private readonly wakeIndex: number;
-  private readonly psiIndex: number;
+  /** Its place in the poll; -1: nobody has asked for it, or there is none. */
+  private psiIndex = -1;
   private readonly closers: (() => void)[] = [];
 
   constructor(spec: SweeperSpec, fifoPriority: number) {
@@ -98,7 +97,6 @@ class LinuxSweeperWorld implements SweeperWorld {
     this.wakeIndex = this.poll.add(spec.wakeFd, POLLIN);
     for (const { fd } of pipes) this.poll.add(fd, POLLIN);
     this.userChanges = this.openChanges();
-    this.psiIndex = spec.psi ? this.openPressure() : -1;
   }
 
   private openChanges(): UserChanges | undefined {
@@ -110,12 +108,12 @@ class LinuxSweeperWorld implements SweeperWorld {
     return new ConnectorChanges(connector);
   }
 
-  /** @returns Its place in the poll; -1 where there is none. */
-  private openPressure(): number {
+  listenToPressure(): void {
+    if (this.psiIndex >= 0) return;
     const psi = openPsiTrigger({ stallUs: PSI_STALL_US, windowUs: PSI_WINDOW_US });
-    if (!psi.ok) return -1;
+    if (!psi.ok) return;
     this.closers.push(() => closeFd(psi.fd));
-    return this.poll.add(psi.fd, POLLPRI);
+    this.psiIndex = this.poll.add(psi.fd, POLLPRI);
   }
 
   readMemory(): MachineMemory {

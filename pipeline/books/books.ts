@@ -22,6 +22,7 @@ import {
 } from "../memory/layout.ts";
 import { IntMap } from "../memory/int_map.ts";
 import type { Memory } from "../memory/memory.ts";
+import type { MemberMask } from "../memory/settings.ts";
 import { Shares } from "./shares.ts";
 import { type ColumnArrays, SlotAllocator } from "../memory/table.ts";
 import type { MM_COLUMNS, PROCESS_COLUMNS, TASK_COLUMNS, USER_COLUMNS } from "../memory/layout.ts";
@@ -40,9 +41,6 @@ export const TABLE_NAMES = ["", "users", "processes", "tasks", "mms"] as const;
 /** Users remembered as touched; beyond that, all count as touched. */
 const TOUCHED_MAX = 8;
 
-/** A set of members as bits: 1 << Member. */
-export type MemberMask = number;
-
 /** Rows of each table that a user gets as long as there are any. */
 const ROWS_GUARANTEED = 32;
 
@@ -51,7 +49,7 @@ export interface BooksOptions {
   readonly countMask: MemberMask;
   /** Pages that are counted more than once are credited; else usage is the plain sum. */
   readonly creditsShares: boolean;
-  /** Processes that a user may have before it counts as over its limit; see {@link Books}. */
+  /** See {@link Books.userProcessesMax}. */
   readonly userProcessesMax: number;
   /** Told which table (TableNumber) had no slot for a user's row; the books go on without it. */
   readonly onFull: (table: number, userSlot: number) => void;
@@ -77,7 +75,8 @@ export class Books {
   private readonly counters: Float64Array;
   private readonly countMask: MemberMask;
   private readonly onFull: (table: number, userSlot: number) => void;
-  private readonly userProcessesMax: number;
+  /** Processes that a user may have before it counts as over its limit. */
+  userProcessesMax: number;
   /** Called when a user row is made, to give it its limits. */
   private readonly onUser: (userSlot: number) => void;
   readonly shares: Shares;
@@ -106,13 +105,13 @@ export class Books {
     this.mmMap = new IntMap(buffer, plan.mmMap, plan.capacity.mms);
     this.counters = counters;
     this.countMask = options.countMask;
+    this.userProcessesMax = options.userProcessesMax;
     this.shares = new Shares(memory, this.mmSlots, {
       countMask: options.countMask,
       isOn: options.creditsShares,
       countedPages: (mmSlot) => this.countedPages(mmSlot),
       onCredit: options.onCredit,
     });
-    this.userProcessesMax = options.userProcessesMax;
     this.onFull = options.onFull;
     this.onUser = options.onUser;
   }

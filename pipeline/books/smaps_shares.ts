@@ -4,7 +4,7 @@
  * @module
  */
 import { Member } from "../memory/layout.ts";
-import type { MemberMask } from "./books.ts";
+import type { MemberMask } from "../memory/settings.ts";
 
 /** Fields of /proc/PID/smaps_rollup, KiB. Documentation/filesystems/proc.rst */
 export interface RollupKib {

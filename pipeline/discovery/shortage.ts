@@ -27,8 +27,8 @@ export interface ShortageOptions {
   readonly writer: RecordWriter;
   readonly readMemory: () => MachineMemory;
   readonly pageBytes: number;
-  /** Below this much available memory somebody must go; 0: never. */
-  readonly minAvailableBytes: number;
+  /** Below how much available memory somebody must go, as of now; 0: never. */
+  readonly minAvailableBytes: () => number;
 }
 
 export class Shortage {
@@ -43,13 +43,14 @@ export class Shortage {
   pressed(nowNs: number): void {
     const memory = this.options.readMemory();
     const floorBytes = memory.totalBytes * PSI_AVAILABLE_MIN;
-    const belowBytes = Math.max(floorBytes, this.options.minAvailableBytes);
+    const belowBytes = Math.max(floorBytes, this.options.minAvailableBytes());
     this.tell(nowNs, PressureReason.psi, belowBytes - memory.availableBytes);
   }
 
   /** Looks whether less is available than must be. */
   check(nowNs: number): void {
-    const { minAvailableBytes, readMemory } = this.options;
+    const { readMemory } = this.options;
+    const minAvailableBytes = this.options.minAvailableBytes();
     if (minAvailableBytes <= 0 || nowNs - this.toldNs < PRESSURE_EVERY_NS) return;
     const missingBytes = minAvailableBytes - readMemory().availableBytes;
     this.tell(nowNs, PressureReason.minAvailable, missingBytes);

@@ -8,7 +8,7 @@
  * @module
  */
 import { ProcessState, SweepFlag, TABLE_HEADER_BYTES, TableWord } from "../memory/layout.ts";
-import type { RulesView } from "../limits/limits.ts";
+import type { RulesView } from "../limits/published_rules.ts";
 import type { OwnersView } from "../limits/owners.ts";
 import type { Memory } from "../memory/memory.ts";
 import { GONE, SWEEP_BEGIN, SWEEP_END, VERIFY_BEGIN, VERIFY_END } from "../messages/records.ts";

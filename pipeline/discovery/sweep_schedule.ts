@@ -12,16 +12,16 @@ const WANTED_LOOK_MS = 20;
 const LIST_WAIT_NS_MAX = 200e6;
 
 export class SweepSchedule {
-  private readonly intervalNs: number;
+  private readonly intervalMs: () => number;
   private sweptNs = -Infinity;
   private isWanted = true;
   private isAfterLoss = false;
   /** Since when a sweep should be under way; Infinity: it should not. */
   private dueSinceNs = Infinity;
 
-  /** @param intervalMs Period of the last defense. */
-  constructor(intervalMs: number) {
-    this.intervalNs = intervalMs * 1e6;
+  /** @param intervalMs Period of the last defense as of now. */
+  constructor(intervalMs: () => number) {
+    this.intervalMs = intervalMs;
   }
 
   /** Something was missed that a sweep finds. */
@@ -42,7 +42,8 @@ export class SweepSchedule {
    */
   isDue(nowNs: number, isListBusy: boolean): boolean {
     const sinceNs = nowNs - this.sweptNs;
-    const isTime = sinceNs >= this.intervalNs || (this.isWanted && sinceNs >= WANTED_EVERY_NS);
+    const isTime = sinceNs >= this.intervalMs() * 1e6 ||
+      (this.isWanted && sinceNs >= WANTED_EVERY_NS);
     this.dueSinceNs = isTime ? Math.min(this.dueSinceNs, nowNs) : Infinity;
     return isTime && !(isListBusy && nowNs - this.dueSinceNs < LIST_WAIT_NS_MAX);
   }
@@ -58,7 +59,7 @@ export class SweepSchedule {
 
   /** How long nothing is to be done here, milliseconds; 0 or less: it is time. */
   waitMs(nowNs: number): number {
-    const untilMs = (this.sweptNs + this.intervalNs - nowNs) / 1e6;
+    const untilMs = (this.sweptNs - nowNs) / 1e6 + this.intervalMs();
     return this.isWanted ? Math.min(untilMs, WANTED_LOOK_MS) : untilMs;
   }
 }

@@ -5,9 +5,8 @@
  *
  * @module
  */
-import type { MemberMask } from "../books/books.ts";
 import { OwnersView } from "../limits/owners.ts";
-import { RulesView } from "../limits/limits.ts";
+import { RulesView } from "../limits/published_rules.ts";
 import { attachRole } from "../memory/doorbell.ts";
 import {
   CounterIndex,
@@ -42,13 +41,6 @@ export interface SweeperOptions {
   readonly ownPid: number;
   /** CPUs that the users' programs run on. */
   readonly cpus: number;
-  readonly countMask: MemberMask;
-  /** Pages that are counted more than once are measured. */
-  readonly creditsShares: boolean;
-  /** Period of the last defense. */
-  readonly intervalMs: number;
-  /** Below this much available memory somebody must go; 0: never. */
-  readonly minAvailableBytes: number;
   /** Whether it goes before ordinary tasks, but for long work. */
   readonly realTime: boolean;
   /** Nothing is enforced before this start. */
@@ -68,13 +60,13 @@ export class Sweeper implements ExecListener {
   private readonly sweep: Sweep;
   private readonly schedule: SweepSchedule;
   private readonly execs: ExecStream;
-  private readonly measure: ShareMeasure | undefined;
+  private readonly measuring: ShareMeasure;
   private readonly shortage: Shortage;
   private readonly watch: TraceWatch;
 
   constructor(memory: Memory, world: SweeperWorld, options: SweeperOptions) {
     const { buffer, plan } = memory;
-    const { pageBytes, errorPages, ownPid, cpus, countMask, minAvailableBytes } = options;
+    const { pageBytes, errorPages, ownPid, cpus } = options;
     const { clock, proc, list, instance } = world;
     this.header = memory.header;
     this.counters = attachCounters(memory, Role.sweeper);
@@ -84,12 +76,12 @@ export class Sweeper implements ExecListener {
     const { writer } = this.outlet;
     const publish = (): void => this.outlet.publish();
     const words = attachRole(memory, Role.sweeper);
-    const rules = this.rules = new RulesView(memory.rules);
+    const rules = this.rules = new RulesView(memory.settings);
     rules.refresh();
     this.queries = new RingConsumer(buffer, plan.queryRing);
     this.verify = VERIFY.view(this.queries.words);
     this.resolve = RESOLVE.view(this.queries.words);
-    this.schedule = new SweepSchedule(options.intervalMs);
+    this.schedule = new SweepSchedule(() => rules.settings.intervalMs);
     this.sweep = new Sweep({
       memory,
       writer,
@@ -105,23 +97,30 @@ export class Sweeper implements ExecListener {
       alive: () => Atomics.add(words, RoleWord.heartbeat, 1),
     });
     this.execs = new ExecStream(world.openExecs, this);
-    this.measure = options.creditsShares
-      ? new ShareMeasure({
-        memory,
-        writer,
-        clock,
-        proc,
-        facts: world.shares,
-        cpus,
-        counters: this.counters,
-        publish,
-        countMask,
-        pageBytes,
-      })
-      : undefined;
+    this.measuring = new ShareMeasure({
+      memory,
+      writer,
+      clock,
+      proc,
+      facts: world.shares,
+      cpus,
+      counters: this.counters,
+      publish,
+      pageBytes,
+      get countMask() {
+        return rules.settings.countMask;
+      },
+    });
     const readMemory = (): ReturnType<SweeperWorld["readMemory"]> => world.readMemory();
+    const minAvailableBytes = (): number => rules.settings.minAvailableBytes;
     this.shortage = new Shortage({ writer, readMemory, pageBytes, minAvailableBytes });
     this.watch = new TraceWatch({ memory, writer, instance, list, counts: world.traceCounts });
+    if (rules.settings.psi) world.listenToPressure();
+  }
+
+  /** Undefined where shared pages are not credited. */
+  private get measure(): ShareMeasure | undefined {
+    return this.rules.settings.creditsShares ? this.measuring : undefined;
   }
 
   /** Whether the event loop must turn for calls on other threads to end. */
@@ -135,6 +134,7 @@ export class Sweeper implements ExecListener {
     const { clock, userChanges } = this.world;
     if (this.rules.refresh()) {
       sweep.rulesChanged();
+      if (this.rules.settings.psi) this.world.listenToPressure();
       schedule.want();
     }
     this.answerQueries();
@@ -161,7 +161,7 @@ export class Sweeper implements ExecListener {
     const woken = this.world.wait(Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs))));
     if (woken === Woken.none) return;
     this.counters[CounterIndex.wakeups]!++;
-    if ((woken & Woken.byPressure) === 0) return;
+    if ((woken & Woken.byPressure) === 0 || !this.rules.settings.psi) return;
     this.shortage.pressed(this.world.clock.nowNs());
     this.outlet.publish();
   }

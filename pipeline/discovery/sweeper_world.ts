@@ -43,6 +43,8 @@ export interface SweeperWorld {
   readonly userChanges: UserChanges | undefined;
   readonly openExecs: OpenExecs;
   readMemory(): MachineMemory;
+  /** Has {@link wait} end for the kernel's pressure stall information, where there is any. */
+  listenToPressure(): void;
   /** Waits until there is something to do. @returns {@link Woken}. */
   wait(timeoutMs: number): number;
   /** Gives the CPU to others, for long work, or takes it before them. */

@@ -6,9 +6,10 @@
  */
 import { CounterIndex, ProcessState } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
+import type { VictimPolicy } from "../memory/settings.ts";
 import { chargedPages, ownPages } from "../books/charge.ts";
 import { type KillKernel, Refusal } from "./kill_kernel.ts";
-import { Ranking, type Spare, type VictimPolicy } from "./ranking.ts";
+import { Ranking, type Spare } from "./ranking.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { Sharers } from "./sharers.ts";
 import { UserRows } from "../books/user_rows.ts";
@@ -27,6 +28,7 @@ export const ESRCH = 3;
 export interface CandidatesContext {
   readonly memory: Memory;
   readonly kernel: KillKernel;
+  /** As it is at the start: see {@link Ranking.policy}. */
   readonly policy: VictimPolicy;
   readonly rows: VictimRows;
   readonly reports: ReportWriter;

@@ -22,11 +22,12 @@ import { Candidates, CHECK_HOLDS_NS, ESRCH } from "./candidates.ts";
 import { chargedPages } from "../books/charge.ts";
 import { Doorbell } from "../memory/doorbell.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
-import type { VictimPolicy } from "./ranking.ts";
+import { SettingsView } from "../memory/settings.ts";
 import type { View } from "../messages/codec.ts";
 import { ORDER, RECHECK, VICTIM_GONE } from "../messages/records.ts";
 import { RecordWriter } from "../messages/record_writer.ts";
 import { ReportWriter } from "../messages/reports.ts";
+import { Receipt } from "./receipt.ts";
 import { RingConsumer, RingProducer } from "../memory/ring.ts";
 import { ScoreReader } from "./score_reader.ts";
 import { Part } from "./verdicts.ts";
@@ -35,9 +36,6 @@ import { VictimRows } from "./victim_rows.ts";
 export { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 
 export interface KillerOptions {
-  readonly policy: VictimPolicy;
-  /** Everything but the signal. */
-  readonly dryRun: boolean;
   /** A victim that has given nothing back for so long is stuck, and not dying any more; nanoseconds. */
   readonly patienceNs: number;
 }
@@ -64,7 +62,10 @@ type Taken = typeof Taken[keyof typeof Taken];
 export class Killer {
   private readonly memory: Memory;
   private readonly kernel: KillKernel;
-  private readonly options: KillerOptions;
+  private readonly patienceNs: number;
+  private readonly settings: SettingsView;
+  /** Everything but the signal. */
+  private dryRun: boolean;
   private readonly orders: RingConsumer;
   private readonly order: View<typeof ORDER.fields>;
   private readonly answers: RecordWriter;
@@ -73,6 +74,7 @@ export class Killer {
   private readonly counters: Float64Array;
   private readonly candidates: Candidates;
   private readonly scores: ScoreReader;
+  private readonly receipt: Receipt;
   /** By user slot: when it was told last that nobody may be killed. */
   private readonly noVictimToldNs: Float64Array;
   /** By user slot: an order waits; not to be looked at again before this time, 0 none waits. */
@@ -80,6 +82,7 @@ export class Killer {
   private waitingCount = 0;
   private readonly rows: VictimRows;
   private readonly hasExited = (handle: number): boolean => this.kernel.exited(handle);
+  private readonly forgetRow = (row: number): void => this.forget(row);
   private readonly watchRow = (row: number, state: number): void => this.watch(row, state);
   /** Victims that are gone, or stuck, since the last look. */
   private changes = 0;
@@ -91,7 +94,9 @@ export class Killer {
     const { buffer, plan } = memory;
     this.memory = memory;
     this.kernel = kernel;
-    this.options = options;
+    this.patienceNs = options.patienceNs;
+    this.settings = new SettingsView(memory.settings);
+    this.dryRun = this.settings.current.dryRun;
     this.counters = attachCounters(memory, Role.killer);
     this.accountingCounters = attachCounters(memory, Role.accounting);
     this.orders = new RingConsumer(buffer, plan.orderRing);
@@ -112,7 +117,7 @@ export class Killer {
     this.candidates = new Candidates({
       memory,
       kernel,
-      policy: options.policy,
+      policy: this.settings.current.victimPolicy,
       rows: this.rows,
       reports: this.reports,
       counters: this.counters,
@@ -124,6 +129,8 @@ export class Killer {
         this.publishAnswer();
       },
     });
+    const { ranking, verdicts } = this.candidates;
+    this.receipt = new Receipt(memory, ranking, verdicts, this.rows);
     this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
     this.noVictimToldNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.waitingUntilNs = new Float64Array(plan.capacity.users);
@@ -140,6 +147,10 @@ export class Killer {
    */
   step(): number {
     let done = 0;
+    if (this.settings.refresh()) {
+      this.settingsChanged();
+      done++;
+    }
     for (;;) {
       const word = this.orders.next();
       if (word < 0) break;
@@ -152,6 +163,14 @@ export class Killer {
       done++;
     }
     return done + this.watchVictims() + this.retryWaiting();
+  }
+
+  private settingsChanged(): void {
+    const { victimPolicy, dryRun } = this.settings.current;
+    this.candidates.ranking.policy = victimPolicy;
+    // Who was only said to be a victim is none any more, and its user is to be compared again.
+    if (this.dryRun && !dryRun) this.rows.forEach(this.forgetRow);
+    this.dryRun = dryRun;
   }
 
   get ready(): boolean {
@@ -319,7 +338,7 @@ export class Killer {
     arms: boolean,
   ): boolean {
     const { users, victims, processes } = this.memory;
-    const { kernel, options, candidates } = this;
+    const { kernel, dryRun, candidates } = this;
     const { sharers } = candidates;
     const slot = victims.processSlot[row]!;
     const generation = victims.processGeneration[row]!;
@@ -344,7 +363,7 @@ export class Killer {
       this.rows.free(row);
       return false;
     }
-    const signal = arms || options.dryRun ? Signal.none : Signal.kill;
+    const signal = arms || dryRun ? Signal.none : Signal.kill;
     let sharerCount = 0;
     if (!arms && (processes.flags[slot]! & ProcessFlag.lends) !== 0) {
       if (!this.candidates.openSharers(slot, pid, uid)) {
@@ -352,7 +371,7 @@ export class Killer {
         return false;
       }
       // The owner last: as long as it is there, the books need not look for an heir of its mm.
-      sharerCount = options.dryRun ? sharers.count : sharers.kill(uid);
+      sharerCount = dryRun ? sharers.count : sharers.kill(uid);
     }
     // What is told of it is read before: the signalled may be gone before the call returns.
     const pages = processes.pages[slot]!;
@@ -372,7 +391,7 @@ export class Killer {
       return false;
     }
     if (arms) return true;
-    if (!options.dryRun) {
+    if (!dryRun) {
       kernel.reap(handle, pid, processes.taskCount[slot]! > 1);
       if (sharerCount > 0) sharers.hurry();
     }
@@ -396,27 +415,28 @@ export class Killer {
     const { users, victims } = this.memory;
     const userSlot = victims.userSlot[row]!;
     const pid = victims.pid[row]!;
-    const { ranking } = this.candidates;
     // The victim is dying by now, so this ranks those that were weighed beside it.
     this.candidates.rankOthers(userSlot);
-    const first = ranking.count > 0 ? ranking.best[0] : undefined;
-    const second = ranking.count > 1 ? ranking.best[1] : undefined;
-    this.reports.put("kill", killedNs, [
-      users.uid[userSlot]!,
-      pid,
-      trigger,
-      usagePages,
-      users.hardPages[userSlot]!,
-      victims.pages[row]!,
-      (killedNs - tsNs) / 1000,
-      this.options.dryRun ? 1 : 0,
-      first?.pid ?? 0,
-      first?.pages ?? 0,
-      second?.pid ?? 0,
-      second?.pages ?? 0,
-      victims.sharers[row]!,
-      creditPages,
-    ], this.kernel.comm(pid));
+    this.reports.put(
+      "kill",
+      killedNs,
+      [
+        users.uid[userSlot]!,
+        pid,
+        trigger,
+        usagePages,
+        users.hardPages[userSlot]!,
+        victims.pages[row]!,
+        (killedNs - tsNs) / 1000,
+        this.dryRun ? 1 : 0,
+        victims.sharers[row]!,
+        creditPages,
+        this.rows.freed.pages(userSlot),
+        Atomics.load(this.memory.header, HeaderWord.degraded),
+      ],
+      this.kernel.comm(pid),
+      this.receipt.rows(userSlot, pid, this.candidates.nowNs),
+    );
   }
 
   // ------------------------------------------------------------------------------------ victims
@@ -436,7 +456,7 @@ export class Killer {
       if (processes.generation[slot] !== generation) this.rows.free(row);
       return;
     }
-    const { dryRun, patienceNs } = this.options;
+    const { dryRun, patienceNs } = this;
     const nowNs = this.kernel.nowNs();
     const tookNs = nowNs - victims.killTsNs[row]!;
     const userSlot = victims.userSlot[row]!;
@@ -462,10 +482,16 @@ export class Killer {
       const pid = victims.pid[row]!;
       this.reports.put("killed", nowNs, [uid, pid, victims.pages[row]!, tookNs / 1000]);
     }
+    this.forget(row);
+    this.changes++;
+  }
+
+  /** A row counts no more, and whoever waits for its end need not. */
+  private forget(row: number): void {
+    const userSlot = this.memory.victims.userSlot[row]!;
     const isCurrent = this.rows.isOf(row, userSlot);
     this.rows.free(row);
     if (isCurrent) this.endWait(userSlot);
-    this.changes++;
   }
 
   /** Those that came to share the mm of a victim since it was signalled. */

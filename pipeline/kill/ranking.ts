@@ -5,11 +5,8 @@
  */
 import { GROWTH_BUCKET_NS, GROWTH_BUCKETS, ProcessState } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
+import type { VictimPolicy } from "../memory/settings.ts";
 import { UserRows } from "../books/user_rows.ts";
-
-export const VICTIM_POLICIES = ["largest", "newest", "growing"] as const;
-/** `largest`: most counted pages; `newest`: youngest; `growing`: most gained in the last second. */
-export type VictimPolicy = typeof VICTIM_POLICIES[number];
 
 /** Candidates kept of a ranking: the victim and those that were weighed beside it. */
 export const RANKED_MAX = 8;
@@ -50,7 +47,8 @@ export class Ranking {
     () => new Candidate(),
   );
   private readonly memory: Memory;
-  private readonly policy: VictimPolicy;
+  /** Which goes first. */
+  policy: VictimPolicy;
   private readonly userRows: UserRows;
 
   constructor(memory: Memory, policy: VictimPolicy) {

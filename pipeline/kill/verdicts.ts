@@ -143,6 +143,11 @@ export class Verdicts {
     return this.knows(slot, generation) ? this.scoreNs[slot]! : -Infinity;
   }
 
+  /** Its oom_score_adj as it was read last; 0 when it was not. proc(5) */
+  scoreAdjOf(slot: number, generation: number): number {
+    return this.knows(slot, generation) ? this.scoreAdj[slot]! : 0;
+  }
+
   /** 0, or the oom_score_adj of one that has volunteered. */
   volunteered(slot: number, generation: number): number {
     const scoreAdj = this.knows(slot, generation) ? this.scoreAdj[slot]! : 0;

@@ -20,7 +20,7 @@ import {
   Trigger,
   UserState,
 } from "../memory/layout.ts";
-import { RulesView } from "./limits.ts";
+import type { RulesView } from "./published_rules.ts";
 import type { Memory } from "../memory/memory.ts";
 import { Relief } from "./relief.ts";
 import { ORDER } from "../messages/records.ts";
@@ -49,8 +49,8 @@ export interface EnforcementContext {
   readonly counters: Float64Array;
   /** See {@link Urgency}. */
   readonly marginPages: number;
-  /** Whether soft arms the killer. */
-  readonly arms: boolean;
+  /** Limits and settings; refreshed by accounting. */
+  readonly rules: RulesView;
   /** Has the shares of a user measured. */
   readonly measure: (uid: number) => void;
   /** Has a user read whose books are in doubt. */
@@ -67,7 +67,6 @@ export class Enforcement {
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
   private readonly header: Int32Array;
-  private readonly arms: boolean;
   private readonly measure: EnforcementContext["measure"];
   private readonly verify: EnforcementContext["verify"];
   private readonly rules: RulesView;
@@ -98,11 +97,9 @@ export class Enforcement {
     this.reports = reports;
     this.counters = context.counters;
     this.header = memory.header;
-    this.arms = context.arms;
     this.measure = context.measure;
     this.verify = context.verify;
-    this.rules = new RulesView(memory.rules);
-    this.rules.refresh();
+    this.rules = context.rules;
     // Orders for which there is no room are counted, and given again: nobody waits for the killer.
     this.orders = new RecordWriter(new RingProducer(buffer, plan.orderRing), () => {});
     this.killerBell = new Doorbell(memory, Role.killer);
@@ -127,9 +124,8 @@ export class Enforcement {
     for (let slot = 0; slot < this.books.userSlots.highWater; slot++) this.limitUser(slot);
   }
 
-  /** Looks whether limits have changed, or there is another killer. */
+  /** Looks whether there is another killer. */
   refresh(nowNs: number): void {
-    if (this.rules.refresh()) this.limitsChanged(nowNs);
     const killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
     if (killerEpoch === this.killerEpoch) return;
     this.killerEpoch = killerEpoch;
@@ -186,7 +182,7 @@ export class Enforcement {
   }
 
   /** New limits count at once, for those who are above them already too. */
-  private limitsChanged(nowNs: number): void {
+  limitsChanged(nowNs: number): void {
     const { books } = this;
     for (let slot = 0; slot < books.userSlots.highWater; slot++) {
       if (books.users.state[slot] === UserState.free) continue;
@@ -269,7 +265,7 @@ export class Enforcement {
       Atomics.store(users.state, userSlot, UserState.soft);
       this.reportSoft(userSlot, tsNs);
     }
-    if (!this.arms || tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
+    if (!this.rules.settings.arms || tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
     // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
     // than was ordered by us: what a predecessor ordered.
     const armsDone = Atomics.load(users.armsDone, userSlot);

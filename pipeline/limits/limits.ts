@@ -1,5 +1,6 @@
 /**
- * Who is limited to what: the rules, which of them holds for a user, and their way to the workers.
+ * Who is limited to what: the rules, and which of them holds for a user. Their way to the
+ * workers: published_rules.ts.
  *
  * A rule holds for every single uid of its range. Where several cover a uid, the narrowest wins,
  * so an exact uid beats any range; of two that are equally wide, the one that starts higher wins,
@@ -8,7 +9,6 @@
  * @module
  */
 import { NO_LIMIT_PAGES } from "../books/books.ts";
-import { RULE_WORDS, RulesWord } from "../memory/layout.ts";
 import { invariant } from "../memory/invariant.ts";
 import { bytesToPages, formatBytes, FormatError, parseAmountBytes, quote } from "./units.ts";
 
@@ -254,149 +254,5 @@ export class LimitRules {
   /** All rules, in order of precedence; a copy. */
   list(): readonly LimitRule[] {
     return this.rules.slice();
-  }
-}
-
-// ---------------------------------------------------------------------------------------------
-// Publication: a sequence lock. The payload is accessed with Atomics too: around a sequence lock
-// plain reads may sink below the second look at the sequence, on arm64 they do.
-// ---------------------------------------------------------------------------------------------
-
-/** 32-bit words of the shared region that holds {@link RULES_MAX} rules. */
-export const RULES_REGION_WORDS: number = RulesWord.rows + RULES_MAX * RULE_WORDS;
-
-function rowsMax(words: Int32Array): number {
-  return Math.floor((words.length - RulesWord.rows) / RULE_WORDS);
-}
-
-/** The supervisor's end: writes all rules for everybody to see. One at a time. */
-export class RulesPublisher {
-  private readonly words: Int32Array;
-
-  /** @param words The region, {@link RulesWord} and rows, in shared memory. */
-  constructor(words: Int32Array) {
-    invariant(rowsMax(words) >= 1, `rules: the region of ${words.length} words holds no row`);
-    this.words = words;
-  }
-
-  /**
-   * Replaces what is published. Readers see either all of the old rules or all of the new.
-   *
-   * @throws {InvariantError} When there are more rules than the region holds.
-   */
-  publish(rules: LimitRules): void {
-    const rows = rules.list();
-    const words = this.words;
-    invariant(
-      rows.length <= rowsMax(words),
-      `rules: ${rows.length} do not fit into ${rowsMax(words)} rows`,
-    );
-    // A publisher that ended in the middle has left it odd.
-    const writing = Atomics.load(words, RulesWord.sequence) | 1;
-    Atomics.store(words, RulesWord.sequence, writing);
-    Atomics.store(words, RulesWord.count, rows.length);
-    let word: number = RulesWord.rows;
-    for (const rule of rows) {
-      Atomics.store(words, word, rule.uidFirst | 0);
-      Atomics.store(words, word + 1, rule.uidLast | 0);
-      Atomics.store(words, word + 2, rule.hardPages);
-      Atomics.store(words, word + 3, rule.softPages);
-      word += RULE_WORDS;
-    }
-    Atomics.store(words, RulesWord.sequence, (writing + 1) | 0);
-  }
-}
-
-/** How often a reader tries again before it keeps the rules that it has. */
-const REFRESH_TRIES_MAX = 64;
-
-/** A worker's end: a private copy of the published rules. Allocates at construction only. */
-export class RulesView {
-  private readonly words: Int32Array;
-  /** Rows in order of precedence, as published. */
-  private rows: Int32Array;
-  /** Where the next rows are gathered, so that a torn reading is never used. */
-  private spare: Int32Array;
-  private count = 0;
-  private sequence = 0;
-
-  /** @param words The region, {@link RulesWord} and rows, in shared memory. */
-  constructor(words: Int32Array) {
-    invariant(rowsMax(words) >= 1, `rules: the region of ${words.length} words holds no row`);
-    this.words = words;
-    this.rows = new Int32Array(rowsMax(words) * RULE_WORDS);
-    this.spare = new Int32Array(this.rows.length);
-  }
-
-  /**
-   * Takes over what has been published since. One load when nothing was.
-   *
-   * @returns Whether the rules were replaced. `false` too when the supervisor is writing at this
-   *   moment: the old rules stay in force, and the next call tries again.
-   */
-  refresh(): boolean {
-    const words = this.words;
-    for (let tries = 0; tries < REFRESH_TRIES_MAX; tries++) {
-      const before = Atomics.load(words, RulesWord.sequence);
-      if (before === this.sequence) return false;
-      if ((before & 1) !== 0) continue;
-      const count = Atomics.load(words, RulesWord.count);
-      const copyWords = Math.min(count * RULE_WORDS, this.spare.length);
-      for (let word = 0; word < copyWords; word++) {
-        this.spare[word] = Atomics.load(words, RulesWord.rows + word);
-      }
-      if (Atomics.load(words, RulesWord.sequence) !== before) continue;
-      const old = this.rows;
-      this.rows = this.spare;
-      this.spare = old;
-      this.count = copyWords / RULE_WORDS;
-      this.sequence = before;
-      return true;
-    }
-    return false;
-  }
-
-  /** First word of the row that limits a uid; -1 when it has no limit. */
-  private rowOf(uid: number): number {
-    const unsigned = uid >>> 0;
-    const end = this.count * RULE_WORDS;
-    for (let word = 0; word < end; word += RULE_WORDS) {
-      if (this.rows[word]! >>> 0 <= unsigned && unsigned <= this.rows[word + 1]! >>> 0) {
-        return this.rows[word + 2] === NO_LIMIT_PAGES ? -1 : word;
-      }
-    }
-    return -1;
-  }
-
-  /** Hard limit of a uid (unsigned, or as a signed word), in pages; 0 when it has none. */
-  hardPagesOf(uid: number): number {
-    const word = this.rowOf(uid);
-    return word < 0 ? 0 : this.rows[word + 2]!;
-  }
-
-  /** Soft limit of a uid (unsigned, or as a signed word), in pages; 0 when it has none. */
-  softPagesOf(uid: number): number {
-    const word = this.rowOf(uid);
-    return word < 0 ? 0 : this.rows[word + 3]!;
-  }
-
-  /** The limit of a uid (unsigned, or as a signed word); undefined when it has none. */
-  find(uid: number): LimitRule | undefined {
-    const word = this.rowOf(uid);
-    return word < 0 ? undefined : this.ruleAt(word);
-  }
-
-  /** All rules, in order of precedence. */
-  list(): LimitRule[] {
-    return Array.from({ length: this.count }, (_, index) => this.ruleAt(index * RULE_WORDS));
-  }
-
-  private ruleAt(word: number): LimitRule {
-    return {
-      uidFirst: this.rows[word]! >>> 0,
-      uidLast: this.rows[word + 1]! >>> 0,
-      hardPages: this.rows[word + 2]!,
-      softPages: this.rows[word + 3]!,
-    };
   }
 }

@@ -3,7 +3,7 @@
  *
  * One SharedArrayBuffer holds everything that the workers share:
  *
- *     header | roles | rings | reports | rules | users | processes | tasks | mms | maps | victims
+ *     header | roles | rings | reports | settings | users | processes | tasks | mms | maps | victims
  *     | owners
  *
  * Rules that hold for all of it (docs/INVARIANTS.md, "Shared memory"):
@@ -267,21 +267,37 @@ export const BROKEN_REASONS = [
 export type BrokenReason = typeof BROKEN_REASONS[number];
 
 // ---------------------------------------------------------------------------------------------
-// Reports: what workers tell the supervisor's log. 384 bytes: 32 doubles, then 128 bytes of text.
+// Reports: what workers tell the supervisor's journal. 768 bytes: 32 doubles, 128 bytes of text, then
+// rows of doubles.
 // ---------------------------------------------------------------------------------------------
 
-export const REPORT_BYTES = 384;
+export const REPORT_BYTES = 768;
 export const REPORT_F64S = REPORT_BYTES / 8;
 export const REPORT_TEXT_OFFSET_BYTES = 256;
-export const REPORT_TEXT_BYTES_MAX = REPORT_BYTES - REPORT_TEXT_OFFSET_BYTES;
+export const REPORT_TEXT_BYTES_MAX = 128;
+export const REPORT_ROWS_OFFSET_BYTES: number = REPORT_TEXT_OFFSET_BYTES + REPORT_TEXT_BYTES_MAX;
+/** Doubles of all rows. */
+export const REPORT_ROW_F64S: number = (REPORT_BYTES - REPORT_ROWS_OFFSET_BYTES) / 8;
 export const REPORT_RING_RECORDS = 256;
 
 // ---------------------------------------------------------------------------------------------
-// Rules: the limits, written by the supervisor.
+// Settings, and behind them the limits: written by the supervisor; see settings.ts.
 // ---------------------------------------------------------------------------------------------
 
-/** Odd while the supervisor writes, even when whole; then the number of rows. */
-export const RulesWord = { sequence: 0, count: 1, rows: LINE_WORDS } as const;
+/** `sequence` is odd while the supervisor writes, even when the page is whole; see seqlock.ts. */
+export const SettingsWord = {
+  sequence: 0,
+  ruleCount: 1,
+  victimPolicy: 2,
+  countMask: 3,
+  flags: 4,
+  intervalMs: 5,
+  userProcessesMax: 6,
+  minAvailableLow: 7,
+  minAvailableHigh: 8,
+  /** Rows of limits, {@link RULE_WORDS} each. */
+  rules: LINE_WORDS,
+} as const;
 /** uidFirst, uidLast (both unsigned, inclusive), hardPages, softPages. */
 export const RULE_WORDS = 4;
 
@@ -402,10 +418,38 @@ export const PROCESS_COLUMNS = {
 
 export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
 /**
- * `borrower`: born with CLONE_VM and no exec yet, so it runs on its parent's mm; `unresolved`: it
- * acted before anybody announced it; `heir`: its user is its parent's, who is unresolved and so
- * `hasHeirs`; `hasExeced`: what it runs on is its own; `lends`: it has, or had, borrowers;
- * `overflow`: no process, but the sum of those of its user that found no row.
+ * Flags of a process row. Only accounting sets and clears them, in books/attribution.ts (A),
+ * books/kinship.ts (K) and books/proc_facts.ts (F); a new row begins with those it is made with.
+ *
+ *     flag        set when                                  cleared when
+ *     borrower    A: born with CLONE_VM, no exec known;     K: it execs, or gets the lender's mm;
+ *                 A: unannounced, on the mm of another;     A: its birth comes, without CLONE_VM;
+ *                 F: /proc says so, and no newer exec       F: /proc says that it does not
+ *     unresolved  A: it acts, and nobody announced it       K resolve: it is born, or F reads it
+ *     heir        K: its parent is unresolved or an heir    K resolve: of it, or of an ancestor
+ *     hasHeirs    K: of the parent of an heir               K resolve: of it, or of an ancestor
+ *     hasExeced   K: it execs; A: runs on what it built     F: /proc says that it borrows
+ *     lends       K: of a lender, and an heir's parent      never: it lends, or has lent
+ *     overflow    books.ts: at its making                   never
+ *     forkUnseen  A: born, but no fork was seen to build    K: it execs
+ *
+ * What those that occur together mean; `lends` may come with any but `overflow`:
+ *
+ *     none                   announced, or read from /proc; on an mm of its own
+ *     borrower               on the mm of the process in lenderSlot1: vfork, posix_spawn
+ *     unresolved             user unknown; the sweeper was asked for it
+ *     unresolved, borrower   a thread or a borrower; its lender's user until it is resolved
+ *     unresolved, hasExeced  as unresolved, on an mm of its own
+ *     heir                   its parent's user, until that one is resolved; lenderSlot1: the parent
+ *     heir, borrower         the same; lenderSlot1: the process on whose mm it is
+ *     heir, hasExeced        as heir, on an mm of its own
+ *     hasHeirs               with unresolved or heir, and lends: others wait for its user
+ *     hasExeced              on an mm of its own that is no copy of its parent's
+ *     forkUnseen             on a copy of its parent's mm, of which no event told; so with heir
+ *     forkUnseen, hasExeced  its exec was seen before its birth, or that record is to come
+ *
+ * Never together: borrower and hasExeced; borrower and forkUnseen; unresolved and heir; unresolved
+ * and forkUnseen; overflow (no process: those of its user that found no row) and any other.
  */
 export const ProcessFlag = {
   borrower: 1,
@@ -415,7 +459,6 @@ export const ProcessFlag = {
   hasExeced: 16,
   lends: 32,
   overflow: 64,
-  /** It was born of a fork that was not seen from its beginning, and has not executed a program. */
   forkUnseen: 128,
 } as const;
 

@@ -23,7 +23,7 @@ import {
   Role,
   ROLE_BLOCK_BYTES,
   RULE_WORDS,
-  RulesWord,
+  SettingsWord,
   TASK_COLUMNS,
   USER_COLUMNS,
   VICTIM_COLUMNS,
@@ -33,6 +33,8 @@ import { intMapBytes } from "./int_map.ts";
 import { ringBytes, type RingPlace } from "./ring.ts";
 import { attachColumns, type ColumnArrays, tableBytes } from "./table.ts";
 import { invariant } from "./invariant.ts";
+import { publishPage } from "./seqlock.ts";
+import { DEFAULT_SETTINGS, storeSettings } from "./settings.ts";
 
 /** How much of everything there is; fixed at start. */
 export interface Capacity {
@@ -81,7 +83,7 @@ export interface Plan {
   readonly queryRing: RingPlace;
   /** Worker to supervisor, by role. */
   readonly reportRings: readonly RingPlace[];
-  readonly rules: number;
+  readonly settings: number;
   readonly users: number;
   readonly processes: number;
   readonly tasks: number;
@@ -135,7 +137,7 @@ export function planMemory(capacity: Capacity): Plan {
       { length: roleCount },
       () => ring(REPORT_RING_RECORDS, REPORT_BYTES),
     ),
-    rules: region((RulesWord.rows + capacity.rules * RULE_WORDS) * 4),
+    settings: region((SettingsWord.rules + capacity.rules * RULE_WORDS) * 4),
     users: table(USER_COLUMNS, capacity.users),
     processes: table(PROCESS_COLUMNS, capacity.processes),
     tasks: table(TASK_COLUMNS, capacity.tasks),
@@ -167,8 +169,17 @@ export function createMemory(capacity: Capacity, pid = 0): SharedArrayBuffer {
   header[HeaderWord.rules] = capacity.rules;
   header[HeaderWord.pageBytes] = capacity.pageBytes;
   header[HeaderWord.pid] = pid;
+  const words = settingsOf(memory, plan);
+  publishPage(
+    words,
+    () => storeSettings(words, { ...DEFAULT_SETTINGS, userProcessesMax: capacity.processes }),
+  );
   Atomics.store(header, HeaderWord.version, LAYOUT_VERSION);
   return memory;
+}
+
+function settingsOf(buffer: SharedArrayBuffer, { settings, capacity }: Plan): Int32Array {
+  return new Int32Array(buffer, settings, SettingsWord.rules + capacity.rules * RULE_WORDS);
 }
 
 /** A worker's view of the memory. */
@@ -176,7 +187,8 @@ export interface Memory {
   readonly buffer: SharedArrayBuffer;
   readonly plan: Plan;
   readonly header: Int32Array;
-  readonly rules: Int32Array;
+  /** Settings and limits: settings.ts, ../limits/limits.ts. */
+  readonly settings: Int32Array;
   readonly users: ColumnArrays<typeof USER_COLUMNS>;
   readonly processes: ColumnArrays<typeof PROCESS_COLUMNS>;
   readonly tasks: ColumnArrays<typeof TASK_COLUMNS>;
@@ -217,7 +229,7 @@ export function attachMemory(buffer: SharedArrayBuffer): Memory {
     buffer,
     plan,
     header,
-    rules: new Int32Array(buffer, plan.rules, RulesWord.rows + capacity.rules * RULE_WORDS),
+    settings: settingsOf(buffer, plan),
     users: attachColumns(buffer, plan.users, USER_COLUMNS, capacity.users),
     processes: attachColumns(buffer, plan.processes, PROCESS_COLUMNS, capacity.processes),
     tasks: attachColumns(buffer, plan.tasks, TASK_COLUMNS, capacity.tasks),

@@ -10,7 +10,7 @@
 import { Admission, type Verdict } from "./admission.ts";
 import { CounterIndex, HeaderWord } from "../memory/layout.ts";
 import { type Ledger, LedgerWord } from "./ledger.ts";
-import { RulesView } from "../limits/limits.ts";
+import { RulesView } from "../limits/published_rules.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { PendingRequest } from "./pending.ts";
 import { DENIED_REASONS, type ReportWriter } from "../messages/reports.ts";
@@ -105,7 +105,7 @@ export class Coordinator {
     this.reports = reports;
     this.stakes = new Stakes(memory, ledger);
     this.admission = new Admission(this.stakes);
-    this.rules = new RulesView(memory.rules);
+    this.rules = new RulesView(memory.settings);
     this.rules.refresh();
   }
 

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { type MemberMask } from "../books/books.ts";
 import { Member } from "../memory/layout.ts";
+import type { SettingsView } from "../memory/settings.ts";
 import {
   type Proc,
   ProcIdentity,
@@ -21,8 +21,8 @@ import { KeyKind } from "./ready_key.ts";
 export interface ProcessWatchOptions {
   readonly proc: Proc;
   readonly pageBytes: number;
-  /** Counted members. */
-  readonly countMask: MemberMask;
+  /** Which members count. */
+  readonly settings: SettingsView;
   /** By how much /proc may be wrong about a process, pages. */
   readonly procErrorPages: number;
 }
@@ -62,7 +62,9 @@ export class ProcessWatch {
   }
 
   private residentPages(): number {
-    const { countMask, pageBytes } = this.options;
+    const { settings, pageBytes } = this.options;
+    settings.refresh();
+    const { countMask } = settings.current;
     const { status } = this;
     let kib = 0;
     if ((countMask >> Member.file & 1) !== 0) kib += status.rssFileKib;

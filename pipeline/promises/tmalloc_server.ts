@@ -7,6 +7,7 @@
  */
 import { BROKEN_REASONS, type BrokenReason, CounterIndex } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
+import { SettingsView } from "../memory/settings.ts";
 import { invariant } from "../memory/invariant.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { OwnersView } from "../limits/owners.ts";
@@ -46,7 +47,7 @@ interface Connection {
   broken: BrokenReason | "closed" | undefined;
 }
 
-export interface TmallocServerOptions extends ProcessWatchOptions {
+export interface TmallocServerOptions extends Omit<ProcessWatchOptions, "settings"> {
   readonly memory: Memory;
   readonly ledger: Ledger;
   readonly counters: Float64Array;
@@ -99,7 +100,8 @@ export class TmallocServer implements CoordinatorHost {
     this.listening = new Listening(sockets.listeners, top);
     this.listening.resume(options.clock.nowNs());
     this.users = new ConnectedUsers(sockets, top, this.handles);
-    this.processes = new ProcessWatch(options, sockets, top, this.handles);
+    const settings = new SettingsView(memory.settings);
+    this.processes = new ProcessWatch({ ...options, settings }, sockets, top, this.handles);
     const isHeard = top.add(sockets.wakeHandle, KEY_WAKE) >= 0;
     invariant(isHeard, "tmalloc: the kernel gives no watch for the bell of the coordinator");
     this.coordinator = new Coordinator(memory, ledger, this, counters, reports);

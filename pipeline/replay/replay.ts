@@ -24,11 +24,12 @@ import {
   UserState,
 } from "../memory/layout.ts";
 import { Accounting } from "../accounting.ts";
-import { type Books, type MemberMask, NO_LIMIT_PAGES, UNKNOWN_UID } from "../books/books.ts";
+import { type Books, NO_LIMIT_PAGES, UNKNOWN_UID } from "../books/books.ts";
 import { Killer, type KillKernel, Refusal } from "../kill/killer.ts";
-import { type LimitRules, RulesPublisher } from "../limits/limits.ts";
+import { type LimitRules } from "../limits/limits.ts";
+import { RulesPublisher } from "../limits/published_rules.ts";
 import { attachMemory, type Capacity, createMemory, DEFAULT_CAPACITY } from "../memory/memory.ts";
-import type { VictimPolicy } from "../kill/ranking.ts";
+import { DEFAULT_SETTINGS, type MemberMask, type VictimPolicy } from "../memory/settings.ts";
 import { RecordWriter } from "../messages/record_writer.ts";
 import { readReport } from "../messages/reports.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../memory/ring.ts";
@@ -137,7 +138,13 @@ export class Replay {
     const memory = attachMemory(createMemory(options.capacity));
     const { buffer, plan } = memory;
     this.options = options;
-    new RulesPublisher(memory.rules).publish(options.limits);
+    new RulesPublisher(memory.settings).publish(options.limits, {
+      ...DEFAULT_SETTINGS,
+      countMask: options.countMask,
+      // A capture does not tell what was copied after a fork, and nobody can measure it any more.
+      creditsShares: false,
+      victimPolicy: options.policy,
+    });
     const records = options.capacity.ringRecords;
     const place = { byteOffset: 0, records, recordBytes: RECORD_BYTES };
     const stage = new SharedArrayBuffer(ringBytes(records, RECORD_BYTES));
@@ -146,9 +153,6 @@ export class Replay {
     this.writer = new RecordWriter(this.staging, () => this.drain());
     this.feed = new RingProducer(buffer, plan.readerRings[0]!);
     this.accounting = new Accounting(memory, {
-      countMask: options.countMask,
-      // A capture does not tell what was copied after a fork, and nobody can measure it any more.
-      creditsShares: false,
       hasProc: false,
       unknownUid: options.assumeUid === undefined ? UNKNOWN_UID : options.assumeUid | 0,
       marginPages: 0,
@@ -158,8 +162,6 @@ export class Replay {
     this.accounting.start();
     this.victims = new CapturedProcesses(this.accounting.books);
     this.killer = new Killer(memory, this.victims, {
-      policy: options.policy,
-      dryRun: false,
       // Who was killed goes on in the capture, and counts as being freed until it ends there.
       patienceNs: Infinity,
     });

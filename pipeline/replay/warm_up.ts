@@ -8,9 +8,10 @@ import { Member, packRss } from "../memory/layout.ts";
 import { Accounting } from "../accounting.ts";
 import { CLONE_THREAD, CLONE_VM } from "../books/attribution.ts";
 import { Killer, type KillKernel, Refusal } from "../kill/killer.ts";
-import { LimitRules, RulesPublisher } from "../limits/limits.ts";
+import { LimitRules } from "../limits/limits.ts";
+import { RulesPublisher } from "../limits/published_rules.ts";
 import { attachMemory, createMemory } from "../memory/memory.ts";
-import type { VictimPolicy } from "../kill/ranking.ts";
+import { DEFAULT_SETTINGS, type VictimPolicy } from "../memory/settings.ts";
 import { RecordWriter } from "../messages/record_writer.ts";
 import { RingProducer } from "../memory/ring.ts";
 
@@ -92,20 +93,19 @@ export function warmUp(options: WarmUpOptions): number {
   }));
   const rules = new LimitRules();
   rules.set({ uidFirst: UID, uidLast: UID, hardPages: HARD_PAGES, softPages: HARD_PAGES / 2 });
-  new RulesPublisher(memory.rules).publish(rules);
-  const accounting = new Accounting(memory, {
+  new RulesPublisher(memory.settings).publish(rules, {
+    ...DEFAULT_SETTINGS,
     countMask: options.countMask | 1 << Member.anon,
+    victimPolicy: options.policy,
+  });
+  const accounting = new Accounting(memory, {
     unknownUid: UID,
     marginPages: 0,
     wakeSweeper: () => {},
     wakeCoordinator: () => {},
   });
   accounting.start();
-  const killer = new Killer(memory, options.kernel, {
-    policy: options.policy,
-    dryRun: false,
-    patienceNs: 1e9,
-  });
+  const killer = new Killer(memory, options.kernel, { patienceNs: 1e9 });
   killer.start();
   const ring = new RingProducer(memory.buffer, memory.plan.readerRings[0]!);
   const writer = new RecordWriter(ring, () => {});

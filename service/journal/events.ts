@@ -9,6 +9,31 @@ export type TriggerName = "user" | "kernel" | "last-defense";
 /** Who asked for a limit. */
 export type LimitOrigin = "command-line" | "control" | "config";
 
+/** A process beside a victim. */
+export interface ReceiptRow {
+  readonly pid: number;
+  /** Counted pages. */
+  readonly pages: number;
+  /** Of these, what its end gives back. */
+  readonly givesBackPages: number;
+  /** By the victim policy: the highest goes first. 0 of those that were left out. */
+  readonly score: number;
+  /** As it was read last; 0: it was not read. proc(5) */
+  readonly oomScoreAdj: number;
+  /** Weighed, or why it was left out: it could not be killed a moment ago, or dies already. */
+  readonly fate: "weighed" | "protected" | "spared" | "dying";
+}
+
+/** What is known of a kill besides its line. */
+export interface KillReceipt {
+  /** Pages that go with all of the user's that are dying, the victim included. */
+  readonly dyingPages: number;
+  /** Events had been lost, and not everything was read again yet. */
+  readonly isDegraded: boolean;
+  /** Best candidates first, then the largest of those that were left out. */
+  readonly others: readonly ReceiptRow[];
+}
+
 /** A process that was weighed as a victim. */
 export interface Weighed {
   readonly pid: number;

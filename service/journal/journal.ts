@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { JournalEvent } from "./events.ts";
+import type { JournalEvent, KillReceipt } from "./events.ts";
 
 /** An event, numbered and dated. Shared by all subscribers: not to be changed. */
 export interface JournalEntry {
@@ -18,6 +18,8 @@ export interface JournalEntry {
   /** When it happened, by the wall clock as it was set when the event was published. */
   readonly at: Date;
   readonly event: JournalEvent;
+  /** Of a kill. */
+  readonly receipt?: KillReceipt;
 }
 
 /** Whoever wants to know. */
@@ -79,7 +81,7 @@ export class Journal {
    *
    * @param happenedNs When, CLOCK_MONOTONIC; 0 or less: now.
    */
-  publish(event: JournalEvent, happenedNs = 0): void {
+  publish(event: JournalEvent, happenedNs = 0, receipt?: KillReceipt): void {
     const nowNs = this.clock.nowNs();
     const agoMs = happenedNs > 0 ? Math.max(0, nowNs - happenedNs) / 1e6 : 0;
     const entry: JournalEntry = {
@@ -87,6 +89,7 @@ export class Journal {
       monotonicNs: happenedNs > 0 ? happenedNs : nowNs,
       at: new Date(this.clock.now().getTime() - agoMs),
       event,
+      ...(receipt === undefined ? {} : { receipt }),
     };
     for (const delivery of this.deliveries) delivery.offer(entry);
   }

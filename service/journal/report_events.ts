@@ -8,10 +8,16 @@ import { PressureReason, TRIGGER_NAMES } from "../../pipeline/memory/layout.ts";
 import {
   DEGRADED_REASON_NAMES,
   DENIED_REASONS,
+  Fate,
   type Report,
 } from "../../pipeline/messages/reports.ts";
 import { quote } from "../../pipeline/limits/units.ts";
-import type { JournalEvent, TriggerName, Weighed } from "./events.ts";
+import type { JournalEvent, KillReceipt, TriggerName, Weighed } from "./events.ts";
+
+/** By {@link Fate}. */
+const FATE_NAMES = ["weighed", "protected", "spared", "dying"] as const;
+/** Of those weighed, in the line of a kill. */
+const WEIGHED_SHOWN_MAX = 2;
 
 /** A user's name as passwd has it, null when it has none. */
 export type NameOf = (uid: number) => string | null;
@@ -124,6 +130,23 @@ export class ReportEvents {
     }
   }
 
+  /** Of a kill, what its event does not tell. */
+  receiptOf({ name, values, rows }: Report): KillReceipt | undefined {
+    if (name !== "kill") return undefined;
+    return {
+      dyingPages: values["dyingPages"]!,
+      isDegraded: values["isDegraded"] !== 0,
+      others: rows.map((row) => ({
+        pid: row["pid"]!,
+        pages: row["pages"]!,
+        givesBackPages: row["givesBackPages"]!,
+        score: row["score"]!,
+        oomScoreAdj: row["oomScoreAdj"]!,
+        fate: FATE_NAMES[row["fate"]!]!,
+      })),
+    };
+  }
+
   private noVictim({ values, text }: Report, uid: number): string {
     const number = (key: string): number => values[key]!;
     const uses = `uid ${uid} uses ${number("usagePages")} of ${number("hardPages")} pages`;
@@ -142,13 +165,11 @@ export class ReportEvents {
   }
 
   private kill(report: Report, uid: number): JournalEvent {
-    const { values, text } = report;
+    const { values, text, rows } = report;
     const number = (key: string): number => values[key]!;
-    const weighed: Weighed[] = [];
-    for (const key of ["other1", "other2"]) {
-      const pid = number(`${key}Pid`);
-      if (pid !== 0) weighed.push({ pid, pages: number(`${key}Pages`) });
-    }
+    const weighed: Weighed[] = rows.filter((row) => row["fate"] === Fate.weighed)
+      .slice(0, WEIGHED_SHOWN_MAX)
+      .map((row) => ({ pid: row["pid"]!, pages: row["pages"]! }));
     const usagePages = number("usagePages");
     const hardPages = number("hardPages");
     return {

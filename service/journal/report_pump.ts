@@ -45,7 +45,8 @@ export class ReportPump {
     for (const ring of this.rings) {
       for (let report = readReport(ring); report !== undefined; report = readReport(ring)) {
         const event = this.events.eventOf(report);
-        if (event !== undefined) this.journal.publish(event, report.tsNs);
+        if (event === undefined) continue;
+        this.journal.publish(event, report.tsNs, this.events.receiptOf(report));
       }
     }
   }

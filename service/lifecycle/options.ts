@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { MemberMask } from "../../pipeline/books/books.ts";
-import type { VictimPolicy } from "../../pipeline/kill/ranking.ts";
+import type { MemberMask } from "../../pipeline/memory/settings.ts";
+import type { VictimPolicy } from "../../pipeline/memory/settings.ts";
 import type { LimitRule, SoftSpec } from "../../pipeline/limits/limits.ts";
 
 export interface SupervisorOptions {

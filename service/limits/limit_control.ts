@@ -4,8 +4,10 @@
  *
  * @module
  */
-import { isNoLimit, type LimitRule, RulesPublisher } from "../../pipeline/limits/limits.ts";
+import { isNoLimit, type LimitRule } from "../../pipeline/limits/limits.ts";
+import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import type { Memory } from "../../pipeline/memory/memory.ts";
+import type { Settings } from "../../pipeline/memory/settings.ts";
 import type { OriginRule } from "./origin_rule.ts";
 import type { Journal } from "../journal/journal.ts";
 import { Owners } from "./owners.ts";
@@ -14,6 +16,8 @@ import type { Kept, LimitOverride, LimitState } from "./state_file.ts";
 export interface LimitControlContext {
   readonly memory: Memory;
   readonly state: LimitState;
+  /** Published with the limits. */
+  readonly settings: Settings;
   readonly journal: Journal;
   /** Whose subordinate uids are; undefined: every uid counts for itself. */
   readonly subuidPath: string | undefined;
@@ -30,7 +34,7 @@ export class LimitControl {
   constructor(context: LimitControlContext) {
     this.context = context;
     const { memory, state, journal, subuidPath } = context;
-    this.publisher = new RulesPublisher(memory.rules);
+    this.publisher = new RulesPublisher(memory.settings);
     this.owners = new Owners({
       path: subuidPath,
       memory,
@@ -42,7 +46,8 @@ export class LimitControl {
 
   /** Puts the limits of the start in force: before any worker, so that none acts by others. */
   begin(nowMs: number): void {
-    this.publisher.publish(this.context.state.rules);
+    const { state, settings } = this.context;
+    this.publisher.publish(state.rules, settings);
     // Whom subordinate uids count for is known before anybody is looked at.
     this.owners.tick(nowMs);
   }

@@ -16,7 +16,13 @@ import {
   SweepFlag,
   UserState,
 } from "../../pipeline/memory/layout.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
+import {
+  DEFAULT_SETTINGS,
+  type Settings,
+  SettingsPublisher,
+} from "../../pipeline/memory/settings.ts";
+import { LimitRules } from "../../pipeline/limits/limits.ts";
+import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import {
   attachMemory,
   type Capacity,
@@ -38,8 +44,9 @@ import {
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { readReport, type Report, type ReportName } from "../../pipeline/messages/reports.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
+import { checkFlags } from "./process_flags.ts";
 import { type Values, writeRecord } from "./records.ts";
-import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK, COUNT_MASK } from "./model.ts";
+import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK } from "./model.ts";
 
 export const SMALL: Capacity = {
   readers: 1,
@@ -69,10 +76,8 @@ const ORDER_NAMES: Readonly<Record<number, Order["kind"]>> = {
 
 export interface DeskOptions {
   readonly capacity?: Partial<Capacity>;
-  readonly countMask?: number;
+  readonly settings?: Partial<Settings>;
   readonly marginPages?: number;
-  readonly creditsShares?: boolean;
-  readonly userProcessesMax?: number;
 }
 
 /** Sizes of members in pages; what is not named is not changed, or 0. */
@@ -96,13 +101,11 @@ export class Desk {
   private readonly queryRing: RingConsumer;
   private readonly reportRing: RingConsumer;
   private readonly rules = new LimitRules();
-  private readonly countMask: number;
+  settings: Settings;
   private readonly marginPages: number;
-  private readonly options: DeskOptions;
   private sweepNumber = 0;
 
   constructor(options: DeskOptions = {}) {
-    this.options = options;
     const buffer = createMemory({ ...SMALL, ...options.capacity });
     const memory = this.memory = attachMemory(buffer);
     const { plan } = memory;
@@ -116,22 +119,24 @@ export class Desk {
     this.orderRing = new RingConsumer(buffer, plan.orderRing);
     this.queryRing = new RingConsumer(buffer, plan.queryRing);
     this.reportRing = new RingConsumer(buffer, plan.reportRings[Role.accounting]!);
-    this.countMask = options.countMask ?? COUNT_MASK;
+    this.settings = {
+      ...DEFAULT_SETTINGS,
+      userProcessesMax: plan.capacity.processes,
+      ...options.settings,
+    };
+    new SettingsPublisher(memory.settings).publish(this.settings);
     this.marginPages = options.marginPages ?? 0;
     this.accounting = this.startAccounting();
   }
 
-  startAccounting(): Accounting {
-    const { capacity: _, ...options } = this.options;
+  startAccounting(reason?: number): Accounting {
     this.accounting = new Accounting(this.memory, {
-      ...options,
-      countMask: this.countMask,
       unknownUid: UNKNOWN_UID,
       marginPages: this.marginPages,
       wakeSweeper: () => {},
       wakeCoordinator: () => {},
     });
-    this.accounting.start();
+    this.accounting.start(reason);
     return this.accounting;
   }
 
@@ -283,13 +288,13 @@ export class Desk {
     uidLast = uid,
   ): this {
     this.rules.set({ uidFirst: uid, uidLast, hardPages, softPages });
-    new RulesPublisher(this.memory.rules).publish(this.rules);
+    new RulesPublisher(this.memory.settings).publish(this.rules);
     return this;
   }
 
   unlimit(uid: number): this {
     this.rules.clear(uid, uid);
-    new RulesPublisher(this.memory.rules).publish(this.rules);
+    new RulesPublisher(this.memory.settings).publish(this.rules);
     return this;
   }
 
@@ -315,6 +320,7 @@ export class Desk {
     this.publish();
     while (this.accounting.step(this.nowNs) > 0) this.books.checkSums();
     this.books.checkSums();
+    checkFlags(this.books);
     for (let word = this.queryRing.next(); word >= 0; word = this.queryRing.next()) {
       const { words } = this.queryRing;
       this.asked.push({

@@ -53,6 +53,8 @@ export class FakeSweeperWorld implements SweeperWorld {
   readonly waitsMs: number[] = [];
   /** What was asked for, in order: "urgent", "ordinary", "sweep". */
   readonly deeds: string[] = [];
+  /** Pressure is listened to. */
+  listens = false;
   isClosed = false;
 
   constructor() {
@@ -96,6 +98,10 @@ export class FakeSweeperWorld implements SweeperWorld {
   async letGo(): Promise<void> {
     this.endWrite?.();
     await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+
+  listenToPressure(): void {
+    this.listens = true;
   }
 
   readMemory(): { totalBytes: number; availableBytes: number } {

@@ -33,7 +33,8 @@ import {
   SweepFlag,
   UserState,
 } from "../../pipeline/memory/layout.ts";
-import { LimitRules, RulesPublisher } from "../../pipeline/limits/limits.ts";
+import { LimitRules } from "../../pipeline/limits/limits.ts";
+import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import { attachMemory, createMemory, type Memory } from "../../pipeline/memory/memory.ts";
 import {
   GONE,
@@ -53,7 +54,7 @@ import { writeRecord, writeWords } from "./records.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { readReport, type Report } from "../../pipeline/messages/reports.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
-import { COUNT_MASK, type FakeEvent, FakeKernel, type FakeMm, type FakeProcess } from "./model.ts";
+import { type FakeEvent, FakeKernel, type FakeMm, type FakeProcess } from "./model.ts";
 import { Random } from "./random.ts";
 
 export interface SimOptions {
@@ -205,7 +206,7 @@ export class Sim implements KillKernel {
         softPages: Math.floor(hardPages * 0.9),
       });
     }
-    new RulesPublisher(memory.rules).publish(rules);
+    new RulesPublisher(memory.settings).publish(rules);
     this.kernel = new FakeKernel(this.random, options.cpus, options.loses ? 12 : LARGE);
     this.writers = memory.plan.readerRings.map((place) =>
       new RecordWriter(new RingProducer(buffer, place), () => {
@@ -263,7 +264,6 @@ export class Sim implements KillKernel {
 
   private startAccounting(): Accounting {
     const accounting = new Accounting(this.memory, {
-      countMask: COUNT_MASK,
       unknownUid: UNKNOWN_UID,
       marginPages: 0,
       wakeSweeper: () => {},
@@ -283,7 +283,7 @@ export class Sim implements KillKernel {
 
   private startKiller(): Killer {
     const patienceNs = this.options.sabotage === "patience" ? 0 : PATIENCE_NS;
-    const killer = new Killer(this.memory, this, { policy: "largest", dryRun: false, patienceNs });
+    const killer = new Killer(this.memory, this, { patienceNs });
     if (this.options.sabotage === "dying") killer["rows"].freed.pages = () => 0;
     killer.start();
     return killer;

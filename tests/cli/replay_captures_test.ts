@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { LimitRules } from "../../pipeline/limits/limits.ts";
 import { Replay, REPLAY_CAPACITY } from "../../pipeline/replay/replay.ts";
-import { VICTIM_POLICIES } from "../../pipeline/kill/ranking.ts";
+import { VICTIM_POLICIES } from "../../pipeline/memory/settings.ts";
 import { TextParser } from "../../kernel/trace/text_parser.ts";
 import { CAPTURE_CPUS, PAGE_BYTES, readCapture } from "../_support/captures.ts";
 import { captureArgs, lastSizes, replayAll } from "../_support/replay_run.ts";

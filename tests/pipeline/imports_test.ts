@@ -1,4 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
+import {
+  circleOf,
+  folderImports,
+  importsOf,
+  PROGRAM_FOLDERS,
+  type Source,
+  sourcesIn as allSourcesIn,
+} from "../../docs/structure.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const LINES_MAX = 730;
@@ -25,40 +33,7 @@ const IMPURE = [
   /\bconsole\./,
 ];
 
-interface Source {
-  /** Path from the root. */
-  readonly path: string;
-  readonly text: string;
-}
-
-function sourcesIn(folder: string): Source[] {
-  const sources: Source[] = [];
-  let entries: Iterable<Deno.DirEntry>;
-  try {
-    entries = [...Deno.readDirSync(new URL(`${folder}/`, ROOT))];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-  for (const entry of entries) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) sources.push(...sourcesIn(path));
-    else if (entry.name.endsWith(".ts")) {
-      sources.push({ path, text: Deno.readTextFileSync(new URL(path, ROOT)) });
-    }
-  }
-  return sources;
-}
-
-/** Paths from the root of what a source imports from this repository. */
-function importsOf({ path, text }: Source): string[] {
-  const specifiers = [
-    ...text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|new URL\(\s*)"(\.{1,2}\/[^"]+)"/g),
-  ].map((match) => match[1]!);
-  return specifiers.map((specifier) =>
-    new URL(specifier, new URL(path, ROOT)).href.slice(ROOT.href.length)
-  );
-}
+const sourcesIn = (folder: string): Source[] => allSourcesIn(ROOT, folder);
 
 /** The code without its comments and strings. */
 function codeOf(text: string): string {
@@ -97,42 +72,8 @@ Deno.test("pipeline/ is pure: no Deno, no clock, no randomness, no package", () 
   assertEquals(wrong, []);
 });
 
-const roomOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
-
-/** A circle of folders in which each imports the next; empty when there is none. */
-function circleOf(imports: ReadonlyMap<string, ReadonlySet<string>>): string[] {
-  const done = new Set<string>();
-  const visit = (room: string, way: readonly string[]): string[] => {
-    if (way.includes(room)) return [...way.slice(way.indexOf(room)), room];
-    if (done.has(room)) return [];
-    for (const next of imports.get(room) ?? []) {
-      const circle = visit(next, [...way, room]);
-      if (circle.length > 0) return circle;
-    }
-    done.add(room);
-    return [];
-  };
-  for (const room of imports.keys()) {
-    const circle = visit(room, []);
-    if (circle.length > 0) return circle;
-  }
-  return [];
-}
-
-/** Which folder imports which others. */
-function roomImports(folders: readonly string[]): Map<string, Set<string>> {
-  const imports = new Map<string, Set<string>>();
-  for (const source of folders.flatMap(sourcesIn)) {
-    const room = roomOf(source.path);
-    const others = imports.get(room) ?? new Set();
-    imports.set(room, others);
-    for (const target of importsOf(source)) if (roomOf(target) !== room) others.add(roomOf(target));
-  }
-  return imports;
-}
-
 Deno.test("no folder imports, by whatever way, one that imports it", () => {
-  const imports = roomImports(["pipeline", "kernel", "workers", "service", "cli"]);
+  const imports = folderImports(PROGRAM_FOLDERS.flatMap(sourcesIn));
   assert(imports.size > 15, [...imports.keys()].join());
   assertEquals(circleOf(imports), []);
 });

@@ -227,7 +227,7 @@ Deno.test("only the counted members count", () => {
       [0xf, 1211],
     ] as const
   ) {
-    const desk = new Desk({ countMask: mask });
+    const desk = new Desk({ settings: { countMask: mask } });
     desk.proc(10, ANN, {}).step();
     desk.own(10, A, { file: 1, anon: 10, swap: 100, shmem: 1100 }).step();
     assertEquals(desk.usage(ANN), expected, `mask ${mask}`);

@@ -68,7 +68,7 @@ Deno.test("I10: a family counts once from the first page of a fork on, and nobod
 });
 
 Deno.test("I10: with the plain sum, the same family is over", () => {
-  const desk = new Desk({ creditsShares: false });
+  const desk = new Desk({ settings: { creditsShares: false } });
   desk.limit(ANN, 1000).proc(ROOT, ANN, {}).step().own(ROOT, A, { anon: 600 }).step();
   fork(desk, ROOT, 11, 0xb, 600);
   assertEquals(charged(desk), 1200);

@@ -49,7 +49,7 @@ Deno.test("I7: threads and mms have shares too", () => {
 Deno.test("what finds no row is summed up in one row of its user by each sweep", () => {
   const desk = new Desk({
     capacity: { processes: 128, tasks: 256, mms: 128 },
-    userProcessesMax: 40,
+    settings: { userProcessesMax: 40 },
   });
   desk.limit(ANN, 1e6).proc(10, ANN, { anon: 10 }).step();
   const sweep = (processes: number): void => {
@@ -70,7 +70,7 @@ Deno.test("what finds no row is summed up in one row of its user by each sweep",
 Deno.test("a user with more processes than it may have counts as over its limit, by no page", () => {
   const desk = new Desk({
     capacity: { processes: 128, tasks: 256, mms: 128 },
-    userProcessesMax: 40,
+    settings: { userProcessesMax: 40 },
   });
   desk.limit(ANN, 1e6).proc(10, ANN, {}).step();
   for (let child = 0; child < 39; child++) desk.fork(10, 100 + child).step();
@@ -82,7 +82,7 @@ Deno.test("a user with more processes than it may have counts as over its limit,
 Deno.test("processes that share their parent's mm add nothing to the row of the others", () => {
   const desk = new Desk({
     capacity: { processes: 128, tasks: 256, mms: 128 },
-    userProcessesMax: 40,
+    settings: { userProcessesMax: 40 },
   });
   desk.limit(ANN, 1e6);
   desk.sweep(() => {

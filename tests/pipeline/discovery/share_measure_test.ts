@@ -36,7 +36,7 @@ class HeldProc extends FakeProc {
 
 /** The real accounting, and a measuring of it by a /proc whose readings end when the test says so. */
 class Stage {
-  readonly desk = new Desk({ countMask: COUNT_MASK, creditsShares: true });
+  readonly desk = new Desk({ settings: { countMask: COUNT_MASK, creditsShares: true } });
   readonly proc = new HeldProc();
   readonly counters = attachCounters(this.desk.memory, Role.sweeper);
   /** Readings under way. */

@@ -16,7 +16,7 @@ class Stage {
       writer: this.tellings.writer,
       readMemory: () => ({ totalBytes: 10 * GIB, availableBytes: this.availableBytes }),
       pageBytes: PAGE_BYTES,
-      minAvailableBytes,
+      minAvailableBytes: () => minAvailableBytes,
     });
   }
 

@@ -4,8 +4,8 @@ import { SweepSchedule } from "../../../pipeline/discovery/sweep_schedule.ts";
 const MS = 1e6;
 
 /** A schedule that has swept at 0, with an interval of a second. */
-function swept(): SweepSchedule {
-  const schedule = new SweepSchedule(1000);
+function swept(intervalMs = 1000): SweepSchedule {
+  const schedule = new SweepSchedule(() => intervalMs);
   assert(schedule.isDue(0, false), "the first sweep is due at once");
   assertEquals(schedule.begin(0), false);
   return schedule;
@@ -50,4 +50,13 @@ Deno.test("SweepSchedule waits for the list of traced tasks, and no longer than 
   schedule.want();
   assertEquals(schedule.isDue(320 * MS, true), false, "and each sweep anew");
   assertEquals(schedule.isDue(330 * MS, false), true);
+});
+
+Deno.test("SweepSchedule follows an interval that changes", () => {
+  let intervalMs = 1000;
+  const schedule = new SweepSchedule(() => intervalMs);
+  schedule.begin(0);
+  assertEquals(schedule.isDue(500 * MS, false), false);
+  intervalMs = 400;
+  assertEquals([schedule.waitMs(300 * MS), schedule.isDue(500 * MS, false)], [100, true]);
 });

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Sweep } from "../../../pipeline/discovery/sweep.ts";
-import { LimitRules, RulesPublisher, RulesView } from "../../../pipeline/limits/limits.ts";
+import { LimitRules } from "../../../pipeline/limits/limits.ts";
+import { RulesPublisher, RulesView } from "../../../pipeline/limits/published_rules.ts";
 import { OwnersView } from "../../../pipeline/limits/owners.ts";
 import { RecordKind } from "../../../pipeline/memory/layout.ts";
 import type { TraceList } from "../../../pipeline/ports.ts";
@@ -59,7 +60,7 @@ class Stage {
 
   constructor() {
     const { memory } = this.desk;
-    this.view = new RulesView(memory.rules);
+    this.view = new RulesView(memory.settings);
     this.sweep = new Sweep({
       memory,
       writer: this.tellings.writer,
@@ -89,7 +90,7 @@ class Stage {
   }
 
   private publishRules(): this {
-    new RulesPublisher(this.desk.memory.rules).publish(this.rules);
+    new RulesPublisher(this.desk.memory.settings).publish(this.rules);
     this.view.refresh();
     this.sweep.rulesChanged();
     return this;

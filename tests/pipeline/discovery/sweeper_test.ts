@@ -5,7 +5,6 @@ import { attachRole } from "../../../pipeline/memory/doorbell.ts";
 import {
   CounterIndex,
   HeaderWord,
-  Member,
   PressureReason,
   RecordKind,
   Role,
@@ -13,6 +12,7 @@ import {
   SweepFlag,
 } from "../../../pipeline/memory/layout.ts";
 import { attachCounters } from "../../../pipeline/memory/memory.ts";
+import { type Settings, SettingsPublisher } from "../../../pipeline/memory/settings.ts";
 import { RingConsumer, RingProducer } from "../../../pipeline/memory/ring.ts";
 import {
   PRESSURE,
@@ -40,15 +40,18 @@ interface Told {
 /** ANN has a limit and a process, 10; the desk is the accounting that hears of it. */
 class Stage {
   readonly world = new FakeSweeperWorld();
-  readonly desk = new Desk();
-  readonly words = attachRole(this.desk.memory, Role.sweeper);
-  readonly counters = attachCounters(this.desk.memory, Role.sweeper);
+  readonly desk: Desk;
+  readonly words: Int32Array;
+  readonly counters: Float64Array;
   readonly sweeper: Sweeper;
   private readonly ring: RingConsumer;
   private readonly queries: RecordWriter;
 
-  constructor(options: Partial<SweeperOptions> = {}) {
+  constructor(options: Partial<SweeperOptions> = {}, settings: Partial<Settings> = {}) {
+    this.desk = new Desk({ settings: { intervalMs: INTERVAL_MS, ...settings } });
     const { memory } = this.desk;
+    this.words = attachRole(memory, Role.sweeper);
+    this.counters = attachCounters(memory, Role.sweeper);
     const { buffer, plan } = memory;
     this.desk.limit(ANN, 1000);
     this.add(TOOM, 0).add(10, ANN);
@@ -61,10 +64,6 @@ class Stage {
       errorPages: 0,
       ownPid: TOOM,
       cpus: 2,
-      countMask: 1 << Member.anon,
-      creditsShares: true,
-      intervalMs: INTERVAL_MS,
-      minAvailableBytes: 0,
       realTime: true,
       isFirstStart: true,
       ...options,
@@ -74,6 +73,11 @@ class Stage {
   add(pid: number, uid: number, ppid = 1): this {
     this.world.proc.entries.set(pid, { uid, ppid });
     return this;
+  }
+
+  set(settings: Partial<Settings>): void {
+    const { desk } = this;
+    new SettingsPublisher(desk.memory.settings).publish({ ...desk.settings, ...settings });
   }
 
   /** Accounting asks. */
@@ -295,15 +299,30 @@ Deno.test("Sweeper tells of a shortage when the kernel does, at once", () => {
   assertEquals([reason, missingPages], [PressureReason.psi, 9 * 256]);
 });
 
+Deno.test("Sweeper listens to pressure when that is wanted, and not to what comes when it is not", () => {
+  const stage = new Stage({}, { psi: false });
+  stage.step();
+  assertEquals(stage.world.listens, false);
+  stage.set({ psi: true });
+  stage.step();
+  assertEquals(stage.world.listens, true);
+  stage.set({ psi: false });
+  stage.step();
+  stage.world.memory = { totalBytes: 100 * 2 ** 20, availableBytes: 0 };
+  stage.world.woken = Woken.byWork | Woken.byPressure;
+  stage.sweeper.sleep(200);
+  assert(!stage.step().some(({ kind }) => kind === RecordKind.pressure));
+});
+
 Deno.test("Sweeper looks after each sweep whether enough memory is available", () => {
-  const stage = new Stage({ minAvailableBytes: 2 ** 30 });
+  const stage = new Stage({}, { minAvailableBytes: 2 ** 30 });
   stage.world.memory = { totalBytes: 10 * 2 ** 30, availableBytes: 2 ** 29 };
   assert(stage.step().some(({ kind }) => kind === RecordKind.pressure));
 });
 
 Deno.test("Sweeper measures nobody where shares are not credited", () => {
   for (const creditsShares of [true, false]) {
-    const stage = new Stage({ creditsShares });
+    const stage = new Stage({}, { creditsShares });
     stage.world.proc.entries.set(10, { uid: ANN, anonKib: 900 * 4 });
     stage.step();
     stage.desk.step();

@@ -11,7 +11,9 @@ import {
 } from "../../../pipeline/kill/killer.ts";
 import { PressureReason, Role, VICTIMS_MAX } from "../../../pipeline/memory/layout.ts";
 import { readReport, type Report } from "../../../pipeline/messages/reports.ts";
+import { Fate } from "../../../pipeline/messages/reports.ts";
 import { RingConsumer } from "../../../pipeline/memory/ring.ts";
+import { type Settings, SettingsPublisher } from "../../../pipeline/memory/settings.ts";
 import { Desk } from "../../_support/desk.ts";
 
 const ANN = 1000;
@@ -135,10 +137,14 @@ class Scene {
   private readonly options: KillerOptions;
   private readonly reportRing: RingConsumer;
 
-  constructor(options: Partial<KillerOptions> = {}, desk = new Desk()) {
+  constructor(
+    settings: Partial<Settings> = {},
+    desk = new Desk({ settings }),
+    patienceNs = PATIENCE_NS,
+  ) {
     this.desk = desk;
     this.hands = new Hands(desk);
-    this.options = { policy: "largest", dryRun: false, patienceNs: PATIENCE_NS, ...options };
+    this.options = { patienceNs };
     this.killer = this.start();
     this.reportRing = new RingConsumer(
       desk.memory.buffer,
@@ -150,6 +156,11 @@ class Scene {
     this.killer = new Killer(this.desk.memory, this.hands, this.options);
     this.killer.start();
     return this.killer;
+  }
+
+  publish(change: Partial<Settings>): void {
+    this.desk.settings = { ...this.desk.settings, ...change };
+    new SettingsPublisher(this.desk.memory.settings).publish(this.desk.settings);
   }
 
   /** A process of a user that holds so many pages. */
@@ -204,8 +215,8 @@ class Scene {
 }
 
 /** Ann may have 1000 pages; her processes 10, 11, 12 have 500, 300 and 100. */
-function makeScene(options: Partial<KillerOptions> = {}): Scene {
-  const scene = new Scene(options);
+function makeScene(settings: Partial<Settings> = {}): Scene {
+  const scene = new Scene(settings);
   scene.desk.limit(ANN, 1000, 950);
   return scene.add(10, ANN, 500).add(11, ANN, 300).add(12, ANN, 100).add(20, BOB, 5000).run();
 }
@@ -240,7 +251,7 @@ Deno.test("the largest process of the user goes, is reaped, and is told of", () 
     [1000, 500, 0],
   );
   assertEquals(
-    [kill?.values["other1Pid"], kill?.values["other1Pages"], kill?.values["other2Pid"]],
+    [kill?.rows[0]?.["pid"], kill?.rows[0]?.["pages"], kill?.rows[1]?.["pid"]],
     [11, 300, 12],
   );
   assertEquals(new TextDecoder().decode(kill?.text), "name10");
@@ -597,8 +608,8 @@ Deno.test("a process that cannot be opened is not gone: told, left on the books,
 // -------------------------------------------------------------------------- who shares an mm (2.3)
 
 /** A crowd on the mm of 10: borrowers that executed nothing. */
-function makeCrowd(count: number, options: Partial<KillerOptions> = {}): Scene {
-  const scene = new Scene(options, new Desk({ capacity: { processes: 512, tasks: 1024 } }));
+function makeCrowd(count: number): Scene {
+  const scene = new Scene({}, new Desk({ capacity: { processes: 512, tasks: 1024 } }));
   scene.desk.limit(ANN, 1000, 950);
   scene.add(10, ANN, 500).add(11, ANN, 300).run();
   for (let i = 0; i < count; i++) {
@@ -774,4 +785,51 @@ Deno.test("of several volunteers the readiest goes, and all of them are found in
   assertEquals(scene.hands.killed, []);
   scene.grow(10, 490).run();
   assertEquals(scene.hands.killed, [29]);
+});
+
+// ------------------------------------------------------------------------------------- settings
+
+Deno.test("the killer follows the victim policy that is published", () => {
+  const scene = makeScene();
+  scene.publish({ victimPolicy: "growing" });
+  scene.grow(12, 350).run();
+  assertEquals(scene.hands.killed, [12], "10 is larger");
+});
+
+Deno.test("a dry run ends when that is published, and whom it named is a victim in earnest", () => {
+  const scene = makeScene({ dryRun: true });
+  scene.grow(10, 700).run();
+  assertEquals([scene.hands.killed, scene.reports("kill").length], [[], 1]);
+  scene.publish({ dryRun: false });
+  scene.grow(10, 701).run();
+  assertEquals(scene.hands.killed, [10]);
+});
+
+// ------------------------------------------------------------------------------------- receipts
+
+Deno.test("a kill's report tells who was weighed with which score, and who was left out and why", () => {
+  const scene = makeScene();
+  scene.desk.limit(ANN, 1500, 1490);
+  scene.add(13, ANN, 560).add(14, ANN, 20).run();
+  scene.pass(2e9);
+  scene.hands.person(13).isProtected = true;
+  scene.hands.person(11).oomScoreAdj = 300;
+  scene.grow(12, 150).run();
+  const [first] = scene.reports("kill");
+  assertEquals(scene.hands.killed, [10]);
+  assertEquals(first?.rows, [
+    { pid: 11, pages: 300, givesBackPages: 300, score: 300, oomScoreAdj: 300, fate: Fate.weighed },
+    { pid: 12, pages: 150, givesBackPages: 150, score: 150, oomScoreAdj: 0, fate: Fate.weighed },
+    { pid: 14, pages: 20, givesBackPages: 20, score: 20, oomScoreAdj: 0, fate: Fate.weighed },
+    { pid: 13, pages: 560, givesBackPages: 560, score: 0, oomScoreAdj: 0, fate: Fate.protected },
+  ]);
+  assertEquals([first?.values["dyingPages"], first?.values["isDegraded"]], [500, 0]);
+  // What remains is over hard again while the first is dying.
+  scene.grow(11, 800).run();
+  assertEquals(scene.hands.killed, [10, 11]);
+  const fates = scene.reports("kill")[0]?.rows.map((row) => [row["pid"], row["fate"]]);
+  assertEquals(fates, [[12, Fate.weighed], [14, Fate.weighed], [13, Fate.protected], [
+    10,
+    Fate.dying,
+  ]]);
 });

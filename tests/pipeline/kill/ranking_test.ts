@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { GROWTH_BUCKET_NS } from "../../../pipeline/memory/layout.ts";
-import { RANKED_MAX, Ranking, type VictimPolicy } from "../../../pipeline/kill/ranking.ts";
+import { RANKED_MAX, Ranking } from "../../../pipeline/kill/ranking.ts";
+import type { VictimPolicy } from "../../../pipeline/memory/settings.ts";
 import { Desk } from "../../_support/desk.ts";
 
 const ANN = 1000;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../../../pipeline/memory/invariant.ts";
-import { RulesWord } from "../../../pipeline/memory/layout.ts";
+import { SettingsWord } from "../../../pipeline/memory/layout.ts";
 import {
   formatUidRange,
   HARD_PAGES_MAX,
@@ -11,13 +11,15 @@ import {
   parseSoft,
   parseUidRange,
   RULES_MAX,
-  RULES_REGION_WORDS,
   RulesFullError,
-  RulesPublisher,
-  RulesView,
   SOFT_DEFAULT,
   UID_MAX,
 } from "../../../pipeline/limits/limits.ts";
+import {
+  RULES_REGION_WORDS,
+  RulesPublisher,
+  RulesView,
+} from "../../../pipeline/limits/published_rules.ts";
 import { FormatError } from "../../../pipeline/limits/units.ts";
 
 /** A small generator with a seed (mulberry32): whole numbers below `bound`. */
@@ -36,7 +38,7 @@ function rule(uidFirst: number, uidLast: number, hardPages = 100): LimitRule {
 }
 
 function region(rows = RULES_MAX): Int32Array {
-  return new Int32Array(new SharedArrayBuffer((RulesWord.rows + rows * 4) * 4));
+  return new Int32Array(new SharedArrayBuffer((SettingsWord.rules + rows * 4) * 4));
 }
 
 /** The words of the specification, without any cleverness. */
@@ -207,20 +209,20 @@ Deno.test("RulesView.refresh() is false when nothing is new, and keeps the old w
   assertEquals(view.refresh(), true);
   assertEquals(view.refresh(), false);
   // A supervisor in the middle of writing, or dead there.
-  Atomics.add(words, RulesWord.sequence, 1);
-  Atomics.store(words, RulesWord.rows + 2, 99);
+  Atomics.add(words, SettingsWord.sequence, 1);
+  Atomics.store(words, SettingsWord.rules + 2, 99);
   assertEquals(view.refresh(), false);
   assertEquals(view.hardPagesOf(1000), 10);
   rules.set(rule(1000, 1000, 20));
   new RulesPublisher(words).publish(rules);
-  assertEquals(Atomics.load(words, RulesWord.sequence) & 1, 0);
+  assertEquals(Atomics.load(words, SettingsWord.sequence) & 1, 0);
   assertEquals(view.refresh(), true);
   assertEquals(view.hardPagesOf(1000), 20);
 });
 
 Deno.test("RulesPublisher.publish() survives the wrap of the sequence and refuses overflow", () => {
   const words = region(2);
-  Atomics.store(words, RulesWord.sequence, 0x7ffffffe);
+  Atomics.store(words, SettingsWord.sequence, 0x7ffffffe);
   const publisher = new RulesPublisher(words);
   const view = new RulesView(words);
   const rules = new LimitRules();
@@ -234,12 +236,16 @@ Deno.test("RulesPublisher.publish() survives the wrap of the sequence and refuse
   assertEquals(RULES_REGION_WORDS, region().length);
 });
 
+/** The name of a module, for source text. */
+function moduleText(file: string): string {
+  return JSON.stringify(import.meta.resolve(`../../../pipeline/limits/${file}`));
+}
+
 Deno.test("RulesView never sees half of a change made by another thread", async () => {
   const words = region(64);
   const source = `
-    import { LimitRules, RulesPublisher } from ${
-    JSON.stringify(import.meta.resolve("../../../pipeline/limits/limits.ts"))
-  };
+    import { LimitRules } from ${moduleText("limits.ts")};
+    import { RulesPublisher } from ${moduleText("published_rules.ts")};
     self.onmessage = ({ data }) => {
       const publisher = new RulesPublisher(data.words);
       for (let pages = 1; Atomics.load(data.stop, 0) === 0; pages = pages % 1000 + 1) {

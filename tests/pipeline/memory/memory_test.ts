@@ -15,7 +15,7 @@ import {
   ROLE_BLOCK_BYTES,
   roleName,
   RULE_WORDS,
-  RulesWord,
+  SettingsWord,
   TASK_COLUMNS,
   USER_COLUMNS,
   VICTIM_COLUMNS,
@@ -66,7 +66,7 @@ function regions(capacity: Capacity): [number, number][] {
   ) add(ring.byteOffset, ringBytes(ring.records, ring.recordBytes));
   assertEquals(readerRings.length, capacity.readers);
   assertEquals(reportRings.length, roles);
-  add(plan.rules, (RulesWord.rows + capacity.rules * RULE_WORDS) * 4);
+  add(plan.settings, (SettingsWord.rules + capacity.rules * RULE_WORDS) * 4);
   add(plan.users, tableBytes(USER_COLUMNS, capacity.users));
   add(plan.processes, tableBytes(PROCESS_COLUMNS, capacity.processes));
   add(plan.tasks, tableBytes(TASK_COLUMNS, capacity.tasks));

@@ -8,10 +8,12 @@ import {
 } from "../../../pipeline/memory/layout.ts";
 import {
   readReport,
+  REPORT_ROWS,
   type ReportName,
   REPORTS,
   ReportWriter,
 } from "../../../pipeline/messages/reports.ts";
+import { RECEIPT_ROWS_MAX } from "../../../pipeline/kill/receipt.ts";
 import { Doorbell } from "../../../pipeline/memory/doorbell.ts";
 import { attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
 import { SMALL } from "../../_support/desk.ts";
@@ -44,9 +46,28 @@ Deno.test("every kind of report comes back as it was put, with its text", () => 
       tsNs: 12345.5,
       values: Object.fromEntries(keys.map((key, index) => [key, index - 1.25])),
       text,
+      rows: [],
     });
     assertEquals(readReport(ring), undefined);
   }
+});
+
+Deno.test("rows come back with their names; what finds no room is cut off, whole rows stay", () => {
+  const { writer, ring } = makeReports(1);
+  const keys = REPORT_ROWS.kill;
+  const put = (count: number): void => {
+    const rows = Array.from({ length: count * keys.length }, (_, index) => index + 0.5);
+    writer.put("kill", 1, REPORTS.kill.map((_, index) => index), undefined, rows);
+  };
+  const row = (number: number): Record<string, number> =>
+    Object.fromEntries(keys.map((key, index) => [key, number * keys.length + index + 0.5]));
+  put(2);
+  assertEquals(readReport(ring)?.rows, [row(0), row(1)]);
+  put(50);
+  const rows = readReport(ring)!.rows;
+  assertEquals([rows.length, rows.at(-1)], [RECEIPT_ROWS_MAX, row(RECEIPT_ROWS_MAX - 1)]);
+  put(0);
+  assertEquals(readReport(ring)?.rows, []);
 });
 
 Deno.test("a text that is too long is cut, and leaves nothing behind for the next", () => {

@@ -65,7 +65,6 @@ class Stage {
       sockets: this.sockets,
       proc: this.proc,
       pageBytes: PAGE_BYTES,
-      countMask: 1 << Member.anon,
       procErrorPages: 0,
     });
     return this.server;

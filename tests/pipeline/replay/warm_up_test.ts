@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Member } from "../../../pipeline/memory/layout.ts";
-import { VICTIM_POLICIES } from "../../../pipeline/kill/ranking.ts";
+import { VICTIM_POLICIES } from "../../../pipeline/memory/settings.ts";
 import {
   PaperKillKernel,
   REFRESH_KILLS,

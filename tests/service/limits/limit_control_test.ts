@@ -1,16 +1,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import {
-  type LimitRule,
-  RULES_MAX,
-  RulesFullError,
-  RulesView,
-} from "../../../pipeline/limits/limits.ts";
+import { type LimitRule, RULES_MAX, RulesFullError } from "../../../pipeline/limits/limits.ts";
+import { RulesView } from "../../../pipeline/limits/published_rules.ts";
 import {
   attachMemory,
   createMemory,
   DEFAULT_CAPACITY,
   type Memory,
 } from "../../../pipeline/memory/memory.ts";
+import { DEFAULT_SETTINGS } from "../../../pipeline/memory/settings.ts";
 import type { JournalEvent } from "../../../service/journal/events.ts";
 import { Journal } from "../../../service/journal/journal.ts";
 import { LimitControl } from "../../../service/limits/limit_control.ts";
@@ -47,6 +44,7 @@ async function withControl(
   const control = new LimitControl({
     memory,
     state,
+    settings: DEFAULT_SETTINGS,
     journal,
     subuidPath: undefined,
     pageBytes: 4096,
@@ -66,7 +64,7 @@ async function withControl(
 
 /** What workers see. */
 function published(memory: Memory): number {
-  const view = new RulesView(memory.rules);
+  const view = new RulesView(memory.settings);
   view.refresh();
   return view.find(UID)?.hardPages ?? 0;
 }

@@ -1,0 +1,162 @@
+/**
+ * What may change while toom runs: one page of shared memory, published by the supervisor, checked
+ * once, read by the roles at the start of a batch. The limits are on the same page, behind it (rules
+ * of ../limits/limits.ts), so that both change together.
+ *
+ * What is not here needs a restart: sizes of tables and buffers, sockets, trace sources, CPUs.
+ *
+ * @module
+ */
+import { invariant } from "./invariant.ts";
+import { Member, SettingsWord } from "./layout.ts";
+import { PageReader, publishPage } from "./seqlock.ts";
+
+export const VICTIM_POLICIES = ["largest", "newest", "growing"] as const;
+/** `largest`: most counted pages; `newest`: youngest; `growing`: most gained in the last second. */
+export type VictimPolicy = typeof VICTIM_POLICIES[number];
+
+/** A set of members as bits: 1 << Member. */
+export type MemberMask = number;
+
+export interface Settings {
+  readonly victimPolicy: VictimPolicy;
+  /** The counted members. */
+  readonly countMask: MemberMask;
+  /** Pages that are counted more than once are credited; else usage is the sum over processes. */
+  readonly creditsShares: boolean;
+  /** Everything but the signal. */
+  readonly dryRun: boolean;
+  /** Soft arms the killer; without, all is left to do at hard. */
+  readonly arms: boolean;
+  /** The kernel's pressure stall information is listened to. */
+  readonly psi: boolean;
+  /** Period of the last defense, 1 or more. */
+  readonly intervalMs: number;
+  /** Below this much available memory somebody must go; 0: never. */
+  readonly minAvailableBytes: number;
+  /** Processes of one user at one time; one that has more counts as over its limit. */
+  readonly userProcessesMax: number;
+}
+
+/** Until something else is published; `userProcessesMax` is what the table of processes holds then. */
+export const DEFAULT_SETTINGS: Settings = Object.freeze({
+  victimPolicy: "largest",
+  countMask: 1 << Member.anon | 1 << Member.swap | 1 << Member.shmem,
+  creditsShares: true,
+  dryRun: false,
+  arms: true,
+  psi: true,
+  intervalMs: 1000,
+  minAvailableBytes: 0,
+  userProcessesMax: 0x7fffffff,
+});
+
+const Flag = { creditsShares: 1, dryRun: 2, arms: 4, psi: 8 } as const;
+const WORD_SPAN = 0x1_0000_0000;
+
+/** Stores settings; between the two steps of a publication. */
+export function storeSettings(words: Int32Array, settings: Settings): void {
+  const { creditsShares, dryRun, arms, psi, minAvailableBytes } = settings;
+  const flags = (creditsShares ? Flag.creditsShares : 0) | (dryRun ? Flag.dryRun : 0) |
+    (arms ? Flag.arms : 0) | (psi ? Flag.psi : 0);
+  const policy = VICTIM_POLICIES.indexOf(settings.victimPolicy);
+  Atomics.store(words, SettingsWord.victimPolicy, policy);
+  Atomics.store(words, SettingsWord.countMask, settings.countMask);
+  Atomics.store(words, SettingsWord.flags, flags);
+  Atomics.store(words, SettingsWord.intervalMs, settings.intervalMs);
+  Atomics.store(words, SettingsWord.userProcessesMax, settings.userProcessesMax);
+  Atomics.store(words, SettingsWord.minAvailableLow, minAvailableBytes | 0);
+  Atomics.store(words, SettingsWord.minAvailableHigh, Math.floor(minAvailableBytes / WORD_SPAN));
+}
+
+/** @throws {InvariantError} When one is out of its range: roles trust what is published. */
+export function checkSettings(settings: Settings): void {
+  const { victimPolicy, countMask, intervalMs, minAvailableBytes, userProcessesMax } = settings;
+  const isCount = (value: number, min: number, max: number): boolean =>
+    Number.isInteger(value) && value >= min && value <= max;
+  invariant(VICTIM_POLICIES.includes(victimPolicy), `settings: no victim policy ${victimPolicy}`);
+  invariant(isCount(countMask, 1, 15), `settings: members ${countMask} are not 1 to 15`);
+  invariant(isCount(intervalMs, 1, 0x7fffffff), `settings: an interval of ${intervalMs} ms`);
+  invariant(
+    isCount(minAvailableBytes, 0, Number.MAX_SAFE_INTEGER),
+    `settings: ${minAvailableBytes} available bytes`,
+  );
+  invariant(
+    isCount(userProcessesMax, 1, 0x7fffffff),
+    `settings: ${userProcessesMax} processes of a user`,
+  );
+}
+
+/** The supervisor's end, for settings alone; with the limits: RulesPublisher. */
+export class SettingsPublisher {
+  private readonly words: Int32Array;
+
+  constructor(words: Int32Array) {
+    this.words = words;
+  }
+
+  /** @throws {InvariantError} Nothing has changed then. */
+  publish(settings: Settings): void {
+    checkSettings(settings);
+    publishPage(this.words, () => storeSettings(this.words, settings));
+  }
+}
+
+/** A copy of the settings that a role reads; all fields as in {@link Settings}. */
+export class SettingsCopy implements Settings {
+  victimPolicy: VictimPolicy = DEFAULT_SETTINGS.victimPolicy;
+  countMask: MemberMask = DEFAULT_SETTINGS.countMask;
+  creditsShares = DEFAULT_SETTINGS.creditsShares;
+  dryRun = DEFAULT_SETTINGS.dryRun;
+  arms = DEFAULT_SETTINGS.arms;
+  psi = DEFAULT_SETTINGS.psi;
+  intervalMs = DEFAULT_SETTINGS.intervalMs;
+  minAvailableBytes = DEFAULT_SETTINGS.minAvailableBytes;
+  userProcessesMax = DEFAULT_SETTINGS.userProcessesMax;
+
+  /** Copies what is on the page at this moment, whole or not. */
+  load(words: Int32Array): void {
+    const flags = Atomics.load(words, SettingsWord.flags);
+    const policy = Atomics.load(words, SettingsWord.victimPolicy);
+    this.victimPolicy = VICTIM_POLICIES[policy] ?? DEFAULT_SETTINGS.victimPolicy;
+    this.countMask = Atomics.load(words, SettingsWord.countMask);
+    this.creditsShares = (flags & Flag.creditsShares) !== 0;
+    this.dryRun = (flags & Flag.dryRun) !== 0;
+    this.arms = (flags & Flag.arms) !== 0;
+    this.psi = (flags & Flag.psi) !== 0;
+    this.intervalMs = Atomics.load(words, SettingsWord.intervalMs);
+    this.userProcessesMax = Atomics.load(words, SettingsWord.userProcessesMax);
+    this.minAvailableBytes =
+      (Atomics.load(words, SettingsWord.minAvailableHigh) >>> 0) * WORD_SPAN +
+      (Atomics.load(words, SettingsWord.minAvailableLow) >>> 0);
+  }
+}
+
+/** A role's end, for one that needs no limits. */
+export class SettingsView {
+  private readonly words: Int32Array;
+  private readonly reader: PageReader;
+  private copy = new SettingsCopy();
+  /** Where the next ones are gathered, so that a torn reading is never used. */
+  private next = new SettingsCopy();
+  private readonly load = (): void => this.next.load(this.words);
+
+  constructor(words: Int32Array) {
+    this.words = words;
+    this.reader = new PageReader(words);
+    this.refresh();
+  }
+
+  get current(): Settings {
+    return this.copy;
+  }
+
+  /** Takes over what has been published since. @returns Whether anything was. */
+  refresh(): boolean {
+    if (!this.reader.refresh(this.load)) return false;
+    const old = this.copy;
+    this.copy = this.next;
+    this.next = old;
+    return true;
+  }
+}

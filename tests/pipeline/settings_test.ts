@@ -1,0 +1,52 @@
+/** What the roles do when the settings change under them. */
+import { assertEquals } from "@std/assert";
+import { DegradedReason } from "../../pipeline/messages/reports.ts";
+import { type Settings, SettingsPublisher } from "../../pipeline/memory/settings.ts";
+import { Member } from "../../pipeline/memory/layout.ts";
+import { Desk } from "../_support/desk.ts";
+
+const ANN = 1000;
+
+function publish(desk: Desk, change: Partial<Settings>): void {
+  desk.settings = { ...desk.settings, ...change };
+  new SettingsPublisher(desk.memory.settings).publish(desk.settings);
+}
+
+Deno.test("accounting: other counted members need another accounting, which has all read again", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000);
+  const read = (): Desk => desk.proc(10, ANN, { anon: 100, file: 30, shmem: 7 });
+  desk.sweep(read).step();
+  assertEquals([desk.usage(ANN), desk.accounting.isOutdated], [107, false]);
+  publish(desk, { countMask: 1 << Member.anon | 1 << Member.file });
+  desk.step();
+  assertEquals(desk.accounting.isOutdated, true);
+  desk.startAccounting(DegradedReason.settings);
+  desk.step();
+  assertEquals(desk.accounting.isOutdated, false);
+  desk.sweep(read).step();
+  assertEquals(desk.usage(ANN), 130);
+});
+
+Deno.test("accounting: a user's most processes count from the next batch on", () => {
+  const desk = new Desk({ settings: { userProcessesMax: 2 } });
+  desk.limit(ANN, 1000);
+  for (const pid of [10, 11, 12]) desk.proc(pid, ANN, { anon: 10 });
+  desk.step();
+  assertEquals(desk.usage(ANN), 20);
+  publish(desk, { userProcessesMax: 3 });
+  desk.proc(12, ANN, { anon: 10 }).step();
+  assertEquals(desk.usage(ANN), 30);
+});
+
+Deno.test("accounting: without arms, soft orders nothing", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000, 900);
+  desk.proc(10, ANN, { anon: 10 }).step();
+  publish(desk, { arms: false });
+  desk.own(10, 70, { anon: 950 }).step();
+  assertEquals(desk.orders(), []);
+  publish(desk, { arms: true });
+  desk.own(10, 70, { anon: 970 }).step();
+  assertEquals(desk.orders().map(({ kind }) => kind), ["arm"]);
+});
