@@ -7,6 +7,7 @@ import { ReaderGuard } from "../../../pipeline/discovery/reader_guard.ts";
 import { attachCounters, attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
 import { attachRole } from "../../../pipeline/memory/doorbell.ts";
 import { CounterIndex, Role, RoleWord } from "../../../pipeline/memory/layout.ts";
+import { ReadTurn } from "../../../pipeline/reading/read_turn.ts";
 import { SMALL } from "../../_support/desk.ts";
 import { hasFile, hasTracefs, needing } from "../../_support/real_kernel.ts";
 
@@ -141,6 +142,16 @@ Deno.test(
       assertEquals(check(), undefined);
     }
     assert(counters[CounterIndex.events]! > 100, "events were read");
+    // A reader that stands still between its read(2) and its counting.
+    const turn = new ReadTurn(attachRole(memory, Role.reader));
+    await record();
+    turn.begin();
+    const uncounted = take(own);
+    assert(uncounted > 10);
+    for (let look = 0; look < 8; look++) assertEquals(check(), undefined);
+    counters[CounterIndex.events]! += uncounted;
+    turn.end();
+    assertEquals(check(), undefined);
     await record();
     const thief = cpus.map((cpu) => openFd(trace.cpuRawPipePath(cpu), flags));
     const stolen = take(thief);
