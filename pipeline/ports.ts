@@ -85,3 +85,122 @@ export interface TraceList {
   /** As {@link appendPids}, on another thread. */
   appendPidsAsync(tids: Iterable<number>): Promise<void>;
 }
+
+/** Where a reader's events come from. What they say goes to the writer that it was opened with. */
+export interface TraceSource {
+  /** A CPU that it reads; -1: of all CPUs, merged by the kernel. */
+  readonly firstCpu: number;
+  /**
+   * Reads what there is, without waiting. HOT.
+   *
+   * @param isChasing Goes on while more is being written; else only takes what had gathered.
+   * @returns Bytes read; 0 when there is nothing.
+   * @throws {Error} When it cannot be read any more.
+   */
+  read(isChasing: boolean): number;
+  /** Writes what it has counted into the counters that it was opened with. HOT. */
+  storeCounts(): void;
+  /**
+   * Waits until there is something to read, or until another thread ends the waiting.
+   *
+   * @returns Whether the kernel says that there is something, which may not be so.
+   */
+  wait(timeoutMs: number): boolean;
+  /** Decodes so many made-up reads, to have code and data at hand. */
+  rehearse(reads: number): void;
+}
+
+/** Files of toom's trace instances, which whoever is root can write to. */
+export interface GuardedInstance {
+  /** For the log, one a file; their order is the index below. */
+  readonly names: readonly string[];
+  /** @returns What a file says that it must not say, for the log; undefined: it is right. */
+  look(index: number): string | undefined;
+  /** Puts a file right. @returns Why that cannot be done; undefined when it is. */
+  mend(index: number): string | undefined;
+}
+
+/** What the kernel counts of the pipes that toom's readers read. */
+export interface TraceCounts {
+  /** Events that anybody has read from them, all CPUs; minus the error number: not to be told now. */
+  eventsRead(): number;
+}
+
+/** What calls of {@link Sockets} give when they fail, all below 0. */
+export const SocketFailure = {
+  /** There is nothing, or no room, at this moment. */
+  again: -1,
+  /** The other end, or the process, is gone. */
+  gone: -2,
+  /** No descriptor, watch or memory is left. */
+  exhausted: -3,
+  /** Anything else: the kernel cannot do it. */
+  refused: -4,
+} as const;
+
+/**
+ * A set of handles to wait for; may itself be in another set, and is ready when one of its own is.
+ * What is ready stays so until it has been taken. epoll(7)
+ */
+export interface ReadySet {
+  /** Of the set itself. */
+  readonly handle: number;
+  /** @param key What {@link key} tells of it, 0 to 2^31 - 1. @returns 0 or a {@link SocketFailure}. */
+  add(handle: number, key: number): number;
+  /** Takes a handle out. One that is closed leaves by itself. */
+  remove(handle: number): void;
+  /**
+   * Waits until a handle is ready. HOT.
+   *
+   * @param timeoutMs At most this long; 0 looks without waiting.
+   * @returns How many are ready, for {@link key}.
+   */
+  wait(timeoutMs: number): number;
+  /** Key of a ready handle, `index` below what {@link wait} gave. HOT. */
+  key(index: number): number;
+}
+
+/** A socket that listens. */
+export interface Listener {
+  readonly handle: number;
+  /** Its messages follow one another without a mark between them. */
+  readonly isStream: boolean;
+}
+
+/**
+ * Local sockets whose messages say who sent them, for one role. Nothing here ever waits but
+ * {@link ReadySet.wait}. Handles are numbers from 0 on; on Linux descriptors, which belong to the
+ * process and outlive a worker that throws.
+ */
+export interface Sockets {
+  readonly listeners: readonly Listener[];
+  /** Is ready when another thread has rung. */
+  readonly wakeHandle: number;
+  /** The message of the last {@link receive}, from its start. */
+  readonly message: Uint8Array<ArrayBuffer>;
+  /** Its sender; 0 when the kernel did not say. */
+  readonly senderPid: number;
+  /** The sender's real uid, unsigned. */
+  readonly senderUid: number;
+  /** Makes it unready again. @returns Whether anybody had rung. */
+  drainWake(): boolean;
+  /** @param readyMax The most that one wait tells of. @returns undefined: the kernel gives none. */
+  openSet(readyMax: number): ReadySet | undefined;
+  /** Takes a connection. @returns Its handle or a {@link SocketFailure}. */
+  accept(listener: Listener): number;
+  /** Real uid of who connected, unsigned; -1 when it is not to be had. */
+  peerUid(handle: number): number;
+  /**
+   * Takes a message, or of a stream what has come of it. HOT.
+   *
+   * @param bytesMax Of a stream no more than so many. A longer message is cut.
+   * @returns Its bytes, `bytesMax + 1` when it was cut; 0 when the other end has closed; or a
+   *   {@link SocketFailure}.
+   */
+  receive(handle: number, bytesMax: number): number;
+  /** Sends a message. HOT. @returns Its bytes or a {@link SocketFailure}. */
+  send(handle: number, message: Uint8Array<ArrayBuffer>): number;
+  /** Opens a process: the handle is ready when it ends. @returns It or a {@link SocketFailure}. */
+  openProcess(pid: number): number;
+  close(handle: number): void;
+}

@@ -27,8 +27,8 @@ runWorker(
   ({ memory, init, alive }) => {
     const clock = new MonotonicClock();
     const bell = new BellSleeper(memory, Role.accounting);
-    const sweeper = new EventFd(init.config.sweeperWakeFd);
-    const coordinator = new EventFd(init.config.coordinatorWakeFd);
+    const sweeper = new EventFd(init.config.wakeFds.sweeper);
+    const coordinator = new EventFd(init.config.wakeFds.coordinator);
     const options = {
       unknownUid: UNKNOWN_UID,
       marginPages: marginPages(navigator.hardwareConcurrency, init.config.pageBytes),

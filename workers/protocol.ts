@@ -5,38 +5,18 @@
  *
  * @module
  */
-import type { GuardedFile } from "./instance_guard.ts";
-
-/** A pipe of trace data and the CPU that it comes from; -1: of all CPUs, merged by the kernel. */
-export interface TracePipe {
-  readonly cpu: number;
-  readonly fd: number;
-}
-
-/** Texts of the kernel's own descriptions of its events, by what toom calls them. */
-export interface FormatTexts {
-  readonly headerPage: string;
-  readonly rssStat: string;
-  readonly newTask: string;
-  readonly exec: string;
-  readonly exit: string;
-  readonly free: string;
-  /** Absent where the kernel has no such event. */
-  readonly oomVictim: string | undefined;
-}
+import type { SocketsSpec } from "../kernel/sockets/tmalloc_sockets.ts";
+import type { SweeperSpec } from "../kernel/discovery/sweeper_world.ts";
+import type { TraceSourceSpec } from "../kernel/trace/trace_source.ts";
 
 /** Where tmalloc is served. */
-export interface TmallocPlace {
-  /** Bound and listening: SOCK_SEQPACKET, and SOCK_STREAM for who has no other. */
-  readonly listenFd: number;
-  readonly streamListenFd: number;
+export interface TmallocPlace extends Omit<SocketsSpec, "wakeFd"> {
   /** The file that remembers promises. */
   readonly ledgerPath: string;
 }
 
 /** What all workers are told when they start. What may change meanwhile: memory/settings.ts. */
 export interface WorkerConfig {
-  readonly source: "raw" | "text";
   readonly pageBytes: number;
   /** Nothing is enforced before this start: there is time to be small. */
   readonly isFirstStart: boolean;
@@ -48,25 +28,13 @@ export interface WorkerConfig {
   readonly readerCpu: number;
   /** CPUs of all other threads; empty: any. */
   readonly otherCpus: readonly number[];
-  readonly formats: FormatTexts;
-  /** Pipes of each reader. */
-  readonly readerPipes: readonly (readonly TracePipe[])[];
-  /** eventfd of each reader, to end its sleep. */
-  readonly readerWakeFds: readonly number[];
-  /** The instance with all execs, and whether its pipes give pages or lines. */
-  readonly loginSource: "raw" | "text";
-  readonly loginPipes: readonly TracePipe[];
-  readonly sweeperWakeFd: number;
-  readonly coordinatorWakeFd: number;
+  /** What each reader reads. */
+  readonly readers: readonly TraceSourceSpec[];
+  readonly sweeper: SweeperSpec;
+  /** eventfd(2) of those whom accounting wakes up and who sleep in poll(2). */
+  readonly wakeFds: { readonly sweeper: number; readonly coordinator: number };
   /** The socket that programs ask on; undefined: nobody is to ask. */
-  readonly tmalloc: TmallocPlace | undefined;
-  /** Name of the instance with the traced users' events. */
-  readonly instanceName: string;
-  readonly tracefsPath: string;
-  /** Files of both instances that nobody else may change. */
-  readonly guardedFiles: readonly GuardedFile[];
-  /** What the kernel counts of each CPU that readers read; empty where they read text. */
-  readonly statsFds: readonly number[];
+  readonly tmalloc: (TmallocPlace & SocketsSpec) | undefined;
 }
 
 export interface WorkerInit {

@@ -2,7 +2,8 @@
 /// <reference lib="deno.worker" />
 /**
  * The shell around every worker: takes the first message, runs its agent until it is told to stop
- * or has been replaced, and shows signs of life.
+ * or has been replaced, and shows signs of life. Longer than the workers themselves, because it holds
+ * what all of them have in common.
  *
  * @module
  */
@@ -10,7 +11,6 @@ import { attachMemory, type Memory } from "../pipeline/memory/memory.ts";
 import { attachRole } from "../pipeline/memory/doorbell.ts";
 import { Fault, HEARTBEAT_MS, roleName, RoleState, RoleWord } from "../pipeline/memory/layout.ts";
 import { gettid, openLibc } from "../kernel/ffi/libc.ts";
-
 import { pinThread } from "../kernel/process/affinity.ts";
 import { collectGarbage } from "../kernel/process/heap.ts";
 import { setFifo, setThreadName } from "../kernel/process/self_protection.ts";

@@ -326,6 +326,11 @@ export class TraceInstance {
     return this.#hadSentinel;
   }
 
+  /** Puts {@link SENTINEL_PID} back into a list that somebody else wrote. */
+  restoreSentinel(): void {
+    this.appendPids([SENTINEL_PID]);
+  }
+
   /**
    * Never traces these tasks, and with `event-fork` not their children either: for toom itself.
    *

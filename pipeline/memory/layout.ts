@@ -188,6 +188,8 @@ export const RoleWord = {
   epochSeen: LINE_WORDS + 5,
   /** Worker: copy of `rehearse`. */
   rehearsed: LINE_WORDS + 6,
+  /** Reader: raised at the beginning and the end of each turn of reading, so odd within one. */
+  readTurn: LINE_WORDS + 7,
   /** Anybody: raised to wake the worker up. */
   bell: 2 * LINE_WORDS,
 } as const;
@@ -238,8 +240,6 @@ export const CounterIndex = {
   timedOut: 24,
   /** Coordinator: connections closed at once, because there were too many. */
   connectionsRefused: 25,
-  /** Coordinator: connections closed for what came, {@link BROKEN_REASONS}. */
-  broken: 26,
   /** Coordinator: as of now. */
   connections: 32,
   clients: 33,
@@ -249,8 +249,10 @@ export const CounterIndex = {
   measureNs: 36,
   /** Sweeper: times that the kernel lost changes of user. */
   userChangesLost: 39,
+  /** Coordinator: connections closed for each of {@link BROKEN_REASONS}. */
+  broken: 40,
 } as const;
-export const COUNTER_COUNT = 40;
+export const COUNTER_COUNT = 48;
 /** Why the coordinator closes a connection; the counter of each is `CounterIndex.broken` + index. */
 export const BROKEN_REASONS = [
   "short",
@@ -259,6 +261,8 @@ export const BROKEN_REASONS = [
   "malformed",
   "no-credentials",
   "does-not-read",
+  /** The kernel gave no descriptor or memory to hear of it. */
+  "no-resources",
 ] as const;
 export type BrokenReason = typeof BROKEN_REASONS[number];
 

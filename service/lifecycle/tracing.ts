@@ -18,9 +18,10 @@ import {
 } from "../../kernel/trace/tracefs.ts";
 import { EXEC_TEXT_FILTER } from "../../kernel/trace/text_parser.ts";
 import { ProcReader } from "../../kernel/proc/proc.ts";
-import { type GuardedFile, guardedFiles } from "../../workers/instance_guard.ts";
-import type { FormatTexts, TracePipe } from "../../workers/protocol.ts";
-import { rawFormats } from "../../workers/formats.ts";
+import { type GuardedFile, guardedFiles } from "../../kernel/trace/guarded_files.ts";
+import type { DiscoverySpec } from "../../kernel/discovery/sweeper_world.ts";
+import { type FormatTexts, rawFormats } from "../../kernel/trace/raw_formats.ts";
+import type { PipesSpec, TracePipe } from "../../kernel/trace/trace_source.ts";
 import { StartError } from "./errors.ts";
 
 export interface TracingOptions {
@@ -55,9 +56,9 @@ export class Tracing {
   readonly tracefsPath: string;
   readonly events: TraceInstance;
   readonly formats: FormatTexts;
-  readonly readerPipes: readonly (readonly TracePipe[])[];
-  readonly loginSource: "raw" | "text";
-  readonly loginPipes: readonly TracePipe[];
+  /** What each reader reads. */
+  readonly readers: readonly PipesSpec[];
+  readonly loginPipes: PipesSpec;
   /** Instances that a dead predecessor had left behind. */
   readonly removed: readonly string[];
   /** Why the raw source is not used although it was preferred. */
@@ -94,13 +95,22 @@ export class Tracing {
       });
       this.logins.configure({ bufferKib: LOGINS_BUFFER_KIB, eventFork: false });
       this.formats = this.readFormats();
-      const rawProblem = problemOfRaw(this.formats, options.pageBytes);
+      const { formats } = this;
+      const { pageBytes } = options;
+      const rawProblem = problemOfRaw(formats, pageBytes);
       this.source = chooseSource(options.source, rawProblem);
       this.fallback = options.source === "auto" ? rawProblem : undefined;
-      this.readerPipes = this.openReaders(options.readers);
+      const { source } = this;
+      this.readers = this.openReaders(options.readers).map((pipes) => ({
+        source,
+        pipes,
+        formats,
+        pageBytes,
+      }));
       // Pages even where the source is text: no file name can pose as an event in them.
-      this.loginSource = rawProblem === undefined ? "raw" : "text";
-      this.loginPipes = this.openLogins();
+      const loginSource = rawProblem === undefined ? "raw" : "text";
+      const pipes = this.openLogins(loginSource);
+      this.loginPipes = { source: loginSource, pipes, formats, pageBytes };
     } catch (error) {
       this.close();
       throw error;
@@ -114,7 +124,7 @@ export class Tracing {
     // Should a limited user be root: never the readers themselves.
     events.writeNotracePids(new ProcReader().listTids(Deno.pid));
     for (const [system, event] of TRACED_EVENTS) events.enableEvent(system, event);
-    if (this.loginSource === "text") {
+    if (this.loginPipes.source === "text") {
       logins.setFilter("sched", "sched_process_exec", EXEC_TEXT_FILTER);
     }
     logins.enableEvent("sched", "sched_process_exec");
@@ -123,10 +133,21 @@ export class Tracing {
     logins.setTracing(true);
   }
 
-  /** What nobody else may change from now on; after {@link start}. */
-  guarded(): GuardedFile[] {
+  /** What the sweeper needs; after {@link start}. */
+  discoverySpec(): DiscoverySpec {
+    return {
+      logins: this.loginPipes,
+      instanceName: this.events.name,
+      tracefsPath: this.tracefsPath,
+      guardedFiles: this.guarded(),
+      statsFds: this.statsFds(),
+    };
+  }
+
+  /** What nobody else may change from now on. */
+  private guarded(): GuardedFile[] {
     const traced = TRACED_EVENTS.map(([system, event]) => ({ system, event, filter: NO_FILTER }));
-    const filter = this.loginSource === "text" ? EXEC_TEXT_FILTER : NO_FILTER;
+    const filter = this.loginPipes.source === "text" ? EXEC_TEXT_FILTER : NO_FILTER;
     const execs = [{ system: "sched", event: "sched_process_exec", filter }];
     if (this.formats.oomVictim !== undefined) {
       execs.push({ system: "oom", event: "mark_victim", filter: NO_FILTER });
@@ -139,7 +160,7 @@ export class Tracing {
   }
 
   /** What the kernel counts of each CPU; none where text is read, see {@link ReaderGuard}. */
-  statsFds(): number[] {
+  private statsFds(): number[] {
     if (this.source === "text") return [];
     const { events } = this;
     return events.cpus().map((cpu) => this.open(`${events.path}/per_cpu/cpu${cpu}/stats`));
@@ -184,9 +205,9 @@ export class Tracing {
     };
   }
 
-  private openLogins(): TracePipe[] {
+  private openLogins(source: "raw" | "text"): TracePipe[] {
     const { logins } = this;
-    if (this.loginSource === "text") return [{ cpu: -1, fd: this.open(logins.pipePath) }];
+    if (source === "text") return [{ cpu: -1, fd: this.open(logins.pipePath) }];
     this.open(logins.pipePath);
     return logins.cpus().map((cpu) => ({ cpu, fd: this.open(logins.cpuRawPipePath(cpu)) }));
   }
@@ -283,7 +304,7 @@ function removeDead(tracefsPath: string, own: readonly string[]): readonly strin
 /** Why pages cannot be decoded here; undefined when they can. */
 function problemOfRaw(formats: FormatTexts, pageBytes: number): string | undefined {
   try {
-    rawFormats({ formats, pageBytes });
+    rawFormats(formats, pageBytes);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

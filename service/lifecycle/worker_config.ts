@@ -24,22 +24,16 @@ export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
   const { options, tracing, wakes, tmalloc, isFirstStart, tell } = parts;
   const isNarrow = options.readerCount === 1 && tracing.source === "raw";
   return {
-    source: tracing.source,
     pageBytes: options.pageBytes,
     isFirstStart,
     realTime: true,
     ...chooseCpus(options.pathCpu, isNarrow, tell),
-    formats: tracing.formats,
-    readerPipes: tracing.readerPipes,
-    readerWakeFds: wakes.fds.readers,
-    loginSource: tracing.loginSource,
-    loginPipes: tracing.loginPipes,
-    sweeperWakeFd: wakes.fds.sweeper,
-    coordinatorWakeFd: wakes.fds.coordinator,
-    tmalloc,
-    instanceName: tracing.events.name,
-    tracefsPath: tracing.tracefsPath,
-    guardedFiles: tracing.guarded(),
-    statsFds: tracing.statsFds(),
+    readers: tracing.readers.map((pipes, index) => ({
+      ...pipes,
+      wakeFd: wakes.fds.readers[index]!,
+    })),
+    sweeper: { ...tracing.discoverySpec(), wakeFd: wakes.fds.sweeper },
+    wakeFds: wakes.fds,
+    tmalloc: tmalloc && { ...tmalloc, wakeFd: wakes.fds.coordinator },
   };
 }

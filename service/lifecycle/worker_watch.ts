@@ -115,7 +115,7 @@ export class WorkerWatch {
     this.onRestart = onRestart;
     this.onHang = onHang;
     const roles = [Role.accounting, Role.killer, Role.coordinator, Role.sweeper] as number[];
-    config.readerPipes.forEach((_, index) => roles.push(Role.reader + index));
+    config.readers.forEach((_, index) => roles.push(Role.reader + index));
     this.lives = roles.map((role) => ({
       role,
       words: attachRole(memory, role),

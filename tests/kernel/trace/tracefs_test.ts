@@ -329,3 +329,14 @@ Deno.test(
     );
   },
 );
+
+Deno.test(needing(traced, NEEDS, "a list that somebody else wrote is told from toom's own"), () => {
+  using trace = instance("t_sentinel");
+  trace.configure(OPTIONS);
+  trace.writePids([Deno.pid]);
+  assertEquals([trace.readPids(), trace.hadSentinel], [[Deno.pid], true]);
+  Deno.writeTextFileSync(`${trace.path}/set_event_pid`, "1\n");
+  assertEquals([trace.readPids(), trace.hadSentinel], [[1], false]);
+  trace.restoreSentinel();
+  assertEquals([trace.readPids(), trace.hadSentinel], [[1], true]);
+});

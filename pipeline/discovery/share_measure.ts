@@ -3,23 +3,32 @@
  *
  * @module
  */
-import { CounterIndex, HeaderWord, ProcessFlag, ProcessState } from "../pipeline/memory/layout.ts";
-import { MeasureSchedule } from "../pipeline/books/measure_schedule.ts";
-import { ReadingCost } from "../pipeline/books/reading_cost.ts";
-import type { Memory } from "../pipeline/memory/memory.ts";
-import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../pipeline/messages/records.ts";
-import type { RecordWriter } from "../pipeline/messages/record_writer.ts";
-import { type SharesContext, sharesOf } from "../pipeline/books/smaps_shares.ts";
-import { UserRows } from "../pipeline/books/user_rows.ts";
-import type { MonotonicClock } from "../kernel/ffi/clock.ts";
-import { ProcReader } from "../kernel/proc/proc.ts";
-import { ProcStatus } from "../pipeline/ports.ts";
-import { readSmapsRollup } from "../kernel/proc/smaps.ts";
+import { CounterIndex, HeaderWord, ProcessFlag, ProcessState } from "../memory/layout.ts";
+import { MeasureSchedule } from "../books/measure_schedule.ts";
+import { ReadingCost } from "../books/reading_cost.ts";
+import type { Memory } from "../memory/memory.ts";
+import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../messages/records.ts";
+import type { RecordWriter } from "../messages/record_writer.ts";
+import { type RollupKib, type SharesContext, sharesOf } from "../books/smaps_shares.ts";
+import { UserRows } from "../books/user_rows.ts";
+import { type Clock, type Proc, ProcStatus } from "../ports.ts";
+
+/** What measuring needs of the kernel besides /proc/PID/status. */
+export interface ShareFacts {
+  /** Page faults without I/O of a process, all threads, since its start; -1 when it is gone. */
+  readMinorFaults(pid: number): number;
+  /** What it shares; may take 12 ms a GiB, elsewhere. Undefined when it is gone or may not be read. */
+  readRollup(pid: number): Promise<RollupKib | undefined>;
+}
 
 export interface ShareMeasureContext extends SharesContext {
   readonly memory: Memory;
   readonly writer: RecordWriter;
-  readonly clock: MonotonicClock;
+  readonly clock: Clock;
+  readonly proc: Proc;
+  readonly facts: ShareFacts;
+  /** CPUs that the users' programs run on. */
+  readonly cpus: number;
   /** The sweeper's. */
   readonly counters: Float64Array;
   /** Hands over what was written so far. */
@@ -47,7 +56,6 @@ export class ShareMeasure {
   private readonly schedule: MeasureSchedule;
   private readonly rows: UserRows;
   private readonly cost = new ReadingCost();
-  private readonly proc = new ProcReader();
   private readonly before = new ProcStatus();
   private readonly after = new ProcStatus();
   private run: Run | undefined;
@@ -59,9 +67,9 @@ export class ShareMeasure {
     this.rows = new UserRows(context.memory);
     this.schedule = new MeasureSchedule(
       context.memory,
-      navigator.hardwareConcurrency,
+      context.cpus,
       (userSlot) => this.pidsOf(userSlot),
-      (pid) => this.proc.readMinorFaults(pid),
+      (pid) => context.facts.readMinorFaults(pid),
     );
   }
 
@@ -111,22 +119,22 @@ export class ShareMeasure {
 
   /** Reads one process; its end, or the end of all, is told when the reading is there. */
   private readNext(run: Run): void {
-    const { clock, counters, publish } = this.context;
+    const { clock, counters, publish, proc, facts } = this.context;
     const pid = run.pids[run.next++];
     if (pid === undefined) {
       this.end(run);
       return;
     }
-    if (!this.proc.readStatus(pid, this.before)) return;
+    if (!proc.readStatus(pid, this.before)) return;
     this.reading = true;
     const startNs = clock.nowNs();
-    readSmapsRollup(pid).then((rollup) => {
+    facts.readRollup(pid).then((rollup) => {
       const costNs = this.cost.of(clock.nowNs() - startNs, this.mappedPages());
       run.costNs += costNs;
       counters[CounterIndex.measureNs]! += costNs;
       this.reading = false;
       if (
-        rollup !== undefined && this.proc.readStatus(pid, this.after) && this.isBooked(run, pid)
+        rollup !== undefined && proc.readStatus(pid, this.after) && this.isBooked(run, pid)
       ) {
         this.tell(run, pid, rollup);
       }
@@ -167,7 +175,7 @@ export class ShareMeasure {
     return (rssAnonKib + rssFileKib + rssShmemKib) * 1024 / this.context.pageBytes;
   }
 
-  private tell(run: Run, pid: number, rollup: Parameters<typeof sharesOf>[0]): void {
+  private tell(run: Run, pid: number, rollup: RollupKib): void {
     const { writer, clock } = this.context;
     const shares = sharesOf(rollup, this.before, this.after, this.context);
     run.lazyPages += shares.lazyPages;

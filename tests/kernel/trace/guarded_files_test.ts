@@ -1,13 +1,15 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { closeFd, openFd, OpenFlag, readFd, writeTextFile } from "../../kernel/ffi/fd.ts";
-import { SENTINEL_PID, TraceInstance } from "../../kernel/trace/tracefs.ts";
-import {
-  guardedFiles,
-  InstanceGuard,
-  ReaderGuard,
-  type Tampering,
-} from "../../workers/instance_guard.ts";
-import { hasFile, hasTracefs, needing } from "../_support/real_kernel.ts";
+import { closeFd, openFd, OpenFlag, readFd, writeTextFile } from "../../../kernel/ffi/fd.ts";
+import { SENTINEL_PID, TraceInstance } from "../../../kernel/trace/tracefs.ts";
+import { guardedFiles, InstanceFiles, StatsFiles } from "../../../kernel/trace/guarded_files.ts";
+import { InstanceGuard, type Tampering } from "../../../pipeline/discovery/instance_guard.ts";
+import { ReaderGuard } from "../../../pipeline/discovery/reader_guard.ts";
+import { attachCounters, attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
+import { attachRole } from "../../../pipeline/memory/doorbell.ts";
+import { CounterIndex, Role, RoleWord } from "../../../pipeline/memory/layout.ts";
+import { ReadTurn } from "../../../pipeline/reading/read_turn.ts";
+import { SMALL } from "../../_support/desk.ts";
+import { hasFile, hasTracefs, needing } from "../../_support/real_kernel.ts";
 
 const NEEDS = "root and tracefs with kmem:rss_stat";
 const traced = hasTracefs();
@@ -25,7 +27,9 @@ function guarded(purpose: string): Disposable & { trace: TraceInstance; guard: I
     fds.push(openFd(path, OpenFlag.O_RDONLY));
     return fds.at(-1)!;
   };
-  const guard = new InstanceGuard(guardedFiles(trace, "events", [EVENT], true, open));
+  const guard = new InstanceGuard(
+    new InstanceFiles(guardedFiles(trace, "events", [EVENT], true, open)),
+  );
   return {
     trace,
     guard,
@@ -112,7 +116,12 @@ Deno.test(
     const cpus = trace.cpus();
     const own = cpus.map((cpu) => openFd(trace.cpuRawPipePath(cpu), flags));
     const stats = cpus.map((cpu) => openFd(`${trace.path}/per_cpu/cpu${cpu}/stats`, 0));
-    const guard = new ReaderGuard(stats);
+    const memory = attachMemory(createMemory(SMALL));
+    Atomics.store(attachRole(memory, Role.reader), RoleWord.epoch, 1);
+    const counters = attachCounters(memory, Role.reader);
+    const guard = new ReaderGuard(memory, new StatsFiles(stats));
+    let nowNs = 0;
+    const check = (): string | undefined => guard.check(nowNs += 0.2e9);
     const page = new Uint8Array(new ArrayBuffer(65_536));
     // Without a list of pids everybody is traced; events of a fixed number are taken by counting.
     trace.enableEvent("kmem", "rss_stat");
@@ -126,24 +135,33 @@ Deno.test(
       await new Deno.Command("/bin/true").output();
       trace.setTracing(false);
     };
-    let got = 0;
     for (let i = 0; i < 12; i++) {
       await record();
-      got += take(own);
-      assertEquals(guard.check(() => got, true), undefined);
-      assertEquals(guard.check(() => got, true), undefined);
+      counters[CounterIndex.events]! += take(own);
+      assertEquals(check(), undefined);
+      assertEquals(check(), undefined);
     }
-    assert(got > 100, "events were read");
+    assert(counters[CounterIndex.events]! > 100, "events were read");
+    // A reader that stands still between its read(2) and its counting.
+    const turn = new ReadTurn(attachRole(memory, Role.reader));
+    await record();
+    turn.begin();
+    const uncounted = take(own);
+    assert(uncounted > 10);
+    for (let look = 0; look < 8; look++) assertEquals(check(), undefined);
+    counters[CounterIndex.events]! += uncounted;
+    turn.end();
+    assertEquals(check(), undefined);
     await record();
     const thief = cpus.map((cpu) => openFd(trace.cpuRawPipePath(cpu), flags));
     const stolen = take(thief);
     assert(stolen > 10);
-    const told = Array.from({ length: 8 }, () => guard.check(() => got, true));
+    const told = Array.from({ length: 8 }, check);
     assertEquals(told.filter((one) => one !== undefined), [
       `${stolen} events were read by somebody else`,
     ]);
     await Deno.writeTextFile(`${trace.path}/trace`, "");
-    assertEquals(guard.check(() => got, true), "the buffers were emptied");
+    assertEquals(check(), "the buffers were emptied");
     for (const fd of [...own, ...thief, ...stats]) closeFd(fd);
     trace.remove();
   },

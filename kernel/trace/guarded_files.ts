@@ -1,21 +1,13 @@
 /**
- * Watches over toom's trace instances: whoever is root, in whatever container, can write to their
- * files, and toom would see less, or nothing, without a word. What somebody else has changed is put
- * back and told, and the events that were missed meanwhile are a loss like any other.
- *
- * Not seen: what is changed and changed back between two looks, and a reader of pages that takes
- * little of much.
+ * The files of toom's trace instances that nobody else may change: what they must say, whether they do,
+ * and how they are put right. When to look, and what to tell, is pipeline/discovery/instance_guard.ts.
  *
  * @module
  */
-import { Errno, errnoName, KernelError } from "../kernel/ffi/errno.ts";
-import { OpenFlag, preadFd, writeTextFile } from "../kernel/ffi/fd.ts";
-import {
-  isSetOption,
-  parseTraceStats,
-  SENTINEL_PID,
-  type TraceInstance,
-} from "../kernel/trace/tracefs.ts";
+import type { GuardedInstance, TraceCounts } from "../../pipeline/ports.ts";
+import { Errno, errnoName, KernelError } from "../ffi/errno.ts";
+import { OpenFlag, preadFd, writeTextFile } from "../ffi/fd.ts";
+import { isSetOption, parseTraceStats, SENTINEL_PID, type TraceInstance } from "./tracefs.ts";
 
 /** A file of an instance, and what it must say. Plain data: the supervisor opens, the sweeper looks. */
 export interface GuardedFile {
@@ -32,14 +24,6 @@ export interface GuardedFile {
   readonly mendFlags: number;
 }
 
-/** What somebody else has done. */
-export interface Tampering {
-  /** One line: the file, and what it said. */
-  readonly what: string;
-  /** Whether it is as it was again. */
-  readonly mended: boolean;
-}
-
 /** More of a list of tasks is not read: then it must only not be empty. */
 const READ_BYTES_MAX = 16 * 1024;
 /** A list of pids of so many bytes may go on in the next read: the kernel gives a page at a time. */
@@ -48,8 +32,6 @@ const PIDS_PAGE_BYTES = 2048;
 const SHOWN_BYTES_MAX = 40;
 const OPTIONS = "/trace_options";
 const TRIGGER = "/trigger";
-/** The same thing is told at most this often. */
-const TOLD_EVERY_NS = 1e9;
 
 /**
  * The files that matter, as they are now: to be called when the instance records as it should.
@@ -104,43 +86,33 @@ export function guardedFiles(
 
 interface Watched extends GuardedFile {
   readonly expected: Uint8Array | undefined;
-  toldNs: number;
 }
 
-export class InstanceGuard {
+/** {@link guardedFiles}, opened. */
+export class InstanceFiles implements GuardedInstance {
+  readonly names: readonly string[];
   private readonly files: readonly Watched[];
   private readonly buffer = new Uint8Array(new ArrayBuffer(READ_BYTES_MAX));
   private readonly tail = new TextEncoder().encode(`${SENTINEL_PID}\n`);
 
   constructor(files: readonly GuardedFile[]) {
+    this.names = files.map(({ name }) => name);
     this.files = files.map((file) => {
       const expected = file.text === undefined ? undefined : new TextEncoder().encode(file.text);
-      return { ...file, expected, toldNs: -Infinity };
+      return { ...file, expected };
     });
   }
 
-  /**
-   * Looks at every file, and mends what is not as it must be. Some 100 us.
-   *
-   * @param onTampering Called for each that is to be told of.
-   * @returns Whether events may have been missed.
-   */
-  check(nowNs: number, onTampering: (tampering: Tampering) => void): boolean {
-    let missed = false;
-    for (const file of this.files) {
-      const length = preadFd(file.fd, this.buffer, 0);
-      if (length === -Errno.EINTR || this.isRight(file, length)) continue;
-      missed = true;
-      const found = this.shown(file, length);
-      const problem = mend(file);
-      if (nowNs - file.toldNs < TOLD_EVERY_NS) continue;
-      file.toldNs = nowNs;
-      onTampering({
-        what: `${file.name} was ${found}${problem === undefined ? "" : ` (${problem})`}`,
-        mended: problem === undefined,
-      });
-    }
-    return missed;
+  look(index: number): string | undefined {
+    const file = this.files[index]!;
+    const length = preadFd(file.fd, this.buffer, 0);
+    return length === -Errno.EINTR || this.isRight(file, length)
+      ? undefined
+      : this.shown(file, length);
+  }
+
+  mend(index: number): string | undefined {
+    return mend(this.files[index]!);
   }
 
   private isRight(file: Watched, length: number): boolean {
@@ -219,96 +191,24 @@ function readWhole(path: string): string | undefined {
   }
 }
 
-// ---------------------------------------------------------------------------------------------
-// Another reader
-// ---------------------------------------------------------------------------------------------
-
-/**
- * Looks in a row that a verdict rests on. In one of them the reader will have counted all that it has
- * taken; or most of it, when it never rests, as it counts every 256 pages at least.
- */
-const LOOKS = 25;
-const IN_FLIGHT_EVENTS_MAX = 16_384;
-/** With so few events over so many looks, it was at rest in one of them. */
-const CALM_LOOKS = 5;
-const CALM_EVENTS_MAX = 10_000;
-
-/**
- * Finds out that somebody else reads the pipes, which takes the events away from toom: the kernel
- * counts what was read, toom what it has got. Only of pipes of pages; where toom reads text, the
- * kernel lets nobody else do so.
- */
-export class ReaderGuard {
+/** What the kernel counts of the pipes of pages, by `per_cpu/cpuN/stats` of each CPU. */
+export class StatsFiles implements TraceCounts {
   private readonly fds: readonly number[];
   private readonly buffer = new Uint8Array(new ArrayBuffer(1024));
-  private readonly ahead = new Float64Array(LOOKS);
-  private readonly got = new Float64Array(LOOKS);
-  private looks = 0;
-  /** Events by which the kernel was ahead all the time; NaN: to be found out. */
-  private basis = 0;
-  private readBefore = 0;
-  private gotBefore = 0;
+  private readonly text = new TextDecoder();
 
-  /** @param statsFds `per_cpu/cpuN/stats` of each pipe, open for reading. */
-  constructor(statsFds: readonly number[]) {
-    this.fds = statsFds;
+  /** @param fds Of the files, open for reading. */
+  constructor(fds: readonly number[]) {
+    this.fds = fds;
   }
 
-  /**
-   * @param gotEvents Events that toom has got out of these pipes so far; called after the kernel was
-   *   asked.
-   * @param isSettled false: what toom has counted is not to be compared, as its reader is a new one.
-   * @returns What is to be told: somebody reads, or has emptied the buffers.
-   */
-  check(gotEvents: () => number, isSettled: boolean): string | undefined {
+  eventsRead(): number {
     let read = 0;
     for (const fd of this.fds) {
       const length = preadFd(fd, this.buffer, 0);
-      if (length < 0) return undefined;
-      read += parseTraceStats(new TextDecoder().decode(this.buffer.subarray(0, length))).read;
+      if (length < 0) return length;
+      read += parseTraceStats(this.text.decode(this.buffer.subarray(0, length))).read;
     }
-    const got = gotEvents();
-    const wasEmptied = read < this.readBefore;
-    const isStill = read === this.readBefore && got === this.gotBefore;
-    this.readBefore = read;
-    this.gotBefore = got;
-    if (wasEmptied || !isSettled) this.restart(NaN);
-    if (wasEmptied) return "the buffers were emptied";
-    this.ahead[this.looks % LOOKS] = read - got;
-    this.got[this.looks % LOOKS] = got;
-    this.looks++;
-    if (Number.isNaN(this.basis)) {
-      if (isStill) this.restart(read - got);
-      else if (this.looks >= LOOKS) this.restart(Math.max(...this.ahead));
-      return undefined;
-    }
-    const stolen = this.leastAhead() - this.basis;
-    if (!(stolen > 0)) return undefined;
-    this.restart(this.basis + stolen);
-    return `${stolen} events were read by somebody else`;
-  }
-
-  /** By how much the kernel was ahead all the time; NaN: not enough looks to say so. */
-  private leastAhead(): number {
-    if (this.looks < CALM_LOOKS) return NaN;
-    const calm = this.least(CALM_LOOKS);
-    if (this.gotBefore - this.got[(this.looks - CALM_LOOKS) % LOOKS]! < CALM_EVENTS_MAX) {
-      return calm;
-    }
-    if (this.looks < LOOKS) return NaN;
-    return Math.max(this.basis, this.least(LOOKS) - IN_FLIGHT_EVENTS_MAX);
-  }
-
-  private least(looks: number): number {
-    let least = Infinity;
-    for (let i = this.looks - looks; i < this.looks; i++) {
-      least = Math.min(least, this.ahead[i % LOOKS]!);
-    }
-    return least;
-  }
-
-  private restart(basis: number): void {
-    this.basis = basis;
-    this.looks = 0;
+    return read;
   }
 }

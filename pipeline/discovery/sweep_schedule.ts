@@ -1,0 +1,65 @@
+/**
+ * When all of /proc is read: at every interval, and soon after something was missed.
+ *
+ * @module
+ */
+
+/** Sweeps that losses ask for are at least so far apart. */
+const WANTED_EVERY_NS = 50e6;
+/** While one is wanted, the sweeper looks at least so often whether it may begin, milliseconds. */
+const WANTED_LOOK_MS = 20;
+/** While logins come without end, a sweep waits no longer than this for the list of traced tasks. */
+const LIST_WAIT_NS_MAX = 200e6;
+
+export class SweepSchedule {
+  private readonly intervalMs: () => number;
+  private sweptNs = -Infinity;
+  private isWanted = true;
+  private isAfterLoss = false;
+  /** Since when a sweep should be under way; Infinity: it should not. */
+  private dueSinceNs = Infinity;
+
+  /** @param intervalMs Period of the last defense as of now. */
+  constructor(intervalMs: () => number) {
+    this.intervalMs = intervalMs;
+  }
+
+  /** Something was missed that a sweep finds. */
+  want(): void {
+    this.isWanted = true;
+  }
+
+  /** Events were lost: what the books have may be wrong. */
+  wantAfterLoss(): void {
+    this.isWanted = this.isAfterLoss = true;
+  }
+
+  /**
+   * Whether a sweep is to begin now.
+   *
+   * @param isListBusy A write to the list of traced tasks is under way: a sweep would wait for it, and
+   *   logins that are not traced yet for the sweep.
+   */
+  isDue(nowNs: number, isListBusy: boolean): boolean {
+    const sinceNs = nowNs - this.sweptNs;
+    const isTime = sinceNs >= this.intervalMs() * 1e6 ||
+      (this.isWanted && sinceNs >= WANTED_EVERY_NS);
+    this.dueSinceNs = isTime ? Math.min(this.dueSinceNs, nowNs) : Infinity;
+    return isTime && !(isListBusy && nowNs - this.dueSinceNs < LIST_WAIT_NS_MAX);
+  }
+
+  /** A sweep begins. @returns Whether it comes after a loss. */
+  begin(nowNs: number): boolean {
+    const { isAfterLoss } = this;
+    this.dueSinceNs = Infinity;
+    this.sweptNs = nowNs;
+    this.isWanted = this.isAfterLoss = false;
+    return isAfterLoss;
+  }
+
+  /** How long nothing is to be done here, milliseconds; 0 or less: it is time. */
+  waitMs(nowNs: number): number {
+    const untilMs = (this.sweptNs - nowNs) / 1e6 + this.intervalMs();
+    return this.isWanted ? Math.min(untilMs, WANTED_LOOK_MS) : untilMs;
+  }
+}

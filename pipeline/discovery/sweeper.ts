@@ -1,0 +1,222 @@
+/**
+ * The sweeper: everything that is slow. It finds the processes of limited users (the first time, at
+ * logins, after setuid, by sweeps), has them traced, reads /proc for the books, measures what is shared,
+ * watches over toom's trace instances, and hears of shortages of the whole machine.
+ *
+ * @module
+ */
+import { OwnersView } from "../limits/owners.ts";
+import { RulesView } from "../limits/published_rules.ts";
+import { attachRole } from "../memory/doorbell.ts";
+import {
+  CounterIndex,
+  HeaderWord,
+  RecordKind,
+  RecordWord,
+  Role,
+  RoleWord,
+} from "../memory/layout.ts";
+import { attachCounters, type Memory } from "../memory/memory.ts";
+import { RingConsumer } from "../memory/ring.ts";
+import { OOM_VICTIM, RESOLVE, VERIFY } from "../messages/records.ts";
+import { RecordOutlet } from "../messages/record_outlet.ts";
+import { type ExecListener, ExecStream } from "./exec_stream.ts";
+import { ShareMeasure } from "./share_measure.ts";
+import { Shortage } from "./shortage.ts";
+import { Sweep } from "./sweep.ts";
+import { SweepSchedule } from "./sweep_schedule.ts";
+import { ChangesRead, type SweeperWorld, type UserChanges, Woken } from "./sweeper_world.ts";
+import { TraceWatch } from "./trace_watch.ts";
+
+/** Reads of changes of user in one turn, of 256 each: as many as can be looked at. */
+const CHANGE_READS_MAX = 16;
+
+export interface SweeperOptions {
+  /** Of this incarnation. */
+  readonly epoch: number;
+  readonly pageBytes: number;
+  /** By how much /proc may be wrong on this kernel, pages a member. */
+  readonly errorPages: number;
+  /** Of toom itself, which never counts. */
+  readonly ownPid: number;
+  /** CPUs that the users' programs run on. */
+  readonly cpus: number;
+  /** Whether it goes before ordinary tasks, but for long work. */
+  readonly realTime: boolean;
+  /** Nothing is enforced before this start. */
+  readonly isFirstStart: boolean;
+}
+
+export class Sweeper implements ExecListener {
+  private readonly header: Int32Array;
+  private readonly counters: Float64Array;
+  private readonly world: SweeperWorld;
+  private readonly options: SweeperOptions;
+  private readonly outlet: RecordOutlet;
+  private readonly rules: RulesView;
+  private readonly queries: RingConsumer;
+  private readonly verify;
+  private readonly resolve;
+  private readonly sweep: Sweep;
+  private readonly schedule: SweepSchedule;
+  private readonly execs: ExecStream;
+  private readonly measuring: ShareMeasure;
+  private readonly shortage: Shortage;
+  private readonly watch: TraceWatch;
+
+  constructor(memory: Memory, world: SweeperWorld, options: SweeperOptions) {
+    const { buffer, plan } = memory;
+    const { pageBytes, errorPages, ownPid, cpus } = options;
+    const { clock, proc, list, instance } = world;
+    this.header = memory.header;
+    this.counters = attachCounters(memory, Role.sweeper);
+    this.world = world;
+    this.options = options;
+    this.outlet = new RecordOutlet(memory, Role.sweeper, options.epoch, plan.sweeperRing);
+    const { writer } = this.outlet;
+    const publish = (): void => this.outlet.publish();
+    const words = attachRole(memory, Role.sweeper);
+    const rules = this.rules = new RulesView(memory.settings);
+    rules.refresh();
+    this.queries = new RingConsumer(buffer, plan.queryRing);
+    this.verify = VERIFY.view(this.queries.words);
+    this.resolve = RESOLVE.view(this.queries.words);
+    this.schedule = new SweepSchedule(() => rules.settings.intervalMs);
+    this.sweep = new Sweep({
+      memory,
+      writer,
+      rules,
+      owners: new OwnersView(memory.owners),
+      list,
+      proc,
+      clock,
+      pageBytes,
+      errorPages,
+      ownPid,
+      publish,
+      alive: () => Atomics.add(words, RoleWord.heartbeat, 1),
+    });
+    this.execs = new ExecStream(world.openExecs, this);
+    this.measuring = new ShareMeasure({
+      memory,
+      writer,
+      clock,
+      proc,
+      facts: world.shares,
+      cpus,
+      counters: this.counters,
+      publish,
+      pageBytes,
+      get countMask() {
+        return rules.settings.countMask;
+      },
+    });
+    const readMemory = (): ReturnType<SweeperWorld["readMemory"]> => world.readMemory();
+    const minAvailableBytes = (): number => rules.settings.minAvailableBytes;
+    this.shortage = new Shortage({ writer, readMemory, pageBytes, minAvailableBytes });
+    this.watch = new TraceWatch({ memory, writer, instance, list, counts: world.traceCounts });
+    if (rules.settings.psi) world.listenToPressure();
+  }
+
+  /** Undefined where shared pages are not credited. */
+  private get measure(): ShareMeasure | undefined {
+    return this.rules.settings.creditsShares ? this.measuring : undefined;
+  }
+
+  /** Whether the event loop must turn for calls on other threads to end. */
+  get isWaiting(): boolean {
+    return this.sweep.isWaiting || this.measure?.isWaiting === true;
+  }
+
+  /** One turn, which never waits but for what it reads. */
+  step(): void {
+    const { sweep, schedule } = this;
+    const { clock, userChanges } = this.world;
+    if (this.rules.refresh()) {
+      sweep.rulesChanged();
+      if (this.rules.settings.psi) this.world.listenToPressure();
+      schedule.want();
+    }
+    this.answerQueries();
+    this.execs.take();
+    if (userChanges !== undefined) this.takeUserChanges(userChanges);
+    sweep.lookAll();
+    if (sweep.hasOverrun) {
+      sweep.hasOverrun = false;
+      schedule.want();
+    }
+    this.measure?.step();
+    const nowNs = clock.nowNs();
+    // While a write to the list is under way, the kernel would let a look at it wait.
+    if (!sweep.isWaiting) this.watch.look(nowNs);
+    if (schedule.isDue(nowNs, sweep.isWaiting)) this.sweepAll(schedule.begin(nowNs));
+    this.outlet.publish();
+  }
+
+  /** Waits until there is something to do. */
+  sleep(timeoutMs: number): void {
+    const nowNs = this.world.clock.nowNs();
+    const dueNs = Math.min(this.sweep.nextLookNs, this.measure?.nextNs ?? Infinity);
+    const dueMs = Math.min((dueNs - nowNs) / 1e6, this.schedule.waitMs(nowNs));
+    const woken = this.world.wait(Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs))));
+    if (woken === Woken.none) return;
+    this.counters[CounterIndex.wakeups]!++;
+    if ((woken & Woken.byPressure) === 0 || !this.rules.settings.psi) return;
+    this.shortage.pressed(this.world.clock.nowNs());
+    this.outlet.publish();
+  }
+
+  private sweepAll(isAfterLoss: boolean): void {
+    const { counters, options, world } = this;
+    // Reading all of /proc may take long: not before everybody else, unless nothing is enforced until it
+    // is done.
+    const yields = options.realTime && (options.isFirstStart || counters[CounterIndex.sweeps]! > 0);
+    if (yields) world.setUrgent(false);
+    this.sweep.full(isAfterLoss);
+    if (yields) world.setUrgent(true);
+    this.watch.listWasRead(world.clock.nowNs());
+    counters[CounterIndex.sweeps]!++;
+    Atomics.store(this.header, HeaderWord.discovered, 1);
+    this.shortage.check(world.clock.nowNs());
+  }
+
+  private answerQueries(): void {
+    const { queries, schedule, sweep } = this;
+    for (let word = queries.next(); word >= 0; word = queries.next()) {
+      const kind = queries.words[word + RecordWord.kindCpu]!;
+      if (kind === RecordKind.resync) schedule.wantAfterLoss();
+      else if (kind === RecordKind.verify) sweep.verify(this.verify.at(word).uid);
+      else if (kind === RecordKind.measure) this.measure?.hurry();
+      else sweep.resolve(this.resolve.at(word).tid);
+    }
+    queries.release();
+  }
+
+  /** What the kernel could not tell of for want of room is in /proc. */
+  private takeUserChanges(changes: UserChanges): void {
+    for (let reads = 0; reads < CHANGE_READS_MAX; reads++) {
+      const result = changes.read((tgid) => this.sweep.lookChanged(tgid));
+      if (result === ChangesRead.lost || result === ChangesRead.failed) {
+        this.counters[CounterIndex.userChangesLost]!++;
+        this.schedule.want();
+      }
+      if (result === ChangesRead.all || result === ChangesRead.failed) return;
+    }
+  }
+
+  // -------------------------------------------------------------------------- execs of the machine
+
+  executed(pid: number): void {
+    this.sweep.look(pid);
+  }
+
+  missed(): void {
+    this.schedule.want();
+  }
+
+  killedByKernel(pid: number): void {
+    const { writer } = this.outlet;
+    writer.open(OOM_VICTIM, this.world.clock.nowNs()).pid = pid;
+    writer.close();
+  }
+}
