@@ -139,7 +139,6 @@ export class Supervisor {
     this.memory = makeMemory(options);
     this.names = makeNames();
     const events = new ReportEvents(pageBytes, (uid) => this.names.nameOf(uid));
-    this.reports = new ReportPump(this.memory, events, journal);
     this.shed = new ShedWatch(this.memory, journal, host.logLosses);
     this.tracing = new Tracing({
       source: options.source,
@@ -150,7 +149,8 @@ export class Supervisor {
       formerFds: handover?.fds.instances ?? [],
     });
     open.defer(() => this.tracing.close());
-    const wakes = new WorkerWakes(this.memory, options.readerCount, open);
+    const wakes = new WorkerWakes(options.readerCount, open);
+    this.reports = new ReportPump(this.memory, wakes.reportBell, events, journal);
     this.tmalloc = serveTmalloc(options.tmallocSocketPath, handover?.fds.tmalloc, journal, open);
     this.limits = new LimitControl({
       memory: this.memory,

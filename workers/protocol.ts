@@ -31,8 +31,12 @@ export interface WorkerConfig {
   /** What each reader reads. */
   readonly readers: readonly TraceSourceSpec[];
   readonly sweeper: SweeperSpec;
-  /** eventfd(2) of those whom accounting wakes up and who sleep in poll(2). */
-  readonly wakeFds: { readonly sweeper: number; readonly coordinator: number };
+  /** eventfd(2) of those whom other workers wake up and who do not sleep on a bell. */
+  readonly wakeFds: {
+    readonly sweeper: number;
+    readonly coordinator: number;
+    readonly supervisor: number;
+  };
   /** The socket that programs ask on; undefined: nobody is to ask. */
   readonly tmalloc: (TmallocPlace & SocketsSpec) | undefined;
 }

@@ -9,7 +9,15 @@
  */
 import { attachMemory, type Memory } from "../pipeline/memory/memory.ts";
 import { attachRole } from "../pipeline/memory/doorbell.ts";
-import { Fault, HEARTBEAT_MS, roleName, RoleState, RoleWord } from "../pipeline/memory/layout.ts";
+import {
+  Fault,
+  HEARTBEAT_MS,
+  Role,
+  roleName,
+  RoleState,
+  RoleWord,
+} from "../pipeline/memory/layout.ts";
+import { EventFd } from "../kernel/ffi/fd.ts";
 import { gettid, openLibc } from "../kernel/ffi/libc.ts";
 import { pinThread } from "../kernel/process/affinity.ts";
 import { collectGarbage } from "../kernel/process/heap.ts";
@@ -82,14 +90,43 @@ async function serve(
   Atomics.store(words, RoleWord.epochSeen, init.epoch);
   Atomics.store(words, RoleWord.state, RoleState.running);
   try {
-    await work(init, words, agent);
+    await work(init, memory, words, agent);
   } catch (error) {
     agent.close?.();
     throw error;
   }
 }
 
-async function work(init: WorkerInit, words: Int32Array, agent: WorkerAgent): Promise<void> {
+/**
+ * Wakes the supervisor when reports were put since the last time. Not by its bell: the supervisor must
+ * not wait for a lock that a worker may hold, see service/lifecycle/worker_wakes.ts.
+ */
+class SupervisorWake {
+  private readonly words: Int32Array;
+  private readonly eventFd: EventFd;
+  private seen = 0;
+
+  constructor(memory: Memory, fd: number) {
+    this.words = attachRole(memory, Role.supervisor);
+    this.eventFd = new EventFd(fd);
+  }
+
+  /** HOT: one load when there is nothing new. */
+  wake(): void {
+    const rung = Atomics.load(this.words, RoleWord.bell);
+    if (rung === this.seen) return;
+    this.seen = rung;
+    this.eventFd.ring();
+  }
+}
+
+async function work(
+  init: WorkerInit,
+  memory: Memory,
+  words: Int32Array,
+  agent: WorkerAgent,
+): Promise<void> {
+  const supervisor = new SupervisorWake(memory, init.config.wakeFds.supervisor);
   const alive = (): void => void Atomics.add(words, RoleWord.heartbeat, 1);
   const replaced = (): boolean => Atomics.load(words, RoleWord.epoch) !== init.epoch;
   while (Atomics.load(words, RoleWord.stop) === 0) {
@@ -109,9 +146,12 @@ async function work(init: WorkerInit, words: Int32Array, agent: WorkerAgent): Pr
       Atomics.store(words, RoleWord.rehearsed, rehearse);
     }
     Atomics.store(words, RoleWord.pong, Atomics.load(words, RoleWord.ping));
-    if (agent.step()) continue;
+    const isBusy = agent.step();
+    supervisor.wake();
+    if (isBusy) continue;
     if (agent.wantsEventLoop === true) await new Promise((resolve) => setTimeout(resolve, 0));
     else agent.sleep(HEARTBEAT_MS);
+    supervisor.wake();
   }
   if (!replaced()) Atomics.store(words, RoleWord.state, RoleState.stopped);
   self.close();

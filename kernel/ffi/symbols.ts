@@ -83,6 +83,13 @@ export const SYMBOLS = {
   flock: { parameters: ["i32", "i32"], result: "i32" },
   /** `int poll(struct pollfd *fds, nfds_t count, int timeout_ms)`, poll(2) */
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  /** The same on a thread of Deno's pool. */
+  poll_async: {
+    name: "poll",
+    parameters: ["buffer", "usize", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
   /** `int eventfd(unsigned initial, int flags)`, eventfd(2) */
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   /** `ssize_t getdents64(int fd, void *buffer, size_t count)`, getdents64(2) */

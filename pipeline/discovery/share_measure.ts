@@ -51,6 +51,9 @@ interface Run {
   lazyPages: number;
 }
 
+/** Whether accounting has begun a measuring is asked this often; mostly it has by the first time. */
+const ASK_EVERY_NS = 0.1e6;
+
 export class ShareMeasure {
   private readonly context: ShareMeasureContext;
   private readonly schedule: MeasureSchedule;
@@ -80,7 +83,12 @@ export class ShareMeasure {
 
   /** When {@link step} has something to do again. */
   get nextNs(): number {
-    return this.run === undefined ? this.schedule.nextNs : 0;
+    const { memory, clock } = this.context;
+    if (this.run === undefined) return this.schedule.nextNs;
+    // Until accounting has begun it there is nothing to do; to ask all the time would keep others,
+    // the supervisor among them, from this CPU.
+    const hasBegun = Atomics.load(memory.header, HeaderWord.measureBegun) === this.run.number;
+    return hasBegun ? 0 : clock.nowNs() + ASK_EVERY_NS;
   }
 
   /** A user is over its limit but for its credit. */

@@ -7,7 +7,7 @@
  */
 import { OwnersView } from "../limits/owners.ts";
 import { RulesView } from "../limits/published_rules.ts";
-import { attachRole } from "../memory/doorbell.ts";
+import { attachRole, Doorbell } from "../memory/doorbell.ts";
 import {
   CounterIndex,
   HeaderWord,
@@ -62,6 +62,7 @@ export class Sweeper implements ExecListener {
   private readonly execs: ExecStream;
   private readonly measuring: ShareMeasure;
   private readonly shortage: Shortage;
+  private readonly accountingBell: Doorbell;
   private readonly watch: TraceWatch;
 
   constructor(memory: Memory, world: SweeperWorld, options: SweeperOptions) {
@@ -113,6 +114,7 @@ export class Sweeper implements ExecListener {
     });
     const readMemory = (): ReturnType<SweeperWorld["readMemory"]> => world.readMemory();
     const minAvailableBytes = (): number => rules.settings.minAvailableBytes;
+    this.accountingBell = new Doorbell(memory, Role.accounting);
     this.shortage = new Shortage({ writer, readMemory, pageBytes, minAvailableBytes });
     this.watch = new TraceWatch({ memory, writer, instance, list, counts: world.traceCounts });
     if (rules.settings.psi) world.listenToPressure();
@@ -136,6 +138,8 @@ export class Sweeper implements ExecListener {
       sweep.rulesChanged();
       if (this.rules.settings.psi) this.world.listenToPressure();
       schedule.want();
+      // The supervisor cannot: see worker_wakes.ts.
+      this.accountingBell.ring();
     }
     this.answerQueries();
     this.execs.take();

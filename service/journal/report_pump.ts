@@ -3,40 +3,39 @@
  *
  * @module
  */
-import { attachRole } from "../../pipeline/memory/doorbell.ts";
-import { Role, RoleWord } from "../../pipeline/memory/layout.ts";
 import type { Memory } from "../../pipeline/memory/memory.ts";
 import { RingConsumer } from "../../pipeline/memory/ring.ts";
 import { readReport } from "../../pipeline/messages/reports.ts";
 import type { Journal } from "./journal.ts";
 import type { ReportEvents } from "./report_events.ts";
 
-/** Reports are looked for this often, should their bell not be heard. */
-const LOOK_EVERY_MS = 200;
+/** What a worker wakes when it has put a report. */
+export interface ReportBell {
+  /** @returns When somebody has rung since the last time, or rings. */
+  rung(): Promise<void>;
+  /** Ends the wait. */
+  ring(): void;
+}
 
 export class ReportPump {
   private readonly rings: readonly RingConsumer[];
-  private readonly words: Int32Array;
+  private readonly bell: ReportBell;
   private readonly events: ReportEvents;
   private readonly journal: Journal;
   private isStopped = false;
 
-  constructor(memory: Memory, events: ReportEvents, journal: Journal) {
+  constructor(memory: Memory, bell: ReportBell, events: ReportEvents, journal: Journal) {
     this.rings = memory.plan.reportRings.map((place) => new RingConsumer(memory.buffer, place));
-    this.words = attachRole(memory, Role.supervisor);
+    this.bell = bell;
     this.events = events;
     this.journal = journal;
   }
 
   /** Publishes reports as they come, until {@link stop}. */
   async follow(): Promise<void> {
-    const { words } = this;
-    Atomics.store(words, RoleWord.parked, 1);
     while (!this.isStopped) {
-      const seen = Atomics.load(words, RoleWord.bell);
       this.drain();
-      const rung = Atomics.waitAsync(words, RoleWord.bell, seen, LOOK_EVERY_MS);
-      if (rung.async) await rung.value;
+      await this.bell.rung();
     }
   }
 
@@ -51,7 +50,9 @@ export class ReportPump {
     }
   }
 
+  /** Ends {@link follow}. */
   stop(): void {
     this.isStopped = true;
+    this.bell.ring();
   }
 }

@@ -1,30 +1,35 @@
 /**
- * Ends the workers' sleep. Accounting and killer sleep on their bells, in shared memory; who sleeps in
- * poll(2) has an eventfd(2) besides.
+ * Ends the sleep of workers, and of the supervisor, by eventfd(2).
+ *
+ * Nothing here, nor anywhere else in the supervisor, calls Atomics.notify or waitAsync: V8 keeps all
+ * waiters of the process under one lock, and hands it on to the one that it wakes. A worker that is
+ * stopped at that moment, by a debugger say, never takes it, so that whoever comes next stands still
+ * too; and the supervisor must be there to notice. Accounting and killer, which sleep in Atomics.wait,
+ * look at least every HEARTBEAT_MS; the sweeper wakes accounting when limits have changed.
  *
  * @module
  */
-import { Doorbell } from "../../pipeline/memory/doorbell.ts";
 import { Role } from "../../pipeline/memory/layout.ts";
-import type { Memory } from "../../pipeline/memory/memory.ts";
 import { EventFd } from "../../kernel/ffi/fd.ts";
+import { readableWithin } from "../../kernel/ffi/readable.ts";
+import type { ReportBell } from "../journal/report_pump.ts";
 
 export class WorkerWakes {
-  private readonly accountingBell: Doorbell;
   private readonly readers: readonly EventFd[];
   private readonly sweeper: EventFd;
   private readonly coordinator: EventFd;
+  private readonly supervisor: EventFd;
 
   /**
    * @param open Closes the descriptors later.
    * @throws {KernelError}
    */
-  constructor(memory: Memory, readers: number, open: AsyncDisposableStack) {
+  constructor(readers: number, open: AsyncDisposableStack) {
     const openFd = (): EventFd => open.adopt(new EventFd(), (made) => made.close());
-    this.accountingBell = new Doorbell(memory, Role.accounting);
     this.readers = Array.from({ length: readers }, openFd);
     this.sweeper = openFd();
     this.coordinator = openFd();
+    this.supervisor = openFd();
   }
 
   /** Ends the sleep in poll(2) of a role; the others have none. */
@@ -36,21 +41,34 @@ export class WorkerWakes {
 
   /** Has those look who follow the limits. */
   wakeForLimits(): void {
-    this.accountingBell.ring();
     this.sweeper.ring();
     this.coordinator.ring();
   }
 
-  /** What each of those needs who sleep in poll(2). */
+  /** What workers wake when they have put a report. */
+  get reportBell(): ReportBell {
+    const { supervisor } = this;
+    return {
+      rung: async () => {
+        await readableWithin(supervisor.fd, -1);
+        supervisor.drain();
+      },
+      ring: () => supervisor.ring(),
+    };
+  }
+
+  /** For the workers. */
   get fds(): {
     readonly readers: readonly number[];
     readonly sweeper: number;
     readonly coordinator: number;
+    readonly supervisor: number;
   } {
     return {
       readers: this.readers.map(({ fd }) => fd),
       sweeper: this.sweeper.fd,
       coordinator: this.coordinator.fd,
+      supervisor: this.supervisor.fd,
     };
   }
 }

@@ -284,10 +284,9 @@ export class WorkerWatch {
     return true;
   }
 
-  /** Rings whatever a worker sleeps on. */
+  /** Wakes a worker that sleeps in poll(2); one that sleeps on its bell looks soon. */
   private wake(life: Life): void {
     Atomics.add(life.words, RoleWord.bell, 1);
-    Atomics.notify(life.words, RoleWord.bell);
     this.wakeFd(life.role);
   }
 

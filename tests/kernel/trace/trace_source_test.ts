@@ -20,7 +20,7 @@ const LINES = [
 const FORMATS = {} as FormatTexts;
 
 Deno.test("openTraceSource() reads its pipes, counts, and waits for data or for being woken", async () => {
-  const folder = Deno.makeTempDirSync({ prefix: "toom-source-" });
+  const folder = await Deno.makeTempDir({ prefix: "toom-source-" });
   const path = `${folder}/pipe`;
   await new Deno.Command("mkfifo", { args: [path] }).output();
   const fd = openFd(path, OpenFlag.O_RDWR | OpenFlag.O_NONBLOCK);

@@ -73,6 +73,17 @@ class Stage {
     });
   }
 
+  /** When the sweeper is to come again, from now. */
+  get inNs(): number {
+    return this.measure.nextNs - this.desk.nowNs;
+  }
+
+  /** A turn of the sweeper alone. */
+  step(): void {
+    this.measure.step();
+    this.ring.publish();
+  }
+
   get isWaiting(): boolean {
     return this.measure.isWaiting;
   }
@@ -284,4 +295,14 @@ Deno.test("a user below half of its limit is not measured", async () => {
   const stage = new Stage().has(20, 400);
   await stage.turns();
   assertEquals([stage.asked.length, stage.measurings], [0, 0]);
+});
+
+Deno.test("until accounting has begun a measuring there is a pause before it is asked again", async () => {
+  const stage = new Stage().has(10, 600).has(11, 600);
+  stage.step();
+  stage.step();
+  assert(stage.inNs > 0, "others have the CPU meanwhile");
+  stage.desk.step();
+  assert(stage.inNs <= 0, "it has");
+  await stage.reading();
 });

@@ -1,11 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  BROKEN_REASONS,
-  CounterIndex,
-  HeaderWord,
-  Member,
-  Role,
-} from "../../../pipeline/memory/layout.ts";
+import { BROKEN_REASONS, CounterIndex, HeaderWord, Role } from "../../../pipeline/memory/layout.ts";
 import { Doorbell } from "../../../pipeline/memory/doorbell.ts";
 import { attachCounters } from "../../../pipeline/memory/memory.ts";
 import { RingProducer } from "../../../pipeline/memory/ring.ts";
