@@ -408,7 +408,7 @@ export class Supervisor implements ControlBackend {
       // Perhaps what could not be written down before can be now.
       void state.keep().then((kept) => this.told(kept));
     }
-    await this.watch.start();
+    await this.watch.startAll();
     keepOff(this.config);
     if (handover !== undefined) hurryAlone();
     await this.watch.ping(Role.coordinator, PING_MS_MAX);
