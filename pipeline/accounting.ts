@@ -149,7 +149,8 @@ export class Accounting {
 
   /** Takes over the memory, and asks for everything to be read again when somebody was here before. */
   start(): void {
-    const before = this.books.processSlots.used > 0 || this.header[HeaderWord.discovered] !== 0;
+    const before = this.books.processSlots.used > 0 || this.header[HeaderWord.discovered] !== 0 ||
+      Atomics.load(this.header, HeaderWord.degraded) !== 0;
     this.books.reset();
     this.enforcement.start();
     if (!before) return;
