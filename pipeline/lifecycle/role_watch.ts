@@ -190,7 +190,8 @@ export class RoleWatch {
     const { role, words, failure } = life;
     const heartbeat = Atomics.load(words, RoleWord.heartbeat);
     const state = Atomics.load(words, RoleWord.state);
-    if (heartbeat === life.heartbeat) life.silentMs += sinceMs;
+    // What was before a successor began is no silence of its.
+    if (heartbeat === life.heartbeat) life.silentMs += Math.min(sinceMs, nowMs - life.movedMs);
     else {
       life.heartbeat = heartbeat;
       life.movedMs = nowMs;

@@ -146,6 +146,19 @@ Deno.test("one that throws is replaced when its thread is gone, and told when it
   });
 });
 
+Deno.test("what was before a successor began is no silence of its", () => {
+  const { killer } = Role;
+  const stage = new Stage([killer]).runs(killer);
+  stage.beats(killer).until(50);
+  stage.watch.threw(killer, "threw: x", stage.nowMs);
+  stage.threads.clear();
+  stage.nowMs += 200;
+  stage.watch.awaitsEnd(killer, stage.nowMs);
+  stage.runs(killer).watch.step(stage.nowMs);
+  stage.told.length = 0;
+  assertEquals(stage.until(2000).split(":")[0], String(HANGS_AFTER_MS + 50));
+});
+
 Deno.test("one that threw and whose thread does not end is told to hang", () => {
   const stage = new Stage([Role.killer]).runs(Role.killer);
   stage.watch.threw(Role.killer, "threw: x", stage.nowMs);
