@@ -39,7 +39,7 @@ import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { readReport, type Report, type ReportName } from "../../pipeline/messages/reports.ts";
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { type Values, writeRecord } from "./records.ts";
-import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK, COUNT_MASK } from "./model.ts";
+import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK, COUNT_MASK } from "../sim/kernel/tasks.ts";
 
 export const SMALL: Capacity = {
   readers: 1,
