@@ -156,7 +156,8 @@ export class Accounting {
    * @param reason {@link DegradedReason}: why somebody takes over.
    */
   start(reason: number = DegradedReason.workerRestart): void {
-    const before = this.books.processSlots.used > 0 || this.header[HeaderWord.discovered] !== 0;
+    const before = this.books.processSlots.used > 0 || this.header[HeaderWord.discovered] !== 0 ||
+      Atomics.load(this.header, HeaderWord.degraded) !== 0;
     this.books.reset();
     this.enforcement.start();
     if (!before) return;

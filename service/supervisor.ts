@@ -197,7 +197,7 @@ export class Supervisor {
     this.announceTracing();
     if (isFirst) limits.announce();
     else void limits.announceAgain();
-    await watch.start();
+    await watch.startAll();
     keepOff(this.config);
     if (!isFirst) hurryAlone();
     await watch.ping(Role.coordinator, PING_MS_MAX);

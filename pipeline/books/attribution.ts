@@ -28,6 +28,12 @@ import { Clashes } from "./clashes.ts";
 import { Kinship } from "./kinship.ts";
 import { Tombs } from "./tombs.ts";
 
+/**
+ * A reading of /proc takes no longer than this from the time that it carries to what it saw, unless the
+ * sweeper has to wait for a CPU.
+ */
+const READING_NS_MAX = 5e6;
+
 /** include/uapi/linux/sched.h */
 export const CLONE_VM = 0x100;
 export const CLONE_THREAD = 0x10000;
@@ -287,8 +293,13 @@ export class Attribution {
       this.kin.ownsFromNow(process);
     }
     if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return mm;
-    // From before /proc said that it borrows no more.
-    if (!building && process !== owner && tsNs < processes.seenTsNs[process]!) return mm;
+    if (!building && process !== owner) {
+      // From before /proc said that it borrows no more. A reading has the time before it was taken, so
+      // the exec that it saw may be a moment later than that.
+      const isLender = this.kin.lenderOf(process) === owner;
+      const saidNs = processes.seenTsNs[process]! + (isLender ? READING_NS_MAX : 0);
+      if (tsNs < saidNs) return mm;
+    }
     if (!building && process !== owner && this.clashes.isClash(mm, owner, process)) return -1;
     if (built) processes.flags[process]! |= ProcessFlag.hasExeced;
     if (process !== owner) books.moveMm(mm, process);

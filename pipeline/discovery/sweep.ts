@@ -246,31 +246,38 @@ export class Sweep {
 
   /** Do the processes of the latest execs and changes of user count now, and whose are they? */
   lookAll(): void {
-    const { rules, clock, memory, ownPid } = this.context;
-    const { teller } = this;
-    const { status } = teller;
-    const nowNs = clock.nowNs();
+    const nowNs = this.context.clock.nowNs();
     for (const [pid, dueNs] of this.later) {
       if (dueNs > nowNs) break;
       this.later.delete(pid);
-      this.look(pid);
+      this.lookAt(pid, true);
     }
-    for (let i = 0; i < this.looks.length; i++) {
-      const tsNs = clock.nowNs();
-      const pid = this.looks[i]!;
-      if (pid === ownPid || !teller.read(pid)) continue;
-      const slot = this.slotOf(status.tgid);
-      if (slot >= 0) {
-        const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
-        if (uid !== (status.realUid | 0)) teller.tell(tsNs, status.tgid, true);
-      } else if (rules.find(status.realUid) !== undefined && this.slotOf(status.ppid) < 0) {
-        // A login: had its parent been traced, it would be too.
-        this.untraced.add(status.tgid);
-        this.teller.tell(tsNs, status.tgid, false);
-      }
-    }
+    for (let i = 0; i < this.looks.length; i++) this.lookAt(this.looks[i]!, false);
     this.looks.length = 0;
     this.traceLogins();
+  }
+
+  /**
+   * @param hasWaited Accounting has had time to hear of it: if it has not, its birth was not traced,
+   *   whoever its parent is.
+   */
+  private lookAt(pid: number, hasWaited: boolean): void {
+    const { rules, clock, memory, ownPid } = this.context;
+    const { teller } = this;
+    const { status } = teller;
+    const tsNs = clock.nowNs();
+    if (pid === ownPid || !teller.read(pid)) return;
+    const slot = this.slotOf(status.tgid);
+    if (slot >= 0) {
+      const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
+      if (uid !== (status.realUid | 0)) teller.tell(tsNs, status.tgid, true);
+      return;
+    }
+    if (rules.find(status.realUid) === undefined) return;
+    // A login: had its parent been traced at its birth, it would be too.
+    if (!hasWaited && this.slotOf(status.ppid) >= 0) return;
+    this.untraced.add(status.tgid);
+    teller.tell(tsNs, status.tgid, false);
   }
 
   /**

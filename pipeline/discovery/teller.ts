@@ -15,6 +15,8 @@ const MS_PER_TICK = 10;
 const PAGES_MAX = 0x7fffffff;
 /** A process that executes a program while it is read is read again, at most so often. */
 const READS_MAX = 3;
+/** Processes on one mm, each the child of the one before, that are followed. */
+const LENDERS_MAX = 64;
 
 /** What was told of a process. */
 interface Told {
@@ -185,7 +187,19 @@ export class Teller {
     const { ppid } = this.status;
     const { proc } = this.options;
     if (ppid > 1 && proc.sharesMm(pid, ppid)) return ppid;
-    return first !== pid && proc.sharesMm(pid, first) ? first : 0;
+    if (first === pid || !proc.sharesMm(pid, first)) return 0;
+    return this.runsOnMmOf(first, pid) ? 0 : first;
+  }
+
+  /** Whether a process was told to run on the mm of another: a child that was told of before it. */
+  private runsOnMmOf(pid: number, otherPid: number): boolean {
+    // Each lender is older than who borrows, so this ends; but numbers come back.
+    let lender = pid;
+    for (let steps = 0; steps < LENDERS_MAX && lender !== 0; steps++) {
+      if (lender === otherPid) return true;
+      lender = this.told.get(lender)?.lender ?? 0;
+    }
+    return false;
   }
 
   /** Whether a process was ever told of. */

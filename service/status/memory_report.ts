@@ -26,7 +26,7 @@ import type {
   WorkerReport,
 } from "../control/control_api.ts";
 import type { NameOf } from "../journal/report_events.ts";
-import type { LifeReport } from "../lifecycle/worker_watch.ts";
+import type { LifeReport } from "../../pipeline/lifecycle/role_watch.ts";
 
 export interface StatusContext {
   /** The limits in force. */

@@ -46,7 +46,7 @@ import { readReport, type Report, type ReportName } from "../../pipeline/message
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { checkFlags } from "./process_flags.ts";
 import { type Values, writeRecord } from "./records.ts";
-import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK } from "./model.ts";
+import { CLONE_FORK, CLONE_THREADS, CLONE_VFORK } from "../sim/kernel/tasks.ts";
 
 export const SMALL: Capacity = {
   readers: 1,

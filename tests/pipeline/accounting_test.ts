@@ -343,6 +343,16 @@ Deno.test("what a sweep did not see, and was born before it, is no more; newer o
   assertEquals([desk.usage(ANN), desk.usage(BOB)], [0, 100]);
 });
 
+Deno.test("a restarted accounting mends what its predecessor knew to be wrong before the first sweep", () => {
+  const desk = new Desk();
+  desk.lost().step();
+  assertEquals(isDegraded(desk), true);
+  desk.startAccounting();
+  desk.step();
+  desk.sweep(() => {}).step();
+  assertEquals(isDegraded(desk), false);
+});
+
 Deno.test("a restarted accounting reads everything again, and trusts no sweep from before", () => {
   const desk = makeDesk();
   desk.own(10, A, { anon: 600 }).step();

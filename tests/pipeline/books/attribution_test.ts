@@ -31,6 +31,23 @@ function assertUsage(desk: Desk, annPages: number, bobPages = 50): void {
   assertEquals(desk.usage(UNKNOWN_UID), 0, "nobody");
 }
 
+Deno.test("a child whose exec /proc saw before its events came leaves its parent the mm", () => {
+  const desk = new Desk().limit(ANN, 1000).proc(10, ANN, {});
+  desk.step();
+  desk.own(10, A, { anon: 7 }).vfork(10, 11).step();
+  const tsNs = desk.tick();
+  desk.tick(2e6);
+  desk.proc(11, ANN, { anon: 1 }, { tsNs }).step();
+  // From between the time that the reading carries and the reading itself.
+  desk.foreign(11, B, { anon: 1 }, tsNs + 1e5);
+  desk.own(11, A, { anon: 8 }, tsNs + 2e5).own(11, A, { anon: 7 }, tsNs + 3e5);
+  desk.exec(11, 11, tsNs + 4e5).step();
+  assertEquals([desk.pages(10), desk.pages(11), desk.usage(ANN)], [7, 1, 8]);
+  // What comes after that is its own.
+  desk.own(11, B, { anon: 5 }).own(10, A, { anon: 9 }).step();
+  assertEquals([desk.pages(10), desk.pages(11)], [9, 5]);
+});
+
 Deno.test("fork: the mm is built under the parent's tid and goes to the child", () => {
   const desk = makeDesk();
   assertUsage(desk, 100);

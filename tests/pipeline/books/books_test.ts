@@ -9,7 +9,7 @@ import {
 } from "../../../pipeline/memory/layout.ts";
 import { attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
 import { SMALL } from "../../_support/desk.ts";
-import { COUNT_MASK } from "../../_support/model.ts";
+import { COUNT_MASK } from "../../sim/kernel/tasks.ts";
 import { withSeeds } from "../../_support/random.ts";
 
 function makeBooks(mask = COUNT_MASK): { books: Books; counters: Float64Array; full: number[] } {

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Member } from "../../../pipeline/memory/layout.ts";
 import { type RollupKib, sharesOf, type StatusKib } from "../../../pipeline/books/smaps_shares.ts";
-import { COUNT_MASK } from "../../_support/model.ts";
+import { COUNT_MASK } from "../../sim/kernel/tasks.ts";
 
 const NOTHING: RollupKib = {
   anonymousKib: 0,

@@ -4,7 +4,7 @@ import { COUNTER_COUNT, ProcessState } from "../../../pipeline/memory/layout.ts"
 import { attachMemory, createMemory, type Memory } from "../../../pipeline/memory/memory.ts";
 import { type RowList, UserRows } from "../../../pipeline/books/user_rows.ts";
 import { SMALL } from "../../_support/desk.ts";
-import { COUNT_MASK } from "../../_support/model.ts";
+import { COUNT_MASK } from "../../sim/kernel/tasks.ts";
 import { withSeeds } from "../../_support/random.ts";
 
 function makeBooks(): { books: Books; memory: Memory } {

@@ -147,6 +147,27 @@ Deno.test("Sweep lets a newcomer execute its program first, and finds it when it
   assertEquals(stage.list.waits, 0);
 });
 
+for (
+  const [how, find] of Object.entries({
+    "its change of user is told of": (stage: Stage): void => stage.sweep.lookChanged(11),
+    "a sweep meets it": (stage: Stage): void => void stage.full(),
+  })
+) {
+  Deno.test(`Sweep finds a process that was not traced though its parent is, when ${how}`, async () => {
+    const stage = new Stage().add(10, {}).add(11, { ppid: 10, uid: STRANGER });
+    stage.full();
+    stage.desk.limit(ANN, 1000).proc(10, ANN, {}).step();
+    stage.add(11, { ppid: 10 });
+    find(stage);
+    stage.nowNs += 50e6;
+    stage.told();
+    stage.sweep.lookAll();
+    assertEquals([...new Set(stage.told())], [11]);
+    await stage.list.letGo();
+    assertEquals(stage.list.tids.has(11), true);
+  });
+}
+
 Deno.test("Sweep reads logins again and again until they are traced, and their children", async () => {
   const stage = new Stage();
   stage.full();

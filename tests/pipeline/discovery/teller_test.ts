@@ -115,6 +115,17 @@ Deno.test("Teller says on whose mm a process runs: its parent's, or that of one 
   assertEquals(stage.kin(13), [borrows | mayShare, 12]);
 });
 
+Deno.test("Teller says that who is told of after its child does not run on the child's mm", () => {
+  const stage = new Stage().add(10, { stackStart: 0x7000 });
+  const { borrows, mayShare } = ProcFlag;
+  stage.add(11, { stackStart: 0x7000, ppid: 10, mm: 10 });
+  stage.add(12, { stackStart: 0x7000, ppid: 11, mm: 10 });
+  assertEquals(stage.kin(12), [borrows | mayShare, 11]);
+  assertEquals(stage.kin(11), [borrows | mayShare, 10]);
+  assertEquals(stage.kin(10)[1], undefined);
+  assertEquals(stage.kin(10)[0] & borrows, 0, "nor the next time");
+});
+
 Deno.test("Teller knows whom a sweep has told of, and forgets the others", () => {
   const stage = new Stage().add(10, {}).add(11, {});
   const { teller } = stage;

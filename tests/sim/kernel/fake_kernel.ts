@@ -1,168 +1,64 @@
 /**
  * A kernel that is not there: processes, threads, mms and users, and the events that they cause,
- * in the sequences that were measured on a real one. It knows the truth.
+ * in the sequences that were measured on a real one.
  *
  * @module
  */
-import { Member, MEMBER_COUNT, packRss, RecordKind } from "../../pipeline/memory/layout.ts";
-import type { Random } from "./random.ts";
+import { Member, MEMBER_COUNT, packRss, RecordKind } from "../../../pipeline/memory/layout.ts";
+import type { Random } from "../../_support/random.ts";
+import {
+  CLONE_FORK,
+  CLONE_THREADS,
+  CLONE_VFORK,
+  COUNT_MASK,
+  countedPages,
+  type FakeMm,
+  type FakePage,
+  type FakeProcess,
+} from "./tasks.ts";
+import { FakeTracing } from "./tracing.ts";
 
-export const CLONE_FORK = 0x1200000;
-export const CLONE_VFORK = 0x4100;
-export const CLONE_THREADS = 0x3d0f00;
 /** Most pages that one event of a fork or a teardown tells of: a page table. */
 const BATCH_PAGES = 512;
+/** An mm_id comes back no sooner: measured. */
 const REUSE_NS = 96_000;
-/** The default of toom: anon, swap and shmem. */
-export const COUNT_MASK = 1 << Member.anon | 1 << Member.swap | 1 << Member.shmem;
+const FIRST_PID = 100;
+/** With collisions, one new mm in so many gets the id of one that lives. */
+const COLLIDES_ONE_IN = 25;
 
-export interface FakeEvent {
-  readonly tsNs: number;
-  readonly kind: RecordKind;
-  readonly cpu: number;
-  readonly tid: number;
-  readonly a: number;
-  readonly b: number;
-  readonly c: number;
-  readonly d: number;
-}
-
-/** A page, and how many mms have it. */
-export interface FakePage {
-  refs: number;
-}
-
-/** What a measuring finds of an mm. */
-export interface FakeShares {
-  readonly sharedPages: number;
-  readonly creditPages: number;
-  readonly shareablePages: number;
-}
-
-export interface FakeMm {
-  readonly id: number;
-  readonly pages: number[];
-  /** The pages themselves, by member. */
-  readonly held: FakePage[][];
-  /** Processes that run on it. */
-  users: number;
-  /** User of the process that it was made for. */
-  readonly uid: number;
-}
-
-export interface FakeProcess {
-  readonly pid: number;
-  readonly bornNs: number;
-  uid: number;
-  mm: FakeMm;
-  tids: number[];
-  /** The parent on whose mm it runs. */
-  lender: FakeProcess | undefined;
-  /** A vfork child has not let it go on yet. */
-  suspended: boolean;
-  state: "alive" | "zombie" | "freed";
-  isProtected: boolean;
-  oomScoreAdj: number;
-  /** A signal is on its way. */
-  diesAtNs: number;
-}
-
-/** A CPU's buffer: a loss, if any, lies before the events. */
-export interface FakeBuffer {
-  lost: number;
-  readonly events: FakeEvent[];
-}
-
-function countedPages({ pages }: FakeMm, mask = COUNT_MASK): number {
-  return pages.reduce((sum, count, member) => sum + ((mask >> member) & 1 ? count : 0), 0);
+export interface FakeKernelOptions {
+  readonly cpus: number;
+  /** Events that a CPU's buffer holds. */
+  readonly bufferEvents: number;
+  /** Numbers of tasks, after which they begin anew. */
+  readonly pids: number;
+  /** Now and then two mms have one id, which is a hash. */
+  readonly collides: boolean;
 }
 
 export class FakeKernel {
   nowNs = 5e9;
-  readonly buffers: FakeBuffer[];
+  readonly tracing: FakeTracing;
   readonly processes = new Map<number, FakeProcess>();
-  /** Processes that changed their user, as the proc connector tells. */
-  readonly uidChanges: number[] = [];
-  private readonly random: Random;
-  private readonly bufferEvents: number;
+  /** Of the step under way. */
+  random: Random;
+  private readonly options: FakeKernelOptions;
   private readonly freeMmIds: { readonly id: number; readonly atNs: number }[] = [];
   private readonly pids = new Set<number>();
   private readonly frees: { atNs: number; tid: number; process: FakeProcess | undefined }[] = [];
-  private lastPid = 100;
+  private lastPid = FIRST_PID;
   private cpu = 0;
   /** Counted pages that changed, newest last: what may be in flight. */
   readonly changes: { tsNs: number; uid: number; pages: number }[] = [];
-  /** While false, nothing is recorded: the time before toom. */
-  tracing = true;
 
-  constructor(random: Random, cpus: number, bufferEvents: number) {
+  constructor(random: Random, options: FakeKernelOptions) {
     this.random = random;
-    this.bufferEvents = bufferEvents;
-    this.buffers = Array.from({ length: cpus }, () => ({ lost: 0, events: [] }));
+    this.options = options;
+    this.tracing = new FakeTracing(options.cpus, options.bufferEvents);
   }
-
-  // ------------------------------------------------------------------------------- the truth
 
   alive(): FakeProcess[] {
     return [...this.processes.values()].filter(({ state }) => state === "alive");
-  }
-
-  usagePages(uid: number, mask = COUNT_MASK): number {
-    const mms = new Set<FakeMm>();
-    for (const process of this.alive()) if (process.uid === uid) mms.add(process.mm);
-    return this.pagesOf(mms, mask);
-  }
-
-  /** Counted pages of mms. */
-  pagesOf(mms: ReadonlySet<FakeMm>, mask = COUNT_MASK): number {
-    let sum = 0;
-    for (const mm of mms) sum += countedPages(mm, mask);
-    return sum;
-  }
-
-  /** As {@link usagePages}, but what several mms have counts once: the sum of their parts of it. */
-  chargedPages(uid: number, mask = COUNT_MASK): number {
-    const mms = new Set<FakeMm>();
-    for (const process of this.alive()) if (process.uid === uid) mms.add(process.mm);
-    let sum = 0;
-    for (const { held } of mms) {
-      held.forEach((pages, member) => {
-        if ((mask >> member) & 1) { for (const { refs } of pages) sum += 1 / refs; }
-      });
-    }
-    return sum;
-  }
-
-  /** Pages that a user's mms hold but for some of them, each page once. */
-  heldPages(uid: number, without: ReadonlySet<FakeMm>, mask = COUNT_MASK): number {
-    const pages = new Set<FakePage>();
-    for (const { uid: whose, mm } of this.alive()) {
-      if (whose !== uid || without.has(mm)) continue;
-      mm.held.forEach((held, member) => {
-        if ((mask >> member) & 1) { for (const page of held) pages.add(page); }
-      });
-    }
-    return pages.size;
-  }
-
-  /** Counted pages of an mm that others have too, and what they add up to beyond its part of them. */
-  sharesOf({ held }: FakeMm): FakeShares {
-    let sharedPages = 0;
-    let creditPages = 0;
-    let shareablePages = 0;
-    held.forEach((pages, member) => {
-      if (((COUNT_MASK >> member) & 1) === 0) return;
-      for (const { refs } of pages) {
-        if (refs > 1) sharedPages++;
-        creditPages += 1 - 1 / refs;
-        if (member === Member.shmem) shareablePages += 1 / refs;
-      }
-    });
-    return {
-      sharedPages,
-      creditPages: Math.ceil(creditPages),
-      shareablePages: Math.ceil(shareablePages),
-    };
   }
 
   /** A process writes to pages that it shares since a fork: copies, of which no event tells. */
@@ -204,12 +100,12 @@ export class FakeKernel {
   // ------------------------------------------------------------------------------ operations
 
   spawn(uid: number): FakeProcess {
-    return this.add(this.newPid(), uid, this.newMm(uid), undefined);
+    return this.add(uid, this.newMm(uid), undefined, undefined);
   }
 
   /** Most operations happen on one CPU; sometimes the task is moved in between. */
   onAnyCpu(): void {
-    this.cpu = this.random.below(this.buffers.length);
+    this.cpu = this.random.below(this.options.cpus);
   }
 
   grow(process: FakeProcess, member: number, pages: number): void {
@@ -223,7 +119,7 @@ export class FakeKernel {
 
   fork(parent: FakeProcess, fails = false): FakeProcess | undefined {
     const tid = this.random.pick(parent.tids);
-    const mm = this.newMm(parent.uid);
+    const mm = this.newMm(parent.uid, parent.mm.stackStart);
     for (const member of [Member.anon, Member.swap, Member.shmem]) {
       let copied = parent.mm.held[member]!.slice();
       if (fails) copied = copied.slice(0, Math.floor(copied.length / 2));
@@ -238,10 +134,11 @@ export class FakeKernel {
       this.teardown(mm, tid);
       return undefined;
     }
-    const child = this.add(this.newPid(), parent.uid, mm, undefined);
+    const child = this.add(parent.uid, mm, undefined, parent);
     child.isProtected = parent.isProtected;
     child.oomScoreAdj = parent.oomScoreAdj;
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_FORK, 0, 0);
+    this.tracing.born(tid, child.pid);
     // Until this is read, /proc may tell of the child beside what was built of it.
     this.changes.push({ tsNs: this.nowNs, uid: parent.uid, pages: countedPages(mm) });
     this.maybeMove();
@@ -251,19 +148,22 @@ export class FakeKernel {
 
   vfork(parent: FakeProcess): FakeProcess {
     const tid = this.random.pick(parent.tids);
-    const child = this.add(this.newPid(), parent.uid, parent.mm, parent);
+    const child = this.add(parent.uid, parent.mm, parent, parent);
     child.isProtected = parent.isProtected;
     child.oomScoreAdj = parent.oomScoreAdj;
     parent.mm.users++;
     parent.suspended = true;
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_VFORK, 0, 0);
+    this.tracing.born(tid, child.pid);
     this.maybeMove();
     return child;
   }
 
   thread(process: FakeProcess): void {
     const tid = this.newPid();
-    this.emit(RecordKind.newTask, this.random.pick(process.tids), tid, CLONE_THREADS, 0, 0);
+    const maker = this.random.pick(process.tids);
+    this.emit(RecordKind.newTask, maker, tid, CLONE_THREADS, 0, 0);
+    this.tracing.born(maker, tid);
     process.tids.push(tid);
     this.maybeMove();
     if (this.random.oneIn(2)) this.rss(tid, process.mm, 1, Member.anon, 1);
@@ -276,11 +176,13 @@ export class FakeKernel {
     process.tids.splice(process.tids.indexOf(tid), 1);
     this.emit(RecordKind.exit, tid, tid, 0, 0, 0);
     if (tid !== process.pid) this.freeSoon(tid, undefined);
+    else process.isLeaderDead = true;
   }
 
   exec(process: FakeProcess): void {
     const old = process.mm;
     const caller = this.random.pick(process.tids);
+    const oldPages = countedPages(old);
     const mm = this.newMm(process.uid);
     this.rss(caller, mm, 0, Member.anon, 1);
     this.rss(caller, old, 1, Member.anon, 1);
@@ -289,8 +191,13 @@ export class FakeKernel {
       this.emit(RecordKind.exit, tid, tid, 0, 0, 0);
       if (tid !== process.pid) this.freeSoon(tid, undefined);
     }
-    if (caller !== process.pid) this.pids.delete(caller);
     const { pid } = process;
+    if (caller !== pid) {
+      this.pids.delete(caller);
+      // The list goes by the number, which the caller has exchanged for its leader's.
+      if (this.tracing.list.delete(caller)) this.tracing.list.add(pid);
+    }
+    process.isLeaderDead = false;
     process.tids = [pid];
     this.rss(pid, old, 1, Member.anon, -1);
     this.letGo(process);
@@ -300,8 +207,10 @@ export class FakeKernel {
     this.maybeMove();
     if (!this.random.oneIn(4)) this.rss(pid, mm, 1, Member.file, 30);
     this.emit(RecordKind.exec, pid, pid, caller, 0, 0);
-    // Until this is read, /proc may tell of the new mm beside what was built of it so far.
-    this.changes.push({ tsNs: this.nowNs, uid: process.uid, pages: 2 });
+    this.tracing.executed(pid);
+    // Until this is read, /proc may tell of the new mm beside what was built of it so far, and the old
+    // one may count as /proc had it.
+    this.changes.push({ tsNs: this.nowNs, uid: process.uid, pages: 2 + oldPages });
   }
 
   exit(process: FakeProcess): void {
@@ -316,6 +225,9 @@ export class FakeKernel {
     this.maybeMove();
     this.letGo(process);
     process.state = "zombie";
+    for (const other of this.processes.values()) {
+      if (other.parent === process) other.parent = undefined;
+    }
     mm.users--;
     if (mm.users === 0) this.teardown(mm, last);
     if (last !== pid) this.freeSoon(last, undefined);
@@ -324,7 +236,7 @@ export class FakeKernel {
 
   setUid(process: FakeProcess, uid: number): void {
     process.uid = uid;
-    this.uidChanges.push(process.pid);
+    this.tracing.changedUser(process.pid);
   }
 
   /** Time passes: signals arrive, the dead are reaped. */
@@ -338,7 +250,11 @@ export class FakeKernel {
       if (atNs > this.nowNs) continue;
       this.frees.splice(i, 1);
       this.onAnyCpu();
-      this.emit(RecordKind.free, 0, tid, 0, 0, 0);
+      // It is freed from whatever runs there: seen if that is recorded, as mostly the idle task is not.
+      if (this.tracing.isTraced(tid) && !this.random.oneIn(4)) {
+        this.emit(RecordKind.free, tid, tid, 0, 0, 0);
+      }
+      this.tracing.list.delete(tid);
       this.pids.delete(tid);
       if (process === undefined) continue;
       process.state = "freed";
@@ -356,10 +272,17 @@ export class FakeKernel {
     }
   }
 
-  private add(pid: number, uid: number, mm: FakeMm, lender: FakeProcess | undefined): FakeProcess {
+  private add(
+    uid: number,
+    mm: FakeMm,
+    lender: FakeProcess | undefined,
+    parent: FakeProcess | undefined,
+  ): FakeProcess {
+    const pid = this.newPid();
     const process: FakeProcess = {
       pid,
       bornNs: this.nowNs,
+      parent,
       uid,
       mm,
       tids: [pid],
@@ -369,26 +292,31 @@ export class FakeKernel {
       isProtected: false,
       oomScoreAdj: 0,
       diesAtNs: Infinity,
+      isLeaderDead: false,
     };
     this.processes.set(pid, process);
     return process;
   }
 
   private newPid(): number {
+    const end = FIRST_PID + this.options.pids;
     do {
-      this.lastPid = this.lastPid >= 2000 ? 100 : this.lastPid + 1;
+      this.lastPid = this.lastPid >= end ? FIRST_PID : this.lastPid + 1;
     } while (this.pids.has(this.lastPid));
     this.pids.add(this.lastPid);
     return this.lastPid;
   }
 
-  private newMm(uid: number): FakeMm {
+  private newMm(uid: number, stackStart = this.random.next() * 16): FakeMm {
     // The last one freed is the next one used, though not at once: measured, 96 us at least.
     const at = this.freeMmIds.findLastIndex(({ atNs }) => this.nowNs - atNs >= REUSE_NS);
     const [free] = at < 0 ? [] : this.freeMmIds.splice(at, 1);
-    const id = free?.id ?? ((this.random.next() | 0) || 1);
+    let id = free?.id ?? ((this.random.next() | 0) || 1);
+    if (this.options.collides && this.processes.size > 0 && this.random.oneIn(COLLIDES_ONE_IN)) {
+      id = this.random.pick([...this.processes.values()]).mm.id;
+    }
     const pages = new Array<number>(MEMBER_COUNT).fill(0);
-    return { id, pages, held: pages.map(() => []), users: 1, uid };
+    return { id, stackStart, pages, held: pages.map(() => []), users: 1, uid };
   }
 
   private teardown(mm: FakeMm, tid: number): void {
@@ -438,13 +366,7 @@ export class FakeKernel {
     d: number,
   ): void {
     this.nowNs += this.random.between(200, 2000);
-    if (!this.tracing) return;
-    const { cpu, nowNs: tsNs } = this;
-    const buffer = this.buffers[cpu]!;
-    buffer.events.push({ tsNs, kind, cpu, tid, a, b, c, d });
-    if (buffer.events.length > this.bufferEvents) {
-      buffer.events.shift();
-      buffer.lost++;
-    }
+    const { cpu, nowNs: tsNs, tracing } = this;
+    if (tracing.isTraced(tid)) tracing.record({ tsNs, kind, cpu, tid, a, b, c, d });
   }
 }

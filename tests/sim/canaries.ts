@@ -1,0 +1,30 @@
+/**
+ * Where each mistake is looked for, and by which rule it is found.
+ *
+ * @module
+ */
+import type { Mistake, SimOptions } from "./options.ts";
+
+export interface Canary {
+  readonly options: Partial<SimOptions>;
+  /** What the message of the failure has; empty where several rules may find it first. */
+  readonly finds: string;
+}
+
+export const CANARIES: Readonly<Record<Mistake, Canary>> = {
+  "accounting-delta": { options: {}, finds: "I4" },
+  "accounting-sum": { options: {}, finds: "I3" },
+  "killer-patience": { options: {}, finds: "I2" },
+  "killer-dying": { options: {}, finds: "I2" },
+  "killer-identity": { options: {}, finds: "I1" },
+  "killer-silent": { options: {}, finds: "liveness" },
+  "discovery-no-lender": { options: { before: 20, interleaves: true }, finds: "I4" },
+  "discovery-late-time": { options: { sweepEveryNs: 1.5e8 }, finds: "I4" },
+  "discovery-no-list": { options: { logins: true, before: 10, interleaves: true }, finds: "I4" },
+  "coordinator-levels": { options: { asks: true }, finds: "I5" },
+  "coordinator-keeps": { options: { asks: true }, finds: "I5" },
+  "watch-impatient": { options: { hangs: true }, finds: "I9" },
+  "watch-blind": { options: { hangs: true }, finds: "" },
+  "watch-no-successor": { options: { dies: true }, finds: "I9" },
+  "watch-late": { options: { hangs: true }, finds: "" },
+};

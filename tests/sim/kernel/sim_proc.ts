@@ -1,0 +1,129 @@
+/**
+ * /proc of the fake kernel.
+ *
+ * @module
+ */
+import { Role } from "../../../pipeline/memory/layout.ts";
+import {
+  type Clock,
+  type Proc,
+  type ProcIdentity,
+  type ProcStatus,
+  STATE_ZOMBIE,
+} from "../../../pipeline/ports.ts";
+import { RoleDied, type SimContext } from "../context.ts";
+import type { FakeProcess } from "./tasks.ts";
+
+const PAGE_KIB = 4;
+const TICK_NS = 1e7;
+const KTHREADD_PID = 2;
+const STATE_SLEEPING = 0x53;
+
+export class SimProc implements Proc, Clock {
+  private readonly sim: SimContext;
+
+  constructor(sim: SimContext) {
+    this.sim = sim;
+  }
+
+  nowNs(): number {
+    return this.sim.kernel.nowNs;
+  }
+
+  suspendedNs(): number {
+    return 0;
+  }
+
+  /** Any other failure than that a process is gone throws. */
+  private call(): void {
+    this.sim.call(Role.sweeper, 100);
+    if (this.sim.options.dies && this.sim.failsNow()) {
+      throw new RoleDied(Role.sweeper, "/proc cannot be read: EMFILE");
+    }
+  }
+
+  private find(id: number): FakeProcess | undefined {
+    const { processes } = this.sim.kernel;
+    const process = processes.get(id);
+    if (process !== undefined) return process;
+    for (const other of processes.values()) if (other.tids.includes(id)) return other;
+    return undefined;
+  }
+
+  readStatus(id: number, out: ProcStatus): boolean {
+    this.call();
+    out.kthread = id === KTHREADD_PID;
+    out.effectiveUid = out.realUid = 0;
+    if (out.kthread) {
+      out.tgid = id;
+      out.ppid = 0;
+      out.state = STATE_SLEEPING;
+      out.threads = 1;
+      out.hasMemory = false;
+      out.rssAnonKib =
+        out.rssFileKib =
+        out.rssShmemKib =
+        out.vmSwapKib =
+          0;
+      return true;
+    }
+    const process = this.find(id);
+    if (process === undefined) return false;
+    const { pid, parent, uid, mm, tids, state, isLeaderDead } = process;
+    out.tgid = pid;
+    out.ppid = parent?.pid ?? 1;
+    out.realUid = out.effectiveUid = uid;
+    const isDead = state !== "alive" || (isLeaderDead && id === pid);
+    out.state = isDead ? STATE_ZOMBIE : STATE_SLEEPING;
+    out.threads = state === "alive" ? tids.length + (isLeaderDead ? 1 : 0) : 1;
+    out.hasMemory = !isDead;
+    const [filePages, anonPages, swapPages, shmemPages] = mm.pages;
+    out.rssFileKib = isDead ? 0 : filePages! * PAGE_KIB;
+    out.rssAnonKib = isDead ? 0 : anonPages! * PAGE_KIB;
+    out.vmSwapKib = isDead ? 0 : swapPages! * PAGE_KIB;
+    out.rssShmemKib = isDead ? 0 : shmemPages! * PAGE_KIB;
+    return true;
+  }
+
+  readIdentity(pid: number, out: ProcIdentity): boolean {
+    this.call();
+    const process = this.find(pid);
+    if (process === undefined) return false;
+    out.ppid = process.parent?.pid ?? 1;
+    out.startTicks = Math.floor(process.bornNs / TICK_NS);
+    out.stackStart = process.state === "alive" ? process.mm.stackStart : 0;
+    return true;
+  }
+
+  listPids(out: Int32Array): number {
+    this.call();
+    const pids = [KTHREADD_PID, ...this.sim.kernel.processes.keys()].sort((a, b) => a - b);
+    out.set(pids);
+    return pids.length;
+  }
+
+  listTids(pid: number): number[] {
+    this.call();
+    const process = this.sim.kernel.processes.get(pid);
+    if (process === undefined) return [];
+    const { tids, isLeaderDead } = process;
+    return (isLeaderDead ? [pid, ...tids] : [...tids]).sort((a, b) => a - b);
+  }
+
+  listChildren(pid: number): number[] {
+    this.call();
+    const children: number[] = [];
+    for (const process of this.sim.kernel.processes.values()) {
+      if (process.parent?.pid === pid) children.push(process.pid);
+    }
+    return children;
+  }
+
+  sharesMm(pidA: number, pidB: number): boolean {
+    this.call();
+    const { processes } = this.sim.kernel;
+    const [a, b] = [processes.get(pidA), processes.get(pidB)];
+    return a !== undefined && b !== undefined && a.state === "alive" && b.state === "alive" &&
+      a.mm === b.mm;
+  }
+}

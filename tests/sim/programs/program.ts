@@ -1,0 +1,84 @@
+/**
+ * A program that asks before it uses memory, as libtmalloc has it, and what it knows of itself.
+ *
+ * @module
+ */
+import { Member } from "../../../pipeline/memory/layout.ts";
+import {
+  makeRequest,
+  type Reply,
+  type Request,
+  RequestType,
+  Status,
+} from "../../../pipeline/promises/tmalloc_message.ts";
+import type { FakeProcess } from "../kernel/tasks.ts";
+import { countedPages } from "../kernel/tasks.ts";
+
+/** Within this time after it was granted room, a program forks; the room is not kept for longer. */
+const FORKS_WITHIN_NS = 100e6;
+
+export class Program {
+  readonly process: FakeProcess;
+  connection: number;
+  /** Has said, on this connection, what it has. */
+  isDeclared = false;
+  isAsking = false;
+  /** Granted, and not touched yet; granted, and not given back. */
+  untouchedPages = 0;
+  reservedPages = 0;
+  levelPages = 0;
+  /** Until when it may fork: room for a copy was granted. */
+  forksUntilNs = -Infinity;
+  isOverLimitForEver = false;
+
+  constructor(process: FakeProcess, connection: number) {
+    this.process = process;
+    this.connection = connection;
+  }
+
+  get residentPages(): number {
+    return countedPages(this.process.mm);
+  }
+
+  get anonPages(): number {
+    return this.process.mm.pages[Member.anon]!;
+  }
+
+  /** A request of it. What waits for an answer asks nothing else. */
+  ask(fields: Partial<Request>): Request {
+    const request = { ...makeRequest(), id: 1, minPages: fields.pages ?? 0, ...fields };
+    this.isAsking = request.noReply !== true;
+    return request;
+  }
+
+  /** What it has, for a coordinator that does not know it on this connection. */
+  declaration(): Request {
+    this.isDeclared = true;
+    const pages = Math.max(this.residentPages + this.untouchedPages, this.levelPages);
+    return this.ask({ type: RequestType.declare, pages, minPages: this.reservedPages });
+  }
+
+  answered(reply: Reply, nowNs: number): void {
+    this.isAsking = false;
+    this.levelPages = reply.levelPages;
+    if (reply.status !== Status.ok) return;
+    if (reply.type === RequestType.reserve || reply.type === RequestType.wait) {
+      this.untouchedPages += reply.pages;
+      this.reservedPages += reply.pages;
+    } else if (reply.type === RequestType.fork) this.forksUntilNs = nowNs + FORKS_WITHIN_NS;
+  }
+
+  /** Its connection is gone, or it has executed another program. */
+  reconnects(connection: number): void {
+    this.connection = connection;
+    this.isDeclared = this.isAsking = false;
+    this.forksUntilNs = -Infinity;
+  }
+
+  /** It has executed another program, which was promised nothing. */
+  startsAnew(): void {
+    this.untouchedPages = this.reservedPages = this.levelPages = 0;
+    // A program that has never asked has nothing to declare.
+    this.isDeclared = true;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * The real accounting, and the mistakes that can be put into it.
+ *
+ * @module
+ */
+import { Accounting } from "../../../pipeline/accounting.ts";
+import { UNKNOWN_UID } from "../../../pipeline/books/books.ts";
+import type { SimContext } from "../context.ts";
+
+const RECORDS_MAX = 40;
+
+export class AccountingRole {
+  readonly accounting: Accounting;
+  private readonly sim: SimContext;
+
+  constructor(sim: SimContext, wakeCoordinator: () => void) {
+    this.sim = sim;
+    const accounting = this.accounting = new Accounting(sim.memory, {
+      unknownUid: UNKNOWN_UID,
+      marginPages: 0,
+      wakeSweeper: () => {},
+      wakeCoordinator,
+    });
+    const { mistake } = sim.options;
+    if (mistake === "accounting-delta") {
+      const { books } = accounting;
+      const setMember = books.setMember.bind(books);
+      let calls = 0;
+      books.setMember = (mm, member, pages, tsNs) =>
+        setMember(mm, member, ++calls % 200 === 0 && pages > 0 ? pages + 1 : pages, tsNs);
+    } else if (mistake === "killer-dying") accounting["enforcement"]["dying"].pages = () => 0;
+    accounting.start();
+  }
+
+  /** I3 holds after each step. @returns Records taken. */
+  step(records = this.sim.random.between(1, RECORDS_MAX)): number {
+    const { accounting, sim } = this;
+    const taken = accounting.step(sim.kernel.nowNs, records);
+    if (sim.options.mistake === "accounting-sum" && sim.random.oneIn(100)) {
+      accounting.books.users.usagePages[0]!++;
+    }
+    accounting.books.checkSums();
+    return taken;
+  }
+}

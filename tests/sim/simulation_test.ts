@@ -1,0 +1,52 @@
+import { assert } from "@std/assert";
+import type { SimOptions } from "./options.ts";
+import { runOrShrink } from "./shrink.ts";
+import { Sim, type SimResult } from "./sim.ts";
+import { scriptOf } from "./script.ts";
+import { optionsOf, VARIANTS } from "./variants.ts";
+
+/** Seeds of each variant; SEED=n runs one, SCRIPT=FILE what a failure has printed instead. */
+const SEEDS = 130;
+
+function seedsToRun(): number[] {
+  const given = Deno.env.get("SEED");
+  if (given !== undefined) return [Number(given)];
+  return Array.from({ length: SEEDS }, (_, index) => index + 1);
+}
+
+/** @throws {Error} With a short script, when an invariant does not hold. */
+function simulate(options: SimOptions): SimResult {
+  const path = Deno.env.get("SCRIPT");
+  if (path !== undefined) runOrShrink(options, Deno.readTextFileSync(path));
+  try {
+    return new Sim(options).run();
+  } catch {
+    runOrShrink(options);
+    throw new Error(`SEED=${options.seed} fails once and not again`);
+  }
+}
+
+for (const [name, variant] of Object.entries(VARIANTS)) {
+  Deno.test(`the invariants hold ${name}`, () => {
+    const results = seedsToRun().map((seed) => simulate(optionsOf(variant, seed)));
+    if (results.length === 1) return;
+    // What the variant is about did happen.
+    const has = (
+      what: "kills" | "losses" | "deaths" | "startOvers" | "grants" | "sharers",
+    ): boolean => results.some((result) => result[what] > 0);
+    assert(variant.sweeps === false || (has("kills") && has("sharers")), "nobody was killed");
+    if (variant.loses === true) assert(has("losses"), "nothing was lost");
+    if (variant.dies === true) assert(has("deaths"), "nobody threw");
+    if (variant.hangs === true) assert(has("startOvers"), "nobody hung");
+    if (variant.asks === true) assert(has("grants"), "nothing was granted");
+  });
+}
+
+Deno.test("a seed runs the same way twice, and so does its script", () => {
+  const options = optionsOf(VARIANTS["with everything at once"]!, 7);
+  const run = (sim: Sim): string => {
+    const { events, kills, reports } = sim.run(scriptOf(options));
+    return JSON.stringify([events, kills, reports.map(({ name, values }) => [name, values])]);
+  };
+  assert(run(new Sim(options)) === run(new Sim(options)));
+});

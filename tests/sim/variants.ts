@@ -1,0 +1,64 @@
+/**
+ * What is simulated: each variant is about something, and must hold for any seed.
+ *
+ * @module
+ */
+import { SIM_DEFAULTS, type SimOptions } from "./options.ts";
+
+export const VARIANTS: Readonly<Record<string, Partial<SimOptions>>> = {
+  "in the order of time: off by what is in flight, never by more": {},
+  "while others go on during each call": { interleaves: true },
+  "by events alone, without a sweep": { sweeps: false, hardPages: 1e6 },
+  "on four CPUs": { cpus: 4 },
+  "with a ring of four records": { ringRecords: 4 },
+  "with events of one CPU that come late": { skew: true },
+  "with two readers": { readers: 2, cpus: 4, skew: true },
+  "with processes from before": { before: 60, interleaves: true },
+  "with logins that nobody announces": { logins: true, before: 10, interleaves: true },
+  "with changes of user": { changesUsers: true, before: 30, interleaves: true },
+  "with strangers that write": { foreign: true, before: 20, interleaves: true },
+  "with lost events": { loses: true, before: 20, interleaves: true },
+  "with roles that throw, and their successors": { dies: true, before: 20, interleaves: true },
+  "with roles that hang, and a process that starts over": {
+    hangs: true,
+    before: 20,
+    interleaves: true,
+  },
+  "with calls of the kernel that fail": { fails: true, dies: true, before: 20, interleaves: true },
+  "with roles that stand still": { stalls: true },
+  "with numbers of processes that come back at once": { pids: 100, interleaves: true },
+  "with mms that have one id": { collides: true, before: 20, interleaves: true },
+  "with pages that are shared and copied": { shares: true, interleaves: true },
+  "with shared pages and two readers": { shares: true, readers: 2, cpus: 4, skew: true },
+  "with programs that ask": { asks: true, interleaves: true },
+  "with programs that ask, and others that lie": {
+    asks: true,
+    lies: true,
+    dies: true,
+    interleaves: true,
+  },
+  "with everything at once": {
+    before: 40,
+    cpus: 3,
+    readers: 2,
+    skew: true,
+    logins: true,
+    loses: true,
+    dies: true,
+    hangs: true,
+    fails: true,
+    stalls: true,
+    changesUsers: true,
+    foreign: true,
+    shares: true,
+    asks: true,
+    lies: true,
+    interleaves: true,
+    pids: 400,
+  },
+};
+
+/** The options of a run. */
+export function optionsOf(variant: Partial<SimOptions>, seed: number): SimOptions {
+  return { ...SIM_DEFAULTS, ...variant, seed };
+}
