@@ -154,7 +154,9 @@ export function bytesToPages(bytes: number, pageBytes: number): number {
 const UNIT_NAMES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /**
- * Bytes for people: `512 B`, `64.0 MiB`, `-1.5 GiB`. One decimal, so not for arithmetic.
+ * Bytes for people: `512 B`, `64.0 MiB`, `-1.5 GiB`. One decimal, so not for arithmetic. Not
+ * @std/fmt's `format`, because pipeline/ has no packages, and its `64 MiB` beside `64.1 MiB` does not line
+ * up in a table.
  *
  * @param bytes Any finite number.
  */

@@ -3,11 +3,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openLibc } from "../../../kernel/ffi/libc.ts";
 import { listenUnix, SocketType } from "../../../kernel/sockets/seqpacket.ts";
 import { CONTROL_BODY_BYTES_MAX } from "../../../service/control/control_api.ts";
-import {
-  ControlServer,
-  ControlSocketError,
-  handleControl,
-} from "../../../service/control/control_server.ts";
+import { ControlServer, ControlSocketError } from "../../../service/control/control_server.ts";
+import { handleControl } from "../../../service/control/handlers.ts";
 import { FAKE_STATUS, FakeBackend, fakeOptions, withControl } from "../../_support/fake_control.ts";
 
 // Not in a test, where the sanitizer would call it a leak.
