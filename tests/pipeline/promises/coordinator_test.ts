@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { NO_LIMIT_PAGES } from "../../../pipeline/books/books.ts";
-import { PASSES_MAX } from "../../../pipeline/promises/coordinator.ts";
+import { PASSES_MAX } from "../../../pipeline/promises/waiting_requests.ts";
 import { HeaderWord } from "../../../pipeline/memory/layout.ts";
 import {
   type Reply,
