@@ -8,7 +8,8 @@ import { CounterIndex } from "../memory/layout.ts";
 import type { RulesView } from "../limits/published_rules.ts";
 import type { Verdict } from "./admission.ts";
 import { DENIED_REASONS, type ReportWriter } from "../messages/reports.ts";
-import type { Client, Stakes } from "./stakes.ts";
+import type { Client } from "./client.ts";
+import type { Stakes } from "./stakes.ts";
 import {
   makeReply,
   PAGES_MAX,

@@ -17,7 +17,8 @@ import type { Ledger } from "./ledger.ts";
 import { RulesView } from "../limits/published_rules.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { ReportWriter } from "../messages/reports.ts";
-import { type Client, Stakes } from "./stakes.ts";
+import type { Client } from "./client.ts";
+import { Stakes } from "./stakes.ts";
 import { PAGES_MAX, ReplyFlag, type Request, RequestType, Status } from "./tmalloc_message.ts";
 
 export type { CoordinatorHost, ProcessIdentity } from "./coordinator_host.ts";

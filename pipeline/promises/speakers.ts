@@ -7,7 +7,8 @@
 import type { CoordinatorHost, ProcessIdentity } from "./coordinator_host.ts";
 import { type Ledger, LedgerWord } from "./ledger.ts";
 import type { PendingRequest } from "./pending.ts";
-import type { Client, Stakes, UserStake } from "./stakes.ts";
+import type { Client, UserStake } from "./client.ts";
+import type { Stakes } from "./stakes.ts";
 import { RequestType } from "./tmalloc_message.ts";
 
 /** Processes of one user that may hold promises. */

@@ -10,7 +10,8 @@ import { CounterIndex, HeaderWord } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { PendingRequest } from "./pending.ts";
 import type { RulesView } from "../limits/published_rules.ts";
-import type { Client, Stakes, UserStake } from "./stakes.ts";
+import type { Client, UserStake } from "./client.ts";
+import type { Stakes } from "./stakes.ts";
 import { PAGES_MAX, ReplyFlag, RequestType, Status } from "./tmalloc_message.ts";
 
 /** Later requests that may be granted before an earlier one that waits. */
