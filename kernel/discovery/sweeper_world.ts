@@ -29,7 +29,7 @@ import { readSmapsRollup } from "../proc/smaps.ts";
 import { setFifo, setOrdinary } from "../process/self_protection.ts";
 import { type GuardedFile, InstanceFiles, StatsFiles } from "../trace/guarded_files.ts";
 import { openPipes, type PipesSpec } from "../trace/trace_source.ts";
-import { TraceInstance } from "../trace/tracefs.ts";
+import { TraceInstance } from "../trace/trace_instance.ts";
 
 /** What of the trace instances the sweeper needs. Plain data; descriptors belong to the process. */
 export interface DiscoverySpec {
