@@ -5,7 +5,7 @@
  */
 import { Errno, KernelError } from "../kernel/ffi/errno.ts";
 import { pageBytes as machinePageBytes } from "../kernel/ffi/libc.ts";
-import { readMemInfo } from "../kernel/proc/proc.ts";
+import { readMemInfo } from "../kernel/proc/mem_info.ts";
 import { ensureFlags, RUN_FLAGS } from "../kernel/process/relaunch.ts";
 import { ControlSocketError } from "../service/control/control_server.ts";
 import { StartError } from "../service/lifecycle/errors.ts";

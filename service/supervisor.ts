@@ -17,7 +17,7 @@ import {
 import { allowedCpus } from "../kernel/process/affinity.ts";
 import { trimHeap } from "../kernel/process/heap.ts";
 import { acquireLock, adoptLock, type HeldLock } from "../kernel/process/lock.ts";
-import { readMemInfo } from "../kernel/proc/proc.ts";
+import { readMemInfo } from "../kernel/proc/mem_info.ts";
 import { findName } from "../kernel/users/passwd.ts";
 import { LocalNames } from "../kernel/users/local_names.ts";
 import type { TmallocPlace, WorkerConfig } from "../workers/protocol.ts";
