@@ -18,7 +18,7 @@ export class KillerRole {
       patienceNs: mistake === "killer-patience" ? 0 : PATIENCE_NS,
     });
     if (mistake === "killer-dying") this.killer["rows"].freed.pages = () => 0;
-    if (mistake === "killer-silent") this.killer["answer"] = () => {};
+    if (mistake === "killer-silent") this.killer["answers"].recheck = () => {};
     this.killer.start();
   }
 
