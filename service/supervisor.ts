@@ -5,30 +5,23 @@
  *
  * @module
  */
-import { CounterIndex, HeaderWord, Role, roleName } from "../pipeline/memory/layout.ts";
-import { RULES_MAX } from "../pipeline/limits/limits.ts";
-import {
-  attachCounters,
-  attachMemory,
-  createMemory,
-  DEFAULT_CAPACITY,
-  type Memory,
-} from "../pipeline/memory/memory.ts";
+import { CounterIndex, Role, roleName } from "../pipeline/memory/layout.ts";
+import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
 import { allowedCpus } from "../kernel/process/affinity.ts";
 import { trimHeap } from "../kernel/process/heap.ts";
-import { acquireLock, adoptLock, type HeldLock } from "../kernel/process/lock.ts";
+import type { HeldLock } from "../kernel/process/lock.ts";
 import { readMemInfo } from "../kernel/proc/proc.ts";
-import { findName } from "../kernel/users/passwd.ts";
-import { LocalNames } from "../kernel/users/local_names.ts";
 import type { TmallocPlace, WorkerConfig } from "../workers/protocol.ts";
-import { controlBackend } from "./control_backend.ts";
 import type { StatusReport } from "./control/control_api.ts";
 import { ControlServer } from "./control/control_server.ts";
+import { controlBackend } from "./control_backend.ts";
 import { ReportEvents } from "./journal/report_events.ts";
 import { ReportPump } from "./journal/report_pump.ts";
 import { ShedWatch } from "./journal/shed_watch.ts";
 import { keepOff } from "./lifecycle/cpu_choice.ts";
-import { messageOf, StartError } from "./lifecycle/errors.ts";
+import { messageOf } from "./lifecycle/errors.ts";
+import { holdMachineLock } from "./lifecycle/machine_lock.ts";
+import type { SupervisorOptions } from "./lifecycle/options.ts";
 import { Periodic } from "./lifecycle/periodic.ts";
 import {
   dropStart,
@@ -38,6 +31,7 @@ import {
   tellRefused,
 } from "./lifecycle/protection.ts";
 import { settingsOf } from "./lifecycle/settings.ts";
+import { firstSweep, makeMemory } from "./lifecycle/shared_memory.ts";
 import { StartOver, type StartOverState, type SupervisorHost } from "./lifecycle/start_over.ts";
 import { calm, hurryAlone } from "./lifecycle/start_priority.ts";
 import { serveTmalloc } from "./lifecycle/tmalloc_place.ts";
@@ -47,14 +41,11 @@ import { WorkerWakes } from "./lifecycle/worker_wakes.ts";
 import { WorkerWatch } from "./lifecycle/worker_watch.ts";
 import { LimitControl } from "./limits/limit_control.ts";
 import { LimitState } from "./limits/state_file.ts";
-import { UserNames } from "./limits/user_names.ts";
-import type { SupervisorOptions } from "./lifecycle/options.ts";
+import { systemNames, type UserNames } from "./limits/user_names.ts";
 import { daemonStatus } from "./status/daemon_status.ts";
 import { EventRate } from "./status/event_rate.ts";
 import { limitedUids } from "./status/memory_report.ts";
 
-/** One toom a machine, whatever its sockets and directories are called. */
-const LOCK_PATH = "/run/toom.lock";
 /** How often heartbeats are looked at. */
 const TURN_MS = 200;
 const LOOK_EVERY_MS = 1000;
@@ -64,7 +55,6 @@ const PING_MS_MAX = 2000;
 const REHEARSE_MS_MAX = 5000;
 /** By then all that only the start needs has run. */
 const SETTLED_MS = 5000;
-const FIRST_SWEEP_MS_MAX = 30_000;
 /** All must have stopped within a second. */
 const STOP_MS_MAX = 600;
 
@@ -98,7 +88,7 @@ export class Supervisor {
    */
   static async start(options: SupervisorOptions, host: SupervisorHost): Promise<Supervisor> {
     const { handover, journal } = host;
-    const lock = handover === undefined ? takeLock() : adoptLock(handover.fds.lock);
+    const lock = holdMachineLock(handover?.fds.lock);
     const open = new AsyncDisposableStack();
     try {
       if (lock.mended !== undefined) journal.publish({ event: "config", message: lock.mended });
@@ -137,7 +127,7 @@ export class Supervisor {
     this.startOver = new StartOver(host, allowedCpus());
     protectProcess(this.tell);
     this.memory = makeMemory(options);
-    this.names = makeNames();
+    this.names = systemNames();
     const events = new ReportEvents(pageBytes, (uid) => this.names.nameOf(uid));
     this.shed = new ShedWatch(this.memory, journal, host.logLosses);
     this.tracing = new Tracing({
@@ -194,7 +184,7 @@ export class Supervisor {
     const { host: { handover }, options, limits, watch } = this;
     const isFirst = handover === undefined;
     limits.begin(performance.now());
-    this.announceTracing();
+    this.tracing.announce(this.host.journal);
     if (isFirst) limits.announce();
     else void limits.announceAgain();
     await watch.startAll();
@@ -203,7 +193,7 @@ export class Supervisor {
     await watch.ping(Role.coordinator, PING_MS_MAX);
     this.periodic.start(TURN_MS);
     void this.reports.follow();
-    await this.firstSweep();
+    await firstSweep(this.memory);
     this.startOver.tell();
     this.control = await this.openControl();
     await this.settle(!isFirst);
@@ -226,28 +216,6 @@ export class Supervisor {
       tmallocSocket: this.tmallocSocketPath,
       startMs: Math.round(performance.now() - this.startedMs),
     });
-  }
-
-  private announceTracing(): void {
-    const { removed, fallback } = this.tracing;
-    const { journal } = this.host;
-    for (const name of removed) {
-      journal.publish({ event: "config", message: `removed the instance ${name} of a dead toom` });
-    }
-    if (fallback === undefined) return;
-    const message = `uses the text source, as the raw one does not work here: ${fallback}`;
-    journal.publish({ event: "config", message });
-  }
-
-  /** Ready means that those who were there before are known. */
-  private async firstSweep(): Promise<void> {
-    const deadlineMs = performance.now() + FIRST_SWEEP_MS_MAX;
-    while (Atomics.load(this.memory.header, HeaderWord.sweepDone) === 0) {
-      if (performance.now() > deadlineMs) {
-        throw new Error("Cannot start: the first look at /proc did not end in time");
-      }
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
   }
 
   private async openControl(): Promise<ControlServer> {
@@ -366,33 +334,4 @@ export class Supervisor {
     this.reports.drain();
     this.shed.check(Infinity);
   }
-}
-
-function makeMemory(options: SupervisorOptions): Memory {
-  return attachMemory(createMemory({
-    ...DEFAULT_CAPACITY,
-    readers: options.readerCount,
-    users: options.usersMax,
-    processes: options.processesMax,
-    tasks: options.processesMax * 4,
-    mms: options.processesMax * 2,
-    rules: RULES_MAX,
-    pageBytes: options.pageBytes,
-  }, Deno.pid));
-}
-
-function makeNames(): UserNames {
-  const nowMs = (): number => performance.now();
-  const local = new LocalNames(nowMs);
-  return new UserNames({ local: (uid) => local.nameOf(uid), find: findName, nowMs });
-}
-
-function takeLock(): HeldLock {
-  const lock = acquireLock(LOCK_PATH);
-  if ("release" in lock) return lock;
-  const who = lock.holderPid === 0 ? "" : ` (pid ${lock.holderPid})`;
-  throw new StartError(
-    `another toom runs on this machine${who}`,
-    "stop it first, or talk to it: toom status, toom limit",
-  );
 }
