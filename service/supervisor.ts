@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { WATCH_TURN_MS } from "../pipeline/memory/timing.ts";
 import { CounterIndex, Role, roleName } from "../pipeline/memory/layout.ts";
 import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
 import { allowedCpus } from "../kernel/process/affinity.ts";
@@ -46,8 +47,6 @@ import { daemonStatus } from "./status/daemon_status.ts";
 import { EventRate } from "./status/event_rate.ts";
 import { limitedUids } from "./status/memory_report.ts";
 
-/** How often heartbeats are looked at. */
-const TURN_MS = 200;
 const LOOK_EVERY_MS = 1000;
 /** Memory that was freed goes back to the kernel this often. */
 const TRIM_EVERY_MS = 10_000;
@@ -191,7 +190,7 @@ export class Supervisor {
     keepOff(this.config);
     if (!isFirst) hurryAlone();
     await watch.ping(Role.coordinator, PING_MS_MAX);
-    this.periodic.start(TURN_MS);
+    this.periodic.start(WATCH_TURN_MS);
     void this.reports.follow();
     await firstSweep(this.memory);
     this.startOver.tell();

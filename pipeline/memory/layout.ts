@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { HEARTBEAT_MS } from "./timing.ts";
 
 /** Distance between words of different writers: two cache lines, for the adjacent-line prefetcher. */
 export const LINE_BYTES = 128;
@@ -200,9 +201,6 @@ export const Fault = { none: 0, throw: 1, hang: 2 } as const;
 
 /** Sockets, epolls and pidfds of the coordinator. */
 export const DESCRIPTORS_MAX = 20_480;
-
-/** A worker shows life at least this often. */
-export const HEARTBEAT_MS = 200;
 
 /** Counters of a role: doubles, written by that role only; late by at most one batch. */
 export const CounterIndex = {
