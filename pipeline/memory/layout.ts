@@ -13,7 +13,6 @@
  *
  * @module
  */
-import { HEARTBEAT_MS } from "./timing.ts";
 
 /** Distance between words of different writers: two cache lines, for the adjacent-line prefetcher. */
 export const LINE_BYTES = 128;
@@ -177,7 +176,7 @@ export const RoleWord = {
   rehearse: 4,
   /** Worker: {@link RoleState}. */
   state: LINE_WORDS,
-  /** Worker: raised at least every {@link HEARTBEAT_MS}. */
+  /** Worker: raised at least every HEARTBEAT_MS of timing.ts. */
   heartbeat: LINE_WORDS + 1,
   /** Worker: copy of `ping`. */
   pong: LINE_WORDS + 2,
