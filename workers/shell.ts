@@ -7,16 +7,10 @@
  *
  * @module
  */
+import { HEARTBEAT_MS } from "../pipeline/memory/timing.ts";
 import { attachMemory, type Memory } from "../pipeline/memory/memory.ts";
 import { attachRole } from "../pipeline/memory/doorbell.ts";
-import {
-  Fault,
-  HEARTBEAT_MS,
-  Role,
-  roleName,
-  RoleState,
-  RoleWord,
-} from "../pipeline/memory/layout.ts";
+import { Fault, Role, roleName, RoleState, RoleWord } from "../pipeline/memory/layout.ts";
 import { EventFd } from "../kernel/ffi/fd.ts";
 import { gettid, openLibc } from "../kernel/ffi/libc.ts";
 import { pinThread } from "../kernel/process/affinity.ts";

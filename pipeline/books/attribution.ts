@@ -293,10 +293,12 @@ export class Attribution {
       this.kin.ownsFromNow(process);
     }
     if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return mm;
-    if (!building && process !== owner) {
+    const isLender = process !== owner && this.kin.lenderOf(process) === owner;
+    // What its lender has was built by a fork, and the lender itself may not have used it yet.
+    const isLent = isLender && processes.mmSlot1[owner] === mm + 1;
+    if (process !== owner && (!building || isLent)) {
       // From before /proc said that it borrows no more. A reading has the time before it was taken, so
       // the exec that it saw may be a moment later than that.
-      const isLender = this.kin.lenderOf(process) === owner;
       const saidNs = processes.seenTsNs[process]! + (isLender ? READING_NS_MAX : 0);
       if (tsNs < saidNs) return mm;
     }

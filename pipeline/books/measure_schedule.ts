@@ -9,6 +9,13 @@
  *
  * @module
  */
+import {
+  MEASURE_LOOK_NS_MAX,
+  MEASURE_LOOK_NS_MIN,
+  MEASURE_RESERVE_NS,
+  MEASURE_SAVED_NS_MAX,
+  MEASURE_URGENT_EVERY_NS,
+} from "../memory/timing.ts";
 import { NO_LIMIT_PAGES } from "./books.ts";
 import { chargedPages } from "./charge.ts";
 import { TABLE_HEADER_BYTES, TableWord, UserState } from "../memory/layout.ts";
@@ -16,15 +23,8 @@ import type { Memory } from "../memory/memory.ts";
 
 /** Part of one CPU's time that all measuring may take, and what may be saved up of it. */
 export const MEASURE_SHARE = 0.05;
-const SAVED_NS_MAX = 500e6;
-/** What is not urgent leaves so much for what is. */
-const RESERVE_NS = 250e6;
 /** A CPU copies a page in half a microsecond at least. */
 const COPIED_PAGES_PER_NS = 2e-3;
-const LOOK_EVERY_NS_MIN = 5e6;
-const LOOK_EVERY_NS_MAX = 200e6;
-/** Whose credit decides is measured at least so often, as faults of others may copy its pages. */
-const URGENT_EVERY_NS = 2e9;
 /** Below the limit, the credit is measured again when a user has grown by this part of it. */
 const GROWTH_PART = 1 / 8;
 
@@ -54,7 +54,7 @@ export class MeasureSchedule {
   private readonly faultsOf: FaultsOf;
   /** By uid, as signed word. */
   private readonly byUid = new Map<number, Measured>();
-  private savedNs = SAVED_NS_MAX;
+  private savedNs = MEASURE_SAVED_NS_MAX;
   private savedAtNs = 0;
   private lookAtNs = 0;
 
@@ -82,14 +82,14 @@ export class MeasureSchedule {
   /** @returns Row of the user to be measured now; -1 nobody. */
   next(nowNs: number): number {
     this.savedNs = Math.min(
-      SAVED_NS_MAX,
+      MEASURE_SAVED_NS_MAX,
       this.savedNs + (nowNs - this.savedAtNs) * MEASURE_SHARE,
     );
     this.savedAtNs = nowNs;
     if (nowNs < this.lookAtNs || this.savedNs <= 0) return -1;
     let best = -1;
     let bestRank = Infinity;
-    let nextInNs = LOOK_EVERY_NS_MAX;
+    let nextInNs = MEASURE_LOOK_NS_MAX;
     const { users } = this.memory;
     const highWater = Atomics.load(this.userHeader, TableWord.highWater);
     for (let slot = 0; slot < highWater; slot++) {
@@ -104,7 +104,7 @@ export class MeasureSchedule {
       const roomPages = isAtStake ? this.roomPages(slot, nowNs) : Infinity;
       if (isAtStake) nextInNs = Math.min(nextInNs, Math.max(0, roomPages) / this.pagesPerNs);
       const isUrgent = roomPages <= 0;
-      if (!isUrgent && (this.savedNs < RESERVE_NS || !this.isWorthwhile(slot))) continue;
+      if (!isUrgent && (this.savedNs < MEASURE_RESERVE_NS || !this.isWorthwhile(slot))) continue;
       // Urgent ones first, and of these the one that was measured least lately.
       const rank = (isUrgent ? 0 : 1e18) + (this.byUid.get(users.uid[slot]!)?.atNs ?? 0);
       if (rank < bestRank) {
@@ -112,7 +112,7 @@ export class MeasureSchedule {
         bestRank = rank;
       }
     }
-    this.lookAtNs = nowNs + Math.max(LOOK_EVERY_NS_MIN, nextInNs);
+    this.lookAtNs = nowNs + Math.max(MEASURE_LOOK_NS_MIN, nextInNs);
     return best;
   }
 
@@ -120,7 +120,7 @@ export class MeasureSchedule {
   private roomPages(slot: number, nowNs: number): number {
     const { users } = this.memory;
     const known = this.byUid.get(users.uid[slot]!);
-    if (known === undefined || nowNs - known.atNs >= URGENT_EVERY_NS) return 0;
+    if (known === undefined || nowNs - known.atNs >= MEASURE_URGENT_EVERY_NS) return 0;
     for (const pid of this.pidsOf(slot)) {
       const faults = this.faultsOf(pid);
       if (faults < 0) continue;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { PRESSURE_EVERY_NS } from "../memory/timing.ts";
 import { PressureReason } from "../memory/layout.ts";
 import { PRESSURE } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
@@ -13,8 +14,6 @@ export const PSI_STALL_US = 100_000;
 export const PSI_WINDOW_US = 1_000_000;
 /** Pressure alone is no shortage: reclaim of page cache stalls too. Below this part it is one. */
 const PSI_AVAILABLE_MIN = 0.1;
-/** After pressure somebody has this long to give memory back. */
-const PRESSURE_EVERY_NS = 1e9;
 
 /** The machine's memory. */
 export interface MachineMemory {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { EXEC_WITHIN_NS } from "../memory/timing.ts";
 import { ProcessState, SweepFlag, TABLE_HEADER_BYTES, TableWord } from "../memory/layout.ts";
 import type { RulesView } from "../limits/published_rules.ts";
 import type { OwnersView } from "../limits/owners.ts";
@@ -27,8 +28,6 @@ const PIDS_MAX = 1 << 17;
 const LOGINS_MAX = 32;
 /** Execs that wait to be looked at; what is beyond that is found by the sweep. */
 const LOOKS_MAX = 4096;
-/** Who changes its user to run something does so within this time. */
-const EXEC_WITHIN_NS = 50e6;
 /** Signs of life while reading /proc, every so many processes. */
 const ALIVE_EVERY = 64;
 export interface SweepContext {

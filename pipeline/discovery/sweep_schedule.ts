@@ -3,13 +3,7 @@
  *
  * @module
  */
-
-/** Sweeps that losses ask for are at least so far apart. */
-const WANTED_EVERY_NS = 50e6;
-/** While one is wanted, the sweeper looks at least so often whether it may begin, milliseconds. */
-const WANTED_LOOK_MS = 20;
-/** While logins come without end, a sweep waits no longer than this for the list of traced tasks. */
-const LIST_WAIT_NS_MAX = 200e6;
+import { LIST_WAIT_NS_MAX, SWEEP_WANTED_EVERY_NS, SWEEP_WANTED_LOOK_MS } from "../memory/timing.ts";
 
 export class SweepSchedule {
   private readonly intervalMs: () => number;
@@ -43,7 +37,7 @@ export class SweepSchedule {
   isDue(nowNs: number, isListBusy: boolean): boolean {
     const sinceNs = nowNs - this.sweptNs;
     const isTime = sinceNs >= this.intervalMs() * 1e6 ||
-      (this.isWanted && sinceNs >= WANTED_EVERY_NS);
+      (this.isWanted && sinceNs >= SWEEP_WANTED_EVERY_NS);
     this.dueSinceNs = isTime ? Math.min(this.dueSinceNs, nowNs) : Infinity;
     return isTime && !(isListBusy && nowNs - this.dueSinceNs < LIST_WAIT_NS_MAX);
   }
@@ -60,6 +54,6 @@ export class SweepSchedule {
   /** How long nothing is to be done here, milliseconds; 0 or less: it is time. */
   waitMs(nowNs: number): number {
     const untilMs = (this.sweptNs - nowNs) / 1e6 + this.intervalMs();
-    return this.isWanted ? Math.min(untilMs, WANTED_LOOK_MS) : untilMs;
+    return this.isWanted ? Math.min(untilMs, SWEEP_WANTED_LOOK_MS) : untilMs;
   }
 }

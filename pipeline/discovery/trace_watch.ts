@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { GUARD_EVERY_NS } from "../memory/timing.ts";
 import { Doorbell } from "../memory/doorbell.ts";
 import { Role } from "../memory/layout.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
@@ -31,8 +32,6 @@ export interface TraceWatchOptions {
   readonly counts: TraceCounts | undefined;
 }
 
-/** As often as the sweeper wakes up anyway. */
-const LOOK_EVERY_NS = 200e6;
 /** What cannot be put right is a loss without end; one record of it a second is enough. */
 const LOST_EVERY_NS = 1e9;
 /** Of all CPUs, and nobody knows how many. */
@@ -66,7 +65,7 @@ export class TraceWatch {
 
   /** Looks, if it is time. */
   look(nowNs: number): void {
-    if (nowNs - this.lookedNs < LOOK_EVERY_NS) return;
+    if (nowNs - this.lookedNs < GUARD_EVERY_NS) return;
     this.lookedNs = nowNs;
     this.nowNs = nowNs;
     if (this.guard.check(nowNs, this.onTampering)) this.isUnsettled = true;

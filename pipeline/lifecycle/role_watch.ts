@@ -12,30 +12,18 @@
  *
  * @module
  */
+import {
+  BLOCKS_AFTER_MS,
+  ENDS_WITHIN_MS,
+  HANGS_AFTER_MS,
+  RESTART_EVERY_MS,
+  SILENCE_MS_MAX,
+  START_MS_MAX,
+  STARVES_AFTER_MS,
+} from "../memory/timing.ts";
 import { attachRole } from "../memory/doorbell.ts";
 import { Fault, Role, roleName, RoleState, RoleWord } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
-
-/** No heartbeat for so long: it hangs. */
-export const HANGS_AFTER_MS = 500;
-/**
- * Nor for so long, of one whose thread is ready to run: if it is of ordinary priority it may only have
- * had no CPU.
- */
-export const STARVES_AFTER_MS = 2000;
-/** Nor for so long, of one that waits for a disk: starting over would have to wait for that too. */
-export const BLOCKS_AFTER_MS = 5000;
-/**
- * Of the time between two steps no more counts as silence: if the supervisor's thread did not run, or
- * the machine did not, the others' silence meanwhile proves nothing.
- */
-export const SILENCE_MS_MAX: number = HANGS_AFTER_MS / 2;
-/** A thread that has thrown ends within this time, or it is taken for one that hangs. */
-export const ENDS_WITHIN_MS = 300;
-/** Loading a worker's modules may take a while on a busy machine. */
-export const START_MS_MAX = 10_000;
-/** A worker that dies at once, again and again, is not started more often than this. */
-export const RESTART_EVERY_MS = 1000;
 
 /** What the watch needs of the world. */
 export interface WatchPort {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { ARM_EVERY_NS, VERIFY_EVERY_NS } from "../memory/timing.ts";
 import { type Books, NO_LIMIT_PAGES } from "../books/books.ts";
 import { attachRole, Doorbell } from "../memory/doorbell.ts";
 import { Dying } from "../kill/dying.ts";
@@ -31,16 +32,9 @@ import { Urgency } from "./urgency.ts";
 
 /** Above soft, the victims are ranked again every so many pages: the original's early bootstrap. */
 export const ARM_EVERY_PAGES = 10;
-/**
- * But not sooner than this after the last time. A wake-up of the killer costs accounting as much as
- * ten events, so that at ten events for each it would never make up for a delay once it had one.
- */
-export const ARM_EVERY_NS = 1e6;
 
 /** The same thing about the same user is told at most this often. */
 const REPORT_EVERY_NS = 1e9;
-/** A user is verified at most this often on accounting's own account. */
-const ASK_EVERY_NS = 5e6;
 
 export interface EnforcementContext {
   readonly memory: Memory;
@@ -352,7 +346,7 @@ export class Enforcement {
 
   /** The user is over by books that may be wrong: what it has is read, and then compared again. */
   private askVerify(userSlot: number, tsNs: number): void {
-    if (tsNs - this.verifyAskedNs[userSlot]! < ASK_EVERY_NS) return;
+    if (tsNs - this.verifyAskedNs[userSlot]! < VERIFY_EVERY_NS) return;
     this.verifyAskedNs[userSlot] = tsNs;
     this.verify(this.books.users.uid[userSlot]!);
   }

@@ -176,7 +176,7 @@ export const RoleWord = {
   rehearse: 4,
   /** Worker: {@link RoleState}. */
   state: LINE_WORDS,
-  /** Worker: raised at least every {@link HEARTBEAT_MS}. */
+  /** Worker: raised at least every HEARTBEAT_MS of timing.ts. */
   heartbeat: LINE_WORDS + 1,
   /** Worker: copy of `ping`. */
   pong: LINE_WORDS + 2,
@@ -200,9 +200,6 @@ export const Fault = { none: 0, throw: 1, hang: 2 } as const;
 
 /** Sockets, epolls and pidfds of the coordinator. */
 export const DESCRIPTORS_MAX = 20_480;
-
-/** A worker shows life at least this often. */
-export const HEARTBEAT_MS = 200;
 
 /** Counters of a role: doubles, written by that role only; late by at most one batch. */
 export const CounterIndex = {

@@ -4,8 +4,9 @@
  *
  * @module
  */
+import { HEARTBEAT_MS } from "../memory/timing.ts";
 import { attachRole, Doorbell } from "../memory/doorbell.ts";
-import { CounterIndex, HEARTBEAT_MS, Role, RoleWord } from "../memory/layout.ts";
+import { CounterIndex, Role, RoleWord } from "../memory/layout.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
 import { type RingPlace, RingProducer } from "../memory/ring.ts";
 import { RecordWriter } from "./record_writer.ts";

@@ -20,6 +20,7 @@ import { type GuardedFile, guardedFiles } from "../../kernel/trace/guarded_files
 import type { DiscoverySpec } from "../../kernel/discovery/sweeper_world.ts";
 import { type FormatTexts, rawFormats } from "../../kernel/trace/raw_formats.ts";
 import type { PipesSpec, TracePipe } from "../../kernel/trace/trace_source.ts";
+import type { Journal } from "../journal/journal.ts";
 import { StartError } from "./errors.ts";
 
 export interface TracingOptions {
@@ -162,6 +163,16 @@ export class Tracing {
     if (this.source === "text") return [];
     const { events } = this;
     return events.cpus().map((cpu) => this.open(`${events.path}/per_cpu/cpu${cpu}/stats`));
+  }
+
+  /** Tells what was found, and what is done without. */
+  announce(journal: Journal): void {
+    for (const name of this.removed) {
+      journal.publish({ event: "config", message: `removed the instance ${name} of a dead toom` });
+    }
+    if (this.fallback === undefined) return;
+    const message = `uses the text source, as the raw one does not work here: ${this.fallback}`;
+    journal.publish({ event: "config", message });
   }
 
   /** Stops recording, closes the pipes and removes the instances. Never throws. */

@@ -4,16 +4,12 @@
  *
  * @module
  */
+import { START_MS_MAX } from "../../pipeline/memory/timing.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import type { Memory } from "../../pipeline/memory/memory.ts";
 import { readTextFile } from "../../kernel/ffi/fd.ts";
 import { Role, roleName, RoleState, RoleWord } from "../../pipeline/memory/layout.ts";
-import {
-  type LifeReport,
-  RoleWatch,
-  START_MS_MAX,
-  type WatchPort,
-} from "../../pipeline/lifecycle/role_watch.ts";
+import { type LifeReport, RoleWatch, type WatchPort } from "../../pipeline/lifecycle/role_watch.ts";
 import { calm, calmThis, hurry } from "./start_priority.ts";
 import type { WorkerConfig, WorkerInit } from "../../workers/protocol.ts";
 

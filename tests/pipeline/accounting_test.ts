@@ -1,6 +1,7 @@
+import { ARM_EVERY_NS } from "../../pipeline/memory/timing.ts";
 import { OOM_VICTIM, PRESSURE, SWEEP_END } from "../../pipeline/messages/records.ts";
 import { assert, assertEquals } from "@std/assert";
-import { ARM_EVERY_NS } from "../../pipeline/limits/enforcement.ts";
+
 import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books/books.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import {

@@ -8,6 +8,7 @@ import { SIM_DEFAULTS, type SimOptions } from "./options.ts";
 export const VARIANTS: Readonly<Record<string, Partial<SimOptions>>> = {
   "in the order of time: off by what is in flight, never by more": {},
   "while others go on during each call": { interleaves: true },
+  "with a sweep each 150 ms, while others go on": { sweepEveryNs: 1.5e8, interleaves: true },
   "by events alone, without a sweep": { sweeps: false, hardPages: 1e6 },
   "on four CPUs": { cpus: 4 },
   "with a ring of four records": { ringRecords: 4 },

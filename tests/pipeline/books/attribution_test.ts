@@ -48,6 +48,19 @@ Deno.test("a child whose exec /proc saw before its events came leaves its parent
   assertEquals([desk.pages(10), desk.pages(11)], [9, 5]);
 });
 
+Deno.test("nor does it take an mm that its parent was forked with and has not used yet", () => {
+  const desk = new Desk().limit(ANN, 1000).proc(9, ANN, {});
+  desk.step();
+  desk.foreign(9, A, { anon: 6 }).fork(9, 10).vfork(10, 11).step();
+  const tsNs = desk.tick();
+  desk.tick(2e6);
+  desk.proc(11, ANN, { anon: 1 }, { tsNs }).step();
+  desk.foreign(11, B, { anon: 1 }, tsNs + 1e5);
+  desk.own(11, A, { anon: 7 }, tsNs + 2e5).own(11, A, { anon: 6 }, tsNs + 3e5);
+  desk.exec(11, 11, tsNs + 4e5).step();
+  assertEquals([desk.pages(10), desk.pages(11)], [6, 1]);
+});
+
 Deno.test("fork: the mm is built under the parent's tid and goes to the child", () => {
   const desk = makeDesk();
   assertUsage(desk, 100);

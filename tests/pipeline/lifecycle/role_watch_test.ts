@@ -1,14 +1,13 @@
-import { assertEquals } from "@std/assert";
 import {
   BLOCKS_AFTER_MS,
   ENDS_WITHIN_MS,
   HANGS_AFTER_MS,
   RESTART_EVERY_MS,
-  RoleWatch,
   START_MS_MAX,
   STARVES_AFTER_MS,
-  type WatchPort,
-} from "../../../pipeline/lifecycle/role_watch.ts";
+} from "../../../pipeline/memory/timing.ts";
+import { assertEquals } from "@std/assert";
+import { RoleWatch, type WatchPort } from "../../../pipeline/lifecycle/role_watch.ts";
 import { attachRole } from "../../../pipeline/memory/doorbell.ts";
 import { Fault, Role, RoleState, RoleWord } from "../../../pipeline/memory/layout.ts";
 import { attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";

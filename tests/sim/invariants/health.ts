@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { RESTART_EVERY_MS } from "../../../pipeline/lifecycle/role_watch.ts";
+
+import { RESTART_EVERY_MS } from "../../../pipeline/memory/timing.ts";
 import { Broken } from "../context.ts";
 import type { FakeKernel } from "../kernel/fake_kernel.ts";
 
