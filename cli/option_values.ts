@@ -22,7 +22,7 @@ export function parseMembers(text: string): number {
   for (const name of (text === "rss" ? "anon+file+shmem" : text).split("+")) {
     if (!Object.hasOwn(Member, name)) {
       throw new FormatError(
-        `expected rss, or file, anon, swap, shmem joined by + as in anon+swap+shmem, not ${
+        `expected rss, or file, anon, swap, shmem joined by + as in anon+swap+shmem, with +sum or without, not ${
           quote(text)
         }`,
       );

@@ -8,6 +8,12 @@
  * @module
  */
 import {
+  CHECK_HOLDS_NS,
+  NO_VICTIM_RETRY_NS,
+  RECHECK_NS,
+  RELIEF_HOLDS_NS,
+} from "../memory/timing.ts";
+import {
   CounterIndex,
   HeaderWord,
   OrderKind,
@@ -17,7 +23,7 @@ import {
 } from "../memory/layout.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
 import { Answers } from "./answers.ts";
-import { Candidates, CHECK_HOLDS_NS, ESRCH } from "./candidates.ts";
+import { Candidates, ESRCH } from "./candidates.ts";
 import { chargedPages } from "../books/charge.ts";
 import { Doorbell } from "../memory/doorbell.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
@@ -39,16 +45,8 @@ export interface KillerOptions {
   readonly patienceNs: number;
 }
 
-/** I2: so long does a victim that gives nothing back keep another from being chosen. */
-export const PATIENCE_NS = 1e9;
-/** I1: an armed candidate is checked again when its check is older; see candidates.ts. */
-const RECHECK_NS = 10e6;
-/** When a user is over and nobody may be killed, it is looked at again after so long. */
-const NO_VICTIM_RETRY_NS = 100e6;
 /** And that is told at most so often. */
 const NO_VICTIM_REPORT_NS = 60e9;
-/** A shortage of the machine that was read longer ago is no reason to kill. */
-export const RELIEF_HOLDS_NS = 250e6;
 
 /** What became of an attempt to take a victim. */
 const Taken = { nobody: 0, one: 1, gone: 2 } as const;

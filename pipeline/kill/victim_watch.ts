@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DRY_RUN_PATIENCE_NS, HEARD_OF_NS } from "../memory/timing.ts";
 import { CounterIndex, Role, VICTIMS_MAX, VictimState } from "../memory/layout.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
 import type { ReportWriter } from "../messages/reports.ts";
@@ -11,11 +12,6 @@ import type { KillKernel } from "./kill_kernel.ts";
 import { Part } from "./verdicts.ts";
 import type { VictimRows } from "./victim_rows.ts";
 import type { WaitingUsers } from "./waiting_users.ts";
-
-/** Without a signal nobody goes; so often is that told. */
-const DRY_RUN_PATIENCE_NS = 10e9;
-/** So long after something happened accounting has heard of it, if it is not behind. */
-const HEARD_OF_NS = 20e6;
 
 /** What the watch works with. */
 export interface VictimWatchParts {

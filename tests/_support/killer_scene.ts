@@ -4,12 +4,12 @@
  *
  * @module
  */
+import { PATIENCE_NS } from "../../pipeline/memory/timing.ts";
 import { assert, assertEquals } from "@std/assert";
 import {
   Killer,
   type KillerOptions,
   type KillKernel,
-  PATIENCE_NS,
   Refusal,
   Signal,
 } from "../../pipeline/kill/killer.ts";

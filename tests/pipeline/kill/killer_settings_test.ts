@@ -1,6 +1,7 @@
 /** What the killer does by the published settings: dry run, victim policy. */
+import { PATIENCE_NS } from "../../../pipeline/memory/timing.ts";
 import { assertEquals } from "@std/assert";
-import { PATIENCE_NS } from "../../../pipeline/kill/killer.ts";
+
 import { makeScene } from "../../_support/killer_scene.ts";
 
 Deno.test("a dry run signals nobody, and tells so every ten seconds", () => {

@@ -1,6 +1,7 @@
 /** Who of a user goes, how many, and what is done with each. */
+import { PATIENCE_NS } from "../../../pipeline/memory/timing.ts";
 import { assert, assertEquals } from "@std/assert";
-import { PATIENCE_NS } from "../../../pipeline/kill/killer.ts";
+
 import { ANN, makeScene, Scene } from "../../_support/killer_scene.ts";
 
 Deno.test("what is told of a victim is what it was before the signal", () => {

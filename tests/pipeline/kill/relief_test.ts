@@ -1,7 +1,8 @@
 /** Who goes when the machine is short of memory. */
+import { RELIEF_HOLDS_NS } from "../../../pipeline/memory/timing.ts";
 import { PRESSURE } from "../../../pipeline/messages/records.ts";
 import { assertEquals } from "@std/assert";
-import { RELIEF_HOLDS_NS } from "../../../pipeline/kill/killer.ts";
+
 import { PressureReason } from "../../../pipeline/memory/layout.ts";
 import { BOB, makeScene } from "../../_support/killer_scene.ts";
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Killer, type KillKernel, PATIENCE_NS } from "../../../pipeline/kill/killer.ts";
+import { PATIENCE_NS } from "../../../pipeline/memory/timing.ts";
+import { Killer, type KillKernel } from "../../../pipeline/kill/killer.ts";
 import type { SimContext } from "../context.ts";
 import type { KillJudge } from "../invariants/kills.ts";
 
