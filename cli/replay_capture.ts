@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type ParserCounts, Replay } from "../pipeline/replay/replay.ts";
+import type { ParserCounts } from "../pipeline/replay/replay_summary.ts";
+import { Replay } from "../pipeline/replay/replay.ts";
 import {
   type EventFormat,
   type PageHeader,

@@ -3,11 +3,7 @@
  *
  * @module
  */
-import {
-  type ReplayDecision,
-  type ReplayMm,
-  type ReplaySummary,
-} from "../pipeline/replay/replay.ts";
+import type { ReplayDecision, ReplayMm, ReplaySummary } from "../pipeline/replay/replay_summary.ts";
 import { formatBytes } from "../pipeline/limits/units.ts";
 import { tableLines } from "./table.ts";
 

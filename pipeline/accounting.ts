@@ -5,6 +5,9 @@
  * It has no thread, no clock and no kernel of its own: the worker, the replay and the simulator
  * run the same agent on the same memory.
  *
+ * Longer than 450 lines, because each kind of record is applied here, and because losses, sweeps and
+ * verifications change one state of doubt, which can be judged only as a whole.
+ *
  * @module
  */
 import {
