@@ -377,6 +377,7 @@ export class Accounting {
         this.resyncAsked = false;
         this.fullSinceSweep = false;
         this.readingTrigger = Trigger.lastDefense;
+        if (this.header[HeaderWord.sweepDone] === 0) this.enforcement.firstSweepBegins();
         facts.begin(tsNs, number, errorPages);
         break;
       }
@@ -500,6 +501,7 @@ export class Accounting {
   }
 
   private sweepEnd(tsNs: number, sweep: number, flags: number): void {
+    this.enforcement.everybodyTold(this.lastTsNs);
     this.endingSweep = sweep;
     this.endingTsNs = tsNs;
     this.endingFlags = flags;

@@ -225,3 +225,26 @@ Deno.test("a reader is woken from its nap when events may wait no longer", () =>
   desk.own(10, A, { anon: 910 }).own(10, A, { anon: 900 }).step();
   assertEquals(rings(), before + 1, "not for longer naps, nor for the same");
 });
+
+Deno.test("while the first sweep is under way nobody is killed: not all are known yet", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000);
+  let during: unknown;
+  desk.sweep(() => {
+    desk.proc(10, ANN, { anon: 1200 }).step();
+    during = desk.orders().filter(({ kind }) => kind === "kill");
+    desk.proc(11, ANN, { anon: 1500 });
+  }).step();
+  assertEquals(during, []);
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill").length, 1, "at its end");
+  // Later sweeps keep nobody from being killed.
+  const other = new Desk();
+  other.limit(ANN, 1000);
+  other.sweep(() => other.proc(10, ANN, { anon: 10 })).step();
+  other.sweep(() => {
+    other.proc(10, ANN, { anon: 10 });
+    other.own(10, 70, { anon: 1200 }).step();
+    during = other.orders().filter(({ kind }) => kind === "kill").length;
+  }).step();
+  assertEquals(during, 1);
+});
