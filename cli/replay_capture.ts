@@ -11,12 +11,8 @@ import {
   parseEventFormat,
   parseHeaderPage,
 } from "../kernel/trace/formats.ts";
-import {
-  makeRawFormats,
-  type RawFormats,
-  RawMerger,
-  RawPageCursor,
-} from "../kernel/trace/raw_parser.ts";
+import { makeRawFormats, type RawFormats, RawPageCursor } from "../kernel/trace/raw_parser.ts";
+import { RawMerger } from "../kernel/trace/raw_merger.ts";
 import { TextFront } from "../kernel/trace/text_front.ts";
 import { TextParser } from "../kernel/trace/text_parser.ts";
 import {

@@ -1,15 +1,9 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../../../pipeline/memory/invariant.ts";
 import { parseEventFormat, parseHeaderPage } from "../../../kernel/trace/formats.ts";
-import { makeRawFormats, RawMerger, RawPageCursor } from "../../../kernel/trace/raw_parser.ts";
+import { makeRawFormats, RawPageCursor } from "../../../kernel/trace/raw_parser.ts";
 import type { RawFormats } from "../../../kernel/trace/page_format.ts";
-import {
-  captureFormats,
-  PAGE_BYTES,
-  type PlainRecord,
-  readFormat,
-  RecordSink,
-} from "../../_support/captures.ts";
+import { captureFormats, PAGE_BYTES, readFormat, RecordSink } from "../../_support/captures.ts";
 import {
   brief,
   decode,
@@ -338,53 +332,6 @@ Deno.test("makeRawFormats() says what it cannot decode", () => {
 Deno.test("RawPageCursor.load() refuses a buffer that is not aligned", () => {
   const cursor = new RawPageCursor(FORMATS, 0);
   assertThrows(() => cursor.load(new Uint8Array(64).subarray(1), 63), InvariantError, "aligned");
-});
-
-/** Merges lists of pages, one list a CPU. */
-function merge(cpus: ReadonlyArray<ReadonlyArray<Uint8Array>>): [PlainRecord[], number[]] {
-  const sink = new RecordSink();
-  const cursors = cpus.map((_, cpu) => new RawPageCursor(FORMATS, cpu));
-  const next = cpus.map(() => 0);
-  const refills: number[] = [];
-  const merger = new RawMerger(cursors, (index) => {
-    refills.push(index);
-    const page = cpus[index]![next[index]!++];
-    if (page === undefined) return false;
-    cursors[index]!.load(page, page.length);
-    return true;
-  });
-  merger.drain(sink.writer);
-  return [sink.drain(), refills];
-}
-
-Deno.test("RawMerger writes the events of all CPUs in the order of time", () => {
-  const cpus: Uint8Array[][] = [[], [], []];
-  let ns = 0;
-  for (let pageIndex = 0; pageIndex < 5; pageIndex++) {
-    const builders = cpus.map(() => new PageBuilder(BigInt(ns)));
-    const last = cpus.map(() => ns);
-    for (let i = 0; i < 100; i++) {
-      const cpu = (i * 7 + (i >> 3)) % 3;
-      ns += i % 4;
-      builders[cpu]!.rss(ns - last[cpu]!, i);
-      last[cpu] = ns;
-    }
-    builders.forEach((builder, cpu) => cpus[cpu]!.push(builder.commit()));
-  }
-  const [records] = merge(cpus);
-  assertEquals(records.length, 500);
-  assertEquals(new Set(records.map((record) => record.cpu)).size, 3);
-  for (let i = 1; i < records.length; i++) {
-    assertEquals(records[i]!.tsNs >= records[i - 1]!.tsNs, true, `${i}`);
-  }
-});
-
-Deno.test("RawMerger asks each CPU until it is dry, once, over empty pages", () => {
-  const empty = new PageBuilder(7n).commit();
-  const [records, refills] = merge([[], [empty, empty, new PageBuilder(9n).rss(0, 1).commit()]]);
-  assertEquals(brief(records), [[9, 1]]);
-  assertEquals(refills, [0, 1, 1, 1, 1]);
-  assertEquals(merge([]), [[], []]);
 });
 
 Deno.test("RawPageCursor says how much room a page has left: little in a full one", () => {
