@@ -17,31 +17,76 @@ export class Kinship {
   /** By process slot, {@link Descent}; and the slots of the line that is being followed. */
   private readonly descent: Uint8Array;
   private readonly line: Int32Array;
+  /** By process slot: when it got the mm that it had borrowed, and of which process that is said. */
+  private readonly inheritedNs: Float64Array;
+  private readonly inheritedGeneration: Int32Array;
 
   constructor(books: Books) {
     this.books = books;
     this.descent = new Uint8Array(books.processSlots.capacity);
     this.line = new Int32Array(books.processSlots.capacity);
+    this.inheritedNs = new Float64Array(books.processSlots.capacity);
+    this.inheritedGeneration = new Int32Array(books.processSlots.capacity).fill(-1);
   }
 
-  /** Gives an mm to those who borrow it from its process, which is done with it. */
-  bequeath(lender: number, mm: number): boolean {
+  /**
+   * Gives an mm to those who borrow it from its process, which is done with it.
+   * @param tsNs When the process was done with it, or a time after that.
+   */
+  bequeath(lender: number, mm: number, tsNs: number): boolean {
     const { books } = this;
     const { processes, processSlots } = books;
     if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;
-    let heir = -1;
+    const heir = this.nextRunner(lender);
+    if (heir < 0) return false;
+    this.endBorrowing(heir);
+    const before = processes.mmSlot1[heir]! - 1;
+    // What was read from /proc is this mm, of which its own events tell.
+    if (before >= 0 && !this.runsNamed(heir)) books.removeMm(before);
+    books.moveMm(mm, heir);
+    processes.mmSlot1[heir] = mm + 1;
+    this.inheritedNs[heir] = tsNs;
+    this.inheritedGeneration[heir] = processes.generation[heir]!;
     for (let slot = 0; slot < processSlots.highWater; slot++) {
-      if (processes.state[slot] !== ProcessState.alive || !books.isBorrower(slot)) continue;
-      if (this.lenderOf(slot) !== lender) continue;
-      if (heir >= 0) this.setLender(slot, heir);
-      else {
-        heir = slot;
-        this.endBorrowing(slot);
-        books.moveMm(mm, slot);
-        processes.mmSlot1[slot] = mm + 1;
-      }
+      if (slot !== heir && this.mayRunOnMmOf(slot, lender)) this.setLender(slot, heir);
     }
-    return heir >= 0;
+    return true;
+  }
+
+  /** Who has the mm of a process when that is done with it: a borrower rather than who may be one. */
+  private nextRunner(lender: number): number {
+    const { books } = this;
+    let next = -1;
+    for (let slot = 0; slot < books.processSlots.highWater; slot++) {
+      if (!this.mayRunOnMmOf(slot, lender)) continue;
+      if (books.isBorrower(slot)) return slot;
+      if (next < 0 && !this.runsNamed(slot)) next = slot;
+    }
+    return next;
+  }
+
+  private mayRunOnMmOf(slot: number, lender: number): boolean {
+    const { state, flags } = this.books.processes;
+    return state[slot] === ProcessState.alive &&
+      (flags[slot]! & (ProcessFlag.borrower | ProcessFlag.mayInherit)) !== 0 &&
+      this.lenderOf(slot) === lender;
+  }
+
+  /**
+   * /proc says that a process does not run on its lender's mm. It has executed a program, or its lender
+   * has left the mm to it: the event that tells which of the two is still to come.
+   */
+  readAsOwner(process: number): void {
+    const { flags } = this.books.processes;
+    if (!this.books.isBorrower(process)) return;
+    flags[process] = flags[process]! & ~ProcessFlag.borrower;
+    if (this.lenderOf(process) >= 0) flags[process]! |= ProcessFlag.mayInherit;
+  }
+
+  /** Whether a process has got the mm that it had borrowed, and was still a borrower at that time. */
+  hasInheritedSince(process: number, tsNs: number): boolean {
+    return this.inheritedGeneration[process] === this.books.processes.generation[process] &&
+      this.inheritedNs[process]! > tsNs;
   }
 
   /** A process that acted before it was announced turns out to be this user's. */
@@ -108,7 +153,7 @@ export class Kinship {
   endBorrowing(process: number): void {
     const { processes, mms } = this.books;
     const lender = this.lenderOf(process);
-    processes.flags[process]! &= ~ProcessFlag.borrower;
+    processes.flags[process]! &= ~(ProcessFlag.borrower | ProcessFlag.mayInherit);
     if ((processes.flags[process]! & ProcessFlag.heir) === 0) processes.lenderSlot1[process] = 0;
     if (lender < 0) return;
     const tgid = processes.tgid[process]!;
@@ -121,7 +166,8 @@ export class Kinship {
   ownsFromNow(process: number): void {
     if (this.books.isBorrower(process)) this.endBorrowing(process);
     const { flags } = this.books.processes;
-    flags[process] = (flags[process]! & ~ProcessFlag.forkUnseen) | ProcessFlag.hasExeced;
+    const { forkUnseen, mayInherit, hasExeced } = ProcessFlag;
+    flags[process] = (flags[process]! & ~(forkUnseen | mayInherit)) | hasExeced;
   }
 
   /** The process whose mm a process runs on: itself, or its lender; -1 when that is not known. */

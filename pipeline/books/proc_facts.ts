@@ -132,10 +132,10 @@ export class ProcFacts {
     processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, bornNsOf(bornLow, flags));
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
-    if ((flags & ProcFlag.borrows) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
-    else if (!books.isBorrower(slot) && !this.hasExecedSince(slot, tsNs)) {
+    if ((flags & ProcFlag.borrows) === 0) attribution.kin.readAsOwner(slot);
+    else if (!books.isBorrower(slot) && !this.isOnOwnMmSince(slot, tsNs)) {
       // What it was thought to have is its parent's, whose own reading tells how much it is.
-      processes.flags[slot]! &= ~ProcessFlag.hasExeced;
+      processes.flags[slot]! &= ~(ProcessFlag.hasExeced | ProcessFlag.mayInherit);
       processes.flags[slot]! |= ProcessFlag.borrower;
       this.dropMms(slot);
     }
@@ -265,8 +265,10 @@ export class ProcFacts {
     return false;
   }
 
-  private hasExecedSince(slot: number, tsNs: number): boolean {
+  /** Whether a process runs on an mm of its own since a reading of /proc, by an exec or as an heir. */
+  private isOnOwnMmSince(slot: number, tsNs: number): boolean {
     const { mms, processes } = this.books;
+    if (this.attribution.kin.hasInheritedSince(slot, tsNs)) return true;
     if ((processes.flags[slot]! & ProcessFlag.hasExeced) === 0) return false;
     const main = processes.mmSlot1[slot]! - 1;
     return main < 0 || mms.ownerTsNs[main]! > tsNs;

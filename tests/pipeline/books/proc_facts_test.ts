@@ -70,3 +70,24 @@ Deno.test("nor was the mm's name known before", () => {
   desk.own(12, MM, { anon: 1010 }).step();
   assertEquals(desk.usage(ANN), 1010);
 });
+
+Deno.test("a reading from before the end of its lender does not take a process's mm", () => {
+  const desk = makeDesk().vfork(PARENT, CHILD).step();
+  const tsNs = desk.tick();
+  desk.exit(PARENT).step();
+  assertEquals([desk.pages(CHILD), desk.usage(ANN)], [500, 500]);
+  desk.proc(CHILD, ANN, { anon: 500 }, { flags: ProcFlag.borrows, tsNs });
+  desk.lender(CHILD, PARENT, tsNs).step();
+  assertEquals([desk.pages(CHILD), desk.usage(ANN)], [500, 500]);
+  desk.own(CHILD, MM, { anon: 510 }).step();
+  assertEquals(desk.usage(ANN), 510);
+});
+
+Deno.test("a reading from after the end of its lender, of which no event told yet, leaves a process the mm", () => {
+  const desk = makeDesk().vfork(PARENT, CHILD).step();
+  const endNs = desk.tick();
+  desk.proc(CHILD, ANN, { anon: 500 }).step();
+  assertEquals(desk.usage(ANN), 500);
+  desk.exit(PARENT, 1, endNs).step();
+  assertEquals([desk.pages(CHILD), desk.usage(ANN)], [500, 500]);
+});
