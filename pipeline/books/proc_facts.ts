@@ -101,8 +101,10 @@ export class ProcFacts {
     const { books, attribution } = this;
     const { processes, users } = books;
     let slot = books.findProcess(tgid);
-    // One that is alive may have lost its leader since, which is no end.
-    if (slot < 0 && attribution.isOldNews(tgid, tsNs)) return;
+    // One that is alive may have lost its leader since, which is no end. But a row that nobody announced
+    // may be there for what the process did between its exit and its end.
+    const isAnnounced = slot >= 0 && (processes.flags[slot]! & ProcessFlag.unresolved) === 0;
+    if (!isAnnounced && attribution.isOldNews(tgid, tsNs)) return;
     if (slot >= 0 && startTicks !== 0) {
       const known = processes.startTicks[slot]!;
       if (known !== 0 && known !== startTicks) {

@@ -91,3 +91,15 @@ Deno.test("a reading from after the end of its lender, of which no event told ye
   desk.exit(PARENT, 1, endNs).step();
   assertEquals([desk.pages(CHILD), desk.usage(ANN)], [500, 500]);
 });
+
+Deno.test("a reading does not bring back a process whose end is all that events told of", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000);
+  const tsNs = desk.tick();
+  // Accounting has started anew, and knows nobody when these arrive.
+  desk.exit(PARENT).foreign(PARENT, MM, { file: 0 }).foreign(PARENT, MM, { anon: 0 }).step();
+  desk.proc(PARENT, ANN, { anon: 500 }, { tsNs }).step();
+  assertEquals(desk.usage(ANN), 0);
+  desk.gone(PARENT).step();
+  assertEquals(desk.books.findProcess(PARENT), -1);
+});
