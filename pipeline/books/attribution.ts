@@ -364,14 +364,14 @@ export class Attribution {
     if (mms.state[mm] === MmState.nameless) {
       // What /proc said goes into the mm that turns out to be meant.
       if (!built || mms.bornTsNs[mm]! > tsNs) this.absorb(mm, next);
-      else if (!books.isEmpty(mm) && this.kin.bequeath(process, mm, tsNs)) return;
+      else if (!books.isEmpty(mm) && this.kin.bequeath(process, mm, tsNs, true)) return;
       books.removeMm(mm);
       return;
     }
     if (this.isReborn(mm, tsNs)) return;
     // It may have been its parent's, which only its birth can tell.
     if ((processes.flags[process]! & ProcessFlag.unresolved) !== 0) return;
-    if (!books.isEmpty(mm) && this.kin.bequeath(process, mm, tsNs)) return;
+    if (!books.isEmpty(mm) && this.kin.bequeath(process, mm, tsNs, built)) return;
     this.mmTombs.bury(mms.mmId[mm]!, tsNs, 0);
     books.removeMm(mm);
   }

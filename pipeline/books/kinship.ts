@@ -17,27 +17,35 @@ export class Kinship {
   /** By process slot, {@link Descent}; and the slots of the line that is being followed. */
   private readonly descent: Uint8Array;
   private readonly line: Int32Array;
-  /** By process slot: when it got the mm that it had borrowed, and of which process that is said. */
+  /**
+   * By process slot: when it got the mm that it had borrowed, and when /proc said last that it borrows;
+   * and the generation of the process of which that is said.
+   */
   private readonly inheritedNs: Float64Array;
-  private readonly inheritedGeneration: Int32Array;
+  private readonly readAsBorrowerNs: Float64Array;
+  private readonly notedGeneration: Int32Array;
 
   constructor(books: Books) {
     this.books = books;
     this.descent = new Uint8Array(books.processSlots.capacity);
     this.line = new Int32Array(books.processSlots.capacity);
     this.inheritedNs = new Float64Array(books.processSlots.capacity);
-    this.inheritedGeneration = new Int32Array(books.processSlots.capacity).fill(-1);
+    this.readAsBorrowerNs = new Float64Array(books.processSlots.capacity);
+    this.notedGeneration = new Int32Array(books.processSlots.capacity).fill(-1);
   }
 
   /**
    * Gives an mm to those who borrow it from its process, which is done with it.
+   *
    * @param tsNs When the process was done with it, or a time after that.
+   * @param execed It has executed a program: who borrows since then runs on its new mm.
    */
-  bequeath(lender: number, mm: number, tsNs: number): boolean {
+  bequeath(lender: number, mm: number, tsNs: number, execed = false): boolean {
     const { books } = this;
     const { processes, processSlots } = books;
     if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;
-    const heir = this.nextRunner(lender);
+    const untilNs = execed ? tsNs : Infinity;
+    const heir = this.nextRunner(lender, untilNs);
     if (heir < 0) return false;
     this.endBorrowing(heir);
     const before = processes.mmSlot1[heir]! - 1;
@@ -45,31 +53,57 @@ export class Kinship {
     if (before >= 0 && !this.runsNamed(heir)) books.removeMm(before);
     books.moveMm(mm, heir);
     processes.mmSlot1[heir] = mm + 1;
+    this.renew(heir);
     this.inheritedNs[heir] = tsNs;
-    this.inheritedGeneration[heir] = processes.generation[heir]!;
     for (let slot = 0; slot < processSlots.highWater; slot++) {
-      if (slot !== heir && this.mayRunOnMmOf(slot, lender)) this.setLender(slot, heir);
+      if (slot !== heir && this.mayRunOnMmOf(slot, lender, untilNs)) this.setLender(slot, heir);
     }
     return true;
   }
 
   /** Who has the mm of a process when that is done with it: a borrower rather than who may be one. */
-  private nextRunner(lender: number): number {
+  private nextRunner(lender: number, untilNs: number): number {
     const { books } = this;
     let next = -1;
     for (let slot = 0; slot < books.processSlots.highWater; slot++) {
-      if (!this.mayRunOnMmOf(slot, lender)) continue;
+      if (!this.mayRunOnMmOf(slot, lender, untilNs)) continue;
       if (books.isBorrower(slot)) return slot;
       if (next < 0 && !this.runsNamed(slot)) next = slot;
     }
     return next;
   }
 
-  private mayRunOnMmOf(slot: number, lender: number): boolean {
+  /** Whether a process may run on the mm that its lender had until that time. */
+  private mayRunOnMmOf(slot: number, lender: number, untilNs: number): boolean {
     const { state, flags } = this.books.processes;
     return state[slot] === ProcessState.alive &&
       (flags[slot]! & (ProcessFlag.borrower | ProcessFlag.mayInherit)) !== 0 &&
-      this.lenderOf(slot) === lender;
+      this.lenderOf(slot) === lender && !this.borrowsSince(slot, untilNs);
+  }
+
+  /** Whether a process was born after a time, or /proc has said since then that it borrows. */
+  private borrowsSince(slot: number, tsNs: number): boolean {
+    const { bornTsNs, flags } = this.books.processes;
+    if (this.isNoted(slot) && this.readAsBorrowerNs[slot]! > tsNs) return true;
+    // Of one that nobody announced, this is when it spoke first.
+    return (flags[slot]! & ProcessFlag.unresolved) === 0 && bornTsNs[slot]! > tsNs;
+  }
+
+  private isNoted(slot: number): boolean {
+    return this.notedGeneration[slot] === this.books.processes.generation[slot];
+  }
+
+  /** Forgets what was noted of the process that had the slot before. */
+  private renew(slot: number): void {
+    if (this.isNoted(slot)) return;
+    this.notedGeneration[slot] = this.books.processes.generation[slot]!;
+    this.inheritedNs[slot] = this.readAsBorrowerNs[slot] = 0;
+  }
+
+  /** /proc says that a process runs on the mm of its lender. */
+  readAsBorrower(process: number, tsNs: number): void {
+    this.renew(process);
+    this.readAsBorrowerNs[process] = tsNs;
   }
 
   /**
@@ -85,8 +119,7 @@ export class Kinship {
 
   /** Whether a process has got the mm that it had borrowed, and was still a borrower at that time. */
   hasInheritedSince(process: number, tsNs: number): boolean {
-    return this.inheritedGeneration[process] === this.books.processes.generation[process] &&
-      this.inheritedNs[process]! > tsNs;
+    return this.isNoted(process) && this.inheritedNs[process]! > tsNs;
   }
 
   /** A process that acted before it was announced turns out to be this user's. */

@@ -153,15 +153,16 @@ export class ProcFacts {
    * Whose mm the process of the record before runs on. Its birth may not have been seen, and without
    * this what it does to that mm would be nobody's.
    */
-  lender(tgid: number, lenderTgid: number): void {
+  lender(tsNs: number, tgid: number, lenderTgid: number): void {
     const { books, attribution } = this;
     const { kin } = attribution;
     const slot = books.findProcess(tgid);
     if (slot < 0 || !books.isBorrower(slot)) return;
     const named = books.findProcess(lenderTgid);
     const lender = named < 0 ? -1 : kin.runsOn(named);
-    if (lender < 0 || lender === slot || lender === kin.runsOn(slot)) return;
-    kin.setLender(slot, lender);
+    if (lender < 0 || lender === slot) return;
+    if (lender !== kin.runsOn(slot)) kin.setLender(slot, lender);
+    kin.readAsBorrower(slot, tsNs);
   }
 
   /** A process that found no row: in a sweep, its pages are summed up with those of its like. */

@@ -6,6 +6,7 @@ const ANN = 1000;
 const PARENT = 10;
 const CHILD = 11;
 const MM = 0xa;
+const NEXT_MM = 0xb;
 
 function makeDesk(): Desk {
   const desk = new Desk();
@@ -102,4 +103,33 @@ Deno.test("a reading does not bring back a process whose end is all that events 
   assertEquals(desk.usage(ANN), 0);
   desk.gone(PARENT).step();
   assertEquals(desk.books.findProcess(PARENT), -1);
+});
+
+Deno.test("a reading from after an exec, and of a child of its, which come before the exec's events", () => {
+  const desk = makeDesk();
+  const [buildNs, ownNs, execNs, vforkNs] = [1, 2, 3, 4].map(() => desk.tick());
+  desk.proc(PARENT, ANN, { anon: 20 });
+  desk.proc(CHILD, ANN, { anon: 20 }, { flags: ProcFlag.borrows }).lender(CHILD, PARENT).step();
+  desk.foreign(PARENT, NEXT_MM, { anon: 1 }, buildNs).foreign(PARENT, MM, { anon: 0 }, ownNs);
+  desk.own(PARENT, NEXT_MM, { anon: 20 }, ownNs).exec(PARENT, PARENT, execNs).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 0, 20]);
+  desk.vfork(PARENT, CHILD, vforkNs).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 0, 20]);
+  desk.own(CHILD, NEXT_MM, { anon: 25 }).step();
+  assertEquals(desk.usage(ANN), 25);
+});
+
+Deno.test("who was born after an exec does not get the mm of before, though its birth is read first", () => {
+  const desk = makeDesk();
+  const [buildNs, ownNs] = [1, 2].map(() => desk.tick());
+  desk.vfork(PARENT, CHILD).step();
+  desk.foreign(PARENT, NEXT_MM, { anon: 1 }, buildNs).own(PARENT, NEXT_MM, { anon: 20 }, ownNs);
+  desk.exec(PARENT, PARENT, ownNs).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 0, 20]);
+});
+
+Deno.test("who borrowed before an exec gets the mm of before", () => {
+  const desk = makeDesk().vfork(PARENT, CHILD).step();
+  desk.foreign(PARENT, NEXT_MM, { anon: 1 }).own(PARENT, NEXT_MM, { anon: 20 }).exec(PARENT).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 500, 520]);
 });
