@@ -293,6 +293,11 @@ export class Attribution {
       this.kin.ownsFromNow(process);
     }
     if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return mm;
+    // Old news of the dead, of whom it is not known any more that it borrowed.
+    if (
+      process !== owner && !building && processes.state[process] === ProcessState.exited &&
+      processes.state[owner] === ProcessState.alive
+    ) return mm;
     const isLender = process !== owner && this.kin.lenderOf(process) === owner;
     // What its lender has was built by a fork, and the lender itself may not have used it yet.
     const isLent = isLender && processes.mmSlot1[owner] === mm + 1;
