@@ -359,7 +359,7 @@ export class Accounting {
       }
       case RecordKind.lender: {
         const { tgid, lenderTgid } = inbox.lender.at(word);
-        facts.lender(tgid, lenderTgid);
+        facts.lender(tsNs, tgid, lenderTgid);
         break;
       }
       case RecordKind.task: {

@@ -111,7 +111,7 @@ export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
  *     flag        set when                                  cleared when
  *     borrower    A: born with CLONE_VM, no exec known;     K: it execs, or gets the lender's mm;
  *                 A: unannounced, on the mm of another;     A: its birth comes, without CLONE_VM;
- *                 F: /proc says so, and no newer exec       F: /proc says that it does not
+ *                 F: /proc says so, and nothing newer       F: /proc says that it does not
  *     unresolved  A: it acts, and nobody announced it       K resolve: it is born, or F reads it
  *     heir        K: its parent is unresolved or an heir    K resolve: of it, or of an ancestor
  *     hasHeirs    K: of the parent of an heir               K resolve: of it, or of an ancestor
@@ -119,6 +119,9 @@ export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
  *     lends       K: of a lender, and an heir's parent      never: it lends, or has lent
  *     overflow    books.ts: at its making                   never
  *     forkUnseen  A: born, but no fork was seen to build    K: it execs
+ *     mayInherit  K: /proc says that it borrows no more     K: it execs, or gets the lender's mm;
+ *                                                           A: it claims an mm, or its birth comes;
+ *                                                           F: /proc says that it borrows again
  *
  * What those that occur together mean; `lends` may come with any but `overflow`:
  *
@@ -134,9 +137,11 @@ export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
  *     hasExeced              on an mm of its own that is no copy of its parent's
  *     forkUnseen             on a copy of its parent's mm, of which no event told; so with heir
  *     forkUnseen, hasExeced  its exec was seen before its birth, or that record is to come
+ *     mayInherit             it has execed, or has the mm of the process in lenderSlot1: not heard yet
  *
  * Never together: borrower and hasExeced; borrower and forkUnseen; unresolved and heir; unresolved
- * and forkUnseen; overflow (no process: those of its user that found no row) and any other.
+ * and forkUnseen; mayInherit and borrower, unresolved, heir or hasExeced; overflow (no process: those
+ * of its user that found no row) and any other.
  */
 export const ProcessFlag = {
   borrower: 1,
@@ -147,6 +152,7 @@ export const ProcessFlag = {
   lends: 32,
   overflow: 64,
   forkUnseen: 128,
+  mayInherit: 256,
 } as const;
 
 export const TASK_COLUMNS = {

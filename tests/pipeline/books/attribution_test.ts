@@ -61,6 +61,21 @@ Deno.test("nor does it take an mm that its parent was forked with and has not us
   assertEquals([desk.pages(10), desk.pages(11)], [6, 1]);
 });
 
+Deno.test("nor does it take that when a sweep has missed it before its exec is heard of", () => {
+  const desk = new Desk().limit(ANN, 1000).proc(10, ANN, {});
+  desk.step();
+  desk.own(10, A, { anon: 7 }).vfork(10, 11).step();
+  const [buildNs, ownNs, runNs, exitNs, freeNs] = [1, 2, 3, 4, 5].map(() => desk.tick());
+  desk.sweep(() => desk.proc(10, ANN, { anon: 7 })).step();
+  assertEquals([desk.pages(10), desk.pages(11)], [7, -1]);
+  desk.foreign(11, B, { anon: 1 }, buildNs).own(11, A, { anon: 8 }, ownNs);
+  desk.own(11, A, { anon: 7 }, ownNs).own(11, B, { file: 30 }, runNs).exec(11, 11, runNs).step();
+  assertEquals([desk.pages(10), desk.pages(11), desk.usage(ANN)], [7, 1, 7]);
+  desk.exit(11, 1, exitNs).foreign(11, B, { file: 0 }, freeNs).foreign(11, B, { anon: 0 }, freeNs);
+  desk.step();
+  assertEquals([desk.pages(10), desk.pages(11), desk.usage(ANN)], [7, -1, 7]);
+});
+
 Deno.test("fork: the mm is built under the parent's tid and goes to the child", () => {
   const desk = makeDesk();
   assertUsage(desk, 100);

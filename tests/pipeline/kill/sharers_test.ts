@@ -1,5 +1,6 @@
 /** Processes that share the mm of a victim go with it, or keep it. */
 import { assert, assertEquals } from "@std/assert";
+import { ProcFlag } from "../../../pipeline/memory/layout.ts";
 import { ANN, BOB, makeCrowd } from "../../_support/killer_scene.ts";
 
 Deno.test("who shares the mm of a victim goes with it: one kill, the owner last", () => {
@@ -40,6 +41,33 @@ Deno.test("when the owner ends before those who share its mm, it is one victim s
   for (const pid of [100, 101, 102]) scene.hands.person(pid).isOver = true;
   for (let i = 0; i < 10; i++) scene.pass(1e6);
   assertEquals([scene.desk.usage(ANN), scene.hands.handles.size], [300, 0]);
+});
+
+Deno.test("whatever /proc says of a signalled sharer meanwhile, it is of the same victim still", () => {
+  for (const when of ["before the end of the owner", "after it, and no event told of it"]) {
+    const scene = makeCrowd(1);
+    scene.grow(10, 701).run();
+    assertEquals(scene.hands.killed, [100, 10], when);
+    const tsNs = scene.desk.tick();
+    const pages = { anon: 701 };
+    if (when === "before the end of the owner") {
+      scene.desk.exit(10).step();
+      scene.desk.proc(100, ANN, pages, { flags: ProcFlag.borrows, tsNs }).lender(100, 10, tsNs);
+    } else {
+      scene.desk.proc(100, ANN, pages, { tsNs: scene.desk.tick() }).step();
+      scene.desk.exit(10, 1, tsNs);
+    }
+    scene.die(10);
+    for (let i = 0; i < 3; i++) {
+      scene.desk.tick(100e6);
+      scene.desk.proc(100, ANN, pages);
+      scene.grow(11, 310 + i).run();
+    }
+    assertEquals(scene.hands.killed, [100, 10], `${when}: 11 lives`);
+    scene.desk.exit(100).foreign(100, 70, { anon: 0 }).step();
+    scene.die(100);
+    assertEquals([scene.desk.usage(ANN), scene.hands.handles.size], [312, 0], when);
+  }
 });
 
 Deno.test("who comes to share the mm of a victim that is dying goes too", () => {
