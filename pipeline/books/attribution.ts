@@ -308,7 +308,7 @@ export class Attribution {
       if (tsNs < saidNs) return mm;
     }
     if (!building && process !== owner && this.clashes.isClash(mm, owner, process)) return -1;
-    if (built) processes.flags[process]! |= ProcessFlag.hasExeced;
+    if (built) this.kin.ownsFromNow(process);
     if (process !== owner) books.moveMm(mm, process);
     this.own(mm, process, tid, tsNs, built);
     if (process !== owner) this.dropIfOver(owner);
@@ -445,7 +445,9 @@ export class Attribution {
     processes.flags[child]! &= ~ProcessFlag.mayInherit;
     const built = this.takeBuilt(books.findTask(parentTid), child);
     if (built >= 0) this.adoptBuilt(built, child, parent);
-    else processes.flags[child]! |= ProcessFlag.forkUnseen;
+    else if ((processes.flags[child]! & ProcessFlag.hasExeced) === 0) {
+      processes.flags[child]! |= ProcessFlag.forkUnseen;
+    } else if (processes.mmSlot1[child] !== 0) books.shares.uncredit(processes.mmSlot1[child]! - 1);
     this.dropLeft(child);
     this.dropIfOver(parent);
   }
