@@ -401,7 +401,7 @@ export const PROCESS_COLUMNS = {
   mmSlot1: "i32",
   /** First of the list of all its mms, slot + 1. */
   mmFirst1: "i32",
-  /** The process whose mm a borrower runs on, or whose user an heir will have, slot + 1. */
+  /** The process whose mm a borrower runs on, slot + 1. */
   lenderSlot1: "i32",
   lenderGeneration: "i32",
   startTicks: "i32",
@@ -441,8 +441,8 @@ export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
  *     unresolved             user unknown; the sweeper was asked for it
  *     unresolved, borrower   a thread or a borrower; its lender's user until it is resolved
  *     unresolved, hasExeced  as unresolved, on an mm of its own
- *     heir                   its parent's user, until that one is resolved; lenderSlot1: the parent
- *     heir, borrower         the same; lenderSlot1: the process on whose mm it is
+ *     heir                   its parent's user, until that one is resolved (kinship.ts knows of whom)
+ *     heir, borrower         the same, on the mm of the process in lenderSlot1
  *     heir, hasExeced        as heir, on an mm of its own
  *     hasHeirs               with unresolved or heir, and lends: others wait for its user
  *     hasExeced              on an mm of its own that is no copy of its parent's

@@ -612,3 +612,13 @@ Deno.test("what a process did before a sweep missed it still counts", () => {
   desk.own(11, B, { anon: 104 });
   assertUsage(desk, 104);
 });
+
+Deno.test("a borrower has its parent's user, whosever mm that turns out to run on", () => {
+  const desk = makeDesk();
+  // Nobody announced 30; it runs on the mm of 20.
+  desk.own(30, C, { anon: 51 }).vfork(30, 31).step();
+  desk.proc(30, ANN, { anon: 51 }, { flags: ProcFlag.borrows }).lender(30, 20).step();
+  desk.foreign(31, B, { anon: 1 }).own(31, B, { anon: 40 }).exec(31);
+  assertUsage(desk, 140, 51);
+  assertEquals(desk.pages(31), 40);
+});
