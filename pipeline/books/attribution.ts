@@ -14,6 +14,9 @@
  * "unresolved", which its birth, or /proc, adopts; what is over leaves a tombstone, so that older
  * news does not bring it back.
  *
+ * Longer than 450 lines, because these rules decide together: a claim, a birth, an exec and an exit
+ * each rely on what the others leave, in any order.
+ *
  * @module
  */
 import {

@@ -17,6 +17,7 @@ import {
 import { bornNsOf, ProcFlag, UserState } from "../memory/layout.ts";
 import type { Attribution } from "./attribution.ts";
 import { type Books, UNKNOWN_UID } from "./books.ts";
+import { setOverflow } from "./overflow_row.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 
 /** A member that changed this recently differs from /proc because it moves, not because of drift. */
@@ -394,7 +395,7 @@ export class ProcFacts {
       if (users.state[user] === UserState.free) continue;
       const at = user * MEMBER_COUNT;
       const pages = this.overflowPages.subarray(at, at + MEMBER_COUNT);
-      books.setOverflow(user, pages, this.overflowCount[user]!, this.endTsNs);
+      setOverflow(books, user, pages, this.overflowCount[user]!, this.endTsNs);
       const drift = this.driftPages[user]!;
       if (drift === 0) continue;
       this.driftPages[user] = 0;

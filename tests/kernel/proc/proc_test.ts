@@ -1,14 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../../kernel/ffi/errno.ts";
-import {
-  parseStatus,
-  PF_KTHREAD,
-  printable,
-  ProcReader,
-  readMemInfo,
-  sharesMm,
-  StatusHandle,
-} from "../../../kernel/proc/proc.ts";
+import { parseStatus } from "../../../kernel/proc/proc_status.ts";
+import { PF_KTHREAD, ProcReader } from "../../../kernel/proc/proc.ts";
+import { printable } from "../../../kernel/proc/proc_text.ts";
+import { readMemInfo } from "../../../kernel/proc/mem_info.ts";
+import { sharesMm } from "../../../kernel/proc/kcmp.ts";
+import { StatusHandle } from "../../../kernel/proc/status_handle.ts";
 import { ProcStatus, STATE_ZOMBIE } from "../../../pipeline/ports.ts";
 import { hasFile, isRoot, needing, spawnAs, waitUntil } from "../../_support/real_kernel.ts";
 

@@ -3,17 +3,12 @@ import { Errno, KernelError } from "../../../kernel/ffi/errno.ts";
 import { closeFd, openFd, OpenFlag } from "../../../kernel/ffi/fd.ts";
 import { parseEventFormat, parseHeaderPage } from "../../../kernel/trace/formats.ts";
 import { ProcReader } from "../../../kernel/proc/proc.ts";
-import {
-  findTracefs,
-  hasOwner,
-  instanceName,
-  parseInstanceName,
-  parseTraceStats,
-  removeDeadInstances,
-  SENTINEL_PID,
-  tracefsMounts,
-  TraceInstance,
-} from "../../../kernel/trace/tracefs.ts";
+import { findTracefs, tracefsMounts } from "../../../kernel/trace/tracefs.ts";
+import { hasOwner } from "../../../kernel/trace/instance_owner.ts";
+import { instanceName, parseInstanceName } from "../../../kernel/trace/instance_name.ts";
+import { parseTraceStats } from "../../../kernel/trace/trace_stats.ts";
+import { removeDeadInstances } from "../../../kernel/trace/dead_instances.ts";
+import { SENTINEL_PID, TraceInstance } from "../../../kernel/trace/trace_instance.ts";
 import {
   hasFile,
   hasTracefs,

@@ -45,7 +45,7 @@ export class CoordinatorRole implements CoordinatorHost {
     if (options.mistake === "coordinator-levels") {
       stakes.committedOf = (user) => stakes.charged(user);
     }
-    if (options.mistake === "coordinator-keeps") this.coordinator["forget"] = () => {};
+    if (options.mistake === "coordinator-keeps") this.coordinator["speakers"]["forget"] = () => {};
     programs.coordinatorStarted();
     this.coordinator.start();
   }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Killer, type KillKernel, PATIENCE_NS } from "../../../pipeline/kill/killer.ts";
+import { PATIENCE_NS } from "../../../pipeline/memory/timing.ts";
+import { Killer, type KillKernel } from "../../../pipeline/kill/killer.ts";
 import type { SimContext } from "../context.ts";
 import type { KillJudge } from "../invariants/kills.ts";
 
@@ -18,7 +19,7 @@ export class KillerRole {
       patienceNs: mistake === "killer-patience" ? 0 : PATIENCE_NS,
     });
     if (mistake === "killer-dying") this.killer["rows"].freed.pages = () => 0;
-    if (mistake === "killer-silent") this.killer["answer"] = () => {};
+    if (mistake === "killer-silent") this.killer["answers"].recheck = () => {};
     this.killer.start();
   }
 
