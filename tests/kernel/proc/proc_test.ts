@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Errno } from "../../../kernel/ffi/errno.ts";
+import { Errno, KernelError } from "../../../kernel/ffi/errno.ts";
 import { parseStatus } from "../../../kernel/proc/proc_status.ts";
 import { PF_KTHREAD, ProcReader } from "../../../kernel/proc/proc.ts";
 import { printable } from "../../../kernel/proc/proc_text.ts";
@@ -291,4 +291,10 @@ Deno.test("readMemInfo() is in bytes", () => {
   const { totalBytes, availableBytes } = readMemInfo();
   assert(totalBytes >= availableBytes && availableBytes > 1 << 20);
   assertEquals(totalBytes % 1024, 0);
+});
+
+Deno.test("ProcReader says which errors are failures of /proc", () => {
+  const reader = new ProcReader();
+  assert(reader.isFailure(new KernelError("open", Errno.EMFILE, { path: "/proc/1/status" })));
+  assert(!reader.isFailure(new TypeError("a mistake")));
 });
