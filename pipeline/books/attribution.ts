@@ -651,10 +651,25 @@ export class Attribution {
     const { mms } = this.books;
     const owner = mms.processSlot1[mm]! - 1;
     if (mms.state[mm] !== MmState.nameless) {
-      this.mmTombs.bury(mms.mmId[mm]!, this.books.newestTsNs(mm), 0);
+      this.mmTombs.bury(mms.mmId[mm]!, this.newestEventNs(mm), 0);
     }
     this.books.removeMm(mm);
     this.dropIfOver(owner);
+  }
+
+  /**
+   * Time of the newest event of an mm. A reading of its process may be newer than its teardown: it is of
+   * the program that the process runs by then, and the id may have come back before that.
+   */
+  private newestEventNs(mm: number): number {
+    const { mms, processes } = this.books;
+    const readNs = processes.seenTsNs[mms.processSlot1[mm]! - 1]!;
+    let newestNs = 0;
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      const tsNs = mms.tsNs[mm * MEMBER_COUNT + member]!;
+      if (tsNs !== readNs) newestNs = Math.max(newestNs, tsNs);
+    }
+    return newestNs;
   }
 
   private dropIfOver(process: number): void {
