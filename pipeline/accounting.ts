@@ -501,13 +501,17 @@ export class Accounting {
   }
 
   private sweepEnd(tsNs: number, sweep: number, flags: number): void {
+    if ((flags & SweepFlag.full) === 0) {
+      // /proc could not be read. The next sweep tries again.
+      this.facts.abandon();
+      return;
+    }
     this.enforcement.everybodyTold(this.lastTsNs);
     this.endingSweep = sweep;
     this.endingTsNs = tsNs;
     this.endingFlags = flags;
-    if ((flags & SweepFlag.full) === 0 || !this.facts.beginEnd(tsNs, sweep)) {
-      this.sweepEnded(false);
-    } else this.continueSweepEnd();
+    if (!this.facts.beginEnd(tsNs, sweep)) this.sweepEnded(false);
+    else this.continueSweepEnd();
   }
 
   /** @returns 1, for there is or was something to do. */

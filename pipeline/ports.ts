@@ -49,8 +49,13 @@ export class ProcIdentity {
   stackStart = 0;
 }
 
-/** /proc, for one role. What is gone is a return value. */
+/**
+ * /proc, for one role. What is gone is a return value; what cannot be read for another reason, such as
+ * too many open files, throws something of which {@link isFailure} is true.
+ */
 export interface Proc {
+  /** Whether what was thrown says that /proc could not be read at that moment. */
+  isFailure(error: unknown): boolean;
   /**
    * @param pid A process, or any thread: then `tgid` says whose, and `state` is the thread's own.
    * @param out Filled in; its contents are undefined when the result is false.

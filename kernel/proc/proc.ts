@@ -161,6 +161,10 @@ export class ProcReader implements Proc {
     return sharesMm(pidA, pidB);
   }
 
+  isFailure(error: unknown): boolean {
+    return error instanceof KernelError;
+  }
+
   /** Whether there is a directory for that pid, thread or process. */
   exists(pid: number): boolean {
     writePath(this.#path, pid, FILE_NONE);

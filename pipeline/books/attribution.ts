@@ -311,7 +311,7 @@ export class Attribution {
       if (tsNs < saidNs) return mm;
     }
     if (!building && process !== owner && this.clashes.isClash(mm, owner, process)) return -1;
-    if (built) processes.flags[process]! |= ProcessFlag.hasExeced;
+    if (built) this.kin.ownsFromNow(process);
     if (process !== owner) books.moveMm(mm, process);
     this.own(mm, process, tid, tsNs, built);
     if (process !== owner) this.dropIfOver(owner);
@@ -448,7 +448,9 @@ export class Attribution {
     processes.flags[child]! &= ~ProcessFlag.mayInherit;
     const built = this.takeBuilt(books.findTask(parentTid), child);
     if (built >= 0) this.adoptBuilt(built, child, parent);
-    else processes.flags[child]! |= ProcessFlag.forkUnseen;
+    else if ((processes.flags[child]! & ProcessFlag.hasExeced) === 0) {
+      processes.flags[child]! |= ProcessFlag.forkUnseen;
+    } else if (processes.mmSlot1[child] !== 0) books.shares.uncredit(processes.mmSlot1[child]! - 1);
     this.dropLeft(child);
     this.dropIfOver(parent);
   }
@@ -649,10 +651,25 @@ export class Attribution {
     const { mms } = this.books;
     const owner = mms.processSlot1[mm]! - 1;
     if (mms.state[mm] !== MmState.nameless) {
-      this.mmTombs.bury(mms.mmId[mm]!, this.books.newestTsNs(mm), 0);
+      this.mmTombs.bury(mms.mmId[mm]!, this.newestEventNs(mm), 0);
     }
     this.books.removeMm(mm);
     this.dropIfOver(owner);
+  }
+
+  /**
+   * Time of the newest event of an mm. A reading of its process may be newer than its teardown: it is of
+   * the program that the process runs by then, and the id may have come back before that.
+   */
+  private newestEventNs(mm: number): number {
+    const { mms, processes } = this.books;
+    const readNs = processes.seenTsNs[mms.processSlot1[mm]! - 1]!;
+    let newestNs = 0;
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      const tsNs = mms.tsNs[mm * MEMBER_COUNT + member]!;
+      if (tsNs !== readNs) newestNs = Math.max(newestNs, tsNs);
+    }
+    return newestNs;
   }
 
   private dropIfOver(process: number): void {

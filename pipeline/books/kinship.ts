@@ -24,6 +24,9 @@ export class Kinship {
   private readonly inheritedNs: Float64Array;
   private readonly readAsBorrowerNs: Float64Array;
   private readonly notedGeneration: Int32Array;
+  /** By process slot of an heir: the process whose user it will have. */
+  private readonly parentSlot1: Int32Array;
+  private readonly parentGeneration: Int32Array;
 
   constructor(books: Books) {
     this.books = books;
@@ -32,6 +35,8 @@ export class Kinship {
     this.inheritedNs = new Float64Array(books.processSlots.capacity);
     this.readAsBorrowerNs = new Float64Array(books.processSlots.capacity);
     this.notedGeneration = new Int32Array(books.processSlots.capacity).fill(-1);
+    this.parentSlot1 = new Int32Array(books.processSlots.capacity);
+    this.parentGeneration = new Int32Array(books.processSlots.capacity);
   }
 
   /**
@@ -156,17 +161,25 @@ export class Kinship {
       descent[at] = Descent.foreign; // Until the end of the line says otherwise.
       line[length++] = at;
       const isHeir = state[at] !== ProcessState.free && (flags[at]! & ProcessFlag.heir) !== 0;
-      at = isHeir ? this.lenderOf(at) : -1;
+      at = isHeir ? this.parentOf(at) : -1;
     }
     if (at < 0 || descent[at] !== Descent.own) return;
     for (let i = 0; i < length; i++) descent[line[i]!] = Descent.own;
   }
 
   inheritLater(child: number, parent: number): void {
-    const { processes } = this.books;
-    processes.flags[child]! |= ProcessFlag.heir;
-    processes.flags[parent]! |= ProcessFlag.hasHeirs;
-    this.setLender(child, parent);
+    const { flags, generation } = this.books.processes;
+    flags[child]! |= ProcessFlag.heir;
+    flags[parent]! |= ProcessFlag.hasHeirs | ProcessFlag.lends;
+    this.parentSlot1[child] = parent + 1;
+    this.parentGeneration[child] = generation[parent]!;
+  }
+
+  /** Whose user an heir will have; -1 when that one is gone. */
+  private parentOf(heir: number): number {
+    const { generation } = this.books.processes;
+    const parent = this.parentSlot1[heir]! - 1;
+    return generation[parent] === this.parentGeneration[heir] ? parent : -1;
   }
 
   setLender(process: number, lender: number): void {
@@ -187,7 +200,7 @@ export class Kinship {
     const { processes, mms } = this.books;
     const lender = this.lenderOf(process);
     processes.flags[process]! &= ~(ProcessFlag.borrower | ProcessFlag.mayInherit);
-    if ((processes.flags[process]! & ProcessFlag.heir) === 0) processes.lenderSlot1[process] = 0;
+    processes.lenderSlot1[process] = 0;
     if (lender < 0) return;
     const tgid = processes.tgid[process]!;
     for (let mm1 = processes.mmFirst1[lender]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {

@@ -342,6 +342,11 @@ export class ProcFacts {
     return true;
   }
 
+  /** The sweep under way has not seen everybody, and proves nothing. */
+  abandon(): void {
+    this.isSweeping = false;
+  }
+
   /** Whether the end of a sweep is under way. */
   get isEnding(): boolean {
     return this.endRow >= 0;

@@ -95,10 +95,17 @@ export class Shares {
     return more;
   }
 
-  /** What an exec has built is new: nobody has it too. */
+  /**
+   * What an exec has built is new: nobody has it too, but for file and shmem pages, as far as the mm is
+   * not ahead of all others of its user.
+   */
   uncredit(mmSlot: number): void {
-    this.changeCredit(mmSlot, -this.mms.creditPages[mmSlot]!);
-    this.setShared(mmSlot, 0);
+    const { mms } = this;
+    const shareable = this.shareablePages(mmSlot);
+    const kept = shareable === 0 ? 0 : shareable - this.assignAhead(mmSlot);
+    const over = mms.creditPages[mmSlot]! - kept;
+    if (over > 0) this.changeCredit(mmSlot, -over);
+    this.setShared(mmSlot, mms.creditPages[mmSlot]!);
   }
 
   /** A fork has made an mm out of another, which may not be known (-1). */
@@ -184,12 +191,19 @@ export class Shares {
 
   /** An mm has more file or shmem pages. */
   private grewShareable(mmSlot: number, delta: number): void {
+    this.mms.laterShareablePages[mmSlot]! += delta;
+    const ahead = this.assignAhead(mmSlot);
+    if (ahead < delta) this.creditNow(mmSlot, delta - ahead);
+  }
+
+  /** Assigns to an mm the file and shmem pages of which it has more than its user. @returns How many. */
+  private assignAhead(mmSlot: number): number {
     const { shareablePages } = this.users;
     const userSlot = this.processes.userSlot[this.mms.processSlot1[mmSlot]! - 1]!;
-    this.mms.laterShareablePages[mmSlot]! += delta;
     const ahead = this.shareablePages(mmSlot) - shareablePages[userSlot]!;
-    if (ahead > 0) shareablePages[userSlot]! += ahead;
-    if (ahead < delta) this.creditNow(mmSlot, ahead > 0 ? delta - ahead : delta);
+    if (ahead <= 0) return 0;
+    shareablePages[userSlot]! += ahead;
+    return ahead;
   }
 
   /** Swapping out takes a page first and gives an entry then, which is shared as the page was. */

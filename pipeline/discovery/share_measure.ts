@@ -9,6 +9,7 @@ import { ReadingCost } from "../books/reading_cost.ts";
 import type { Memory } from "../memory/memory.ts";
 import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
+import { ProcTrial } from "./proc_trial.ts";
 import { type RollupKib, type SharesContext, sharesOf } from "../books/smaps_shares.ts";
 import { UserRows } from "../books/user_rows.ts";
 import { type Clock, type Proc, ProcStatus } from "../ports.ts";
@@ -59,6 +60,7 @@ export class ShareMeasure {
   private readonly schedule: MeasureSchedule;
   private readonly rows: UserRows;
   private readonly cost = new ReadingCost();
+  private readonly trial: ProcTrial;
   private readonly before = new ProcStatus();
   private readonly after = new ProcStatus();
   private run: Run | undefined;
@@ -68,11 +70,13 @@ export class ShareMeasure {
   constructor(context: ShareMeasureContext) {
     this.context = context;
     this.rows = new UserRows(context.memory);
+    const { proc, facts, counters } = context;
+    this.trial = new ProcTrial(proc, () => counters[CounterIndex.procFailures]!++);
     this.schedule = new MeasureSchedule(
       context.memory,
       context.cpus,
       (userSlot) => this.pidsOf(userSlot),
-      (pid) => context.facts.readMinorFaults(pid),
+      (pid) => this.trial.run(() => facts.readMinorFaults(pid)) ?? -1,
     );
   }
 
@@ -127,13 +131,13 @@ export class ShareMeasure {
 
   /** Reads one process; its end, or the end of all, is told when the reading is there. */
   private readNext(run: Run): void {
-    const { clock, counters, publish, proc, facts } = this.context;
+    const { clock, counters, publish, facts } = this.context;
     const pid = run.pids[run.next++];
     if (pid === undefined) {
       this.end(run);
       return;
     }
-    if (!proc.readStatus(pid, this.before)) return;
+    if (!this.read(pid, this.before)) return;
     this.reading = true;
     const startNs = clock.nowNs();
     facts.readRollup(pid).then((rollup) => {
@@ -142,7 +146,7 @@ export class ShareMeasure {
       counters[CounterIndex.measureNs]! += costNs;
       this.reading = false;
       if (
-        rollup !== undefined && proc.readStatus(pid, this.after) && this.isBooked(run, pid)
+        rollup !== undefined && this.read(pid, this.after) && this.isBooked(run, pid)
       ) {
         this.tell(run, pid, rollup);
       }
@@ -150,6 +154,11 @@ export class ShareMeasure {
     }, () => {
       this.reading = false;
     });
+  }
+
+  /** @returns false when it is gone, or cannot be read now. */
+  private read(pid: number, out: ProcStatus): boolean {
+    return this.trial.run(() => this.context.proc.readStatus(pid, out)) ?? false;
   }
 
   /**

@@ -15,6 +15,7 @@ import type { Memory } from "../memory/memory.ts";
 import { GONE, SWEEP_BEGIN, SWEEP_END, VERIFY_BEGIN, VERIFY_END } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
 import type { Clock, Proc, TraceList } from "../ports.ts";
+import { ProcTrial } from "./proc_trial.ts";
 import { Teller } from "./teller.ts";
 
 /** While new tasks appear, /proc is read again; a fork bomb must not keep a sweep going for ever. */
@@ -47,11 +48,16 @@ export interface SweepContext {
   readonly publish: () => void;
   /** Called now and then during long work. */
   readonly alive: () => void;
+  /** Told of each reading of /proc that fails, which is tried again by the next sweep. */
+  readonly onProcFailure: () => void;
 }
 
 export class Sweep {
   private readonly context: SweepContext;
   private readonly teller: Teller;
+  private readonly trial: ProcTrial;
+  /** A reading has failed since the sweep under way began: it has not seen everybody. */
+  private hasFailed = false;
   private readonly pids = new Int32Array(PIDS_MAX);
   private readonly processHeader: Int32Array;
   /** Processes of users without a limit, and the sweep that looked at them last. */
@@ -71,7 +77,11 @@ export class Sweep {
 
   constructor(context: SweepContext) {
     this.context = context;
-    const { proc, writer, pageBytes, owners } = context;
+    const { proc, writer, pageBytes, owners, onProcFailure } = context;
+    this.trial = new ProcTrial(proc, () => {
+      this.hasFailed = true;
+      onProcFailure();
+    });
     this.teller = new Teller({ proc, writer, pageBytes, ownerOf: (uid) => owners.ownerOf(uid) });
     const { buffer, plan } = context.memory;
     this.processHeader = new Int32Array(buffer, plan.processes, TABLE_HEADER_BYTES / 4);
@@ -83,11 +93,15 @@ export class Sweep {
     this.rulesAreNew = true;
   }
 
-  /** Looks at every process that counts. */
+  /**
+   * Looks at every process that counts. When /proc cannot be read, it is no full sweep at its end:
+   * whom it has not told of may be there all the same.
+   */
   full(afterLoss: boolean): void {
     const { writer, clock, errorPages } = this.context;
     const { teller } = this;
     const sweep = ++teller.sweep;
+    this.hasFailed = false;
     teller.suspendedMs = clock.suspendedNs() / 1e6;
     const flags = SweepFlag.full | (afterLoss ? SweepFlag.afterLoss : 0) |
       (sweep === 1 ? SweepFlag.initial : 0);
@@ -110,12 +124,14 @@ export class Sweep {
       if (round === ROUNDS_MAX) break;
       for (const pid of this.missing) teller.tellAgain(pid);
     }
-    this.rulesAreNew = false;
+    const isWhole = !this.hasFailed;
+    // Else the next one must find out who counts, as this one should have.
+    this.rulesAreNew = !isWhole && (this.rulesAreNew || sweep === 1);
     this.traceLogins();
-    teller.forgetUntold();
+    if (isWhole) teller.forgetUntold();
     const end = writer.open(SWEEP_END, clock.nowNs());
     end.number = sweep;
-    end.flags = flags;
+    end.flags = isWhole ? flags : flags & ~SweepFlag.full;
     writer.close();
   }
 
@@ -128,7 +144,7 @@ export class Sweep {
     const { teller } = this;
     const { status } = teller;
     const traced = new Set(list.readPids());
-    const count = proc.listPids(this.pids);
+    const count = this.trial.run(() => proc.listPids(this.pids)) ?? 0;
     const othersEvery = Math.ceil(this.others.size / OTHERS_A_SWEEP);
     if (this.others.size > 2 * count) this.others.clear();
     const missing: number[] = [];
@@ -144,7 +160,7 @@ export class Sweep {
       const looked = this.others.get(pid);
       if (looked !== undefined && teller.sweep < looked + othersEvery && !traced.has(pid)) continue;
       const tsNs = clock.nowNs();
-      if (!teller.read(pid)) continue;
+      if (this.read(pid) !== true) continue;
       const limited = rules.find(status.realUid) !== undefined && pid !== ownPid &&
         !status.kthread;
       if (!limited && !traced.has(pid)) {
@@ -161,17 +177,17 @@ export class Sweep {
         }
       }
       if (!limited) outdated = true;
-      else if (this.rulesAreNew) keep.push(...teller.tids(pid));
+      else if (this.rulesAreNew) keep.push(...this.tids(pid));
       const before = missing.length;
       if (limited) {
-        for (const tid of teller.tids(pid)) if (!traced.has(tid)) missing.push(tid);
+        for (const tid of this.tids(pid)) if (!traced.has(tid)) missing.push(tid);
       }
       // Those that are not traced yet are told of now, so that their events find them known, and
       // again when they are.
-      teller.tell(tsNs, pid, traced.has(pid));
+      this.tell(tsNs, pid, traced.has(pid));
       if (missing.length > before) this.missing.push(pid);
     }
-    if (outdated && this.rulesAreNew) {
+    if (outdated && this.rulesAreNew && !this.hasFailed) {
       // Somebody lost his limit: his processes shall cost nothing any more. What the others did in
       // the moment between the old list and the new is read again by the next round.
       this.rulesAreNew = false;
@@ -182,8 +198,24 @@ export class Sweep {
     return missing;
   }
 
+  /** @returns Whether a process is there; undefined: that cannot be read now. */
+  private read(pid: number): boolean | undefined {
+    return this.trial.run(() => this.teller.read(pid));
+  }
+
+  /** As {@link Teller.tell}. @returns undefined: it cannot be read now. */
+  private tell(tsNs: number, pid: number, withTasks: boolean): boolean | undefined {
+    return this.trial.run(() => this.teller.tell(tsNs, pid, withTasks));
+  }
+
+  /** Threads of the process that was read last; none when they cannot be read now. */
+  private tids(pid: number): readonly number[] {
+    return this.trial.run(() => this.teller.tids(pid)) ?? [];
+  }
+
   /**
-   * Reads all processes that the books have of a user: what events that were lost have told.
+   * Reads all processes that the books have of a user: what events that were lost have told. Its end is
+   * told only when all could be read.
    * @param uid As in the tables.
    */
   verify(uid: number): void {
@@ -192,13 +224,17 @@ export class Sweep {
     writer.open(VERIFY_BEGIN, clock.nowNs()).uid = uid;
     writer.close();
     const highWater = Atomics.load(this.processHeader, TableWord.highWater);
+    let isWhole = true;
     for (let slot = 0; slot < highWater; slot++) {
       const pid = processes.tgid[slot]!;
       if (processes.state[slot] === ProcessState.free || pid <= 0) continue;
       if (users.uid[processes.userSlot[slot]!] !== uid) continue;
       const tsNs = clock.nowNs();
-      if (!this.teller.tell(tsNs, pid, false)) this.tellGone(tsNs, pid, false);
+      const isThere = this.tell(tsNs, pid, false);
+      if (isThere === false) this.tellGone(tsNs, pid, false);
+      isWhole &&= isThere !== undefined;
     }
+    if (!isWhole) return;
     writer.open(VERIFY_END, clock.nowNs()).uid = uid;
     writer.close();
   }
@@ -265,18 +301,18 @@ export class Sweep {
     const { teller } = this;
     const { status } = teller;
     const tsNs = clock.nowNs();
-    if (pid === ownPid || !teller.read(pid)) return;
+    if (pid === ownPid || this.read(pid) !== true) return;
     const slot = this.slotOf(status.tgid);
     if (slot >= 0) {
       const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
-      if (uid !== (status.realUid | 0)) teller.tell(tsNs, status.tgid, true);
+      if (uid !== (status.realUid | 0)) this.tell(tsNs, status.tgid, true);
       return;
     }
     if (rules.find(status.realUid) === undefined) return;
     // A login: had its parent been traced at its birth, it would be too.
     if (!hasWaited && this.slotOf(status.ppid) >= 0) return;
     this.untraced.add(status.tgid);
-    teller.tell(tsNs, status.tgid, false);
+    this.tell(tsNs, status.tgid, false);
   }
 
   /**
@@ -286,11 +322,10 @@ export class Sweep {
   private traceLogins(): void {
     if (this.untraced.size === 0) return;
     const { list } = this.context;
-    const { teller } = this;
     for (const pid of this.untraced) this.tellLogin(pid, false);
     if (this.isAppending || this.untraced.size === 0) return;
     const pids = [...this.untraced];
-    const tids = pids.flatMap((pid) => teller.read(pid) ? teller.tids(pid) : []);
+    const tids = pids.flatMap((pid) => this.read(pid) === true ? this.tids(pid) : []);
     this.isAppending = true;
     list.appendPidsAsync(tids).then(
       () => this.traced(pids),
@@ -315,10 +350,9 @@ export class Sweep {
   private tellLogin(pid: number, isTraced: boolean): void {
     const { clock } = this.context;
     const tsNs = clock.nowNs();
-    if (this.teller.tell(tsNs, pid, isTraced)) {
-      this.findChildren(pid);
-      return;
-    }
+    const isThere = this.tell(tsNs, pid, isTraced);
+    if (isThere === true) this.findChildren(pid);
+    if (isThere !== false) return;
     this.untraced.delete(pid);
     this.tellGone(tsNs, pid, true);
   }
@@ -328,15 +362,15 @@ export class Sweep {
    * would be free until the next sweep. They are logins like itself.
    */
   private findChildren(pid: number): void {
-    for (const child of this.context.proc.listChildren(pid)) {
+    for (const child of this.trial.run(() => this.context.proc.listChildren(pid)) ?? []) {
       if (this.untraced.has(child) || this.slotOf(child) >= 0) continue;
       const tsNs = this.context.clock.nowNs();
       if (
-        !this.teller.read(child) ||
+        this.read(child) !== true ||
         this.context.rules.find(this.teller.status.realUid) === undefined
       ) continue;
       this.untraced.add(child); // And visited in turn, should the set be under way.
-      this.teller.tell(tsNs, child, false);
+      this.tell(tsNs, child, false);
     }
   }
 
@@ -348,8 +382,10 @@ export class Sweep {
   /** Accounting met a task that nobody announced. */
   resolve(tid: number): void {
     const tsNs = this.context.clock.nowNs();
-    if (this.teller.read(tid)) {
-      this.teller.tell(tsNs, this.teller.status.tgid, true);
+    const isThere = this.read(tid);
+    if (isThere === undefined) return;
+    if (isThere) {
+      this.tell(tsNs, this.teller.status.tgid, true);
       if (this.teller.status.tgid === tid) return;
     }
     // Either it is gone, or it is a thread, and the process of that number was a guess.

@@ -20,6 +20,7 @@ import { attachCounters, type Memory } from "../memory/memory.ts";
 import { RingConsumer } from "../memory/ring.ts";
 import { OOM_VICTIM, RESOLVE, VERIFY } from "../messages/records.ts";
 import { RecordOutlet } from "../messages/record_outlet.ts";
+import { ProcTrial } from "./proc_trial.ts";
 import { type ExecListener, ExecStream } from "./exec_stream.ts";
 import { ShareMeasure } from "./share_measure.ts";
 import { Shortage } from "./shortage.ts";
@@ -62,6 +63,7 @@ export class Sweeper implements ExecListener {
   private readonly execs: ExecStream;
   private readonly measuring: ShareMeasure;
   private readonly shortage: Shortage;
+  private readonly trial: ProcTrial;
   private readonly accountingBell: Doorbell;
   private readonly watch: TraceWatch;
 
@@ -76,6 +78,8 @@ export class Sweeper implements ExecListener {
     this.outlet = new RecordOutlet(memory, Role.sweeper, options.epoch, plan.sweeperRing);
     const { writer } = this.outlet;
     const publish = (): void => this.outlet.publish();
+    const onProcFailure = (): void => void this.counters[CounterIndex.procFailures]!++;
+    this.trial = new ProcTrial(proc, onProcFailure);
     const words = attachRole(memory, Role.sweeper);
     const rules = this.rules = new RulesView(memory.settings);
     rules.refresh();
@@ -96,6 +100,7 @@ export class Sweeper implements ExecListener {
       ownPid,
       publish,
       alive: () => Atomics.add(words, RoleWord.heartbeat, 1),
+      onProcFailure,
     });
     this.execs = new ExecStream(world.openExecs, this);
     this.measuring = new ShareMeasure({
@@ -166,7 +171,7 @@ export class Sweeper implements ExecListener {
     if (woken === Woken.none) return;
     this.counters[CounterIndex.wakeups]!++;
     if ((woken & Woken.byPressure) === 0 || !this.rules.settings.psi) return;
-    this.shortage.pressed(this.world.clock.nowNs());
+    this.trial.run(() => this.shortage.pressed(this.world.clock.nowNs()));
     this.outlet.publish();
   }
 
@@ -181,7 +186,7 @@ export class Sweeper implements ExecListener {
     this.watch.listWasRead(world.clock.nowNs());
     counters[CounterIndex.sweeps]!++;
     Atomics.store(this.header, HeaderWord.discovered, 1);
-    this.shortage.check(world.clock.nowNs());
+    this.trial.run(() => this.shortage.check(world.clock.nowNs()));
   }
 
   private answerQueries(): void {

@@ -52,7 +52,7 @@ export class Teller {
   private readonly firstOfStack = new Map<number, number>();
   private readonly identity = new ProcIdentity();
   private readonly identityBefore = new ProcIdentity();
-  private readonly identityOfParent = new ProcIdentity();
+  private readonly identityOfOther = new ProcIdentity();
 
   constructor(options: TellerOptions) {
     this.options = options;
@@ -158,10 +158,22 @@ export class Teller {
       first = pid;
     }
     const lender = this.lenderOf(pid, first);
+    // Others that ran on the mm of one that is gone run on this one's from now on.
+    if (lender === 0 && first !== pid && this.hasEnded(first)) {
+      this.firstOfStack.set(stackStart, pid);
+    }
     const isForked = this.isOlder(first, pid, startTicks) || this.hasStackOfParent(stackStart);
     const made = { startTicks, lender, stackStart, isForked, sweep: 0 };
     this.told.set(pid, made);
     return made;
+  }
+
+  /** Whether a process that was told of is there no more, or runs another program. */
+  private hasEnded(pid: number): boolean {
+    const { identityOfOther: identity } = this;
+    const known = this.told.get(pid);
+    return !this.options.proc.readIdentity(pid, identity) ||
+      identity.startTicks !== known?.startTicks || identity.stackStart !== known.stackStart;
   }
 
   /** Whether a process that was told of began before another one. */
@@ -175,8 +187,8 @@ export class Teller {
   private hasStackOfParent(stackStart: number): boolean {
     const { ppid } = this.status;
     return stackStart !== 0 && ppid > 1 &&
-      this.options.proc.readIdentity(ppid, this.identityOfParent) &&
-      this.identityOfParent.stackStart === stackStart;
+      this.options.proc.readIdentity(ppid, this.identityOfOther) &&
+      this.identityOfOther.stackStart === stackStart;
   }
 
   /**

@@ -90,7 +90,7 @@ export const PROCESS_COLUMNS = {
   mmSlot1: "i32",
   /** First of the list of all its mms, slot + 1. */
   mmFirst1: "i32",
-  /** The process whose mm a borrower runs on, or whose user an heir will have, slot + 1. */
+  /** The process whose mm a borrower runs on, slot + 1. */
   lenderSlot1: "i32",
   lenderGeneration: "i32",
   startTicks: "i32",
@@ -115,10 +115,10 @@ export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
  *     unresolved  A: it acts, and nobody announced it       K resolve: it is born, or F reads it
  *     heir        K: its parent is unresolved or an heir    K resolve: of it, or of an ancestor
  *     hasHeirs    K: of the parent of an heir               K resolve: of it, or of an ancestor
- *     hasExeced   K: it execs; A: runs on what it built     F: /proc says that it borrows
+ *     hasExeced   K: it execs, or runs on what it built     F: /proc says that it borrows
  *     lends       K: of a lender, and an heir's parent      never: it lends, or has lent
  *     overflow    books.ts: at its making                   never
- *     forkUnseen  A: born, but no fork was seen to build    K: it execs
+ *     forkUnseen  A: born, no fork seen to build, no exec   K: it execs
  *     mayInherit  K: /proc says that it borrows no more     K: it execs, or gets the lender's mm;
  *                                                           A: it claims an mm, or its birth comes;
  *                                                           F: /proc says that it borrows again
@@ -130,18 +130,17 @@ export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
  *     unresolved             user unknown; the sweeper was asked for it
  *     unresolved, borrower   a thread or a borrower; its lender's user until it is resolved
  *     unresolved, hasExeced  as unresolved, on an mm of its own
- *     heir                   its parent's user, until that one is resolved; lenderSlot1: the parent
- *     heir, borrower         the same; lenderSlot1: the process on whose mm it is
+ *     heir                   its parent's user, until that one is resolved (kinship.ts knows of whom)
+ *     heir, borrower         the same, on the mm of the process in lenderSlot1
  *     heir, hasExeced        as heir, on an mm of its own
  *     hasHeirs               with unresolved or heir, and lends: others wait for its user
  *     hasExeced              on an mm of its own that is no copy of its parent's
  *     forkUnseen             on a copy of its parent's mm, of which no event told; so with heir
- *     forkUnseen, hasExeced  its exec was seen before its birth, or that record is to come
  *     mayInherit             it has execed, or has the mm of the process in lenderSlot1: not heard yet
  *
- * Never together: borrower and hasExeced; borrower and forkUnseen; unresolved and heir; unresolved
- * and forkUnseen; mayInherit and borrower, unresolved, heir or hasExeced; overflow (no process: those
- * of its user that found no row) and any other.
+ * Never together: borrower and hasExeced; forkUnseen and borrower, unresolved or hasExeced; unresolved
+ * and heir; mayInherit and borrower, unresolved, heir or hasExeced; overflow (no process: those of its
+ * user that found no row) and any other.
  */
 export const ProcessFlag = {
   borrower: 1,

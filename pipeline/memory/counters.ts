@@ -47,6 +47,8 @@ export const CounterIndex = {
   /** Sweeper: users whose sharing was measured, and the time that reading it took, nanoseconds. */
   measurings: 35,
   measureNs: 36,
+  /** Sweeper: readings of /proc that failed for another reason than that the process is gone. */
+  procFailures: 37,
   /** Sweeper: times that the kernel lost changes of user. */
   userChangesLost: 39,
   /** Coordinator: connections closed for each of {@link BROKEN_REASONS}. */

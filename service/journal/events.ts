@@ -220,9 +220,10 @@ export interface ErrorEvent {
 
 /**
  * What was left out besides lines of a kind: `reports` of workers, `orders` to the killer, lines that
- * could not be written (`unwritten`), and times that the kernel lost changes of user.
+ * could not be written (`unwritten`), times that the kernel lost changes of user, and `readings` of
+ * /proc that failed.
  */
-export type ShedKind = "reports" | "orders" | "unwritten" | "user-changes";
+export type ShedKind = "reports" | "orders" | "unwritten" | "user-changes" | "readings";
 
 /** Lines of a kind that were left out since the last line of that kind; or {@link ShedKind}. */
 export interface ShedEvent {

@@ -87,6 +87,8 @@ function shedText({ kind, lines }: ShedEvent): string {
       return `${lines} lines that could not be written`;
     case "user-changes":
       return `${lines} times changes of user; all of /proc was read instead`;
+    case "readings":
+      return `${lines} readings of /proc, which failed; the next sweep tries again`;
     default:
       return `${lines} lines of ${kind}`;
   }

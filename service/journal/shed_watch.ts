@@ -44,6 +44,7 @@ export class ShedWatch {
       orders: nothing(),
       unwritten: nothing(),
       "user-changes": nothing(),
+      readings: nothing(),
     };
   }
 
@@ -69,6 +70,8 @@ export class ShedWatch {
     this.tell("reports", reports, nowMs);
     this.tell("orders", orders, nowMs);
     this.tell("user-changes", userChanges, nowMs);
+    const { procFailures } = CounterIndex;
+    this.tell("readings", attachCounters(this.memory, Role.sweeper)[procFailures]!, nowMs);
     this.tell("unwritten", this.losses().unwritten, nowMs);
   }
 

@@ -26,12 +26,28 @@ export interface Entry {
   isLeaderDead?: boolean;
 }
 
+/** /proc cannot be read, which says nothing of the process. */
+export class ProcRefused extends Error {}
+
 /** A /proc of entries, which calls `afterRead` after each reading of a status. */
 export class FakeProc implements Proc {
   readonly entries = new Map<number, Entry>();
   afterRead: () => void = () => {};
+  /** The next so many readings succeed, and the one after fails; Infinity: none does. */
+  readsLeft = Infinity;
+
+  isFailure(error: unknown): boolean {
+    return error instanceof ProcRefused;
+  }
+
+  private refuse(): void {
+    if (this.readsLeft-- > 0) return;
+    this.readsLeft = Infinity;
+    throw new ProcRefused("too many open files");
+  }
 
   readStatus(id: number, out: ProcStatus): boolean {
+    this.refuse();
     const [pid, entry] = [...this.entries].find(([pid, { tids = [pid] }]) => tids.includes(id)) ??
       [];
     if (pid === undefined || entry === undefined) return false;
@@ -47,6 +63,7 @@ export class FakeProc implements Proc {
   }
 
   readIdentity(pid: number, out: ProcIdentity): boolean {
+    this.refuse();
     const entry = this.entries.get(pid);
     if (entry === undefined) return false;
     out.ppid = entry.ppid ?? 1;
@@ -56,16 +73,19 @@ export class FakeProc implements Proc {
   }
 
   listPids(out: Int32Array): number {
+    this.refuse();
     const pids = [...this.entries.keys()].sort((a, b) => a - b);
     out.set(pids);
     return pids.length;
   }
 
   listTids(pid: number): number[] {
+    this.refuse();
     return this.entries.get(pid)?.tids ?? [pid];
   }
 
   listChildren(pid: number): number[] {
+    this.refuse();
     return [...this.entries].filter(([, { ppid }]) => ppid === pid).map(([child]) => child);
   }
 

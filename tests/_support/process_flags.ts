@@ -23,6 +23,7 @@ const EXCLUDED: readonly number[] = [
   borrower | forkUnseen,
   unresolved | heir,
   unresolved | forkUnseen,
+  hasExeced | forkUnseen,
   mayInherit | borrower,
   mayInherit | unresolved,
   mayInherit | heir,

@@ -2,7 +2,14 @@ import { ARM_EVERY_NS } from "../../pipeline/memory/timing.ts";
 import { assert, assertEquals } from "@std/assert";
 import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
-import { CounterIndex, HeaderWord, Role, RoleWord } from "../../pipeline/memory/layout.ts";
+import {
+  CounterIndex,
+  HeaderWord,
+  Role,
+  RoleWord,
+  SweepFlag,
+} from "../../pipeline/memory/layout.ts";
+import { SWEEP_BEGIN, SWEEP_END } from "../../pipeline/messages/records.ts";
 import { attachCounters, SIDE_RING_RECORDS } from "../../pipeline/memory/memory.ts";
 import { Desk } from "../_support/desk.ts";
 
@@ -247,4 +254,28 @@ Deno.test("while the first sweep is under way nobody is killed: not all are know
     during = other.orders().filter(({ kind }) => kind === "kill").length;
   }).step();
   assertEquals(during, 1);
+});
+
+Deno.test("a sweep that could not read /proc ends no process, no doubt, and no first sweep", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000).proc(10, ANN, { anon: 50 }).step();
+  const end = (number: number, flags: number): void => {
+    desk.tick(2e9);
+    desk.sweeperPut(SWEEP_BEGIN, { number, flags: SweepFlag.full, errorPages: 0 });
+    desk.sweeperPut(SWEEP_END, { number, flags }).step();
+  };
+  desk.lost().step();
+  end(1, 0);
+  const { header } = desk.memory;
+  assertEquals([desk.usage(ANN), header[HeaderWord.degraded], header[HeaderWord.sweepDone]], [
+    50,
+    1,
+    0,
+  ]);
+  end(2, SweepFlag.full);
+  assertEquals([desk.usage(ANN), header[HeaderWord.degraded], header[HeaderWord.sweepDone]], [
+    0,
+    0,
+    2,
+  ]);
 });

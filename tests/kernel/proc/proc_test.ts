@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Errno } from "../../../kernel/ffi/errno.ts";
+import { Errno, KernelError } from "../../../kernel/ffi/errno.ts";
 import { PF_KTHREAD, ProcReader } from "../../../kernel/proc/proc.ts";
 import { printable } from "../../../kernel/proc/proc_text.ts";
 import { StatusHandle } from "../../../kernel/proc/status_handle.ts";
@@ -243,4 +243,10 @@ Deno.test("StatusHandle.realUid() fails when the process is gone", async () => {
   assertEquals(handle.realUid(), OWN_UID);
   await process.end();
   assertEquals(handle.realUid(), -Errno.ESRCH);
+});
+
+Deno.test("ProcReader says which errors are failures of /proc", () => {
+  const reader = new ProcReader();
+  assert(reader.isFailure(new KernelError("open", Errno.EMFILE, { path: "/proc/1/status" })));
+  assert(!reader.isFailure(new TypeError("a mistake")));
 });

@@ -21,6 +21,7 @@ Deno.test("flags of a process row that exclude each other are found", () => {
     borrower | forkUnseen | lends,
     unresolved | heir,
     unresolved | forkUnseen,
+    hasExeced | forkUnseen | lends,
     overflow | lends,
     hasHeirs | lends,
     hasHeirs | heir,
@@ -38,7 +39,7 @@ Deno.test("flags of a process row that occur together are right", () => {
     unresolved | hasExeced | hasHeirs | lends,
     heir | borrower | hasHeirs | lends,
     heir | forkUnseen,
-    hasExeced | forkUnseen | lends,
+    forkUnseen | lends,
     mayInherit | lends,
     overflow,
   ];

@@ -318,3 +318,39 @@ Deno.test("a family that was there before toom is credited until it is measured"
   assertEquals([charged(desk), desk.usage(ANN)], [600, 2400]);
   assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
 });
+
+/** What an exec's events are; its birth may be read later. */
+function execs(desk: Desk, tid: number, mmId: number): Desk {
+  desk.foreign(tid, mmId, { anon: 1 }).own(tid, mmId, { file: 30 });
+  return desk.exec(tid);
+}
+
+Deno.test("what a program takes counts at once, though its exec was read before its birth", () => {
+  const desk = makeDesk(600);
+  const bornNs = desk.tick();
+  execs(desk, 11, 0xc).own(11, 0xc, { anon: 51 }).step();
+  desk.fork(ROOT, 11, bornNs).step();
+  assertEquals(charged(desk), 651);
+  desk.own(11, 0xc, { swap: 20 }).own(11, 0xc, { anon: 60 }).step();
+  assertEquals(charged(desk), 680);
+});
+
+Deno.test("and though its fork was not seen, and it does so before its exec is told of", () => {
+  const desk = makeDesk(600).fork(ROOT, 11);
+  desk.foreign(11, 0xc, { anon: 1 }).own(11, 0xc, { file: 30 }).own(11, 0xc, { swap: 20 });
+  desk.exec(11).step();
+  assertEquals(charged(desk), 621);
+});
+
+Deno.test("I10: shmem that others map is credited still when its birth, or /proc, tells of a program", () => {
+  for (const teller of ["birth", "proc"] as const) {
+    const desk = new Desk();
+    desk.limit(ANN, 1000).proc(ROOT, ANN, {}).step().own(ROOT, A, { shmem: 600 }).step();
+    const bornNs = desk.tick();
+    execs(desk, 11, 0xc).own(11, 0xc, { shmem: 700 }).step();
+    if (teller === "birth") desk.fork(ROOT, 11, bornNs).step();
+    else desk.proc(11, ANN, { file: 30, anon: 1, shmem: 700 }).step();
+    assertEquals(charged(desk), 701, teller);
+    assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), [], teller);
+  }
+});

@@ -291,6 +291,20 @@ Deno.test("who is gone, cannot be read or fails does not keep the others from be
   assertEquals(other.asked.map(({ pid }) => pid), [11]);
 });
 
+Deno.test("who cannot be read in /proc is not measured, before and after the reading of its shares", async () => {
+  const stage = new Stage().has(10, 600).has(11, 600);
+  await stage.turn();
+  stage.proc.readsLeft = 0;
+  await stage.turn();
+  const reading = await stage.reading();
+  stage.proc.readsLeft = 0;
+  reading.end(rollup(600, 0));
+  await stage.ended();
+  await stage.turn();
+  assertEquals(stage.measurings, 1);
+  assertEquals([stage.isMeasured(10), stage.isMeasured(11)], [false, false]);
+});
+
 Deno.test("a user below half of its limit is not measured", async () => {
   const stage = new Stage().has(20, 400);
   await stage.turns();

@@ -3,7 +3,7 @@ import { Sweep } from "../../../pipeline/discovery/sweep.ts";
 import { LimitRules } from "../../../pipeline/limits/limits.ts";
 import { RulesPublisher, RulesView } from "../../../pipeline/limits/published_rules.ts";
 import { OwnersView } from "../../../pipeline/limits/owners.ts";
-import { RecordKind } from "../../../pipeline/memory/layout.ts";
+import { RecordKind, SweepFlag } from "../../../pipeline/memory/layout.ts";
 import type { TraceList } from "../../../pipeline/ports.ts";
 import { Desk } from "../../_support/desk.ts";
 import { type Entry, FakeProc, type Telling, Tellings } from "../../_support/fake_proc.ts";
@@ -54,6 +54,7 @@ class Stage {
   readonly sweep: Sweep;
   readonly desk = new Desk();
   nowNs = 1e9;
+  failures = 0;
   private readonly rules = new LimitRules();
   private readonly view: RulesView;
   private readonly tellings = new Tellings();
@@ -74,6 +75,7 @@ class Stage {
       ownPid: TOOM,
       publish: () => {},
       alive: () => {},
+      onProcFailure: () => this.failures++,
     });
     this.limit(ANN);
     this.add(1, { uid: ROOT }).add(TOOM, {});
@@ -101,11 +103,18 @@ class Stage {
     return this;
   }
 
+  /** Kinds of the records since before the last {@link told}, and what the end of a sweep says. */
+  kinds: readonly number[] = [];
+  endFlags = -1;
+
   /** Pids told of since the last time, in order, and those that are gone as negative numbers. */
   told(): number[] {
     const isOf = ({ kind }: Telling): boolean =>
       kind === RecordKind.proc || kind === RecordKind.gone;
-    return this.tellings.take().filter(isOf)
+    const tellings = this.tellings.take();
+    this.kinds = tellings.map(({ kind }) => kind);
+    this.endFlags = tellings.find(({ kind }) => kind === RecordKind.sweepEnd)?.a ?? -1;
+    return tellings.filter(isOf)
       .map(({ kind, tid }) => kind === RecordKind.gone ? -tid : tid);
   }
 
@@ -239,4 +248,74 @@ Deno.test("Sweep.resolve() tells whose thread a task is, or that it is gone", ()
   assertEquals(stage.told(), [10, -12], "the process of that number was a guess");
   stage.sweep.resolve(77);
   assertEquals(stage.told(), [-77]);
+});
+
+// ------------------------------------------------------------------ /proc that cannot be read
+
+Deno.test("Sweep that cannot read /proc is no full one, whatever fails, and the next is", () => {
+  let failures = 0;
+  for (let reads = 0; failures === reads; reads++) {
+    const stage = new Stage().add(10, {}).add(11, { tids: [11, 12] }).add(20, { uid: STRANGER });
+    stage.full();
+    stage.proc.readsLeft = reads;
+    const told = stage.full();
+    stage.proc.readsLeft = Infinity;
+    const isFull = (stage.endFlags & SweepFlag.full) !== 0;
+    assertEquals([told.every((pid) => pid > 0), isFull], [true, stage.failures === 0]);
+    failures += stage.failures;
+    assertEquals(stage.full(), [10, 11], `reads ${reads}`);
+    assertEquals([stage.endFlags & SweepFlag.full, [...stage.list.tids]], [SweepFlag.full, [
+      10,
+      11,
+      12,
+    ]]);
+  }
+  assertEquals(failures > 10, true, "each of its readings was refused once");
+});
+
+Deno.test("Sweep that cannot read /proc at first has those traced next who were there before", () => {
+  const stage = new Stage().add(10, {});
+  stage.proc.readsLeft = 0;
+  assertEquals(stage.full(), []);
+  assertEquals([stage.endFlags & SweepFlag.full, stage.failures], [0, 1]);
+  assertEquals(stage.full(), [10, 10]);
+  assertEquals([[...stage.list.tids], stage.list.waits], [[10], 1]);
+});
+
+Deno.test("Sweep does not take the list from those whom it cannot read when a limit goes", () => {
+  const stage = new Stage().limit(BOB).add(10, {}).add(20, { uid: BOB });
+  stage.full();
+  stage.unlimit(BOB);
+  stage.proc.readsLeft = 1;
+  stage.full();
+  assertEquals([...stage.list.tids], [10, 20]);
+  stage.full();
+  assertEquals([...stage.list.tids], [10]);
+});
+
+Deno.test("Sweep.verify() and resolve() say nothing of whom they cannot read", () => {
+  const stage = new Stage().add(10, { tids: [10, 12] }).add(11, {});
+  stage.desk.limit(ANN, 1000).proc(10, ANN, {}).proc(11, ANN, {}).step();
+  stage.proc.readsLeft = 0;
+  stage.sweep.verify(ANN);
+  assertEquals([stage.told(), stage.kinds.includes(RecordKind.verifyEnd)], [[11], false]);
+  stage.sweep.verify(ANN);
+  assertEquals([stage.told(), stage.kinds.includes(RecordKind.verifyEnd)], [[10, 11], true]);
+  stage.proc.readsLeft = 0;
+  stage.sweep.resolve(12);
+  assertEquals([stage.told(), stage.failures], [[], 2]);
+});
+
+Deno.test("Sweep reads a login again that it could not read, and does not say that it is gone", async () => {
+  const stage = new Stage();
+  stage.full();
+  stage.add(30, {});
+  stage.sweep.look(30);
+  stage.sweep.lookAll();
+  stage.proc.readsLeft = 0;
+  stage.sweep.lookAll();
+  assertEquals(stage.told(), [30, 30]);
+  stage.sweep.lookAll();
+  await stage.list.letGo();
+  assertEquals([stage.told(), stage.failures], [[30, 30], 1]);
 });

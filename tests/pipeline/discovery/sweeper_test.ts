@@ -23,6 +23,7 @@ import {
 } from "../../../pipeline/messages/records.ts";
 import { RecordWriter } from "../../../pipeline/messages/record_writer.ts";
 import { Desk } from "../../_support/desk.ts";
+import { ProcRefused } from "../../_support/fake_proc.ts";
 import { FakeSweeperWorld } from "../../_support/fake_sweeper_world.ts";
 
 const ANN = 1000;
@@ -350,4 +351,26 @@ Deno.test("Sweeper's flags of a sweep", () => {
   });
   stage.sweeper.step();
   assertEquals(flags(), SweepFlag.full | SweepFlag.afterLoss);
+});
+
+Deno.test("Sweeper counts readings of /proc that fail, and tries again at the next interval", () => {
+  const stage = new Stage();
+  stage.step();
+  stage.world.proc.readsLeft = 3;
+  stage.run(1500);
+  assertEquals([stage.counters[CounterIndex.procFailures], stage.sweeps], [1, 2]);
+  assert(stage.run(1000).includes(RecordKind.proc));
+  assertEquals([stage.counters[CounterIndex.procFailures], stage.sweeps], [1, 3]);
+});
+
+Deno.test("Sweeper takes a shortage for none when the machine's memory cannot be read", () => {
+  const stage = new Stage({}, { minAvailableBytes: 6 * 2 ** 30 });
+  const { world } = stage;
+  world.readMemory = () => {
+    throw new ProcRefused("too many open files");
+  };
+  assert(!stage.step().some(({ kind }) => kind === RecordKind.pressure));
+  world.woken = Woken.byWork | Woken.byPressure;
+  stage.sweeper.sleep(0);
+  assertEquals(stage.counters[CounterIndex.procFailures], 2);
 });

@@ -126,6 +126,19 @@ Deno.test("Teller says that who is told of after its child does not run on the c
   assertEquals(stage.kin(10)[0] & borrows, 0, "nor the next time");
 });
 
+Deno.test("Teller says of those who ran on the mm of one that has ended that all but one borrow", () => {
+  const stage = new Stage().add(10, { stackStart: 0x7000 });
+  for (const pid of [11, 12, 13]) stage.add(pid, { stackStart: 0x7000, ppid: 10, mm: 10 });
+  for (const pid of [10, 11, 12, 13]) stage.tell(pid);
+  stage.proc.entries.delete(10);
+  for (const pid of [11, 12, 13]) stage.add(pid, { stackStart: 0x7000, mm: 10 });
+  for (let sweep = 2; sweep < 5; sweep++) {
+    stage.teller.sweep = sweep;
+    assertEquals([11, 12, 13].map((pid) => stage.kin(pid)[1]), [undefined, 11, 11], `${sweep}`);
+    stage.teller.forgetUntold();
+  }
+});
+
 Deno.test("Teller knows whom a sweep has told of, and forgets the others", () => {
   const stage = new Stage().add(10, {}).add(11, {});
   const { teller } = stage;

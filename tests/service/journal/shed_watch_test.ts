@@ -24,12 +24,14 @@ Deno.test("ShedWatch tells what was left out, each kind once in ten seconds", ()
   attachCounters(memory, Role.reader + 1)[CounterIndex.reportsShed] = 1;
   attachCounters(memory, Role.accounting)[CounterIndex.ordersShed] = 4;
   attachCounters(memory, Role.sweeper)[CounterIndex.userChangesLost] = 1;
+  attachCounters(memory, Role.sweeper)[CounterIndex.procFailures] = 3;
   unwritten = 7;
   watch.check(1000);
   assertEquals(lines.splice(0), [
     "shed: 3 reports of workers",
     "shed: 4 orders to the killer",
     "shed: 1 times changes of user; all of /proc was read instead",
+    "shed: 3 readings of /proc, which failed; the next sweep tries again",
     "shed: 7 lines that could not be written",
   ]);
   attachCounters(memory, Role.killer)[CounterIndex.reportsShed] = 12;

@@ -11,13 +11,17 @@ import {
   type ProcStatus,
   STATE_ZOMBIE,
 } from "../../../pipeline/ports.ts";
-import { RoleDied, type SimContext } from "../context.ts";
+import type { SimContext } from "../context.ts";
 import type { FakeProcess } from "./tasks.ts";
 
 const PAGE_KIB = 4;
 const TICK_NS = 1e7;
 const KTHREADD_PID = 2;
 const STATE_SLEEPING = 0x53;
+/** Of calls that fail elsewhere: a sweep makes hundreds, and some must succeed. */
+const FAILS_ONE_IN = 10;
+
+class ProcRefused extends Error {}
 
 export class SimProc implements Proc, Clock {
   private readonly sim: SimContext;
@@ -36,10 +40,13 @@ export class SimProc implements Proc, Clock {
 
   /** Any other failure than that a process is gone throws. */
   private call(): void {
-    this.sim.call(Role.sweeper, 100);
-    if (this.sim.options.dies && this.sim.failsNow()) {
-      throw new RoleDied(Role.sweeper, "/proc cannot be read: EMFILE");
-    }
+    const { sim } = this;
+    sim.call(Role.sweeper, 100);
+    if (sim.failsNow() && sim.random.oneIn(FAILS_ONE_IN)) throw new ProcRefused("EMFILE");
+  }
+
+  isFailure(error: unknown): boolean {
+    return error instanceof ProcRefused;
   }
 
   private find(id: number): FakeProcess | undefined {

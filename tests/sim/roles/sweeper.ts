@@ -68,6 +68,7 @@ export class SweeperRole {
       ownPid: OWN_PID,
       publish: () => this.ring.publish(),
       alive: () => {},
+      onProcFailure: () => sim.note("/proc cannot be read"),
     });
     this.measure = new Measure(sim, writer);
     this.breakRules();

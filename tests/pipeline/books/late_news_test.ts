@@ -1,0 +1,49 @@
+/**
+ * News that comes late, or ahead: of a parent whose user was not known, and of an mm that had ended.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { ProcFlag } from "../../../pipeline/memory/layout.ts";
+import { Desk } from "../../_support/desk.ts";
+
+const ANN = 1000;
+const BOB = 1001;
+const A = 0x1111;
+const B = -0x2222;
+const C = 0x3333;
+
+/** Ann's process 10 on mm A with 100 pages, Bob's process 20 on mm C with 50. */
+function makeDesk(): Desk {
+  const desk = new Desk();
+  desk.proc(10, ANN, {}).proc(20, BOB, {}).step();
+  return desk.own(10, A, { anon: 100 }).own(20, C, { anon: 50 }).step();
+}
+
+function assertUsage(desk: Desk, annPages: number, bobPages: number): void {
+  desk.step();
+  assertEquals([desk.usage(ANN), desk.usage(BOB)], [annPages, bobPages]);
+}
+
+Deno.test("a borrower has its parent's user, whosever mm that turns out to run on", () => {
+  const desk = makeDesk();
+  // Nobody announced 30; it runs on the mm of 20.
+  desk.own(30, C, { anon: 51 }).vfork(30, 31).step();
+  desk.proc(30, ANN, { anon: 51 }, { flags: ProcFlag.borrows }).lender(30, 20).step();
+  desk.foreign(31, B, { anon: 1 }).own(31, B, { anon: 40 }).exec(31);
+  assertUsage(desk, 140, 51);
+  assertEquals(desk.pages(31), 40);
+});
+
+Deno.test("an mm_id comes back, though a reading was taken after that and came before it", () => {
+  const desk = makeDesk();
+  const [buildNs, endNs, execNs, nextNs, runNs] = [1, 2, 3, 4, 5].map(() => desk.tick());
+  // 10 has executed a program, and 20 another one, in an mm with the id that 10 had before.
+  desk.proc(10, ANN, { anon: 100 }).step();
+  desk.foreign(10, B, { anon: 100 }, buildNs).foreign(10, A, { anon: 0 }, endNs);
+  desk.exec(10, 10, execNs).step();
+  desk.foreign(20, A, { anon: 1 }, nextNs).foreign(20, C, { anon: 0 }, runNs).exec(20, 20, runNs);
+  assertUsage(desk, 100, 1);
+  desk.own(20, A, { anon: 40 });
+  assertUsage(desk, 100, 40);
+});
