@@ -11,14 +11,15 @@ import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
 import { type RollupKib, type SharesContext, sharesOf } from "../books/smaps_shares.ts";
 import { UserRows } from "../books/user_rows.ts";
+import { readLivingThread } from "../living_thread.ts";
 import { type Clock, type Proc, ProcStatus } from "../ports.ts";
 
 /** What measuring needs of the kernel besides /proc/PID/status. */
 export interface ShareFacts {
   /** Page faults without I/O of a process, all threads, since its start; -1 when it is gone. */
   readMinorFaults(pid: number): number;
-  /** What it shares; may take 12 ms a GiB, elsewhere. Undefined when it is gone or may not be read. */
-  readRollup(pid: number): Promise<RollupKib | undefined>;
+  /** What the process of a living thread shares; may take 12 ms a GiB, elsewhere. Undefined when it is gone or may not be read. */
+  readRollup(tid: number): Promise<RollupKib | undefined>;
 }
 
 export interface ShareMeasureContext extends SharesContext {
@@ -133,16 +134,18 @@ export class ShareMeasure {
       this.end(run);
       return;
     }
-    if (!proc.readStatus(pid, this.before)) return;
+    const tid = readLivingThread(proc, pid, this.before);
+    if (tid === 0) return;
     this.reading = true;
     const startNs = clock.nowNs();
-    facts.readRollup(pid).then((rollup) => {
+    facts.readRollup(tid).then((rollup) => {
       const costNs = this.cost.of(clock.nowNs() - startNs, this.mappedPages());
       run.costNs += costNs;
       counters[CounterIndex.measureNs]! += costNs;
       this.reading = false;
       if (
-        rollup !== undefined && proc.readStatus(pid, this.after) && this.isBooked(run, pid)
+        rollup !== undefined && readLivingThread(proc, pid, this.after) !== 0 &&
+        this.isBooked(run, pid)
       ) {
         this.tell(run, pid, rollup);
       }

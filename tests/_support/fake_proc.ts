@@ -32,8 +32,7 @@ export class FakeProc implements Proc {
   afterRead: () => void = () => {};
 
   readStatus(id: number, out: ProcStatus): boolean {
-    const [pid, entry] = [...this.entries].find(([pid, { tids = [pid] }]) => tids.includes(id)) ??
-      [];
+    const [pid, entry] = this.find(id);
     if (pid === undefined || entry === undefined) return false;
     const { ppid = 1, uid = 1000, anonKib = 0, tids = [pid], isLeaderDead = false } = entry;
     out.tgid = pid;
@@ -46,13 +45,20 @@ export class FakeProc implements Proc {
     return true;
   }
 
-  readIdentity(pid: number, out: ProcIdentity): boolean {
-    const entry = this.entries.get(pid);
-    if (entry === undefined) return false;
+  readIdentity(id: number, out: ProcIdentity): boolean {
+    const [pid, entry] = this.find(id);
+    if (pid === undefined || entry === undefined) return false;
     out.ppid = entry.ppid ?? 1;
-    out.startTicks = entry.startTicks ?? pid;
-    out.stackStart = entry.stackStart ?? pid * 4096;
+    out.startTicks = id === pid ? entry.startTicks ?? pid : id;
+    // A leader that has exited has no memory, and no stack in it.
+    const isDead = entry.isLeaderDead === true && id === pid;
+    out.stackStart = isDead ? 0 : entry.stackStart ?? pid * 4096;
     return true;
+  }
+
+  /** Whose thread it is. */
+  private find(id: number): [pid?: number, entry?: Entry] {
+    return [...this.entries].find(([pid, { tids = [pid] }]) => tids.includes(id)) ?? [];
   }
 
   listPids(out: Int32Array): number {

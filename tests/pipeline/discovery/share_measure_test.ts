@@ -5,7 +5,7 @@ import { CounterIndex, Member, Role } from "../../../pipeline/memory/layout.ts";
 import { attachCounters } from "../../../pipeline/memory/memory.ts";
 import { RingProducer } from "../../../pipeline/memory/ring.ts";
 import { RecordWriter } from "../../../pipeline/messages/record_writer.ts";
-import type { ProcStatus } from "../../../pipeline/ports.ts";
+import { type ProcStatus, STATE_ZOMBIE } from "../../../pipeline/ports.ts";
 import { Desk } from "../../_support/desk.ts";
 import { FakeProc } from "../../_support/fake_proc.ts";
 
@@ -25,9 +25,11 @@ interface Held {
 class HeldProc extends FakeProc {
   readonly held = new Map<number, Held>();
 
-  override readStatus(pid: number, out: ProcStatus): boolean {
-    const held = this.held.get(pid);
-    if (held === undefined || !super.readStatus(pid, out)) return false;
+  override readStatus(id: number, out: ProcStatus): boolean {
+    if (!super.readStatus(id, out)) return false;
+    const held = this.held.get(out.tgid);
+    if (held === undefined) return false;
+    if (out.state === STATE_ZOMBIE) return true;
     out.rssAnonKib = held.anonPages * KIB;
     out.rssShmemKib = held.shmemPages * KIB;
     return true;
@@ -305,4 +307,18 @@ Deno.test("until accounting has begun a measuring there is a pause before it is 
   stage.desk.step();
   assert(stage.inNs <= 0, "it has");
   await stage.reading();
+});
+
+Deno.test("a process whose leader has exited is measured by a thread that lives", async () => {
+  const stage = new Stage();
+  stage.proc.entries.set(11, { uid: ANN, tids: [11, 12], isLeaderDead: true });
+  stage.has(10, 600).has(11, 600);
+  (await stage.reading()).end(rollup(600, 0));
+  await stage.ended();
+  const reading = await stage.reading();
+  assertEquals(reading.pid, 12);
+  reading.end(rollup(600, 0));
+  await stage.ended();
+  await stage.turn();
+  assertEquals([stage.charged(ANN), stage.measurings], [1200, 1]);
 });
