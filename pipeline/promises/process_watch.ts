@@ -82,12 +82,9 @@ export class ProcessWatch {
   watch(pid: number): boolean {
     const handle = this.sockets.openProcess(pid);
     if (handle < 0) return handle !== SocketFailure.gone;
-    if (this.top.add(handle, KeyKind.process | pid) < 0) {
-      this.sockets.close(handle);
-      return true;
-    }
-    this.byPid.set(pid, handle);
     this.handles.own(handle);
+    if (this.top.add(handle, KeyKind.process | pid) < 0) this.handles.close(handle);
+    else this.byPid.set(pid, handle);
     return true;
   }
 
