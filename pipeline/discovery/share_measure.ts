@@ -63,12 +63,17 @@ export class ShareMeasure {
   private readonly before = new ProcStatus();
   private readonly after = new ProcStatus();
   private run: Run | undefined;
-  private number = 0;
+  /** Of the last measuring. */
+  private number: number;
   private reading = false;
 
   constructor(context: ShareMeasureContext) {
     this.context = context;
     this.rows = new UserRows(context.memory);
+    // Rows remember by which measuring they were read: it must not be taken for a predecessor's, of
+    // which one may have been announced and not begun.
+    const begun = Atomics.load(context.memory.header, HeaderWord.measureBegun);
+    this.number = begun === 0 ? 0 : begun + 1;
     this.schedule = new MeasureSchedule(
       context.memory,
       context.cpus,

@@ -43,7 +43,7 @@ class Stage {
   readonly counters = attachCounters(this.desk.memory, Role.sweeper);
   /** Readings under way. */
   readonly asked: { pid: number; end: (rollup?: RollupKib) => void; fail: () => void }[] = [];
-  private readonly measure: ShareMeasure;
+  private measure: ShareMeasure;
   private readonly ring: RingProducer;
 
   constructor() {
@@ -55,8 +55,13 @@ class Stage {
     }
     this.desk.step();
     this.ring = new RingProducer(memory.buffer, memory.plan.sweeperRing);
-    this.measure = new ShareMeasure({
-      memory,
+    this.measure = this.start();
+  }
+
+  /** A sweeper that begins, or takes the place of another. */
+  start(): ShareMeasure {
+    return this.measure = new ShareMeasure({
+      memory: this.desk.memory,
       writer: new RecordWriter(this.ring, () => {
         throw new Error("the ring is full");
       }),
@@ -321,4 +326,22 @@ Deno.test("a process whose leader has exited is measured by a thread that lives"
   await stage.ended();
   await stage.turn();
   assertEquals([stage.charged(ANN), stage.measurings], [1200, 1]);
+});
+
+Deno.test("what a predecessor has measured is not taken for a successor's measuring", async () => {
+  const stage = new Stage().has(10, 600).has(11, 600);
+  for (const end of [rollup(600, 0), rollup(600, 0)]) {
+    (await stage.reading()).end(end);
+    await stage.ended();
+  }
+  await stage.turn();
+  assertEquals(stage.charged(ANN), 1200);
+  stage.start();
+  (await stage.reading()).end(rollup(600, 0));
+  await stage.ended();
+  // It may be going at this moment, so it is taken as shared.
+  (await stage.reading()).end(undefined);
+  await stage.ended();
+  await stage.turn();
+  assertEquals([stage.charged(ANN), stage.measurings], [600, 2]);
 });
