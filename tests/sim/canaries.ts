@@ -23,6 +23,7 @@ export const CANARIES: Readonly<Record<Mistake, Canary>> = {
   "discovery-no-list": { options: { logins: true, before: 10, interleaves: true }, finds: "I4" },
   "coordinator-levels": { options: { asks: true }, finds: "I5" },
   "coordinator-keeps": { options: { asks: true }, finds: "I5" },
+  "coordinator-leaks": { options: { asks: true, dies: true }, finds: "I5" },
   "watch-impatient": { options: { hangs: true }, finds: "I9" },
   "watch-blind": { options: { hangs: true }, finds: "" },
   "watch-no-successor": { options: { dies: true }, finds: "I9" },

@@ -10,28 +10,33 @@ import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import { Role, RoleWord } from "../../pipeline/memory/layout.ts";
 import { attachMemory, createMemory, type Memory } from "../../pipeline/memory/memory.ts";
+import { DEFAULT_SETTINGS } from "../../pipeline/memory/settings.ts";
 import type { Report } from "../../pipeline/messages/reports.ts";
 import { Ledger, ledgerBytes } from "../../pipeline/promises/ledger.ts";
 import type { SimContext } from "./context.ts";
 import { KillJudge } from "./invariants/kills.ts";
 import { inFlightPages, oldestInFlightNs } from "./invariants/in_flight.ts";
 import { SimKillKernel } from "./kernel/sim_kill.ts";
+import { Written } from "./kernel/sim_trace_source.ts";
 import { hardOf, limitedUids, type SimOptions } from "./options.ts";
 import type { Programs } from "./programs/programs.ts";
 import { AccountingRole } from "./roles/books.ts";
 import { CoordinatorRole } from "./roles/coordinator.ts";
 import { KillerRole } from "./roles/killer.ts";
-import { ReaderRole, Written } from "./roles/reader.ts";
+import { ReaderRole } from "./roles/reader.ts";
 import { SupervisorRole, type Threads } from "./roles/supervisor.ts";
 import { SweeperRole } from "./roles/sweeper.ts";
 
 const PAGE_BYTES = 4096;
 const LEDGER_ROWS = 64;
+const PROCESSES = 128;
 const BOOT = new Uint8Array(16);
 const SOFT_SHARE = 0.9;
 
 export interface SimRole {
   step(): unknown;
+  /** What the worker's shell closes when the role throws. */
+  close?(): void;
 }
 
 function makeMemory(options: SimOptions): Memory {
@@ -39,7 +44,7 @@ function makeMemory(options: SimOptions): Memory {
     readers: options.readers,
     ringRecords: options.ringRecords,
     users: 16,
-    processes: 128,
+    processes: PROCESSES,
     tasks: 512,
     mms: 256,
     rules: 8,
@@ -51,7 +56,11 @@ function makeMemory(options: SimOptions): Memory {
     const softPages = Math.floor(hardPages * SOFT_SHARE);
     rules.set({ uidFirst: uid, uidLast: uid, hardPages, softPages });
   }
-  new RulesPublisher(memory.settings).publish(rules);
+  new RulesPublisher(memory.settings).publish(rules, {
+    ...DEFAULT_SETTINGS,
+    intervalMs: options.sweepEveryNs / 1e6,
+    userProcessesMax: PROCESSES,
+  });
   return memory;
 }
 
@@ -61,7 +70,6 @@ export class Machine {
   readonly readers = new Map<number, ReaderRole>();
   /** The last accounting's, whether it lives or not. */
   books!: Books;
-  sweeper: SweeperRole | undefined;
   coordinator: CoordinatorRole | undefined;
   supervisor!: SupervisorRole;
   readonly written: Written;
@@ -110,31 +118,32 @@ export class Machine {
     this.late.length = 0;
     this.written.clear();
     this.killKernel.closeAll();
+    this.programs.startOver();
     this.judge.forgetAll();
     this.begin();
   }
 
   /** A new incarnation of a role. */
-  make(role: number, isSuccessor: boolean): void {
+  make(role: number, epoch: number, isSuccessor: boolean): void {
     const { sim } = this;
     let made: SimRole;
     if (role === Role.accounting) {
       if (isSuccessor) this.judge.forgetSharers();
       const accounting = new AccountingRole(sim, () => {
-        if (this.coordinator !== undefined) this.coordinator.isWoken = true;
+        this.programs.sockets.hasRung = true;
       });
       this.books = accounting.accounting.books;
       made = accounting;
     } else if (role === Role.killer) {
       if (isSuccessor) this.judge.forgetSharers();
       made = new KillerRole(sim, this.killKernel, this.judge);
-    } else if (role === Role.sweeper) made = this.sweeper = new SweeperRole(sim, this);
+    } else if (role === Role.sweeper) made = new SweeperRole(sim, epoch, this);
     else if (role === Role.coordinator) {
       const ledger = new Ledger(this.ledgerMemory, LEDGER_ROWS, PAGE_BYTES, BOOT);
-      made = this.coordinator = new CoordinatorRole(sim, ledger, this.programs);
+      made = this.coordinator = new CoordinatorRole(sim, ledger, this.programs.sockets);
     } else {
       const index = role - Role.reader;
-      const reader = new ReaderRole(sim, index, this.written, isSuccessor);
+      const reader = new ReaderRole(sim, index, epoch, this.written);
       this.readers.set(role, reader);
       made = reader;
     }
@@ -143,6 +152,7 @@ export class Machine {
 
   /** A role's thread has thrown. */
   died(role: number, reason: string): void {
+    this.roles.get(role)?.close?.();
     this.roles.delete(role);
     this.supervisor.threw(role, reason);
   }

@@ -23,6 +23,8 @@ export const MISTAKES = [
   /** Coordinator: what was promised and not touched does not count; nothing ends with a process. */
   "coordinator-levels",
   "coordinator-keeps",
+  /** Coordinator: a successor does not close what its predecessor had open. */
+  "coordinator-leaks",
   /** Watching: impatient; blind to what hangs; nobody takes the place of who threw. */
   "watch-impatient",
   "watch-blind",
@@ -54,6 +56,8 @@ export interface SimOptions {
   readonly stalls: boolean;
   /** The sweeper works; without it, events alone must do once everybody is known. */
   readonly sweeps: boolean;
+  /** Memory of the machine, of which some must be available; 0: there is plenty. */
+  readonly machinePages: number;
   /** Time from one sweep to the next, nanoseconds. */
   readonly sweepEveryNs: number;
   readonly changesUsers: boolean;
@@ -94,6 +98,7 @@ export const SIM_DEFAULTS: SimOptions = {
   loses: false,
   stalls: false,
   sweeps: true,
+  machinePages: 0,
   sweepEveryNs: 1e9,
   changesUsers: false,
   foreign: false,

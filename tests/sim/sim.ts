@@ -82,7 +82,6 @@ export class Sim implements SimContext, Threads {
   private tick = 0;
   private hasBegun = false;
   private mustStartOver = false;
-  private grants = 0;
 
   constructor(options: SimOptions) {
     this.options = options;
@@ -92,6 +91,7 @@ export class Sim implements SimContext, Threads {
       bufferEvents: options.loses ? SMALL_BUFFER_EVENTS : LARGE,
       pids: options.pids,
       collides: options.collides,
+      machinePages: options.machinePages,
     });
     this.isStrict = isStrict(options);
     this.workload = new Workload(this);
@@ -126,7 +126,7 @@ export class Sim implements SimContext, Threads {
     const { events, losses } = this.machine.written;
     const { kills, sharers } = this.machine.judge;
     const { startOvers, deaths } = this;
-    const grants = this.grants + (this.machine.coordinator?.granted ?? 0);
+    const grants = this.programs.granted;
     const { reports } = this.machine;
     return { events, kills, sharers, losses, startOvers, deaths, grants, reports };
   }
@@ -274,7 +274,6 @@ export class Sim implements SimContext, Threads {
   private died(role: number, reason: string): void {
     this.note(`role ${role} dies: ${reason}`);
     this.deaths++;
-    if (role === Role.coordinator) this.grants += this.machine.coordinator?.granted ?? 0;
     this.hung.delete(role);
     this.health.died(role);
     this.machine.died(role, reason);
@@ -333,7 +332,7 @@ export class Sim implements SimContext, Threads {
 
   // -------------------------------------------------------------------------------------- threads
 
-  start(role: number, isSuccessor: boolean): boolean {
+  start(role: number, epoch: number, isSuccessor: boolean): boolean {
     const former = this.machine.roles.get(role);
     if (former !== undefined) {
       // It hangs, and somebody has taken its place all the same.
@@ -342,7 +341,7 @@ export class Sim implements SimContext, Threads {
     }
     this.health.started(role);
     try {
-      this.machine.make(role, isSuccessor);
+      this.machine.make(role, epoch, isSuccessor);
       return true;
     } catch (error) {
       if (error instanceof StartedOver) return false;

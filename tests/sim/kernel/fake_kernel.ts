@@ -23,6 +23,10 @@ const BATCH_PAGES = 512;
 /** An mm_id comes back no sooner: measured. */
 const REUSE_NS = 96_000;
 const FIRST_PID = 100;
+const PAGE_BYTES = 4096;
+const PLENTY_BYTES = 2 ** 40;
+/** Part of the memory below which tasks wait for what others give back. */
+const STALLS_BELOW = 0.1;
 /** With collisions, one new mm in so many gets the id of one that lives. */
 const COLLIDES_ONE_IN = 25;
 
@@ -34,6 +38,8 @@ export interface FakeKernelOptions {
   readonly pids: number;
   /** Now and then two mms have one id, which is a hash. */
   readonly collides: boolean;
+  /** Memory of the machine; 0: more than there will ever be used. */
+  readonly machinePages: number;
 }
 
 export class FakeKernel {
@@ -68,6 +74,7 @@ export class FakeKernel {
       if (anon[at]!.refs === 1) continue;
       anon[at]!.refs--;
       anon[at] = { refs: 1 };
+      process.minorFaults++;
       pages--;
     }
     this.nowNs += 1000;
@@ -87,6 +94,7 @@ export class FakeKernel {
     const fresh = other.mm.held[Member.shmem]!.filter((page) => !own.includes(page));
     if (process.mm === other.mm || fresh.length === 0) return;
     for (const page of fresh) page.refs++;
+    process.minorFaults += fresh.length;
     this.rss(
       this.random.pick(process.tids),
       process.mm,
@@ -109,6 +117,7 @@ export class FakeKernel {
   }
 
   grow(process: FakeProcess, member: number, pages: number): void {
+    process.minorFaults += Math.max(0, pages);
     this.rss(this.random.pick(process.tids), process.mm, 1, member, pages);
   }
 
@@ -262,6 +271,31 @@ export class FakeKernel {
     }
   }
 
+  /** The machine's memory: what processes have in it, and the rest. */
+  machineMemory(): { readonly totalBytes: number; readonly availableBytes: number } {
+    const { machinePages } = this.options;
+    if (machinePages === 0) return { totalBytes: PLENTY_BYTES, availableBytes: PLENTY_BYTES };
+    const availablePages = Math.max(0, machinePages - this.residentPages());
+    return { totalBytes: machinePages * PAGE_BYTES, availableBytes: availablePages * PAGE_BYTES };
+  }
+
+  /** Whether tasks have waited for memory lately. */
+  stalls(): boolean {
+    const { availableBytes, totalBytes } = this.machineMemory();
+    return availableBytes < totalBytes * STALLS_BELOW && this.random.oneIn(2);
+  }
+
+  private residentPages(): number {
+    const mms = new Set(this.alive().map(({ mm }) => mm));
+    const pages = new Set<FakePage>();
+    for (const { held } of mms) {
+      for (const member of [Member.file, Member.anon, Member.shmem]) {
+        for (const page of held[member]!) pages.add(page);
+      }
+    }
+    return pages.size;
+  }
+
   // ---------------------------------------------------------------------------------- parts
 
   private letGo(process: FakeProcess): void {
@@ -292,6 +326,7 @@ export class FakeKernel {
       isProtected: false,
       oomScoreAdj: 0,
       diesAtNs: Infinity,
+      minorFaults: 0,
       isLeaderDead: false,
     };
     this.processes.set(pid, process);

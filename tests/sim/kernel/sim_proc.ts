@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Role } from "../../../pipeline/memory/layout.ts";
 import {
   type Clock,
   type Proc,
@@ -22,8 +21,12 @@ const STATE_SLEEPING = 0x53;
 export class SimProc implements Proc, Clock {
   private readonly sim: SimContext;
 
-  constructor(sim: SimContext) {
+  private readonly role: number;
+
+  /** @param role Whose view of it this is. */
+  constructor(sim: SimContext, role: number) {
     this.sim = sim;
+    this.role = role;
   }
 
   nowNs(): number {
@@ -36,9 +39,9 @@ export class SimProc implements Proc, Clock {
 
   /** Any other failure than that a process is gone throws. */
   private call(): void {
-    this.sim.call(Role.sweeper, 100);
+    this.sim.call(this.role, 100);
     if (this.sim.options.dies && this.sim.failsNow()) {
-      throw new RoleDied(Role.sweeper, "/proc cannot be read: EMFILE");
+      throw new RoleDied(this.role, "/proc cannot be read: EMFILE");
     }
   }
 
@@ -89,9 +92,10 @@ export class SimProc implements Proc, Clock {
     this.call();
     const process = this.find(pid);
     if (process === undefined) return false;
+    const isDead = process.state !== "alive" || (process.isLeaderDead && pid === process.pid);
     out.ppid = process.parent?.pid ?? 1;
     out.startTicks = Math.floor(process.bornNs / TICK_NS);
-    out.stackStart = process.state === "alive" ? process.mm.stackStart : 0;
+    out.stackStart = isDead ? 0 : process.mm.stackStart;
     return true;
   }
 

@@ -40,6 +40,13 @@ export class FakeTracing {
   readonly userChanges: number[] = [];
   hasLostExecs = false;
   hasLostUserChanges = false;
+  /** Events that anybody has read. */
+  eventsRead = 0;
+  /** Somebody may turn it off. */
+  isOn = true;
+  /** The list has toom's mark. */
+  hasSentinel = true;
+  private areUserChangesHeard = false;
   private readonly bufferEvents: number;
 
   constructor(cpus: number, bufferEvents: number) {
@@ -61,6 +68,7 @@ export class FakeTracing {
   }
 
   record(event: FakeEvent): void {
+    if (!this.isOn) return;
     const buffer = this.buffers[event.cpu]!;
     buffer.events.push(event);
     if (buffer.events.length <= this.bufferEvents) return;
@@ -81,7 +89,15 @@ export class FakeTracing {
     else this.hasLostExecs = true;
   }
 
+  /** Somebody begins to listen, or ends: what was not read by then is gone. */
+  listenToUserChanges(listens = true): void {
+    this.userChanges.length = 0;
+    this.hasLostUserChanges = false;
+    this.areUserChangesHeard = listens;
+  }
+
   changedUser(pid: number): void {
+    if (!this.areUserChangesHeard) return;
     if (this.userChanges.length < WAITING_MAX) this.userChanges.push(pid);
     else this.hasLostUserChanges = true;
   }
@@ -102,7 +118,10 @@ export class FakeTracing {
       buffer.events.length = 0;
       this.takeLost(buffer);
     }
-    this.execs.length = this.userChanges.length = 0;
-    this.hasLostExecs = this.hasLostUserChanges = false;
+    this.execs.length = 0;
+    this.hasLostExecs = false;
+    this.listenToUserChanges(false);
+    this.eventsRead = 0;
+    this.isOn = this.hasSentinel = true;
   }
 }

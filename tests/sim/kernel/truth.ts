@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { Member } from "../../../pipeline/memory/layout.ts";
 import type { FakeKernel } from "./fake_kernel.ts";
-import { COUNT_MASK, countedPages, type FakeMm, type FakePage, type FakeShares } from "./tasks.ts";
+import { COUNT_MASK, countedPages, type FakeMm, type FakePage } from "./tasks.ts";
 
 /** Counted pages of mms. */
 export function pagesOf(mms: Iterable<FakeMm>, mask = COUNT_MASK): number {
@@ -53,24 +52,4 @@ export function heldPages(
     });
   }
   return pages.size;
-}
-
-/** Counted pages of an mm that others have too, and what they add up to beyond its part of them. */
-export function sharesOf({ held }: FakeMm): FakeShares {
-  let sharedPages = 0;
-  let creditPages = 0;
-  let shareablePages = 0;
-  held.forEach((pages, member) => {
-    if (((COUNT_MASK >> member) & 1) === 0) return;
-    for (const { refs } of pages) {
-      if (refs > 1) sharedPages++;
-      creditPages += 1 - 1 / refs;
-      if (member === Member.shmem) shareablePages += 1 / refs;
-    }
-  });
-  return {
-    sharedPages,
-    creditPages: Math.ceil(creditPages),
-    shareablePages: Math.ceil(shareablePages),
-  };
 }
