@@ -36,6 +36,8 @@ export class Liveness {
     if (sim.options.sweeps) this.sweepAll();
     sim.judge.assertTruth(freeUids(sim.options));
     if (sim.options.sweeps) sim.judge.assertTraced();
+    const { isOn, hasSentinel } = sim.kernel.tracing;
+    if (!isOn || !hasSentinel) throw new Broken("I8: what somebody has changed is not put back");
     if (sim.options.asks || sim.options.lies) this.endPrograms();
   }
 

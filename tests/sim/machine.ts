@@ -15,6 +15,7 @@ import type { Report } from "../../pipeline/messages/reports.ts";
 import { Ledger, ledgerBytes } from "../../pipeline/promises/ledger.ts";
 import type { SimContext } from "./context.ts";
 import { KillJudge } from "./invariants/kills.ts";
+import { ReliefJudge } from "./invariants/relief.ts";
 import { inFlightPages, oldestInFlightNs } from "./invariants/in_flight.ts";
 import { SimKillKernel } from "./kernel/sim_kill.ts";
 import { Written } from "./kernel/sim_trace_source.ts";
@@ -30,6 +31,8 @@ import { SweeperRole } from "./roles/sweeper.ts";
 const PAGE_BYTES = 4096;
 const LEDGER_ROWS = 64;
 const PROCESSES = 128;
+/** Part of the machine's memory that is to be available. */
+const MIN_AVAILABLE = 0.05;
 const BOOT = new Uint8Array(16);
 const SOFT_SHARE = 0.9;
 
@@ -59,6 +62,7 @@ function makeMemory(options: SimOptions): Memory {
   new RulesPublisher(memory.settings).publish(rules, {
     ...DEFAULT_SETTINGS,
     intervalMs: options.sweepEveryNs / 1e6,
+    minAvailableBytes: Math.floor(options.machinePages * MIN_AVAILABLE) * PAGE_BYTES,
     userProcessesMax: PROCESSES,
   });
   return memory;
@@ -74,6 +78,7 @@ export class Machine {
   supervisor!: SupervisorRole;
   readonly written: Written;
   readonly judge: KillJudge;
+  readonly relief: ReliefJudge;
   readonly reports: Report[] = [];
   /** Predecessors that somebody has taken the place of while they hung. */
   readonly late: SimRole[] = [];
@@ -92,6 +97,7 @@ export class Machine {
     this.memory = makeMemory(sim.options);
     this.written = new Written(sim.options.readers);
     this.judge = new KillJudge(sim, (uid) => this.inFlightPages(uid));
+    this.relief = new ReliefJudge(sim, this.judge);
     this.killKernel = new SimKillKernel(sim, this.judge);
   }
 

@@ -14,12 +14,18 @@ export const MISTAKES = [
   "killer-patience",
   "killer-dying",
   "killer-identity",
+  /** Killer: somebody goes for the machine's sake while others die, and for old readings. */
+  "killer-relief",
   /** Killer: it does not say when it is done with an order. */
   "killer-silent",
   /** Discovery: nobody runs on another's mm; told with a later time; the list is not written to. */
   "discovery-no-lender",
   "discovery-late-time",
   "discovery-no-list",
+  /** Measuring: nobody has any page too. */
+  "measure-nothing",
+  /** Watching over the instances: whoever changes or reads them is not seen. */
+  "tampering-unseen",
   /** Coordinator: what was promised and not touched does not count; nothing ends with a process. */
   "coordinator-levels",
   "coordinator-keeps",
@@ -58,6 +64,8 @@ export interface SimOptions {
   readonly sweeps: boolean;
   /** Memory of the machine, of which some must be available; 0: there is plenty. */
   readonly machinePages: number;
+  /** Somebody changes and reads toom's trace instances. */
+  readonly tampers: boolean;
   /** Time from one sweep to the next, nanoseconds. */
   readonly sweepEveryNs: number;
   readonly changesUsers: boolean;
@@ -99,6 +107,7 @@ export const SIM_DEFAULTS: SimOptions = {
   stalls: false,
   sweeps: true,
   machinePages: 0,
+  tampers: false,
   sweepEveryNs: 1e9,
   changesUsers: false,
   foreign: false,
@@ -144,7 +153,9 @@ export function limitedUids(options: SimOptions): number[] {
  * lost, late, or of a process that nobody announced.
  */
 export function isStrict(options: SimOptions): boolean {
-  const { before, foreign, loses, dies, hangs, changesUsers, logins, skew, readers } = options;
-  return before === 0 && !foreign && !loses && !dies && !hangs && !changesUsers && !logins &&
+  const { before, foreign, tampers, loses, dies, hangs, changesUsers, logins, skew, readers } =
+    options;
+  return before === 0 && !foreign && !tampers && !loses && !dies && !hangs && !changesUsers &&
+    !logins &&
     !skew && readers === 1 && !options.collides && !options.fails;
 }

@@ -19,6 +19,7 @@ import { BooksJudge } from "./invariants/books.ts";
 import { assertPromisesKept } from "./invariants/promises.ts";
 import { RoleHealth } from "./invariants/health.ts";
 import { FakeKernel } from "./kernel/fake_kernel.ts";
+import { tamper } from "./kernel/tampering.ts";
 import { Liveness } from "./liveness.ts";
 import { Machine } from "./machine.ts";
 import { isStrict, LARGE, type SimOptions } from "./options.ts";
@@ -35,6 +36,7 @@ export interface SimResult {
   readonly startOvers: number;
   readonly deaths: number;
   readonly grants: number;
+  readonly reliefs: number;
   readonly reports: readonly Report[];
 }
 
@@ -127,8 +129,8 @@ export class Sim implements SimContext, Threads {
     const { kills, sharers } = this.machine.judge;
     const { startOvers, deaths } = this;
     const grants = this.programs.granted;
-    const { reports } = this.machine;
-    return { events, kills, sharers, losses, startOvers, deaths, grants, reports };
+    const { reports, relief: { reliefs } } = this.machine;
+    return { events, kills, sharers, losses, startOvers, deaths, grants, reliefs, reports };
   }
 
   private setSeed(seed: number): void {
@@ -213,6 +215,9 @@ export class Sim implements SimContext, Threads {
         break;
       case "time":
         this.pass(random.pick(this.passesNs()));
+        break;
+      case "tamper":
+        tamper(this);
         break;
       default:
         this.fault(name);

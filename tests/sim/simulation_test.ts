@@ -32,9 +32,14 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
     if (results.length === 1) return;
     // What the variant is about did happen.
     const has = (
-      what: "kills" | "losses" | "deaths" | "startOvers" | "grants" | "sharers",
+      what: "kills" | "losses" | "deaths" | "startOvers" | "grants" | "sharers" | "reliefs",
     ): boolean => results.some((result) => result[what] > 0);
     assert(variant.sweeps === false || (has("kills") && has("sharers")), "nobody was killed");
+    if ((variant.machinePages ?? 0) > 0) assert(has("reliefs"), "the machine was never short");
+    if (variant.tampers === true) {
+      const isTold = results.some(({ reports }) => reports.some(({ name }) => name === "tampered"));
+      assert(isTold, "nobody has tampered");
+    }
     if (variant.loses === true) assert(has("losses"), "nothing was lost");
     if (variant.dies === true) assert(has("deaths"), "nobody threw");
     if (variant.hangs === true) assert(has("startOvers"), "nobody hung");

@@ -52,6 +52,8 @@ export class FakeKernel {
   private readonly freeMmIds: { readonly id: number; readonly atNs: number }[] = [];
   private readonly pids = new Set<number>();
   private readonly frees: { atNs: number; tid: number; process: FakeProcess | undefined }[] = [];
+  /** When somebody last looked at the machine's memory and found it short. */
+  shortAtNs = -Infinity;
   private lastPid = FIRST_PID;
   private cpu = 0;
   /** Counted pages that changed, newest last: what may be in flight. */

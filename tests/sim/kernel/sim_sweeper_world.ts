@@ -20,6 +20,8 @@ import { SimShares } from "./sim_shares.ts";
 
 const UNKNOWN_COUNT = -1;
 const TURN_NS = 10_000;
+/** Part of the memory below which the machine is short. */
+const SHORT_BELOW = 0.1;
 /** Changes of user that one read takes. */
 const CHANGES_A_READ = 4;
 
@@ -35,6 +37,7 @@ export class SimSweeperWorld implements SweeperWorld {
   private readonly later = new Later();
   private readonly onSweep: () => void;
   private listens = false;
+  private sweptNs = -Infinity;
 
   /** @param onSweep Called when a sweep begins. */
   constructor(sim: SimContext, onSweep: () => void) {
@@ -97,8 +100,13 @@ export class SimSweeperWorld implements SweeperWorld {
   }
 
   readMemory(): MachineMemory {
-    this.sim.call(Role.sweeper);
-    return this.sim.kernel.machineMemory();
+    const { sim } = this;
+    sim.call(Role.sweeper);
+    const memory = sim.kernel.machineMemory();
+    if (memory.availableBytes < memory.totalBytes * SHORT_BELOW) {
+      sim.kernel.shortAtNs = sim.kernel.nowNs;
+    }
+    return memory;
   }
 
   listenToPressure(): void {
@@ -119,8 +127,14 @@ export class SimSweeperWorld implements SweeperWorld {
     this.later.turn(this.sim.kernel.nowNs);
   }
 
+  /** Only a sweep is not urgent. */
   setUrgent(isUrgent: boolean): void {
-    if (!isUrgent) this.onSweep();
+    const { tracing, nowNs } = this.sim.kernel;
+    if (isUrgent) tracing.swept(this.sweptNs);
+    else {
+      this.sweptNs = nowNs;
+      this.onSweep();
+    }
   }
 
   close(): void {

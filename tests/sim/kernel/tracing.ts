@@ -46,6 +46,8 @@ export class FakeTracing {
   isOn = true;
   /** The list has toom's mark. */
   hasSentinel = true;
+  /** Since when events were missed that no sweep has made up for; Infinity: none were. */
+  missedFromNs = Infinity;
   private areUserChangesHeard = false;
   private readonly bufferEvents: number;
 
@@ -102,9 +104,14 @@ export class FakeTracing {
     else this.hasLostUserChanges = true;
   }
 
-  /** Time of the oldest event that nobody has read, those that were lost included. */
+  /** All of /proc was read, and nobody had touched anything since it began. */
+  swept(beganNs: number): void {
+    if (this.isOn && this.hasSentinel && this.missedFromNs < beganNs) this.missedFromNs = Infinity;
+  }
+
+  /** Time of the oldest event that toom has not read, those that were lost or missed included. */
   oldestNs(): number {
-    let oldestNs = Infinity;
+    let oldestNs = this.missedFromNs;
     for (const { events, lostFromNs } of this.buffers) {
       oldestNs = Math.min(oldestNs, lostFromNs, events[0]?.tsNs ?? Infinity);
     }
@@ -123,5 +130,6 @@ export class FakeTracing {
     this.listenToUserChanges(false);
     this.eventsRead = 0;
     this.isOn = this.hasSentinel = true;
+    this.missedFromNs = Infinity;
   }
 }

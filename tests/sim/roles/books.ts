@@ -29,6 +29,9 @@ export class AccountingRole {
       books.setMember = (mm, member, pages, tsNs) =>
         setMember(mm, member, ++calls % 200 === 0 && pages > 0 ? pages + 1 : pages, tsNs);
     } else if (mistake === "killer-dying") accounting["enforcement"]["dying"].pages = () => 0;
+    else if (mistake === "killer-relief") {
+      Object.assign(accounting["enforcement"]["relief"], { dying: { count: 0 } });
+    }
     accounting.start();
   }
 

@@ -97,6 +97,11 @@ export class SupervisorRole implements WatchPort {
     for (const ring of this.rings) {
       for (let report = readReport(ring); report !== undefined; report = readReport(ring)) {
         this.reports.push(report);
+        if (report.name === "tampered" && !this.sim.options.tampers) {
+          throw new Broken(
+            `I8: somebody is said to have changed or read the instances: nobody has`,
+          );
+        }
       }
     }
   }

@@ -51,6 +51,13 @@ export class SweeperRole {
     } else if (mistake === "discovery-late-time") {
       const tell = teller.tell.bind(teller);
       teller.tell = (_tsNs, pid, withTasks) => tell(this.sim.kernel.nowNs + 5e6, pid, withTasks);
+    } else if (mistake === "measure-nothing") {
+      const measuring = this.sweeper["measuring"];
+      const tell = measuring["tell"].bind(measuring);
+      measuring["tell"] = (run, pid, rollup) =>
+        tell(run, pid, { ...rollup, pssAnonKib: rollup.anonymousKib, swapPssKib: rollup.swapKib });
+    } else if (mistake === "tampering-unseen") {
+      this.sweeper["watch"].look = () => {};
     }
   }
 
