@@ -17,6 +17,8 @@ export const CANARIES: Readonly<Record<Mistake, Canary>> = {
   "killer-patience": { options: {}, finds: "I2" },
   "killer-dying": { options: {}, finds: "I2" },
   "killer-identity": { options: {}, finds: "I1" },
+  "accounting-outdated": { options: { changesSettings: true }, finds: "" },
+  "killer-settings": { options: { changesSettings: true }, finds: "dry run" },
   "killer-relief": { options: { machinePages: 1100, stalls: true, before: 20 }, finds: "I2" },
   "killer-silent": { options: {}, finds: "liveness" },
   "discovery-no-lender": { options: { before: 20, interleaves: true }, finds: "I4" },

@@ -31,6 +31,7 @@ export class Liveness {
     sim.calm();
     for (const process of sim.kernel.alive()) process.suspended = false;
     this.recover();
+    sim.machine.settings.enforce(sim.memory);
     this.boundedKill();
     this.settle();
     if (sim.options.sweeps) this.sweepAll();
@@ -68,7 +69,7 @@ export class Liveness {
       alive.filter((one) => one.isProtected || one.uid !== uid).map(({ mm }) => mm),
     );
     const own = new Set(alive.filter((one) => one.uid === uid).map(({ mm }) => mm));
-    return pagesOf([...own].filter((mm) => kept.has(mm)));
+    return pagesOf([...own].filter((mm) => kept.has(mm)), this.sim.kernel.countMask);
   }
 
   /** Any user over hard loses a process within a bound, whatever others do. */

@@ -5,12 +5,9 @@
  * @module
  */
 import type { Books } from "../../pipeline/books/books.ts";
-import { LimitRules } from "../../pipeline/limits/limits.ts";
-import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import { Role, RoleWord } from "../../pipeline/memory/layout.ts";
 import { attachMemory, createMemory, type Memory } from "../../pipeline/memory/memory.ts";
-import { DEFAULT_SETTINGS } from "../../pipeline/memory/settings.ts";
 import type { Report } from "../../pipeline/messages/reports.ts";
 import { Ledger, ledgerBytes } from "../../pipeline/promises/ledger.ts";
 import type { SimContext } from "./context.ts";
@@ -19,7 +16,7 @@ import { ReliefJudge } from "./invariants/relief.ts";
 import { inFlightPages, oldestInFlightNs } from "./invariants/in_flight.ts";
 import { SimKillKernel } from "./kernel/sim_kill.ts";
 import { Written } from "./kernel/sim_trace_source.ts";
-import { hardOf, limitedUids, type SimOptions } from "./options.ts";
+import type { SimOptions } from "./options.ts";
 import type { Programs } from "./programs/programs.ts";
 import { AccountingRole } from "./roles/books.ts";
 import { CoordinatorRole } from "./roles/coordinator.ts";
@@ -27,14 +24,12 @@ import { KillerRole } from "./roles/killer.ts";
 import { ReaderRole } from "./roles/reader.ts";
 import { SupervisorRole, type Threads } from "./roles/supervisor.ts";
 import { SweeperRole } from "./roles/sweeper.ts";
+import { SimSettings } from "./settings.ts";
 
 const PAGE_BYTES = 4096;
 const LEDGER_ROWS = 64;
 const PROCESSES = 128;
-/** Part of the machine's memory that is to be available. */
-const MIN_AVAILABLE = 0.05;
 const BOOT = new Uint8Array(16);
-const SOFT_SHARE = 0.9;
 
 export interface SimRole {
   step(): unknown;
@@ -42,7 +37,7 @@ export interface SimRole {
   close?(): void;
 }
 
-function makeMemory(options: SimOptions): Memory {
+function makeMemory(options: SimOptions, settings: SimSettings): Memory {
   const memory = attachMemory(createMemory({
     readers: options.readers,
     ringRecords: options.ringRecords,
@@ -53,18 +48,7 @@ function makeMemory(options: SimOptions): Memory {
     rules: 8,
     pageBytes: PAGE_BYTES,
   }));
-  const rules = new LimitRules();
-  for (const uid of limitedUids(options)) {
-    const hardPages = hardOf(options, uid);
-    const softPages = Math.floor(hardPages * SOFT_SHARE);
-    rules.set({ uidFirst: uid, uidLast: uid, hardPages, softPages });
-  }
-  new RulesPublisher(memory.settings).publish(rules, {
-    ...DEFAULT_SETTINGS,
-    intervalMs: options.sweepEveryNs / 1e6,
-    minAvailableBytes: Math.floor(options.machinePages * MIN_AVAILABLE) * PAGE_BYTES,
-    userProcessesMax: PROCESSES,
-  });
+  settings.publish(memory);
   return memory;
 }
 
@@ -72,8 +56,9 @@ export class Machine {
   memory: Memory;
   readonly roles = new Map<number, SimRole>();
   readonly readers = new Map<number, ReaderRole>();
-  /** The last accounting's, whether it lives or not. */
-  books!: Books;
+  /** The last one, whether it lives or not. */
+  private accounting!: AccountingRole;
+  readonly settings: SimSettings;
   coordinator: CoordinatorRole | undefined;
   supervisor!: SupervisorRole;
   readonly written: Written;
@@ -94,11 +79,16 @@ export class Machine {
     this.sim = sim;
     this.threads = threads;
     this.programs = programs;
-    this.memory = makeMemory(sim.options);
+    this.settings = new SimSettings(sim, PAGE_BYTES, PROCESSES);
+    this.memory = makeMemory(sim.options, this.settings);
     this.written = new Written(sim.options.readers);
     this.judge = new KillJudge(sim, (uid) => this.inFlightPages(uid));
     this.relief = new ReliefJudge(sim, this.judge);
     this.killKernel = new SimKillKernel(sim, this.judge);
+  }
+
+  get books(): Books {
+    return this.accounting.accounting.books;
   }
 
   /** All roles that are watched. */
@@ -117,7 +107,7 @@ export class Machine {
   /** The process executes itself: what it had in memory, and its descriptors, are gone. */
   startOver(): void {
     this.supervisor.readReports();
-    this.memory = makeMemory(this.sim.options);
+    this.memory = makeMemory(this.sim.options, this.settings);
     this.sim.kernel.tracing.remake();
     this.roles.clear();
     this.readers.clear();
@@ -135,11 +125,12 @@ export class Machine {
     let made: SimRole;
     if (role === Role.accounting) {
       if (isSuccessor) this.judge.forgetSharers();
-      const accounting = new AccountingRole(sim, () => {
-        this.programs.sockets.hasRung = true;
+      made = this.accounting = new AccountingRole(sim, {
+        wakeCoordinator: () => {
+          this.programs.sockets.hasRung = true;
+        },
+        onAnew: () => this.judge.forgetSharers(),
       });
-      this.books = accounting.accounting.books;
-      made = accounting;
     } else if (role === Role.killer) {
       if (isSuccessor) this.judge.forgetSharers();
       made = new KillerRole(sim, this.killKernel, this.judge);

@@ -14,6 +14,9 @@ export const MISTAKES = [
   "killer-patience",
   "killer-dying",
   "killer-identity",
+  /** Accounting: it goes on when other members count. Killer: it goes by the settings that were. */
+  "accounting-outdated",
+  "killer-settings",
   /** Killer: somebody goes for the machine's sake while others die, and for old readings. */
   "killer-relief",
   /** Killer: it does not say when it is done with an order. */
@@ -64,6 +67,8 @@ export interface SimOptions {
   readonly sweeps: boolean;
   /** Memory of the machine, of which some must be available; 0: there is plenty. */
   readonly machinePages: number;
+  /** Limits are lowered, settings are changed. */
+  readonly changesSettings: boolean;
   /** Somebody changes and reads toom's trace instances. */
   readonly tampers: boolean;
   /** Time from one sweep to the next, nanoseconds. */
@@ -108,6 +113,7 @@ export const SIM_DEFAULTS: SimOptions = {
   sweeps: true,
   machinePages: 0,
   tampers: false,
+  changesSettings: false,
   sweepEveryNs: 1e9,
   changesUsers: false,
   foreign: false,
@@ -153,9 +159,21 @@ export function limitedUids(options: SimOptions): number[] {
  * lost, late, or of a process that nobody announced.
  */
 export function isStrict(options: SimOptions): boolean {
-  const { before, foreign, tampers, loses, dies, hangs, changesUsers, logins, skew, readers } =
-    options;
-  return before === 0 && !foreign && !tampers && !loses && !dies && !hangs && !changesUsers &&
+  const {
+    before,
+    foreign,
+    tampers,
+    changesSettings,
+    loses,
+    dies,
+    hangs,
+    changesUsers,
+    logins,
+    skew,
+    readers,
+  } = options;
+  return before === 0 && !foreign && !tampers && !changesSettings && !loses && !dies && !hangs &&
+    !changesUsers &&
     !logins &&
     !skew && readers === 1 && !options.collides && !options.fails;
 }

@@ -29,6 +29,8 @@ export const STEP_NAMES = [
   "late",
   /** Somebody changes or reads the trace instances. */
   "tamper",
+  /** A limit is lowered, a setting is changed. */
+  "settings",
 ] as const;
 export type StepName = typeof STEP_NAMES[number];
 
@@ -65,6 +67,7 @@ export function scriptOf(options: SimOptions): Step[] {
     if (options.dies && random.oneIn(150)) add("die");
     if (options.hangs && random.oneIn(400)) add(random.oneIn(3) ? "freeze" : "hang");
     if (options.tampers && random.oneIn(100)) add("tamper");
+    if (options.changesSettings && random.oneIn(40)) add("settings");
     if (options.mistake === "watch-late" && random.oneIn(10)) add("late");
     add(random.pick(weights));
   }

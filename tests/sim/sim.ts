@@ -10,7 +10,7 @@
  * @module
  */
 import type { Books } from "../../pipeline/books/books.ts";
-import { HeaderWord, Role } from "../../pipeline/memory/layout.ts";
+import { HeaderWord, MEMBER_COUNT, Role } from "../../pipeline/memory/layout.ts";
 import type { Memory } from "../../pipeline/memory/memory.ts";
 import type { Report } from "../../pipeline/messages/reports.ts";
 import { Random } from "../_support/random.ts";
@@ -18,6 +18,7 @@ import { Broken, RoleDied, type SimContext, StartedOver } from "./context.ts";
 import { BooksJudge } from "./invariants/books.ts";
 import { assertPromisesKept } from "./invariants/promises.ts";
 import { RoleHealth } from "./invariants/health.ts";
+import { COUNT_MASK } from "./kernel/tasks.ts";
 import { FakeKernel } from "./kernel/fake_kernel.ts";
 import { tamper } from "./kernel/tampering.ts";
 import { Liveness } from "./liveness.ts";
@@ -37,10 +38,12 @@ export interface SimResult {
   readonly deaths: number;
   readonly grants: number;
   readonly reliefs: number;
+  readonly changes: number;
   readonly reports: readonly Report[];
 }
 
 const SMALL_BUFFER_EVENTS = 12;
+const ALL_MEMBERS = (1 << MEMBER_COUNT) - 1;
 /** Roles within each other's calls, at most. */
 const DEPTH_MAX = 3;
 const PASSES_NS = [1e4, 1e6, 5e6, 3e7];
@@ -86,7 +89,7 @@ export class Sim implements SimContext, Threads {
   private mustStartOver = false;
 
   constructor(options: SimOptions) {
-    this.options = options;
+    this.options = { ...options };
     this.random = new Random(options.seed);
     this.kernel = new FakeKernel(this.random, {
       cpus: options.cpus,
@@ -94,6 +97,7 @@ export class Sim implements SimContext, Threads {
       pids: options.pids,
       collides: options.collides,
       machinePages: options.machinePages,
+      countMasks: options.changesSettings ? ALL_MEMBERS : COUNT_MASK,
     });
     this.isStrict = isStrict(options);
     this.workload = new Workload(this);
@@ -129,8 +133,19 @@ export class Sim implements SimContext, Threads {
     const { kills, sharers } = this.machine.judge;
     const { startOvers, deaths } = this;
     const grants = this.programs.granted;
-    const { reports, relief: { reliefs } } = this.machine;
-    return { events, kills, sharers, losses, startOvers, deaths, grants, reliefs, reports };
+    const { reports, relief: { reliefs }, settings: { changes } } = this.machine;
+    return {
+      events,
+      kills,
+      sharers,
+      losses,
+      startOvers,
+      deaths,
+      grants,
+      reliefs,
+      changes,
+      reports,
+    };
   }
 
   private setSeed(seed: number): void {
@@ -156,6 +171,10 @@ export class Sim implements SimContext, Threads {
     if (last >= 0) {
       this.notes[last] = this.notes[last] === "" ? text : `${this.notes[last]}; ${text}`;
     }
+  }
+
+  setHardPages(hardPages: number): void {
+    Object.assign(this.options, { hardPages });
   }
 
   private assertInvariants(): void {
@@ -215,6 +234,9 @@ export class Sim implements SimContext, Threads {
         break;
       case "time":
         this.pass(random.pick(this.passesNs()));
+        break;
+      case "settings":
+        this.machine.settings.change(this.memory);
         break;
       case "tamper":
         tamper(this);

@@ -38,6 +38,8 @@ export interface FakeKernelOptions {
   readonly pids: number;
   /** Now and then two mms have one id, which is a hash. */
   readonly collides: boolean;
+  /** What may come to count. */
+  readonly countMasks: number;
   /** Memory of the machine; 0: more than there will ever be used. */
   readonly machinePages: number;
 }
@@ -52,6 +54,8 @@ export class FakeKernel {
   private readonly freeMmIds: { readonly id: number; readonly atNs: number }[] = [];
   private readonly pids = new Set<number>();
   private readonly frees: { atNs: number; tid: number; process: FakeProcess | undefined }[] = [];
+  /** What counts: of the settings in force, and of accounting's as long as they are others. */
+  countMask = COUNT_MASK;
   /** When somebody last looked at the machine's memory and found it short. */
   shortAtNs = -Infinity;
   private lastPid = FIRST_PID;
@@ -151,7 +155,11 @@ export class FakeKernel {
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_FORK, 0, 0);
     this.tracing.born(tid, child.pid);
     // Until this is read, /proc may tell of the child beside what was built of it.
-    this.changes.push({ tsNs: this.nowNs, uid: parent.uid, pages: countedPages(mm) });
+    this.changes.push({
+      tsNs: this.nowNs,
+      uid: parent.uid,
+      pages: countedPages(mm, this.options.countMasks),
+    });
     this.maybeMove();
     if (!this.random.oneIn(4)) this.rss(child.pid, mm, 1, Member.file, 16);
     return child;
@@ -193,7 +201,7 @@ export class FakeKernel {
   exec(process: FakeProcess): void {
     const old = process.mm;
     const caller = this.random.pick(process.tids);
-    const oldPages = countedPages(old);
+    const oldPages = countedPages(old, this.options.countMasks);
     const mm = this.newMm(process.uid);
     this.rss(caller, mm, 0, Member.anon, 1);
     this.rss(caller, old, 1, Member.anon, 1);
@@ -389,7 +397,7 @@ export class FakeKernel {
     mm.pages[member] = mm.pages[member]! + delta;
     const packed = packRss(member, curr, false);
     this.emit(RecordKind.rss, tid, mm.id, mm.pages[member]!, packed, 0);
-    if (((COUNT_MASK >> member) & 1) === 0) return;
+    if (((this.options.countMasks >> member) & 1) === 0) return;
     this.changes.push({ tsNs: this.nowNs, uid: mm.uid, pages: Math.abs(delta) });
     if (this.changes.length > 4000) this.changes.splice(0, 2000);
   }

@@ -3,17 +3,23 @@
  *
  * @module
  */
-import { Killer, type KillKernel, PATIENCE_NS } from "../../../pipeline/kill/killer.ts";
+import { Killer, PATIENCE_NS } from "../../../pipeline/kill/killer.ts";
 import { OrderKind } from "../../../pipeline/memory/layout.ts";
+import { SettingsView } from "../../../pipeline/memory/settings.ts";
 import type { SimContext } from "../context.ts";
 import type { KillJudge } from "../invariants/kills.ts";
+import type { SimKillKernel } from "../kernel/sim_kill.ts";
 
 export class KillerRole {
   readonly killer: Killer;
   private readonly judge: KillJudge;
+  private readonly kernel: SimKillKernel;
+  private readonly settings: SettingsView;
 
-  constructor(sim: SimContext, kernel: KillKernel, judge: KillJudge) {
+  constructor(sim: SimContext, kernel: SimKillKernel, judge: KillJudge) {
     this.judge = judge;
+    this.kernel = kernel;
+    this.settings = new SettingsView(sim.memory.settings);
     const { mistake } = sim.options;
     this.killer = new Killer(sim.memory, kernel, {
       patienceNs: mistake === "killer-patience" ? 0 : PATIENCE_NS,
@@ -25,12 +31,15 @@ export class KillerRole {
         this.killer["answer"](userSlot, false);
       };
     }
+    if (mistake === "killer-settings") this.killer["settingsChanged"] = () => {};
     if (mistake === "killer-silent") this.killer["answer"] = () => {};
     this.killer.start();
   }
 
   step(): number {
     this.judge.stepBegins();
+    this.settings.refresh();
+    this.kernel.isDry = this.settings.current.dryRun;
     return this.killer.step();
   }
 }
