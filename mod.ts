@@ -14,13 +14,12 @@ export { formatBytes, parseSizeBytes } from "./pipeline/limits/units.ts";
 export { type LimitRule, LimitRules, type UidRange } from "./pipeline/limits/limits.ts";
 export { Member, RecordKind } from "./pipeline/memory/layout.ts";
 export { DEFAULT_CAPACITY } from "./pipeline/memory/memory.ts";
+export { Replay, type ReplayOptions } from "./pipeline/replay/replay.ts";
 export {
-  Replay,
   type ReplayDecision,
   type ReplayMm,
-  type ReplayOptions,
   type ReplaySummary,
-} from "./pipeline/replay/replay.ts";
+} from "./pipeline/replay/replay_summary.ts";
 export { TextParser } from "./kernel/trace/text_parser.ts";
 export {
   Lease,

@@ -7,7 +7,8 @@
 import { RecordWriter } from "../pipeline/messages/record_writer.ts";
 import { RECORD_BYTES } from "../pipeline/memory/layout.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../pipeline/memory/ring.ts";
-import { RawMerger, RawPageCursor } from "../kernel/trace/raw_parser.ts";
+import { RawMerger } from "../kernel/trace/raw_merger.ts";
+import { RawPageCursor } from "../kernel/trace/raw_parser.ts";
 import { TextParser } from "../kernel/trace/text_parser.ts";
 import {
   CAPTURE_CPUS,

@@ -19,7 +19,8 @@ import {
   UnsupportedError,
   UsageError,
 } from "./errors.ts";
-import { parseSocketPath, TMALLOC_SOCKET_DEFAULT } from "./run_options.ts";
+import { parseSocketPath } from "./option_values.ts";
+import { TMALLOC_SOCKET_DEFAULT } from "./run_command.ts";
 
 const LAUNCHER = "toom-exec";
 const LIBRARY = "libtmalloc-preload.so";

@@ -25,7 +25,8 @@ import {
 import { ControlClient } from "./control_client.ts";
 import { type CommandIo, ExitCode, guard } from "./errors.ts";
 import { parseUser } from "./limit_spec.ts";
-import { CONTROL_SOCKET_OPTION, parseSocketPath } from "./run_options.ts";
+import { CONTROL_SOCKET_OPTION } from "./run_command.ts";
+import { parseSocketPath } from "./option_values.ts";
 import { tableLines } from "./table.ts";
 import { systemUsers, userLabel, type Users } from "./users.ts";
 

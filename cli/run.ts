@@ -5,7 +5,7 @@
  */
 import { Errno, KernelError } from "../kernel/ffi/errno.ts";
 import { pageBytes as machinePageBytes } from "../kernel/ffi/libc.ts";
-import { readMemInfo } from "../kernel/proc/proc.ts";
+import { readMemInfo } from "../kernel/proc/mem_info.ts";
 import { ensureFlags, RUN_FLAGS } from "../kernel/process/relaunch.ts";
 import { ControlSocketError } from "../service/control/control_server.ts";
 import { StartError } from "../service/lifecycle/errors.ts";
@@ -18,7 +18,9 @@ import { Supervisor } from "../service/supervisor.ts";
 import { VERSION } from "../version.ts";
 import { helpText } from "./args.ts";
 import { type CommandIo, ExitCode, FailedError, guard, UnsupportedError } from "./errors.ts";
-import { memberNames, parseRunOptions, RUN_COMMAND, type RunOptions } from "./run_options.ts";
+import { memberNames } from "./option_values.ts";
+import { parseRunOptions, type RunOptions } from "./run_options.ts";
+import { RUN_COMMAND } from "./run_command.ts";
 import { systemUsers } from "./users.ts";
 
 const FLUSH_MS_MAX = 200;

@@ -14,7 +14,8 @@ import type {
 import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
 import { ControlClient } from "./control_client.ts";
 import { type CommandIo, ExitCode, guard } from "./errors.ts";
-import { CONTROL_SOCKET_OPTION, parseSocketPath } from "./run_options.ts";
+import { CONTROL_SOCKET_OPTION } from "./run_command.ts";
+import { parseSocketPath } from "./option_values.ts";
 import { type Column, tableLines } from "./table.ts";
 
 const STATUS_COMMAND: CommandSpec = {

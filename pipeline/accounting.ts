@@ -5,6 +5,9 @@
  * It has no thread, no clock and no kernel of its own: the worker, the replay and the simulator
  * run the same agent on the same memory.
  *
+ * Longer than 450 lines, because each kind of record is applied here, and because losses, sweeps and
+ * verifications change one state of doubt, which can be judged only as a whole.
+ *
  * @module
  */
 import {
@@ -356,7 +359,7 @@ export class Accounting {
       }
       case RecordKind.lender: {
         const { tgid, lenderTgid } = inbox.lender.at(word);
-        facts.lender(tgid, lenderTgid);
+        facts.lender(tsNs, tgid, lenderTgid);
         break;
       }
       case RecordKind.task: {
@@ -374,6 +377,7 @@ export class Accounting {
         this.resyncAsked = false;
         this.fullSinceSweep = false;
         this.readingTrigger = Trigger.lastDefense;
+        if (this.header[HeaderWord.sweepDone] === 0) this.enforcement.firstSweepBegins();
         facts.begin(tsNs, number, errorPages);
         break;
       }
@@ -497,6 +501,7 @@ export class Accounting {
   }
 
   private sweepEnd(tsNs: number, sweep: number, flags: number): void {
+    this.enforcement.everybodyTold(this.lastTsNs);
     this.endingSweep = sweep;
     this.endingTsNs = tsNs;
     this.endingFlags = flags;

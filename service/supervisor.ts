@@ -1,48 +1,30 @@
 /**
- * The supervisor puts the daemon together: shared memory, trace instances, workers, limits, control
- * socket, journal. Each part is in a file of its own. Nothing here is on the way from an event to a
- * kill.
+ * The supervisor: starts the daemon's parts (parts.ts), watches over them, starts all over when a
+ * worker hangs, and stops. Nothing here is on the path from an event to a kill.
  *
  * @module
  */
-import { WATCH_TURN_MS } from "../pipeline/memory/timing.ts";
 import { CounterIndex, Role, roleName } from "../pipeline/memory/layout.ts";
-import { attachCounters, type Memory } from "../pipeline/memory/memory.ts";
-import { allowedCpus } from "../kernel/process/affinity.ts";
+import { attachCounters } from "../pipeline/memory/memory.ts";
+import { WATCH_TURN_MS } from "../pipeline/memory/timing.ts";
 import { trimHeap } from "../kernel/process/heap.ts";
 import type { HeldLock } from "../kernel/process/lock.ts";
-import { readMemInfo } from "../kernel/proc/proc.ts";
-import type { TmallocPlace, WorkerConfig } from "../workers/protocol.ts";
+import { readMemInfo } from "../kernel/proc/mem_info.ts";
 import type { StatusReport } from "./control/control_api.ts";
 import { ControlServer } from "./control/control_server.ts";
 import { controlBackend } from "./control_backend.ts";
-import { ReportEvents } from "./journal/report_events.ts";
-import { ReportPump } from "./journal/report_pump.ts";
-import { ShedWatch } from "./journal/shed_watch.ts";
 import { keepOff } from "./lifecycle/cpu_choice.ts";
 import { messageOf } from "./lifecycle/errors.ts";
 import { holdMachineLock } from "./lifecycle/machine_lock.ts";
 import type { SupervisorOptions } from "./lifecycle/options.ts";
 import { Periodic } from "./lifecycle/periodic.ts";
-import {
-  dropStart,
-  lockInMemory,
-  protectProcess,
-  type TellProtection,
-  tellRefused,
-} from "./lifecycle/protection.ts";
-import { settingsOf } from "./lifecycle/settings.ts";
-import { firstSweep, makeMemory } from "./lifecycle/shared_memory.ts";
-import { StartOver, type StartOverState, type SupervisorHost } from "./lifecycle/start_over.ts";
+import { dropStart, lockInMemory } from "./lifecycle/protection.ts";
+import { firstSweep } from "./lifecycle/shared_memory.ts";
+import type { StartOverState, SupervisorHost } from "./lifecycle/start_over.ts";
 import { calm, hurryAlone } from "./lifecycle/start_priority.ts";
-import { serveTmalloc } from "./lifecycle/tmalloc_place.ts";
-import { Tracing } from "./lifecycle/tracing.ts";
-import { workerConfig } from "./lifecycle/worker_config.ts";
-import { WorkerWakes } from "./lifecycle/worker_wakes.ts";
-import { WorkerWatch } from "./lifecycle/worker_watch.ts";
-import { LimitControl } from "./limits/limit_control.ts";
+import type { OnHang } from "./lifecycle/worker_watch.ts";
 import { LimitState } from "./limits/state_file.ts";
-import { systemNames, type UserNames } from "./limits/user_names.ts";
+import { openParts, type Parts } from "./parts.ts";
 import { daemonStatus } from "./status/daemon_status.ts";
 import { EventRate } from "./status/event_rate.ts";
 import { limitedUids } from "./status/memory_report.ts";
@@ -63,17 +45,7 @@ export class Supervisor {
   private readonly lock: HeldLock;
   /** Closes what is open, the newest first. */
   private readonly open: AsyncDisposableStack;
-  private readonly tell: TellProtection;
-  private readonly startOver: StartOver;
-  private readonly memory: Memory;
-  private readonly names: UserNames;
-  private readonly reports: ReportPump;
-  private readonly shed: ShedWatch;
-  private readonly tracing: Tracing;
-  private readonly limits: LimitControl;
-  private readonly tmalloc: TmallocPlace | undefined;
-  private readonly config: WorkerConfig;
-  private readonly watch: WorkerWatch;
+  private readonly parts: Parts;
   private readonly rate = new EventRate();
   private readonly periodic: Periodic;
   private readonly startedMs = performance.now();
@@ -98,7 +70,10 @@ export class Supervisor {
         now: () => new Date(),
         ...(handover === undefined ? {} : { overrides: handover.overrides }),
       });
-      const supervisor = new Supervisor(options, host, lock, open, state);
+      const hangs: OnHang = (...args) => supervisor.startAnew(...args);
+      const parts = openParts(options, host, state, open, hangs);
+      const supervisor = new Supervisor(options, host, lock, open, parts);
+      open.defer(() => supervisor.close());
       await supervisor.run();
       return supervisor;
     } catch (error) {
@@ -108,92 +83,44 @@ export class Supervisor {
     }
   }
 
-  /** Opens all parts and begins to trace; no worker runs yet. @param open Closes them, also should this throw. */
   private constructor(
     options: SupervisorOptions,
     host: SupervisorHost,
     lock: HeldLock,
     open: AsyncDisposableStack,
-    state: LimitState,
+    parts: Parts,
   ) {
-    const { journal, handover } = host;
-    const { pageBytes } = options;
     this.options = options;
     this.host = host;
     this.lock = lock;
     this.open = open;
-    this.tell = tellRefused(journal);
-    this.startOver = new StartOver(host, allowedCpus());
-    protectProcess(this.tell);
-    this.memory = makeMemory(options);
-    this.names = systemNames();
-    const events = new ReportEvents(pageBytes, (uid) => this.names.nameOf(uid));
-    this.shed = new ShedWatch(this.memory, journal, host.logLosses);
-    this.tracing = new Tracing({
-      source: options.source,
-      readers: options.readerCount,
-      bufferKib: options.bufferKib,
-      subbufKib: options.subbufKib,
-      pageBytes,
-      formerFds: handover?.fds.instances ?? [],
-    });
-    open.defer(() => this.tracing.close());
-    const wakes = new WorkerWakes(options.readerCount, open);
-    this.reports = new ReportPump(this.memory, wakes.reportBell, events, journal);
-    this.tmalloc = serveTmalloc(options.tmallocSocketPath, handover?.fds.tmalloc, journal, open);
-    this.limits = new LimitControl({
-      memory: this.memory,
-      state,
-      settings: settingsOf(options, journal),
-      journal,
-      subuidPath: options.subuidPath,
-      pageBytes,
-      wake: () => wakes.wakeForLimits(),
-    });
-    open.defer(() => this.limits.close());
-    this.tracing.start();
-    this.config = workerConfig({
-      options,
-      tracing: this.tracing,
-      wakes,
-      tmalloc: this.tmalloc,
-      isFirstStart: handover === undefined,
-      tell: this.tell,
-    });
-    this.watch = new WorkerWatch(
-      this.memory,
-      this.config,
-      (role) => wakes.wake(role),
-      (role, reason, downMs) => journal.publish({ event: "worker-restart", role, reason, downMs }),
-      (role, reason, silentMs) => this.startAnew(role, reason, silentMs),
-      handover?.restarts,
-    );
-    const nowMs = (): number => performance.now();
+    this.parts = parts;
+    const { watch, reports, limits } = parts;
     this.periodic = new Periodic([
-      { everyMs: 0, run: () => this.watch.check() },
-      { everyMs: 0, run: () => this.reports.drain() },
-      { everyMs: 0, run: (atMs) => this.limits.tick(atMs) },
-      { everyMs: LOOK_EVERY_MS, run: (atMs) => this.look(atMs) },
+      { everyMs: 0, run: () => watch.check() },
+      { everyMs: 0, run: () => reports.drain() },
+      { everyMs: 0, run: (nowMs) => limits.tick(nowMs) },
+      { everyMs: LOOK_EVERY_MS, run: (nowMs) => this.look(nowMs) },
       { everyMs: TRIM_EVERY_MS, run: trimHeap },
-    ], nowMs);
-    open.defer(() => this.close());
+    ], () => performance.now());
   }
 
   private async run(): Promise<void> {
-    const { host: { handover }, options, limits, watch } = this;
+    const { host: { handover }, options, parts } = this;
+    const { limits, watch, tracing, reports, memory, startOver, config } = parts;
     const isFirst = handover === undefined;
     limits.begin(performance.now());
-    this.tracing.announce(this.host.journal);
+    tracing.announce(this.host.journal);
     if (isFirst) limits.announce();
     else void limits.announceAgain();
     await watch.startAll();
-    keepOff(this.config);
+    keepOff(config);
     if (!isFirst) hurryAlone();
     await watch.ping(Role.coordinator, PING_MS_MAX);
     this.periodic.start(WATCH_TURN_MS);
-    void this.reports.follow();
-    await firstSweep(this.memory);
-    this.startOver.tell();
+    void reports.follow();
+    await firstSweep(memory);
+    startOver.tell();
     this.control = await this.openControl();
     await this.settle(!isFirst);
     if (!isFirst) calm();
@@ -205,7 +132,7 @@ export class Supervisor {
       event: "ready",
       version: options.version,
       pid: Deno.pid,
-      source: this.tracing.source,
+      source: tracing.source,
       readers: options.readerCount,
       limits: limits.list().length,
       counted: options.memberNames,
@@ -218,7 +145,7 @@ export class Supervisor {
   }
 
   private async openControl(): Promise<ControlServer> {
-    const { options, limits, watch, host: { journal, handover } } = this;
+    const { options, parts: { limits, watch }, host: { journal, handover } } = this;
     const controlOptions = {
       socketPath: options.controlSocketPath,
       backend: controlBackend(limits, watch, () => this.status()),
@@ -238,64 +165,67 @@ export class Supervisor {
   /** Small, and with the way to a kill at hand. Once more when the start is really over. */
   private async settle(isUrgent: boolean, isLast = false): Promise<void> {
     dropStart(isUrgent);
-    if (isLast) lockInMemory(this.memory, this.tell);
-    await this.watch.rehearse(REHEARSE_MS_MAX);
+    if (isLast) lockInMemory(this.parts.memory, this.parts.tell);
+    await this.parts.watch.rehearse(REHEARSE_MS_MAX);
   }
 
   /** Once a second. */
   private look(nowMs: number): void {
-    this.rate.update(nowMs, attachCounters(this.memory, Role.accounting)[CounterIndex.events]!);
+    this.rate.update(
+      nowMs,
+      attachCounters(this.parts.memory, Role.accounting)[CounterIndex.events]!,
+    );
     // So that a kill finds the name: it does not wait for one.
-    this.names.expect(limitedUids(this.memory));
-    this.shed.check(nowMs);
+    this.parts.names.expect(limitedUids(this.parts.memory));
+    this.parts.shed.check(nowMs);
     this.host.tellShed(false);
   }
 
   private status(): StatusReport {
-    const { options, memory, limits, names, rate, watch, startOver, shed } = this;
+    const { options, rate, parts } = this;
     return daemonStatus({
       options,
-      source: this.tracing.source,
+      source: parts.tracing.source,
       tmallocSocketPath: this.tmallocSocketPath,
-      memory,
-      limits,
-      names,
+      memory: parts.memory,
+      limits: parts.limits,
+      names: parts.names,
       rate,
-      watch,
-      startOver,
-      shed,
+      watch: parts.watch,
+      startOver: parts.startOver,
+      shed: parts.shed,
       journal: this.host.journal,
     });
   }
 
   /** null: not served. */
   private get tmallocSocketPath(): string | null {
-    return this.tmalloc === undefined ? null : this.options.tmallocSocketPath!;
+    return this.parts.tmalloc === undefined ? null : this.options.tmallocSocketPath!;
   }
 
   private kills(): number {
-    const counters = attachCounters(this.memory, Role.killer);
-    return this.startOver.formerKills + counters[CounterIndex.kills]!;
+    const counters = attachCounters(this.parts.memory, Role.killer);
+    return this.parts.startOver.formerKills + counters[CounterIndex.kills]!;
   }
 
   // ------------------------------------------------------------------------------ start over, stop
 
   private startAnew(role: string, reason: string, silentMs: number): void {
     const prepare = (): void => {
-      this.reports.drain();
+      this.parts.reports.drain();
       this.host.tellShed(true);
     };
-    void this.startOver.begin(role, reason, silentMs, prepare, () => this.startOverState());
+    void this.parts.startOver.begin(role, reason, silentMs, prepare, () => this.startOverState());
   }
 
   /** What the next program is told; undefined when there is to be none. */
   private startOverState(): StartOverState | undefined {
-    const { options, tracing, tmalloc, watch } = this;
+    const { options, parts: { tracing, tmalloc, watch, limits } } = this;
     if (this.isClosed) return undefined;
     return {
       version: options.version,
       options,
-      overrides: this.limits.listOverrides(),
+      overrides: limits.listOverrides(),
       controlSocketPath: this.control === undefined ? undefined : options.controlSocketPath,
       fds: {
         lock: this.lock.fd,
@@ -317,7 +247,7 @@ export class Supervisor {
     this.host.journal.publish({
       event: "stop",
       reason,
-      uptimeSeconds: Math.round(this.startOver.uptimeMs() / 1000),
+      uptimeSeconds: Math.round(this.parts.startOver.uptimeMs() / 1000),
       kills: this.kills(),
     });
     this.host.tellShed(true);
@@ -328,9 +258,9 @@ export class Supervisor {
   private async close(): Promise<void> {
     this.isClosed = true;
     this.periodic.stop();
-    this.reports.stop();
-    await Promise.all([this.control?.stop(), this.watch.stop(STOP_MS_MAX)]);
-    this.reports.drain();
-    this.shed.check(Infinity);
+    this.parts.reports.stop();
+    await Promise.all([this.control?.stop(), this.parts.watch.stop(STOP_MS_MAX)]);
+    this.parts.reports.drain();
+    this.parts.shed.check(Infinity);
   }
 }

@@ -1,7 +1,7 @@
 /** The systemd unit, read as systemd reads it. systemd.exec(5), systemd.service(5) */
 import { assert, assertEquals } from "@std/assert";
 import { ExitCode } from "../cli/errors.ts";
-import { CONTROL_SOCKET_DEFAULT, TMALLOC_SOCKET_DEFAULT } from "../cli/run_options.ts";
+import { CONTROL_SOCKET_DEFAULT, TMALLOC_SOCKET_DEFAULT } from "../cli/run_command.ts";
 
 /** The settings of the unit: the last of a name holds. */
 function unitSettings(): Map<string, string> {

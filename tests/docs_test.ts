@@ -1,6 +1,6 @@
 /** What the documents say about the code, compared with the code. */
 import { assert, assertEquals } from "@std/assert";
-import { RUN_COMMAND } from "../cli/run_options.ts";
+import { RUN_COMMAND } from "../cli/run_command.ts";
 import { VICTIM_POLICIES } from "../pipeline/memory/settings.ts";
 import { VERSION } from "../version.ts";
 import { folderImports, PROGRAM_FOLDERS, sourcesIn, structureDocument } from "../docs/structure.ts";

@@ -6,8 +6,9 @@
  *
  * @module
  */
+import { PATIENCE_NS } from "../pipeline/memory/timing.ts";
 import { BellSleeper } from "../pipeline/memory/doorbell.ts";
-import { Killer, PATIENCE_NS } from "../pipeline/kill/killer.ts";
+import { Killer } from "../pipeline/kill/killer.ts";
 import { Role } from "../pipeline/memory/layout.ts";
 import { SettingsView } from "../pipeline/memory/settings.ts";
 import { OwnersView } from "../pipeline/limits/owners.ts";

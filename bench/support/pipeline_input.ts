@@ -5,7 +5,8 @@
  */
 import { captureFormats, PAGE_BYTES } from "../../tests/_support/captures.ts";
 import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
-import { RawMerger, RawPageCursor } from "../../kernel/trace/raw_parser.ts";
+import { RawMerger } from "../../kernel/trace/raw_merger.ts";
+import { RawPageCursor } from "../../kernel/trace/raw_parser.ts";
 import { TextParser } from "../../kernel/trace/text_parser.ts";
 import { Load } from "./load.ts";
 import { longRawCapture, longTextCapture } from "./long_captures.ts";

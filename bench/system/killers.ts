@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { readMemInfo } from "../../kernel/proc/proc.ts";
+import { readMemInfo } from "../../kernel/proc/mem_info.ts";
 import { hasFile } from "../../tests/_support/real_kernel.ts";
 import { Toom } from "../../tests/_support/toom.ts";
 import { nohangConfig } from "./nohang_config.ts";

@@ -23,13 +23,14 @@ import { Errno } from "../ffi/errno.ts";
 import { closeFd, EventFd } from "../ffi/fd.ts";
 import { POLLIN, POLLPRI, PollSet } from "../ffi/poll.ts";
 import { openPsiTrigger } from "../pressure/psi.ts";
-import { ProcReader, readMemInfo } from "../proc/proc.ts";
+import { ProcReader } from "../proc/proc.ts";
+import { readMemInfo } from "../proc/mem_info.ts";
 import { ProcConnector } from "../proc/proc_connector.ts";
 import { readSmapsRollup } from "../proc/smaps.ts";
 import { setFifo, setOrdinary } from "../process/self_protection.ts";
 import { type GuardedFile, InstanceFiles, StatsFiles } from "../trace/guarded_files.ts";
 import { openPipes, type PipesSpec } from "../trace/trace_source.ts";
-import { TraceInstance } from "../trace/tracefs.ts";
+import { TraceInstance } from "../trace/trace_instance.ts";
 
 /** What of the trace instances the sweeper needs. Plain data; descriptors belong to the process. */
 export interface DiscoverySpec {

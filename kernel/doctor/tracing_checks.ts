@@ -4,7 +4,10 @@ import { readTextFile } from "../ffi/fd.ts";
 import { type EventFormat, parseEventFormat } from "../trace/formats.ts";
 import { gettid, pageBytes } from "../ffi/libc.ts";
 import { ProcReader } from "../proc/proc.ts";
-import { findTracefs, hasOwner, parseInstanceName, TraceInstance } from "../trace/tracefs.ts";
+import { findTracefs } from "../trace/tracefs.ts";
+import { hasOwner } from "../trace/instance_owner.ts";
+import { parseInstanceName } from "../trace/instance_name.ts";
+import { TraceInstance } from "../trace/trace_instance.ts";
 import { type Examiner, Lacking, messageOf, NEW_KERNEL_MEND, ROOT_MEND } from "./examiner.ts";
 import { Trial } from "./trial.ts";
 

@@ -13,7 +13,7 @@ import { pageBytes } from "../ffi/libc.ts";
 import { makeRawFormats, type RawFormats } from "../trace/raw_parser.ts";
 import { RawSource } from "../trace/raw_source.ts";
 import { TextSource } from "../trace/text_source.ts";
-import type { TraceInstance } from "../trace/tracefs.ts";
+import type { TraceInstance } from "../trace/trace_instance.ts";
 import { messageOf } from "./examiner.ts";
 
 /** What a trial has recorded since it was asked last. */

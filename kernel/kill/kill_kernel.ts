@@ -17,7 +17,8 @@ import {
   processMreleaseAsync,
   saysGone,
 } from "./pidfd.ts";
-import { mayShareMm, ProcReader } from "../proc/proc.ts";
+import { mayShareMm } from "../proc/kcmp.ts";
+import { ProcReader } from "../proc/proc.ts";
 import { ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "../../pipeline/ports.ts";
 import { openLibc } from "../ffi/libc.ts";
 import { setFifo } from "../process/self_protection.ts";

@@ -7,7 +7,9 @@
 import type { GuardedInstance, TraceCounts } from "../../pipeline/ports.ts";
 import { Errno, errnoName, KernelError } from "../ffi/errno.ts";
 import { OpenFlag, preadFd, writeTextFile } from "../ffi/fd.ts";
-import { isSetOption, parseTraceStats, SENTINEL_PID, type TraceInstance } from "./tracefs.ts";
+import { isSetOption } from "./trace_options.ts";
+import { parseTraceStats } from "./trace_stats.ts";
+import { SENTINEL_PID, type TraceInstance } from "./trace_instance.ts";
 
 /** A file of an instance, and what it must say. Plain data: the supervisor opens, the sweeper looks. */
 export interface GuardedFile {

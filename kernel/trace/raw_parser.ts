@@ -1,5 +1,5 @@
 /**
- * Pages of the kernel's ring buffers into records, in the order of time over all CPUs.
+ * Pages of the kernel's ring buffers into records.
  *
  * A page, as read(2) on per_cpu/cpuN/trace_pipe_raw gives it, with the offsets of a 64-bit kernel:
  *
@@ -333,67 +333,6 @@ export class RawPageCursor {
   private groupDead(payload: number, extraByte: number): number {
     if (extraByte < 0) return -1;
     return this.page[payload * 4 + extraByte] === 0 ? 0 : 1;
-  }
-}
-
-/**
- * Merges the CPUs' events by time: always takes from the cursor whose next event is oldest, and as
- * many as come before any other's. One run costs O(CPUs), an event inside of a run nothing.
- */
-export class RawMerger {
-  private readonly cursors: readonly RawPageCursor[];
-  private readonly refill: (index: number) => boolean;
-  /** 1 for a CPU that had nothing more to give. */
-  private readonly dry: Uint8Array;
-
-  /**
-   * @param cursors One a CPU; their order is the index that `refill` is given.
-   * @param refill Called when a cursor is exhausted: loads the next sub-buffer into it and returns
-   *   true, or returns false when there is none, and is then not called again for that CPU before
-   *   the next {@link drain}. As it comes between any two pages of a CPU, it is also the place to
-   *   publish; and to end a drain that writers keep alive, by returning false.
-   */
-  constructor(cursors: readonly RawPageCursor[], refill: (index: number) => boolean) {
-    this.cursors = cursors;
-    this.refill = refill;
-    this.dry = new Uint8Array(cursors.length);
-  }
-
-  /**
-   * Writes everything that the CPUs have. A CPU that runs dry no longer holds up the others, so
-   * what it gets meanwhile comes with the next drain, and may be older than what this one wrote.
-   */
-  drain(writer: RecordWriter): void {
-    const { cursors, dry } = this;
-    dry.fill(0);
-    for (let index = 0; index < cursors.length; index++) this.replenish(index);
-    for (;;) {
-      let first = -1;
-      let firstNs = Infinity;
-      let secondNs = Infinity;
-      for (let index = 0; index < cursors.length; index++) {
-        const tsNs = cursors[index]!.nextTsNs;
-        if (tsNs < firstNs) {
-          secondNs = firstNs;
-          firstNs = tsNs;
-          first = index;
-        } else if (tsNs < secondNs) {
-          secondNs = tsNs;
-        }
-      }
-      if (first < 0) return;
-      const cursor = cursors[first]!;
-      cursor.limitTsNs = secondNs;
-      cursor.emit(writer);
-      this.replenish(first);
-    }
-  }
-
-  private replenish(index: number): void {
-    const cursor = this.cursors[index]!;
-    while (cursor.done && this.dry[index] === 0) {
-      if (!this.refill(index)) this.dry[index] = 1;
-    }
   }
 }
 

@@ -6,7 +6,8 @@
 import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { isPassing, KernelError } from "../ffi/errno.ts";
 import { readFd } from "../ffi/fd.ts";
-import { type RawFormats, RawMerger, RawPageCursor } from "./raw_parser.ts";
+import { type RawFormats, RawPageCursor } from "./raw_parser.ts";
+import { RawMerger } from "./raw_merger.ts";
 
 const CONTEXT = { detail: "a pipe of trace pages" };
 /** Largest sub-buffer that the kernel accepts; a shorter buffer would get pieces of pages. */

@@ -9,7 +9,8 @@ import { RECORD_BYTES } from "../../pipeline/memory/layout.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import type { LifecycleLayout, RawFormats } from "./page_format.ts";
-import { RawMerger, RawPageCursor } from "./raw_parser.ts";
+import { RawMerger } from "./raw_merger.ts";
+import { RawPageCursor } from "./raw_parser.ts";
 import { TextParser } from "./text_parser.ts";
 
 /** At a worker's start: V8 compiles what was called some thousand times. Takes some 50 ms. */

@@ -28,7 +28,8 @@
 import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { RecordKind } from "../../pipeline/memory/layout.ts";
 import { makeCounters, type ParserCounters } from "./page_format.ts";
-import { type LifecycleKind, MARGIN_BYTES, OtherLine, RssLine, TextLine } from "./text_line.ts";
+import { type LifecycleKind, OtherLine } from "./lifecycle_line.ts";
+import { MARGIN_BYTES, RssLine, TextLine } from "./text_line.ts";
 
 /**
  * For events/sched/sched_process_exec/filter of an instance that is read as text: keeps out file

@@ -14,6 +14,9 @@
  * "unresolved", which its birth, or /proc, adopts; what is over leaves a tombstone, so that older
  * news does not bring it back.
  *
+ * Longer than 450 lines, because these rules decide together: a claim, a birth, an exec and an exit
+ * each rely on what the others leave, in any order.
+ *
  * @module
  */
 import {
@@ -293,6 +296,11 @@ export class Attribution {
       this.kin.ownsFromNow(process);
     }
     if (tsNs < mms.ownerTsNs[mm]! || this.hasMovedOn(process, mm, tsNs)) return mm;
+    // Old news of the dead, of whom it is not known any more that it borrowed.
+    if (
+      process !== owner && !building && processes.state[process] === ProcessState.exited &&
+      processes.state[owner] === ProcessState.alive
+    ) return mm;
     const isLender = process !== owner && this.kin.lenderOf(process) === owner;
     // What its lender has was built by a fork, and the lender itself may not have used it yet.
     const isLent = isLender && processes.mmSlot1[owner] === mm + 1;
@@ -346,6 +354,7 @@ export class Attribution {
     // has that mm already.
     if (built && before !== mm) this.books.shares.uncredit(mm);
     processes.mmSlot1[process] = mm + 1;
+    processes.flags[process]! &= ~ProcessFlag.mayInherit;
     mms.state[mm] = MmState.live;
     mms.lastTid[mm] = tid;
     mms.ownerTsNs[mm] = tsNs;
@@ -363,14 +372,14 @@ export class Attribution {
     if (mms.state[mm] === MmState.nameless) {
       // What /proc said goes into the mm that turns out to be meant.
       if (!built || mms.bornTsNs[mm]! > tsNs) this.absorb(mm, next);
-      else if (!books.isEmpty(mm) && this.kin.bequeath(process, mm)) return;
+      else if (!books.isEmpty(mm) && this.kin.bequeath(process, mm, tsNs, true)) return;
       books.removeMm(mm);
       return;
     }
     if (this.isReborn(mm, tsNs)) return;
     // It may have been its parent's, which only its birth can tell.
     if ((processes.flags[process]! & ProcessFlag.unresolved) !== 0) return;
-    if (!books.isEmpty(mm) && this.kin.bequeath(process, mm)) return;
+    if (!books.isEmpty(mm) && this.kin.bequeath(process, mm, tsNs, built)) return;
     this.mmTombs.bury(mms.mmId[mm]!, tsNs, 0);
     books.removeMm(mm);
   }
@@ -416,7 +425,7 @@ export class Attribution {
       // Either the number came back and the first owner's exit was not seen, or /proc was quicker
       // than this record.
       if (processes.seenTsNs[child]! < tsNs) {
-        this.finish(child);
+        this.finish(child, tsNs);
         child = -1;
       }
     }
@@ -436,6 +445,7 @@ export class Attribution {
       return;
     }
     if (books.isBorrower(child)) this.kin.endBorrowing(child);
+    processes.flags[child]! &= ~ProcessFlag.mayInherit;
     const built = this.takeBuilt(books.findTask(parentTid), child);
     if (built >= 0) this.adoptBuilt(built, child, parent);
     else processes.flags[child]! |= ProcessFlag.forkUnseen;
@@ -450,6 +460,7 @@ export class Attribution {
     const lender = this.kin.runsOn(parent);
     const hasExeced = (processes.flags[child]! & ProcessFlag.hasExeced) !== 0;
     if (!hasExeced) {
+      processes.flags[child]! &= ~ProcessFlag.mayInherit;
       processes.flags[child]! |= ProcessFlag.borrower;
       this.kin.setLender(child, lender < 0 ? parent : lender);
     }
@@ -579,7 +590,7 @@ export class Attribution {
     if (main >= 0) {
       if (this.isReborn(main, tsNs)) return; // dropIfOver was called.
       // Borrowers keep the mm alive. Of one that is empty already, no teardown will tell.
-      if (!this.kin.bequeath(process, main) && books.isEmpty(main)) books.removeMm(main);
+      if (!this.kin.bequeath(process, main, tsNs) && books.isEmpty(main)) books.removeMm(main);
     }
     this.dropIfOver(process);
   }
@@ -592,17 +603,17 @@ export class Attribution {
     const { state, exitTsNs } = books.processes;
     // A leader whose thread took over by exec frees a number, not a process.
     if (state[process] !== ProcessState.exited || exitTsNs[process]! > tsNs) return;
-    this.finish(process);
+    this.finish(process, tsNs);
   }
 
   /**
    * Ends a process that the kernel says is no more. An mm that somebody still borrows goes to the
    * borrower. @returns Pages that were still on the books.
    */
-  private finish(process: number): number {
+  private finish(process: number, tsNs: number): number {
     const { processes } = this.books;
     const main = processes.mmSlot1[process]! - 1;
-    if (main >= 0 && !this.books.isEmpty(main)) this.kin.bequeath(process, main);
+    if (main >= 0 && !this.books.isEmpty(main)) this.kin.bequeath(process, main, tsNs);
     return this.books.removeProcess(process);
   }
 
@@ -610,7 +621,7 @@ export class Attribution {
   vanish(process: number, tsNs: number): number {
     const { processes, users } = this.books;
     this.bury(processes.tgid[process]!, tsNs, users.uid[processes.userSlot[process]!]!);
-    return this.finish(process);
+    return this.finish(process, tsNs);
   }
 
   /** A victim is gone, but its child may be on its way: what it was building stays for that. */
@@ -630,7 +641,7 @@ export class Attribution {
     processes.exitTsNs[process] = tsNs;
     Atomics.store(processes.state, process, ProcessState.exited);
     const main = processes.mmSlot1[process]! - 1;
-    if (main >= 0 && !this.kin.bequeath(process, main)) books.removeMm(main);
+    if (main >= 0 && !this.kin.bequeath(process, main, tsNs)) books.removeMm(main);
   }
 
   /** An mm that became empty is over; so is its process when it has exited. */

@@ -17,31 +17,109 @@ export class Kinship {
   /** By process slot, {@link Descent}; and the slots of the line that is being followed. */
   private readonly descent: Uint8Array;
   private readonly line: Int32Array;
+  /**
+   * By process slot: when it got the mm that it had borrowed, and when /proc said last that it borrows;
+   * and the generation of the process of which that is said.
+   */
+  private readonly inheritedNs: Float64Array;
+  private readonly readAsBorrowerNs: Float64Array;
+  private readonly notedGeneration: Int32Array;
 
   constructor(books: Books) {
     this.books = books;
     this.descent = new Uint8Array(books.processSlots.capacity);
     this.line = new Int32Array(books.processSlots.capacity);
+    this.inheritedNs = new Float64Array(books.processSlots.capacity);
+    this.readAsBorrowerNs = new Float64Array(books.processSlots.capacity);
+    this.notedGeneration = new Int32Array(books.processSlots.capacity).fill(-1);
   }
 
-  /** Gives an mm to those who borrow it from its process, which is done with it. */
-  bequeath(lender: number, mm: number): boolean {
+  /**
+   * Gives an mm to those who borrow it from its process, which is done with it.
+   *
+   * @param tsNs When the process was done with it, or a time after that.
+   * @param execed It has executed a program: who borrows since then runs on its new mm.
+   */
+  bequeath(lender: number, mm: number, tsNs: number, execed = false): boolean {
     const { books } = this;
     const { processes, processSlots } = books;
     if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;
-    let heir = -1;
+    const untilNs = execed ? tsNs : Infinity;
+    const heir = this.nextRunner(lender, untilNs);
+    if (heir < 0) return false;
+    this.endBorrowing(heir);
+    const before = processes.mmSlot1[heir]! - 1;
+    // What was read from /proc is this mm, of which its own events tell.
+    if (before >= 0 && !this.runsNamed(heir)) books.removeMm(before);
+    books.moveMm(mm, heir);
+    processes.mmSlot1[heir] = mm + 1;
+    this.renew(heir);
+    this.inheritedNs[heir] = tsNs;
     for (let slot = 0; slot < processSlots.highWater; slot++) {
-      if (processes.state[slot] !== ProcessState.alive || !books.isBorrower(slot)) continue;
-      if (this.lenderOf(slot) !== lender) continue;
-      if (heir >= 0) this.setLender(slot, heir);
-      else {
-        heir = slot;
-        this.endBorrowing(slot);
-        books.moveMm(mm, slot);
-        processes.mmSlot1[slot] = mm + 1;
-      }
+      if (slot !== heir && this.mayRunOnMmOf(slot, lender, untilNs)) this.setLender(slot, heir);
     }
-    return heir >= 0;
+    return true;
+  }
+
+  /** Who has the mm of a process when that is done with it: a borrower rather than who may be one. */
+  private nextRunner(lender: number, untilNs: number): number {
+    const { books } = this;
+    let next = -1;
+    for (let slot = 0; slot < books.processSlots.highWater; slot++) {
+      if (!this.mayRunOnMmOf(slot, lender, untilNs)) continue;
+      if (books.isBorrower(slot)) return slot;
+      if (next < 0 && !this.runsNamed(slot)) next = slot;
+    }
+    return next;
+  }
+
+  /** Whether a process may run on the mm that its lender had until that time. */
+  private mayRunOnMmOf(slot: number, lender: number, untilNs: number): boolean {
+    const { state, flags } = this.books.processes;
+    return state[slot] === ProcessState.alive &&
+      (flags[slot]! & (ProcessFlag.borrower | ProcessFlag.mayInherit)) !== 0 &&
+      this.lenderOf(slot) === lender && !this.borrowsSince(slot, untilNs);
+  }
+
+  /** Whether a process was born after a time, or /proc has said since then that it borrows. */
+  private borrowsSince(slot: number, tsNs: number): boolean {
+    const { bornTsNs, flags } = this.books.processes;
+    if (this.isNoted(slot) && this.readAsBorrowerNs[slot]! > tsNs) return true;
+    // Of one that nobody announced, this is when it spoke first.
+    return (flags[slot]! & ProcessFlag.unresolved) === 0 && bornTsNs[slot]! > tsNs;
+  }
+
+  private isNoted(slot: number): boolean {
+    return this.notedGeneration[slot] === this.books.processes.generation[slot];
+  }
+
+  /** Forgets what was noted of the process that had the slot before. */
+  private renew(slot: number): void {
+    if (this.isNoted(slot)) return;
+    this.notedGeneration[slot] = this.books.processes.generation[slot]!;
+    this.inheritedNs[slot] = this.readAsBorrowerNs[slot] = 0;
+  }
+
+  /** /proc says that a process runs on the mm of its lender. */
+  readAsBorrower(process: number, tsNs: number): void {
+    this.renew(process);
+    this.readAsBorrowerNs[process] = tsNs;
+  }
+
+  /**
+   * /proc says that a process does not run on its lender's mm. It has executed a program, or its lender
+   * has left the mm to it: the event that tells which of the two is still to come.
+   */
+  readAsOwner(process: number): void {
+    const { flags } = this.books.processes;
+    if (!this.books.isBorrower(process)) return;
+    flags[process] = flags[process]! & ~ProcessFlag.borrower;
+    if (this.lenderOf(process) >= 0) flags[process]! |= ProcessFlag.mayInherit;
+  }
+
+  /** Whether a process has got the mm that it had borrowed, and was still a borrower at that time. */
+  hasInheritedSince(process: number, tsNs: number): boolean {
+    return this.isNoted(process) && this.inheritedNs[process]! > tsNs;
   }
 
   /** A process that acted before it was announced turns out to be this user's. */
@@ -108,7 +186,7 @@ export class Kinship {
   endBorrowing(process: number): void {
     const { processes, mms } = this.books;
     const lender = this.lenderOf(process);
-    processes.flags[process]! &= ~ProcessFlag.borrower;
+    processes.flags[process]! &= ~(ProcessFlag.borrower | ProcessFlag.mayInherit);
     if ((processes.flags[process]! & ProcessFlag.heir) === 0) processes.lenderSlot1[process] = 0;
     if (lender < 0) return;
     const tgid = processes.tgid[process]!;
@@ -121,7 +199,8 @@ export class Kinship {
   ownsFromNow(process: number): void {
     if (this.books.isBorrower(process)) this.endBorrowing(process);
     const { flags } = this.books.processes;
-    flags[process] = (flags[process]! & ~ProcessFlag.forkUnseen) | ProcessFlag.hasExeced;
+    const { forkUnseen, mayInherit, hasExeced } = ProcessFlag;
+    flags[process] = (flags[process]! & ~(forkUnseen | mayInherit)) | hasExeced;
   }
 
   /** The process whose mm a process runs on: itself, or its lender; -1 when that is not known. */

@@ -17,6 +17,7 @@ import {
 import { bornNsOf, ProcFlag, UserState } from "../memory/layout.ts";
 import type { Attribution } from "./attribution.ts";
 import { type Books, UNKNOWN_UID } from "./books.ts";
+import { setOverflow } from "./overflow_row.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 
 /** A member that changed this recently differs from /proc because it moves, not because of drift. */
@@ -101,8 +102,10 @@ export class ProcFacts {
     const { books, attribution } = this;
     const { processes, users } = books;
     let slot = books.findProcess(tgid);
-    // One that is alive may have lost its leader since, which is no end.
-    if (slot < 0 && attribution.isOldNews(tgid, tsNs)) return;
+    // One that is alive may have lost its leader since, which is no end. But a row that nobody announced
+    // may be there for what the process did between its exit and its end.
+    const isAnnounced = slot >= 0 && (processes.flags[slot]! & ProcessFlag.unresolved) === 0;
+    if (!isAnnounced && attribution.isOldNews(tgid, tsNs)) return;
     if (slot >= 0 && startTicks !== 0) {
       const known = processes.startTicks[slot]!;
       if (known !== 0 && known !== startTicks) {
@@ -132,10 +135,10 @@ export class ProcFacts {
     processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, bornNsOf(bornLow, flags));
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
-    if ((flags & ProcFlag.borrows) === 0) processes.flags[slot]! &= ~ProcessFlag.borrower;
-    else if (!books.isBorrower(slot) && !this.hasExecedSince(slot, tsNs)) {
+    if ((flags & ProcFlag.borrows) === 0) attribution.kin.readAsOwner(slot);
+    else if (!books.isBorrower(slot) && !this.isOnOwnMmSince(slot, tsNs)) {
       // What it was thought to have is its parent's, whose own reading tells how much it is.
-      processes.flags[slot]! &= ~ProcessFlag.hasExeced;
+      processes.flags[slot]! &= ~(ProcessFlag.hasExeced | ProcessFlag.mayInherit);
       processes.flags[slot]! |= ProcessFlag.borrower;
       this.dropMms(slot);
     }
@@ -151,15 +154,16 @@ export class ProcFacts {
    * Whose mm the process of the record before runs on. Its birth may not have been seen, and without
    * this what it does to that mm would be nobody's.
    */
-  lender(tgid: number, lenderTgid: number): void {
+  lender(tsNs: number, tgid: number, lenderTgid: number): void {
     const { books, attribution } = this;
     const { kin } = attribution;
     const slot = books.findProcess(tgid);
     if (slot < 0 || !books.isBorrower(slot)) return;
     const named = books.findProcess(lenderTgid);
     const lender = named < 0 ? -1 : kin.runsOn(named);
-    if (lender < 0 || lender === slot || lender === kin.runsOn(slot)) return;
-    kin.setLender(slot, lender);
+    if (lender < 0 || lender === slot) return;
+    if (lender !== kin.runsOn(slot)) kin.setLender(slot, lender);
+    kin.readAsBorrower(slot, tsNs);
   }
 
   /** A process that found no row: in a sweep, its pages are summed up with those of its like. */
@@ -265,8 +269,10 @@ export class ProcFacts {
     return false;
   }
 
-  private hasExecedSince(slot: number, tsNs: number): boolean {
+  /** Whether a process runs on an mm of its own since a reading of /proc, by an exec or as an heir. */
+  private isOnOwnMmSince(slot: number, tsNs: number): boolean {
     const { mms, processes } = this.books;
+    if (this.attribution.kin.hasInheritedSince(slot, tsNs)) return true;
     if ((processes.flags[slot]! & ProcessFlag.hasExeced) === 0) return false;
     const main = processes.mmSlot1[slot]! - 1;
     return main < 0 || mms.ownerTsNs[main]! > tsNs;
@@ -389,7 +395,7 @@ export class ProcFacts {
       if (users.state[user] === UserState.free) continue;
       const at = user * MEMBER_COUNT;
       const pages = this.overflowPages.subarray(at, at + MEMBER_COUNT);
-      books.setOverflow(user, pages, this.overflowCount[user]!, this.endTsNs);
+      setOverflow(books, user, pages, this.overflowCount[user]!, this.endTsNs);
       const drift = this.driftPages[user]!;
       if (drift === 0) continue;
       this.driftPages[user] = 0;

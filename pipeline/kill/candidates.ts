@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { CHECK_HOLDS_NS } from "../memory/timing.ts";
 import { CounterIndex, ProcessState } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { VictimPolicy } from "../memory/settings.ts";
@@ -16,12 +17,6 @@ import { UserRows } from "../books/user_rows.ts";
 import { Verdicts } from "./verdicts.ts";
 import type { VictimRows } from "./victim_rows.ts";
 
-/**
- * I1: identity is checked after the pidfd was opened, and once more at the kill when the check is
- * older than this; while a user grows, arming keeps it fresh. A change of user in between is known
- * from the kernel's own event, and the process is then no longer in the user's books.
- */
-export const CHECK_HOLDS_NS = 50e6;
 /** man 3 errno */
 export const ESRCH = 3;
 

@@ -8,29 +8,34 @@
  * @module
  */
 import {
+  CHECK_HOLDS_NS,
+  NO_VICTIM_RETRY_NS,
+  RECHECK_NS,
+  RELIEF_HOLDS_NS,
+} from "../memory/timing.ts";
+import {
   CounterIndex,
   HeaderWord,
   OrderKind,
   ProcessFlag,
   Role,
   type Trigger,
-  VICTIMS_MAX,
-  VictimState,
 } from "../memory/layout.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
-import { Candidates, CHECK_HOLDS_NS, ESRCH } from "./candidates.ts";
+import { Answers } from "./answers.ts";
+import { Candidates, ESRCH } from "./candidates.ts";
 import { chargedPages } from "../books/charge.ts";
 import { Doorbell } from "../memory/doorbell.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 import { SettingsView } from "../memory/settings.ts";
 import type { View } from "../messages/codec.ts";
-import { ORDER, RECHECK, VICTIM_GONE } from "../messages/records.ts";
-import { RecordWriter } from "../messages/record_writer.ts";
+import { ORDER } from "../messages/records.ts";
 import { ReportWriter } from "../messages/reports.ts";
 import { Receipt } from "./receipt.ts";
 import { RingConsumer, RingProducer } from "../memory/ring.ts";
 import { ScoreReader } from "./score_reader.ts";
-import { Part } from "./verdicts.ts";
+import { VictimWatch } from "./victim_watch.ts";
+import { WaitingUsers } from "./waiting_users.ts";
 import { VictimRows } from "./victim_rows.ts";
 
 export { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
@@ -40,20 +45,8 @@ export interface KillerOptions {
   readonly patienceNs: number;
 }
 
-/** I2: so long does a victim that gives nothing back keep another from being chosen. */
-export const PATIENCE_NS = 1e9;
-/** Without a signal nobody goes; so often is that told. */
-const DRY_RUN_PATIENCE_NS = 10e9;
-/** I1: an armed candidate is checked again when its check is older; see candidates.ts. */
-const RECHECK_NS = 10e6;
-/** When a user is over and nobody may be killed, it is looked at again after so long. */
-const NO_VICTIM_RETRY_NS = 100e6;
 /** And that is told at most so often. */
 const NO_VICTIM_REPORT_NS = 60e9;
-/** A shortage of the machine that was read longer ago is no reason to kill. */
-export const RELIEF_HOLDS_NS = 250e6;
-/** So long after something happened accounting has heard of it, if it is not behind. */
-const HEARD_OF_NS = 20e6;
 
 /** What became of an attempt to take a victim. */
 const Taken = { nobody: 0, one: 1, gone: 2 } as const;
@@ -62,14 +55,12 @@ type Taken = typeof Taken[keyof typeof Taken];
 export class Killer {
   private readonly memory: Memory;
   private readonly kernel: KillKernel;
-  private readonly patienceNs: number;
   private readonly settings: SettingsView;
   /** Everything but the signal. */
   private dryRun: boolean;
   private readonly orders: RingConsumer;
   private readonly order: View<typeof ORDER.fields>;
-  private readonly answers: RecordWriter;
-  private readonly accountingBell: Doorbell;
+  private readonly answers: Answers;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
   private readonly candidates: Candidates;
@@ -77,37 +68,21 @@ export class Killer {
   private readonly receipt: Receipt;
   /** By user slot: when it was told last that nobody may be killed. */
   private readonly noVictimToldNs: Float64Array;
-  /** By user slot: an order waits; not to be looked at again before this time, 0 none waits. */
-  private readonly waitingUntilNs: Float64Array;
-  private waitingCount = 0;
+  private readonly waiting: WaitingUsers;
   private readonly rows: VictimRows;
   private readonly hasExited = (handle: number): boolean => this.kernel.exited(handle);
-  private readonly forgetRow = (row: number): void => this.forget(row);
-  private readonly watchRow = (row: number, state: number): void => this.watch(row, state);
-  /** Victims that are gone, or stuck, since the last look. */
-  private changes = 0;
-  private readonly accountingCounters: Float64Array;
-  /** By row of a victim: when its end was seen, if that is later than its signal. */
-  private readonly endedNs = new Float64Array(VICTIMS_MAX);
+  private readonly victims: VictimWatch;
 
   constructor(memory: Memory, kernel: KillKernel, options: KillerOptions) {
     const { buffer, plan } = memory;
     this.memory = memory;
     this.kernel = kernel;
-    this.patienceNs = options.patienceNs;
     this.settings = new SettingsView(memory.settings);
     this.dryRun = this.settings.current.dryRun;
     this.counters = attachCounters(memory, Role.killer);
-    this.accountingCounters = attachCounters(memory, Role.accounting);
     this.orders = new RingConsumer(buffer, plan.orderRing);
     this.order = ORDER.view(this.orders.words);
-    const answers = new RingProducer(buffer, plan.killerRing);
-    this.answers = new RecordWriter(answers, () => {
-      // Accounting is behind by thousands of answers: wait for it, it does not wait for us.
-      this.accountingBell.ring();
-      answers.waitForRoom(1);
-    });
-    this.accountingBell = new Doorbell(memory, Role.accounting);
+    this.answers = new Answers(memory, kernel);
     this.reports = new ReportWriter(
       new RingProducer(buffer, plan.reportRings[Role.killer]!),
       this.counters,
@@ -121,19 +96,22 @@ export class Killer {
       rows: this.rows,
       reports: this.reports,
       counters: this.counters,
-      tellGone: (pid, slot, generation) => {
-        const gone = this.answers.open(VICTIM_GONE, this.kernel.nowNs());
-        gone.pid = pid;
-        gone.processSlot = slot;
-        gone.generation = generation;
-        this.publishAnswer();
-      },
+      tellGone: (pid, slot, generation) => this.answers.gone(pid, slot, generation),
     });
     const { ranking, verdicts } = this.candidates;
     this.receipt = new Receipt(memory, ranking, verdicts, this.rows);
     this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
     this.noVictimToldNs = new Float64Array(plan.capacity.users).fill(-Infinity);
-    this.waitingUntilNs = new Float64Array(plan.capacity.users);
+    this.waiting = new WaitingUsers(plan.capacity.users, this.answers);
+    this.victims = new VictimWatch({
+      memory,
+      kernel,
+      rows: this.rows,
+      candidates: this.candidates,
+      reports: this.reports,
+      waiting: this.waiting,
+      patienceNs: options.patienceNs,
+    });
   }
 
   /** Takes over what a predecessor had open: victims stay watched, candidates are let go. */
@@ -162,14 +140,14 @@ export class Killer {
       this.orders.release();
       done++;
     }
-    return done + this.watchVictims() + this.retryWaiting();
+    return done + this.victims.step(this.dryRun) + this.retryWaiting();
   }
 
   private settingsChanged(): void {
     const { victimPolicy, dryRun } = this.settings.current;
     this.candidates.ranking.policy = victimPolicy;
     // Who was only said to be a victim is none any more, and its user is to be compared again.
-    if (this.dryRun && !dryRun) this.rows.forEach(this.forgetRow);
+    if (this.dryRun && !dryRun) this.victims.forgetAll();
     this.dryRun = dryRun;
   }
 
@@ -179,7 +157,7 @@ export class Killer {
 
   /** Whether victims or waiting orders want to be looked at again soon. */
   get busy(): boolean {
-    return this.waitingCount > 0 || this.rows.dying > 0;
+    return this.waiting.count > 0 || this.rows.dying > 0;
   }
 
   // ------------------------------------------------------------------------------------- acting
@@ -218,7 +196,7 @@ export class Killer {
     // I4: events were lost since accounting ordered this. It has the user read, and orders again.
     const { header, users } = this.memory;
     if (header[HeaderWord.degraded] !== 0 && users.doubtTsNs[userSlot] !== 0) {
-      this.answer(userSlot, false);
+      this.answers.recheck(userSlot, false);
       return;
     }
     let isIdle = true;
@@ -233,18 +211,18 @@ export class Killer {
       isIdle &&= taken !== Taken.one;
     }
     if (isIdle) this.counters[CounterIndex.spared]!++;
-    this.answer(userSlot, false);
+    this.answers.recheck(userSlot, false);
   }
 
   /** The machine is short. Whoever is dying is relief already, and old news are none. */
   private relieve(userSlot: number, tsNs: number, trigger: Trigger, usefulPages: number): void {
     if (this.rows.dying > 0 || this.candidates.nowNs - tsNs > RELIEF_HOLDS_NS) {
       this.counters[CounterIndex.spared]!++;
-      this.answer(userSlot, false);
+      this.answers.recheck(userSlot, false);
       return;
     }
     const taken = this.take(userSlot, tsNs, trigger, OrderKind.relieve, usefulPages);
-    this.answer(userSlot, taken === Taken.nobody);
+    this.answers.recheck(userSlot, taken === Taken.nobody);
   }
 
   /**
@@ -322,7 +300,7 @@ export class Killer {
       this.noVictimToldNs[userSlot] = this.candidates.nowNs;
       this.candidates.reportNoVictim(userSlot);
     }
-    this.wait(userSlot, this.candidates.nowNs + NO_VICTIM_RETRY_NS);
+    this.waiting.wait(userSlot, this.candidates.nowNs + NO_VICTIM_RETRY_NS);
   }
 
   /**
@@ -439,149 +417,10 @@ export class Killer {
     );
   }
 
-  // ------------------------------------------------------------------------------------ victims
-
-  /** Looks whether victims are gone. @returns How many are, or are stuck now. */
-  private watchVictims(): number {
-    this.changes = 0;
-    this.rows.forEach(this.watchRow);
-    return this.changes;
-  }
-
-  private watch(row: number, state: number): void {
-    const { victims, users, processes } = this.memory;
-    const slot = victims.processSlot[row]!;
-    const generation = victims.processGeneration[row]!;
-    if (state === VictimState.armed) {
-      if (processes.generation[slot] !== generation) this.rows.free(row);
-      return;
-    }
-    const { dryRun, patienceNs } = this;
-    const nowNs = this.kernel.nowNs();
-    const tookNs = nowNs - victims.killTsNs[row]!;
-    const userSlot = victims.userSlot[row]!;
-    const isOver = dryRun ? tookNs >= DRY_RUN_PATIENCE_NS : this.kernel.exited(victims.pidfd[row]!);
-    if (!isOver) {
-      if (dryRun || state === VictimState.stuck) return;
-      if (victims.sharers[row]! > 0) this.killLateSharers(row, victims.pid[row]!);
-      if (!this.rows.becomesStuck(row, nowNs, patienceNs)) return;
-      if (this.rows.isOf(row, userSlot)) this.endWait(userSlot);
-      this.changes++;
-      return;
-    }
-    if (!dryRun) {
-      this.candidates.begin(nowNs);
-      if (processes.generation[slot] === generation) {
-        this.candidates.gone(slot, generation, victims.pid[row]!);
-      }
-      if (this.follows(row)) {
-        this.rows.becomesStuck(row, nowNs, patienceNs);
-        return;
-      }
-      const uid = users.uid[userSlot]!;
-      const pid = victims.pid[row]!;
-      this.reports.put("killed", nowNs, [uid, pid, victims.pages[row]!, tookNs / 1000]);
-    }
-    this.forget(row);
-    this.changes++;
-  }
-
-  /** A row counts no more, and whoever waits for its end need not. */
-  private forget(row: number): void {
-    const userSlot = this.memory.victims.userSlot[row]!;
-    const isCurrent = this.rows.isOf(row, userSlot);
-    this.rows.free(row);
-    if (isCurrent) this.endWait(userSlot);
-  }
-
-  /** Those that came to share the mm of a victim since it was signalled. */
-  private killLateSharers(row: number, ownerPid: number): void {
-    const holder = this.rows.freed.holderOf(row);
-    if (holder < 0) return;
-    const { victims, users } = this.memory;
-    if (this.candidates.sharers.find(holder) === 0) return;
-    this.candidates.sharers.killLate(ownerPid, users.uid[victims.userSlot[row]!]!);
-  }
-
-  /**
-   * A victim has ended, but its mm may live on with those that share it: the row follows.
-   * @returns false when the memory is gone, or with somebody who has nothing to do with the victim.
-   */
-  private follows(row: number): boolean {
-    const { victims, processes, users } = this.memory;
-    const { rows } = this;
-    const { sharers } = this.candidates;
-    const holder = rows.freed.holderOf(row);
-    if (holder < 0) return false;
-    const generation = processes.generation[holder]!;
-    // Accounting has yet to hear that the victim is gone, and gives the mm to a sharer then.
-    if (rows.isAbout(row, holder, generation)) return sharers.find(holder) > 0;
-    const userSlot = victims.userSlot[row]!;
-    if (!rows.isOf(row, userSlot) || processes.userSlot[holder] !== userSlot) return false;
-    const part = this.candidates.verdicts.partOf(holder, generation);
-    if (part === Part.apart) return false;
-    // Who was not signalled may have executed a program, and the books will hear of it yet. If not,
-    // it is a process as any other.
-    if (part === Part.unknown) return !this.isHeardOf(row);
-    const pid = processes.tgid[holder]!;
-    const uid = users.uid[userSlot]!;
-    const handle = this.candidates.open(holder, generation, uid);
-    // Gone: accounting hears of that, and there may be another one.
-    if (handle < 0) return this.candidates.isGone(holder);
-    rows.retarget(row, holder, generation, pid, handle);
-    this.killLateSharers(row, pid);
-    return true;
-  }
-
-  /** Whether accounting has heard of what was before the end of a row's victim, or is quiet. */
-  private isHeardOf(row: number): boolean {
-    const { endedNs } = this;
-    if (this.memory.victims.killTsNs[row]! > endedNs[row]!) endedNs[row] = this.candidates.nowNs;
-    return this.accountingCounters[CounterIndex.lastTsNs]! >= endedNs[row]! ||
-      this.candidates.nowNs - endedNs[row]! >= HEARD_OF_NS;
-  }
-
   /** Users of whom nobody could be killed are looked at again. */
   private retryWaiting(): number {
-    if (this.waitingCount === 0) return 0;
+    if (this.waiting.count === 0) return 0;
     this.candidates.nowNs = this.kernel.nowNs();
-    let done = 0;
-    for (let userSlot = 0; userSlot < this.waitingUntilNs.length; userSlot++) {
-      const untilNs = this.waitingUntilNs[userSlot]!;
-      if (untilNs === 0 || untilNs > this.candidates.nowNs) continue;
-      this.endWait(userSlot);
-      done++;
-    }
-    return done;
-  }
-
-  private wait(userSlot: number, untilNs: number): void {
-    if (this.waitingUntilNs[userSlot] === 0) this.waitingCount++;
-    this.waitingUntilNs[userSlot] = untilNs;
-  }
-
-  /** Lets accounting look at the user again: it knows best whether somebody else must go. */
-  private endWait(userSlot: number): void {
-    if (this.waitingUntilNs[userSlot] !== 0) {
-      this.waitingUntilNs[userSlot] = 0;
-      this.waitingCount--;
-    }
-    this.answer(userSlot, false);
-  }
-
-  private answer(userSlot: number, foundNobody: boolean): void {
-    const { users } = this.memory;
-    const recheck = this.answers.open(RECHECK, this.kernel.nowNs());
-    recheck.userSlot = userSlot;
-    recheck.generation = users.generation[userSlot]!;
-    recheck.isNobody = foundNobody ? 1 : 0;
-    this.publishAnswer();
-  }
-
-  /** Hands over what was written for accounting. */
-  private publishAnswer(): void {
-    this.answers.close();
-    this.answers.ring.publish();
-    this.accountingBell.ring();
+    return this.waiting.retry(this.candidates.nowNs);
   }
 }

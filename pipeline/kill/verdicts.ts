@@ -4,13 +4,11 @@
  *
  * @module
  */
+import { SPARE_NS } from "../memory/timing.ts";
 import type { Memory } from "../memory/memory.ts";
 
 /** Who raised its oom_score_adj at least so far goes first, if that suffices. proc(5) */
 export const VOLUNTEER_SCORE_ADJ = 500;
-
-/** A process that could not or must not be killed is not considered again for so long. */
-const SPARE_NS = 1e9;
 
 /** What one has to do with a victim whose mm the books say that it shares. */
 export const Part = { unknown: 0, signalled: 1, apart: 2 } as const;

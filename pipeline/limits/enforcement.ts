@@ -57,6 +57,11 @@ export class Enforcement {
   /** Time of the record that counts at present: a field, because a double as an argument of a
    * function that is not inlined is allocated. */
   readonly nowNs = new Float64Array(1);
+  /**
+   * The first sweep is under way: nobody is to be killed, because of a user's processes only some are
+   * known, and of those that share an mm perhaps one.
+   */
+  private isFirstSweep = false;
   private readonly books: Books;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
@@ -186,6 +191,21 @@ export class Enforcement {
     }
   }
 
+  /** Everybody who was there before is about to be told of. */
+  firstSweepBegins(): void {
+    this.isFirstSweep = true;
+  }
+
+  /** Everybody was told of; after the first sweep users are compared who could not be before. */
+  everybodyTold(tsNs: number): void {
+    if (!this.isFirstSweep) return;
+    this.isFirstSweep = false;
+    const { users, userSlots } = this.books;
+    for (let slot = 0; slot < userSlots.highWater; slot++) {
+      if (users.state[slot] !== UserState.free) this.evaluate(slot, tsNs, Trigger.lastDefense);
+    }
+  }
+
   /** Compares a user that may have changed otherwise than by growing. @param userSlot -1: nobody. */
   evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
     if (userSlot < 0) return;
@@ -240,6 +260,7 @@ export class Enforcement {
       users.crossedTsNs[userSlot] = tsNs;
       Atomics.store(users.state, userSlot, UserState.hard);
     }
+    if (this.isFirstSweep) return;
     if (this.header[HeaderWord.degraded] !== 0 && users.doubtTsNs[userSlot] !== 0) {
       this.askVerify(userSlot, tsNs);
       return;

@@ -2,7 +2,7 @@
  * A table of fixed capacity on shared memory, stored as a structure of arrays, with slots that
  * carry generations: a handle (slot, generation) of a row that was freed is recognised as stale.
  *
- * One owner allocates, frees and writes (but for the columns that layout.ts gives to others);
+ * One owner allocates, frees and writes (but for the columns that columns.ts gives to others);
  * everybody may read columns, and must be prepared for a row to change under its eyes.
  *
  * @module

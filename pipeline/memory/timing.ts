@@ -79,6 +79,31 @@ export const ARM_EVERY_NS = 1e6;
 /** A user is verified at most this often on accounting's own account. */
 export const VERIFY_EVERY_NS = 5e6;
 
+// ---------------------------------------------------------------------------------------------
+// Victims
+// ---------------------------------------------------------------------------------------------
+
+/**
+ * I1: identity is checked after the pidfd was opened, and once more at the kill when the check is
+ * older than this; while a user grows, arming keeps it fresh. A change of user in between is known
+ * from the kernel's own event, and the process is then no longer in the user's books.
+ */
+export const CHECK_HOLDS_NS = 50e6;
+/** I1: an armed candidate is checked again when its check is older; see candidates.ts. */
+export const RECHECK_NS = 10e6;
+/** I2: so long does a victim that gives nothing back keep another from being chosen. */
+export const PATIENCE_NS = 1e9;
+/** Without a signal nobody goes; so often is that told. */
+export const DRY_RUN_PATIENCE_NS = 10e9;
+/** When a user is over and nobody may be killed, it is looked at again after so long. */
+export const NO_VICTIM_RETRY_NS = 100e6;
+/** A shortage of the machine that was read longer ago is no reason to kill. */
+export const RELIEF_HOLDS_NS = 250e6;
+/** So long after something happened accounting has heard of it, if it is not behind. */
+export const HEARD_OF_NS = 20e6;
+/** A process that could not or must not be killed is not considered again for so long. */
+export const SPARE_NS = 1e9;
+
 invariant(2 * HEARTBEAT_MS < HANGS_AFTER_MS, "timing: one heartbeat may be late");
 invariant(2 * WATCH_TURN_MS < HANGS_AFTER_MS, "timing: a hang is seen before it is twice as long");
 invariant(WATCH_TURN_MS <= SILENCE_MS_MAX, "timing: all of a turn may count as silence");
@@ -97,3 +122,23 @@ invariant(
 );
 invariant(MEASURE_RESERVE_NS < MEASURE_SAVED_NS_MAX, "timing: there is something to reserve");
 invariant(ARM_EVERY_NS < VERIFY_EVERY_NS, "timing: to arm is cheaper than to read /proc");
+invariant(
+  ARM_EVERY_NS < RECHECK_NS && RECHECK_NS < CHECK_HOLDS_NS,
+  "timing: arming keeps checks fresh",
+);
+invariant(
+  HEARD_OF_NS < NO_VICTIM_RETRY_NS,
+  "timing: accounting has heard before it is asked again",
+);
+invariant(
+  NO_VICTIM_RETRY_NS < PATIENCE_NS,
+  "timing: who can be killed is looked for sooner than given up",
+);
+invariant(
+  SPARE_NS <= PATIENCE_NS && PATIENCE_NS < DRY_RUN_PATIENCE_NS,
+  "timing: patience with victims",
+);
+invariant(
+  RELIEF_HOLDS_NS < PRESSURE_EVERY_NS,
+  "timing: a shortage is read anew before it is acted on again",
+);

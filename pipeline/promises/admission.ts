@@ -9,7 +9,8 @@
  */
 import { Banker } from "./banker.ts";
 import type { DeniedReason } from "../messages/reports.ts";
-import type { Client, Stakes, UserStake } from "./stakes.ts";
+import type { Client, UserStake } from "./client.ts";
+import type { Stakes } from "./stakes.ts";
 
 export interface Verdict {
   /** 0 when refused. */

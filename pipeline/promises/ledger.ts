@@ -97,6 +97,11 @@ export class Ledger {
     return this.words[HEADER_WORDS + row * ROW_WORDS + word]!;
   }
 
+  /** What it had when it asked first, and what it was granted since. */
+  level(row: number): number {
+    return this.get(row, LedgerWord.basePages) + this.get(row, LedgerWord.reservedPages);
+  }
+
   set(row: number, word: number, value: number): void {
     this.words[HEADER_WORDS + row * ROW_WORDS + word] = value;
   }

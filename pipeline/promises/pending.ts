@@ -1,5 +1,5 @@
 /** A request whose answer is not known yet. */
-import type { Client } from "./stakes.ts";
+import type { Client } from "./client.ts";
 
 export interface PendingRequest {
   readonly connection: number;

@@ -15,7 +15,7 @@ import {
   SocketFailure,
   type Sockets,
 } from "../ports.ts";
-import type { ProcessIdentity } from "./coordinator.ts";
+import type { ProcessIdentity } from "./coordinator_host.ts";
 import type { OwnedHandles } from "./owned_handles.ts";
 import { KeyKind } from "./ready_key.ts";
 

@@ -31,6 +31,7 @@ import { RulesPublisher } from "../limits/published_rules.ts";
 import { attachMemory, type Capacity, createMemory, DEFAULT_CAPACITY } from "../memory/memory.ts";
 import { DEFAULT_SETTINGS, type MemberMask, type VictimPolicy } from "../memory/settings.ts";
 import { RecordWriter } from "../messages/record_writer.ts";
+import type { ParserCounts, ReplayDecision, ReplayMm, ReplaySummary } from "./replay_summary.ts";
 import { readReport } from "../messages/reports.ts";
 import { ringBytes, RingConsumer, RingProducer } from "../memory/ring.ts";
 
@@ -55,55 +56,6 @@ export const REPLAY_CAPACITY: Capacity = {
   tasks: 262_144,
   mms: 131_072,
 };
-
-export interface ReplayMm {
-  /** null where the line named none (Android's first form). */
-  mmId: number | null;
-  tgid: number | null;
-  uid: number | null;
-  pages: { file: number; anon: number; swap: number; shmem: number };
-}
-
-export interface ReplayDecision {
-  ts: number;
-  event: "soft" | "kill";
-  uid: number | null;
-  pid: number | null;
-  usagePages: number;
-  hardPages: number;
-}
-
-export interface ReplaySummary {
-  events: number;
-  lifecycle: number;
-  lost: number;
-  malformed: number;
-  foreign: number;
-  /**
-   * Records that are older than one before them, and the most by which one is. The clock `local`
-   * differs between CPUs; the newest size of each member counts, by these times.
-   */
-  timesBack: number;
-  timesBackNsMax: number;
-  /** All mms of the capture; of very many, those that ended long ago are left out. */
-  mms: ReplayMm[];
-  users: {
-    uid: number | null;
-    usagePages: number;
-    peakPages: number;
-    limitPages: number | null;
-  }[];
-  decisions: ReplayDecision[];
-}
-
-/** What the parsers counted. */
-export interface ParserCounts {
-  readonly events: number;
-  readonly lifecycle: number;
-  readonly lost: number;
-  readonly malformed: number;
-  readonly foreign: number;
-}
 
 /** Mms that are remembered; of more, the ended ones are forgotten, the oldest first. */
 const MMS_MAX = 262_144;

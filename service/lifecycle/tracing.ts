@@ -9,13 +9,11 @@
  */
 import { Errno, KernelError } from "../../kernel/ffi/errno.ts";
 import { closeFd, openFd, OpenFlag } from "../../kernel/ffi/fd.ts";
-import {
-  findTracefs,
-  hasOwner,
-  parseInstanceName,
-  removeDeadInstances,
-  TraceInstance,
-} from "../../kernel/trace/tracefs.ts";
+import { findTracefs } from "../../kernel/trace/tracefs.ts";
+import { hasOwner } from "../../kernel/trace/instance_owner.ts";
+import { parseInstanceName } from "../../kernel/trace/instance_name.ts";
+import { removeDeadInstances } from "../../kernel/trace/dead_instances.ts";
+import { TraceInstance } from "../../kernel/trace/trace_instance.ts";
 import { EXEC_TEXT_FILTER } from "../../kernel/trace/text_parser.ts";
 import { ProcReader } from "../../kernel/proc/proc.ts";
 import { type GuardedFile, guardedFiles } from "../../kernel/trace/guarded_files.ts";

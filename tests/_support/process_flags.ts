@@ -7,13 +7,26 @@ import { assert } from "@std/assert";
 import type { Books } from "../../pipeline/books/books.ts";
 import { ProcessFlag, ProcessState } from "../../pipeline/memory/layout.ts";
 
-const { borrower, unresolved, heir, hasHeirs, hasExeced, lends, overflow, forkUnseen } =
-  ProcessFlag;
+const {
+  borrower,
+  unresolved,
+  heir,
+  hasHeirs,
+  hasExeced,
+  lends,
+  overflow,
+  forkUnseen,
+  mayInherit,
+} = ProcessFlag;
 const EXCLUDED: readonly number[] = [
   borrower | hasExeced,
   borrower | forkUnseen,
   unresolved | heir,
   unresolved | forkUnseen,
+  mayInherit | borrower,
+  mayInherit | unresolved,
+  mayInherit | heir,
+  mayInherit | hasExeced,
 ];
 
 /** What is wrong with the flags of a row, in words; undefined: nothing. */

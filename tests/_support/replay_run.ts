@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { assertEquals, assertMatch } from "@std/assert";
 import { replayCommand, type ReplayDependencies } from "../../cli/replay.ts";
-import type { ReplaySummary } from "../../pipeline/replay/replay.ts";
+import type { ReplaySummary } from "../../pipeline/replay/replay_summary.ts";
 import { CAPTURE_CPUS } from "./captures.ts";
 // Names are looked up by libc where that is allowed; see there why it is opened beforehand.
 import "./real_kernel.ts";
@@ -88,4 +89,10 @@ export function lastSizes(
     pages[MEMBER_NAMES[member]!] = bytes / pageBytes;
   }
   return mms;
+}
+
+/** Nothing but one line of error, and that exit code. */
+export function assertFailed({ code, out, err }: Ran, expected: number, message: RegExp): void {
+  assertEquals([code, out, err.length], [expected, [], 1], err.join("\n"));
+  assertMatch(err[0]!, message);
 }

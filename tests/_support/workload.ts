@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { ProcReader, sharesMm } from "../../kernel/proc/proc.ts";
+import { ProcReader } from "../../kernel/proc/proc.ts";
+import { sharesMm } from "../../kernel/proc/kcmp.ts";
 import { ProcStatus } from "../../pipeline/ports.ts";
 import { pageBytes } from "../../kernel/ffi/libc.ts";
 import { hasFile, hasTracefs } from "./real_kernel.ts";

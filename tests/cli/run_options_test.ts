@@ -2,7 +2,9 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { helpText } from "../../cli/args.ts";
 import { exitCodeOf, UsageError } from "../../cli/errors.ts";
 import type { LimitHost } from "../../cli/limit_spec.ts";
-import { parseDurationMs, parseRunOptions, RUN_COMMAND } from "../../cli/run_options.ts";
+import { parseDurationMs } from "../../cli/option_values.ts";
+import { parseRunOptions } from "../../cli/run_options.ts";
+import { RUN_COMMAND } from "../../cli/run_command.ts";
 
 const HOST: LimitHost = {
   totalMemoryBytes: 2 ** 34,

@@ -1,6 +1,7 @@
 /** What goes wrong without a sound must be mended, told, or cleaned up. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { findTracefs, parseInstanceName } from "../../kernel/trace/tracefs.ts";
+import { findTracefs } from "../../kernel/trace/tracefs.ts";
+import { parseInstanceName } from "../../kernel/trace/instance_name.ts";
 import { hasFile, needing } from "../_support/real_kernel.ts";
 import { STOP_NEEDS, STOPPABLE, stopThread, threadOf } from "../_support/stop_thread.ts";
 import { Toom } from "../_support/toom.ts";

@@ -1,7 +1,8 @@
 /** Others who are root, in whatever container, and write where toom traces. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { closeFd, openFd, OpenFlag, readFd } from "../../kernel/ffi/fd.ts";
-import { findTracefs, parseInstanceName } from "../../kernel/trace/tracefs.ts";
+import { findTracefs } from "../../kernel/trace/tracefs.ts";
+import { parseInstanceName } from "../../kernel/trace/instance_name.ts";
 import { hasFile, needing } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";
 import { assertBooksTrue } from "../_support/books_true.ts";

@@ -1,17 +1,8 @@
 import { ARM_EVERY_NS } from "../../pipeline/memory/timing.ts";
-import { OOM_VICTIM, PRESSURE, SWEEP_END } from "../../pipeline/messages/records.ts";
 import { assert, assertEquals } from "@std/assert";
-
-import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books/books.ts";
+import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
-import {
-  CounterIndex,
-  HeaderWord,
-  PressureReason,
-  RecordKind,
-  Role,
-  RoleWord,
-} from "../../pipeline/memory/layout.ts";
+import { CounterIndex, HeaderWord, Role, RoleWord } from "../../pipeline/memory/layout.ts";
 import { attachCounters, SIDE_RING_RECORDS } from "../../pipeline/memory/memory.ts";
 import { Desk } from "../_support/desk.ts";
 
@@ -186,253 +177,6 @@ Deno.test("a killer's ring that is full sheds orders; a later event orders again
   assertEquals(kinds(desk), ["kill"]);
 });
 
-// ------------------------------------------------------------------------------- pressure
-
-/** The machine is short of so many pages. */
-function press(desk: Desk, missingPages: number, reason: number = PressureReason.psi): void {
-  desk.put(PRESSURE, { reason: reason, missingPages: missingPages }).step();
-}
-
-function relieved(desk: Desk): (number | string)[][] {
-  return desk.orders().filter(({ kind }) => kind === "relieve").map(({ uid, leastPages }) => [
-    uid,
-    leastPages,
-  ]);
-}
-
-Deno.test("pressure: by the share of the limit that is used, and by what a victim gives back", () => {
-  const desk = new Desk();
-  desk.limit(1000, 1000).limit(1001, 500).limit(1002, 200);
-  desk.proc(10, 1000, { anon: 300 }).proc(20, 1001, { anon: 450 }).proc(30, 1002, { anon: 10 });
-  desk.proc(40, 1003, { anon: 100_000 });
-  desk.step().orders();
-  press(desk, 100);
-  assertEquals(relieved(desk), [[1001, 100]], "the order says what a victim must give back");
-  assertEquals(desk.reports("pressure")[0]?.values, {
-    reason: PressureReason.psi,
-    uid: 1001,
-    helps: 1,
-  });
-  // One order at a time, here too.
-  press(desk, 100);
-  assertEquals(relieved(desk), []);
-});
-
-Deno.test("pressure: a user at 90 of 100 GiB goes before one at 1 of 64 MiB, or at 63", () => {
-  const MIB = 256;
-  for (const smallMib of [1, 63]) {
-    const desk = new Desk();
-    desk.limit(1000, 64 * MIB).limit(1001, 100 * 1024 * MIB);
-    desk.proc(10, 1000, { anon: smallMib * MIB }).proc(20, 1001, { anon: 90 * 1024 * MIB });
-    desk.step().orders();
-    press(desk, 1024 * MIB);
-    assertEquals(relieved(desk), [[1001, 16 * MIB]], `${smallMib} MiB`);
-  }
-});
-
-Deno.test("pressure: nobody goes when nobody's end would help, which is told once a minute", () => {
-  const MIB = 256;
-  const desk = new Desk();
-  desk.limit(1000, 64 * MIB).limit(1001, 4 * MIB).limit(1002, 100 * MIB);
-  // Half of its limit and no more; all of it, but in small pieces; a process too small to matter.
-  desk.proc(10, 1000, { anon: 32 * MIB });
-  for (let i = 0; i < 4; i++) desk.proc(20 + i, 1001, { anon: MIB });
-  for (let i = 0; i < 9; i++) desk.proc(30 + i, 1002, { anon: 10 * MIB });
-  desk.step().orders();
-  for (let i = 0; i < 59; i++) {
-    press(desk, 1024 * MIB);
-    desk.tick(1e9);
-  }
-  assertEquals(relieved(desk), []);
-  assertEquals(desk.reports("pressure").map(({ values }) => [values["uid"], values["helps"]]), [
-    [UNKNOWN_UID, 0],
-  ]);
-  desk.tick(2e9);
-  press(desk, 1024 * MIB);
-  assertEquals(desk.reports("pressure").length, 1);
-  // What is missing is less than the least that counts.
-  press(desk, 2 * MIB);
-  assertEquals(relieved(desk), [[1002, 2 * MIB]]);
-});
-
-Deno.test("pressure: without a user that has a limit and memory, nobody is ordered to go", () => {
-  const desk = new Desk();
-  desk.limit(1000, 100).proc(10, 1000, {}).proc(20, BOB, { anon: 500 }).step();
-  press(desk, 10);
-  assertEquals(relieved(desk), []);
-  assertEquals(desk.reports("pressure")[0]?.values["uid"], -1);
-});
-
-Deno.test("the kernel's own victim is credited to its user", () => {
-  const desk = makeDesk();
-  desk.put(OOM_VICTIM, { pid: 10 }).put(OOM_VICTIM, { pid: 999 }).step();
-  assertEquals(desk.reports("kernelKill").map(({ values }) => values), [
-    { pid: 10, uid: ANN },
-    { pid: 999, uid: UNKNOWN_UID },
-  ]);
-});
-
-// ------------------------------------------------------------------------------------ loss
-
-function isDegraded(desk: Desk): boolean {
-  return desk.memory.header[HeaderWord.degraded] === 1;
-}
-
-Deno.test("lost events: degraded, a sweep is asked for, it repairs, tells the drift, recovers", () => {
-  const desk = makeDesk();
-  desk.lost(17).step();
-  assert(isDegraded(desk));
-  assertEquals(desk.asked, [{ kind: RecordKind.resync, tid: 0 }]);
-  assertEquals(desk.reports().map(({ name }) => name), ["lost", "degraded"]);
-  // While events were lost: 10 grew by 30, 20 ended, 30 was born.
-  desk.sweep(() => {
-    desk.proc(10, ANN, { anon: 130 });
-    desk.proc(30, ANN, { anon: 7 });
-  }).step();
-  assertEquals([desk.usage(ANN), desk.usage(BOB)], [137, 0]);
-  assert(!isDegraded(desk));
-  const reports = desk.reports();
-  const drift = reports.filter(({ name }) => name === "drift").map(({ values }) => values);
-  assertEquals(drift, [{ uid: ANN, pages: 30 }, { uid: BOB, pages: -50 }]);
-  assertEquals(reports.at(-1)?.name, "recovered");
-  assertEquals(attachCounters(desk.memory, Role.accounting)[CounterIndex.lost], 17);
-});
-
-Deno.test("a sweep that began before the loss does not prove anything; another is asked for", () => {
-  const desk = makeDesk();
-  desk.sweep(() => {
-    desk.proc(10, ANN, { anon: 100 }).proc(20, BOB, { anon: 50 });
-    // On the reader's ring, which accounting empties first.
-    desk.lost(3);
-  }).step();
-  assert(isDegraded(desk));
-  assert(desk.asked.length > 0);
-  desk.sweep(() => desk.proc(10, ANN, { anon: 100 }).proc(20, BOB, { anon: 50 })).step();
-  assert(!isDegraded(desk));
-});
-
-Deno.test("small differences that /proc cannot help are left alone, but not after a loss", () => {
-  const desk = makeDesk();
-  const readings = (): void =>
-    void desk.proc(10, ANN, { anon: 110 }).proc(20, BOB, {
-      anon: 50,
-    });
-  desk.tick(1e9);
-  desk.sweep(readings, 64).step();
-  assertEquals(desk.usage(ANN), 100);
-  assertEquals(desk.reports("drift"), []);
-  desk.lost().sweep(readings, 64).step();
-  assertEquals(desk.usage(ANN), 110);
-});
-
-Deno.test("an mm that a process left behind is dropped", () => {
-  const desk = makeDesk();
-  desk.foreign(10, B, { anon: 40 }).step();
-  assertEquals(desk.usage(ANN), 140);
-  desk.tick(2e9);
-  desk.sweep(() => desk.proc(10, ANN, { anon: 100 }).proc(20, BOB, { anon: 50 })).step();
-  assertEquals(desk.usage(ANN), 100);
-  assertEquals(desk.reports("drift").map(({ values }) => values), [{ uid: ANN, pages: -40 }]);
-});
-
-Deno.test("what a sweep did not see, and was born before it, is no more; newer ones stay", () => {
-  const desk = makeDesk();
-  desk.sweep(() => {
-    desk.proc(20, BOB, { anon: 50 });
-    desk.foreign(20, B, { anon: 50 }).fork(20, 21);
-  }).step();
-  assertEquals([desk.usage(ANN), desk.usage(BOB)], [0, 100]);
-});
-
-Deno.test("a restarted accounting mends what its predecessor knew to be wrong before the first sweep", () => {
-  const desk = new Desk();
-  desk.lost().step();
-  assertEquals(isDegraded(desk), true);
-  desk.startAccounting();
-  desk.step();
-  desk.sweep(() => {}).step();
-  assertEquals(isDegraded(desk), false);
-});
-
-Deno.test("a restarted accounting reads everything again, and trusts no sweep from before", () => {
-  const desk = makeDesk();
-  desk.own(10, A, { anon: 600 }).step();
-  const lastTsNs = desk.nowNs;
-  desk.startAccounting();
-  desk.tick(30e6);
-  desk.step();
-  assert(isDegraded(desk));
-  assertEquals(desk.usage(ANN), 0);
-  // The second half of a sweep whose first half the predecessor had taken.
-  desk.sweeperPut(SWEEP_END, { number: 5, flags: 1 }).step();
-  assert(isDegraded(desk), "half a sweep");
-  desk.tick(1e6);
-  desk.sweep(() => desk.proc(10, ANN, { anon: 600 }).proc(20, BOB, { anon: 50 })).step();
-  assert(!isDegraded(desk));
-  assertEquals([desk.usage(ANN), desk.usage(BOB)], [600, 50]);
-  const told = desk.reports();
-  const [degraded, recovered] = ["degraded", "recovered"].map((name) =>
-    told.find((report) => report.name === name)!.tsNs
-  );
-  assertEquals(degraded, lastTsNs, "until then the books were right");
-  assert(recovered! >= lastTsNs + 31e6, "and it has not recovered before that was so");
-  desk.own(10, A, { anon: 1001 });
-  assert(kinds(desk).includes("kill"));
-});
-
-// ----------------------------------------------------------------------------- full tables
-
-for (
-  const [table, capacity, more] of [
-    ["users", { users: 3 }, 30],
-    ["processes", { processes: 6 }, 30],
-    ["tasks", { tasks: 6 }, 30],
-    ["mms", { mms: 6 }, 30],
-  ] as const
-) {
-  Deno.test(`a full table of ${table} is survived, told, and recovered from`, () => {
-    const desk = makeDesk({ capacity });
-    for (let i = 0; i < more; i++) {
-      const pid = 100 + i;
-      if (table === "tasks") desk.thread(10, pid).own(pid, A, { anon: 100 + i });
-      else if (table === "users") desk.proc(pid, 2000 + i, { anon: 5 });
-      else {
-        desk.foreign(10, 0x10000 + i, { anon: 3 }).fork(10, pid);
-        desk.own(pid, 0x10000 + i, { file: 1 }).own(pid, 0x10000 + i, { anon: 4 });
-      }
-      desk.step();
-    }
-    assert(isDegraded(desk));
-    assert(attachCounters(desk.memory, Role.accounting)[CounterIndex.tableFull]! > 0);
-    assert(desk.reports("tableFull").length > 0);
-    // All but the first two end; the next sweep finds room for what is there.
-    for (let i = 0; i < more; i++) {
-      desk.exit(100 + i, table === "tasks" ? 0 : 1);
-      if (table !== "tasks") desk.foreign(100 + i, 0x10000 + i, { file: 0, anon: 0 });
-      desk.free(100 + i).step();
-    }
-    desk.tick(2e9);
-    desk.sweep(() => desk.proc(10, ANN, { anon: 120 }).proc(20, BOB, { anon: 50 })).step();
-    desk.tick(2e9);
-    desk.sweep(() => desk.proc(10, ANN, { anon: 120 }).proc(20, BOB, { anon: 50 })).step();
-    assert(!isDegraded(desk));
-    assertEquals([desk.usage(ANN), desk.usage(BOB)], [120, 50]);
-    desk.own(10, A, { anon: 1001 });
-    assert(kinds(desk).includes("kill"));
-  });
-}
-
-Deno.test("a table that stays full does not make sweeps chase each other", () => {
-  const desk = makeDesk({ capacity: { processes: 3 } });
-  const readings = (): void => {
-    for (let pid = 10; pid < 20; pid++) desk.proc(pid, ANN, { anon: 5 });
-  };
-  desk.sweep(readings).step();
-  desk.sweep(readings).step();
-  assert(isDegraded(desk));
-  assertEquals(desk.asked.filter(({ kind }) => kind === RecordKind.resync), []);
-});
-
 Deno.test("the nearer a user is to its limit, the shorter may events wait", () => {
   const desk = new Desk({ marginPages: 100 });
   desk.limit(ANN, 1000).limit(BOB, 50);
@@ -480,4 +224,27 @@ Deno.test("a reader is woken from its nap when events may wait no longer", () =>
   assertEquals(rings(), before + 1);
   desk.own(10, A, { anon: 910 }).own(10, A, { anon: 900 }).step();
   assertEquals(rings(), before + 1, "not for longer naps, nor for the same");
+});
+
+Deno.test("while the first sweep is under way nobody is killed: not all are known yet", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000);
+  let during: unknown;
+  desk.sweep(() => {
+    desk.proc(10, ANN, { anon: 1200 }).step();
+    during = desk.orders().filter(({ kind }) => kind === "kill");
+    desk.proc(11, ANN, { anon: 1500 });
+  }).step();
+  assertEquals(during, []);
+  assertEquals(desk.orders().filter(({ kind }) => kind === "kill").length, 1, "at its end");
+  // Later sweeps keep nobody from being killed.
+  const other = new Desk();
+  other.limit(ANN, 1000);
+  other.sweep(() => other.proc(10, ANN, { anon: 10 })).step();
+  other.sweep(() => {
+    other.proc(10, ANN, { anon: 10 });
+    other.own(10, 70, { anon: 1200 }).step();
+    during = other.orders().filter(({ kind }) => kind === "kill").length;
+  }).step();
+  assertEquals(during, 1);
 });

@@ -12,7 +12,10 @@
  * (Documentation/filesystems/proc.rst, smaps_rollup). It is read for users that may be near their
  * limit by /proc/PID/statm, which is cheap and never too low while a process has its memory. One that
  * ends loses sight of its mm before the kernel has freed it (do_exit, kernel/exit.c: exit_mm, then
- * EXIT_ZOMBIE): until it is a zombie, a kill may be right for what it was last seen to hold. */
+ * EXIT_ZOMBIE): until it is a zombie, a kill may be right for what it was last seen to hold.
+ *
+ * Longer than 450 lines, because the witness is a program of one file, built by one call of the
+ * compiler. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>

@@ -39,6 +39,7 @@ Deno.test("import of kernel modules opens nothing", async () => {
     "ffi/fd.ts",
     "kill/pidfd.ts",
     "proc/proc.ts",
+    "trace/trace_instance.ts",
     "trace/tracefs.ts",
     "proc/proc_connector.ts",
     "users/passwd.ts",

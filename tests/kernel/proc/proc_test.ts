@@ -1,26 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../../kernel/ffi/errno.ts";
-import {
-  parseStatus,
-  PF_KTHREAD,
-  printable,
-  ProcReader,
-  readMemInfo,
-  sharesMm,
-  StatusHandle,
-} from "../../../kernel/proc/proc.ts";
+import { PF_KTHREAD, ProcReader } from "../../../kernel/proc/proc.ts";
+import { printable } from "../../../kernel/proc/proc_text.ts";
+import { StatusHandle } from "../../../kernel/proc/status_handle.ts";
 import { ProcStatus, STATE_ZOMBIE } from "../../../pipeline/ports.ts";
 import { hasFile, isRoot, needing, spawnAs, waitUntil } from "../../_support/real_kernel.ts";
 
 const OWN_UID = Deno.uid() ?? 0;
 const NO_PID = 1_073_741_823;
-
-function parsed(text: string): ProcStatus {
-  const out = new ProcStatus();
-  const bytes = new TextEncoder().encode(text);
-  parseStatus(bytes, bytes.length, out);
-  return out;
-}
 
 Deno.test("ProcReader.readStatus() agrees with the text of /proc/self/status", () => {
   const out = new ProcStatus();
@@ -124,24 +111,6 @@ Deno.test(needing(KTHREADD, "kthreadd", "ProcReader knows a kernel thread"), () 
   assertEquals(out.kthread, true);
   assertEquals(reader.readFlags(2) & PF_KTHREAD, PF_KTHREAD);
   assertEquals(reader.readFlags(Deno.pid) & PF_KTHREAD, 0);
-});
-
-Deno.test("parseStatus() knows kernel threads without the line Kthread, as before 6.11", () => {
-  const kernel =
-    "Name:\tkworker/0:1\nState:\tI (idle)\nTgid:\t9\nPPid:\t2\nUid:\t0\t0\t0\t0\nThreads:\t1\n";
-  assertEquals(parsed(kernel).kthread, true);
-  assertEquals(parsed(kernel.replace("PPid:\t2", "PPid:\t1")).kthread, false);
-  assertEquals(parsed(kernel.replace("Threads", "VmSize:\t 8 kB\nThreads")).kthread, false);
-  assertEquals(parsed(kernel.replace("Threads", "Kthread:\t0\nThreads")).kthread, false);
-});
-
-Deno.test("parseStatus() reads nothing from the name, and survives texts that are cut", () => {
-  const text = "Name:\tUid:\t5\t5\\nTgid:\t7\nTgid:\t1\nUid:\t4294967294\t3\t3\t3\nThreads:\t2\n";
-  assertEquals(parsed(text).realUid, 4_294_967_294);
-  assertEquals(parsed(text).effectiveUid, 3);
-  assertEquals(parsed(text).tgid, 1);
-  for (let length = 0; length <= text.length; length++) parsed(text.slice(0, length));
-  assertEquals(parsed("").tgid, 0);
 });
 
 /** Programs are named by their file: copies of sleep(1) under names that try to fool parsers. */
@@ -250,20 +219,6 @@ Deno.test("ProcReader gives back every descriptor", () => {
   assertEquals(count(), before);
 });
 
-Deno.test("printable() shows text and escapes the rest", () => {
-  const bytes = Uint8Array.of(97, 32, 0x5c, 10, 9, 0, 0x1b, 0xff, 126, 127);
-  assertEquals(printable(bytes), "a \\\\\\n\\t\\x00\\x1b\\xff~\\x7f");
-});
-
-const hasKcmp = sharesMm(Deno.pid, Deno.pid);
-Deno.test(needing(hasKcmp, "kcmp", "sharesMm() tells threads from processes"), async () => {
-  await using process = spawnAs(OWN_UID, ["sleep", "60"]);
-  const tid = new ProcReader().listTids(Deno.pid).find((tid) => tid !== Deno.pid)!;
-  assertEquals(sharesMm(Deno.pid, tid), true);
-  assertEquals(sharesMm(Deno.pid, process.pid), false);
-  assertEquals(sharesMm(Deno.pid, NO_PID), false);
-});
-
 Deno.test(
   needing(
     isRoot() && hasFile("/usr/bin/setpriv"),
@@ -288,10 +243,4 @@ Deno.test("StatusHandle.realUid() fails when the process is gone", async () => {
   assertEquals(handle.realUid(), OWN_UID);
   await process.end();
   assertEquals(handle.realUid(), -Errno.ESRCH);
-});
-
-Deno.test("readMemInfo() is in bytes", () => {
-  const { totalBytes, availableBytes } = readMemInfo();
-  assert(totalBytes >= availableBytes && availableBytes > 1 << 20);
-  assertEquals(totalBytes % 1024, 0);
 });

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { RawMerger, RawPageCursor } from "../../../kernel/trace/raw_parser.ts";
+import { RawMerger } from "../../../kernel/trace/raw_merger.ts";
+import { RawPageCursor } from "../../../kernel/trace/raw_parser.ts";
 import { TextParser } from "../../../kernel/trace/text_parser.ts";
 import { makeCounters, type ParserCounters } from "../../../kernel/trace/page_format.ts";
 import {

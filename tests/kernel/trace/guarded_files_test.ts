@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { closeFd, openFd, OpenFlag, readFd, writeTextFile } from "../../../kernel/ffi/fd.ts";
-import { SENTINEL_PID, TraceInstance } from "../../../kernel/trace/tracefs.ts";
+import { SENTINEL_PID, TraceInstance } from "../../../kernel/trace/trace_instance.ts";
 import { guardedFiles, InstanceFiles, StatsFiles } from "../../../kernel/trace/guarded_files.ts";
 import { InstanceGuard, type Tampering } from "../../../pipeline/discovery/instance_guard.ts";
 import { ReaderGuard } from "../../../pipeline/discovery/reader_guard.ts";

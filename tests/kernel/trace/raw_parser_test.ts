@@ -1,88 +1,21 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../../../pipeline/memory/invariant.ts";
 import { parseEventFormat, parseHeaderPage } from "../../../kernel/trace/formats.ts";
-import { makeRawFormats, RawMerger, RawPageCursor } from "../../../kernel/trace/raw_parser.ts";
+import { makeRawFormats, RawPageCursor } from "../../../kernel/trace/raw_parser.ts";
 import type { RawFormats } from "../../../kernel/trace/page_format.ts";
+import { captureFormats, PAGE_BYTES, readFormat, RecordSink } from "../../_support/captures.ts";
 import {
-  captureFormats,
-  PAGE_BYTES,
-  type PlainRecord,
-  readFormat,
-  RecordSink,
-} from "../../_support/captures.ts";
+  brief,
+  decode,
+  EXIT_ID,
+  MISSED,
+  NEWTASK_ID,
+  PageBuilder,
+  RSS_ID,
+  STORED,
+} from "../../_support/raw_pages.ts";
 
 const FORMATS = captureFormats();
-const RSS_ID = 646;
-const NEWTASK_ID = 205;
-const EXIT_ID = 369;
-const MISSED = 2 ** 31;
-const STORED = 2 ** 30;
-
-/** Builds one sub-buffer word by word, as a little-endian 64-bit kernel lays it out. */
-class PageBuilder {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  private readonly view: DataView;
-  private at = 16;
-
-  constructor(baseNs: bigint, subBufferBytes = PAGE_BYTES) {
-    this.bytes = new Uint8Array(subBufferBytes);
-    this.view = new DataView(this.bytes.buffer);
-    this.view.setBigUint64(0, baseNs, true);
-  }
-
-  word(value: number): this {
-    this.view.setUint32(this.at, value >>> 0, true);
-    this.at += 4;
-    return this;
-  }
-
-  header(typeLen: number, delta: number): this {
-    return this.word(typeLen + delta * 32);
-  }
-
-  /** The 8 payload words of an rss_stat event whose mm_id tells which one it is. */
-  rssPayload(mmId: number, size = 4096n, member = 1, id = RSS_ID): this {
-    this.word(id).word(77).word(mmId).word(1).word(member).word(0);
-    this.view.setBigInt64(this.at, size, true);
-    this.at += 8;
-    return this;
-  }
-
-  rss(delta: number, mmId: number, size = 4096n): this {
-    return this.header(8, delta).rssPayload(mmId, size);
-  }
-
-  get dataBytes(): number {
-    return this.at - 16;
-  }
-
-  /** Writes the commit word: by default the length of what was put in. */
-  commit(flags = 0, dataBytes = this.dataBytes): Uint8Array<ArrayBuffer> {
-    const low = dataBytes + flags;
-    this.view.setUint32(8, low, true);
-    this.view.setUint32(12, low >= MISSED ? 0xffffffff : 0, true);
-    return this.bytes;
-  }
-}
-
-interface Decoded {
-  readonly records: readonly PlainRecord[];
-  readonly cursor: RawPageCursor;
-}
-
-function decode(page: Uint8Array, length = page.length, formats = FORMATS): Decoded {
-  const sink = new RecordSink();
-  const cursor = new RawPageCursor(formats, 3);
-  cursor.load(page, length);
-  cursor.emit(sink.writer);
-  assertEquals(cursor.done, true);
-  return { records: sink.drain(), cursor };
-}
-
-/** Time and mm_id of each record. */
-function brief(records: readonly PlainRecord[]): Array<[number, unknown]> {
-  return records.map((record) => [record.tsNs, record["mmId"] ?? record["lost"]]);
-}
 
 Deno.test("RawPageCursor decodes an rss_stat event", () => {
   const page = new PageBuilder(1000n).rss(5, 0xfedcba98, 40960n).commit();
@@ -399,53 +332,6 @@ Deno.test("makeRawFormats() says what it cannot decode", () => {
 Deno.test("RawPageCursor.load() refuses a buffer that is not aligned", () => {
   const cursor = new RawPageCursor(FORMATS, 0);
   assertThrows(() => cursor.load(new Uint8Array(64).subarray(1), 63), InvariantError, "aligned");
-});
-
-/** Merges lists of pages, one list a CPU. */
-function merge(cpus: ReadonlyArray<ReadonlyArray<Uint8Array>>): [PlainRecord[], number[]] {
-  const sink = new RecordSink();
-  const cursors = cpus.map((_, cpu) => new RawPageCursor(FORMATS, cpu));
-  const next = cpus.map(() => 0);
-  const refills: number[] = [];
-  const merger = new RawMerger(cursors, (index) => {
-    refills.push(index);
-    const page = cpus[index]![next[index]!++];
-    if (page === undefined) return false;
-    cursors[index]!.load(page, page.length);
-    return true;
-  });
-  merger.drain(sink.writer);
-  return [sink.drain(), refills];
-}
-
-Deno.test("RawMerger writes the events of all CPUs in the order of time", () => {
-  const cpus: Uint8Array[][] = [[], [], []];
-  let ns = 0;
-  for (let pageIndex = 0; pageIndex < 5; pageIndex++) {
-    const builders = cpus.map(() => new PageBuilder(BigInt(ns)));
-    const last = cpus.map(() => ns);
-    for (let i = 0; i < 100; i++) {
-      const cpu = (i * 7 + (i >> 3)) % 3;
-      ns += i % 4;
-      builders[cpu]!.rss(ns - last[cpu]!, i);
-      last[cpu] = ns;
-    }
-    builders.forEach((builder, cpu) => cpus[cpu]!.push(builder.commit()));
-  }
-  const [records] = merge(cpus);
-  assertEquals(records.length, 500);
-  assertEquals(new Set(records.map((record) => record.cpu)).size, 3);
-  for (let i = 1; i < records.length; i++) {
-    assertEquals(records[i]!.tsNs >= records[i - 1]!.tsNs, true, `${i}`);
-  }
-});
-
-Deno.test("RawMerger asks each CPU until it is dry, once, over empty pages", () => {
-  const empty = new PageBuilder(7n).commit();
-  const [records, refills] = merge([[], [empty, empty, new PageBuilder(9n).rss(0, 1).commit()]]);
-  assertEquals(brief(records), [[9, 1]]);
-  assertEquals(refills, [0, 1, 1, 1, 1]);
-  assertEquals(merge([]), [[], []]);
 });
 
 Deno.test("RawPageCursor says how much room a page has left: little in a full one", () => {

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { parseEventFormat, parseHeaderPage } from "../../../kernel/trace/formats.ts";
 import { makeRawFormats } from "../../../kernel/trace/page_format.ts";
-import { RawMerger, RawPageCursor } from "../../../kernel/trace/raw_parser.ts";
+import { RawMerger } from "../../../kernel/trace/raw_merger.ts";
+import { RawPageCursor } from "../../../kernel/trace/raw_parser.ts";
 import { rehearsePages } from "../../../kernel/trace/rehearsal.ts";
 import { TextParser } from "../../../kernel/trace/text_parser.ts";
 import {

@@ -6,6 +6,7 @@ const ANN = 1000;
 const PARENT = 10;
 const CHILD = 11;
 const MM = 0xa;
+const NEXT_MM = 0xb;
 
 function makeDesk(): Desk {
   const desk = new Desk();
@@ -69,4 +70,66 @@ Deno.test("nor was the mm's name known before", () => {
   desk.proc(12, ANN, { anon: 1001 }, { flags: ProcFlag.borrows }).lender(12, CHILD).step();
   desk.own(12, MM, { anon: 1010 }).step();
   assertEquals(desk.usage(ANN), 1010);
+});
+
+Deno.test("a reading from before the end of its lender does not take a process's mm", () => {
+  const desk = makeDesk().vfork(PARENT, CHILD).step();
+  const tsNs = desk.tick();
+  desk.exit(PARENT).step();
+  assertEquals([desk.pages(CHILD), desk.usage(ANN)], [500, 500]);
+  desk.proc(CHILD, ANN, { anon: 500 }, { flags: ProcFlag.borrows, tsNs });
+  desk.lender(CHILD, PARENT, tsNs).step();
+  assertEquals([desk.pages(CHILD), desk.usage(ANN)], [500, 500]);
+  desk.own(CHILD, MM, { anon: 510 }).step();
+  assertEquals(desk.usage(ANN), 510);
+});
+
+Deno.test("a reading from after the end of its lender, of which no event told yet, leaves a process the mm", () => {
+  const desk = makeDesk().vfork(PARENT, CHILD).step();
+  const endNs = desk.tick();
+  desk.proc(CHILD, ANN, { anon: 500 }).step();
+  assertEquals(desk.usage(ANN), 500);
+  desk.exit(PARENT, 1, endNs).step();
+  assertEquals([desk.pages(CHILD), desk.usage(ANN)], [500, 500]);
+});
+
+Deno.test("a reading does not bring back a process whose end is all that events told of", () => {
+  const desk = new Desk();
+  desk.limit(ANN, 1000);
+  const tsNs = desk.tick();
+  // Accounting has started anew, and knows nobody when these arrive.
+  desk.exit(PARENT).foreign(PARENT, MM, { file: 0 }).foreign(PARENT, MM, { anon: 0 }).step();
+  desk.proc(PARENT, ANN, { anon: 500 }, { tsNs }).step();
+  assertEquals(desk.usage(ANN), 0);
+  desk.gone(PARENT).step();
+  assertEquals(desk.books.findProcess(PARENT), -1);
+});
+
+Deno.test("a reading from after an exec, and of a child of its, which come before the exec's events", () => {
+  const desk = makeDesk();
+  const [buildNs, ownNs, execNs, vforkNs] = [1, 2, 3, 4].map(() => desk.tick());
+  desk.proc(PARENT, ANN, { anon: 20 });
+  desk.proc(CHILD, ANN, { anon: 20 }, { flags: ProcFlag.borrows }).lender(CHILD, PARENT).step();
+  desk.foreign(PARENT, NEXT_MM, { anon: 1 }, buildNs).foreign(PARENT, MM, { anon: 0 }, ownNs);
+  desk.own(PARENT, NEXT_MM, { anon: 20 }, ownNs).exec(PARENT, PARENT, execNs).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 0, 20]);
+  desk.vfork(PARENT, CHILD, vforkNs).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 0, 20]);
+  desk.own(CHILD, NEXT_MM, { anon: 25 }).step();
+  assertEquals(desk.usage(ANN), 25);
+});
+
+Deno.test("who was born after an exec does not get the mm of before, though its birth is read first", () => {
+  const desk = makeDesk();
+  const [buildNs, ownNs] = [1, 2].map(() => desk.tick());
+  desk.vfork(PARENT, CHILD).step();
+  desk.foreign(PARENT, NEXT_MM, { anon: 1 }, buildNs).own(PARENT, NEXT_MM, { anon: 20 }, ownNs);
+  desk.exec(PARENT, PARENT, ownNs).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 0, 20]);
+});
+
+Deno.test("who borrowed before an exec gets the mm of before", () => {
+  const desk = makeDesk().vfork(PARENT, CHILD).step();
+  desk.foreign(PARENT, NEXT_MM, { anon: 1 }).own(PARENT, NEXT_MM, { anon: 20 }).exec(PARENT).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 500, 520]);
 });

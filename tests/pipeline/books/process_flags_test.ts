@@ -3,8 +3,17 @@ import { ProcessFlag } from "../../../pipeline/memory/layout.ts";
 import { Desk } from "../../_support/desk.ts";
 import { checkFlags, flagsProblem } from "../../_support/process_flags.ts";
 
-const { borrower, unresolved, heir, hasHeirs, hasExeced, lends, overflow, forkUnseen } =
-  ProcessFlag;
+const {
+  borrower,
+  unresolved,
+  heir,
+  hasHeirs,
+  hasExeced,
+  lends,
+  overflow,
+  forkUnseen,
+  mayInherit,
+} = ProcessFlag;
 
 Deno.test("flags of a process row that exclude each other are found", () => {
   const wrong = [
@@ -15,6 +24,8 @@ Deno.test("flags of a process row that exclude each other are found", () => {
     overflow | lends,
     hasHeirs | lends,
     hasHeirs | heir,
+    mayInherit | borrower,
+    mayInherit | hasExeced | lends,
   ];
   for (const flags of wrong) assertEquals(typeof flagsProblem(flags), "string", String(flags));
 });
@@ -28,6 +39,7 @@ Deno.test("flags of a process row that occur together are right", () => {
     heir | borrower | hasHeirs | lends,
     heir | forkUnseen,
     hasExeced | forkUnseen | lends,
+    mayInherit | lends,
     overflow,
   ];
   for (const flags of right) assertEquals(flagsProblem(flags), undefined, String(flags));

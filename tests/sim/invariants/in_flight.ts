@@ -19,9 +19,9 @@ export function inFlightPages(kernel: FakeKernel, uid: number, oldestNs: number)
   let sum = 0;
   const { changes } = kernel;
   for (let i = changes.length - 1; i >= 0; i--) {
-    const { tsNs, uid: whose, pages } = changes[i]!;
+    const { tsNs, uids, pages } = changes[i]!;
     if (tsNs < oldestNs) break;
-    if (whose === uid) sum += pages;
+    if (uids.has(uid)) sum += pages;
   }
   return sum;
 }

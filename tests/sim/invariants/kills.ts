@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { CHECK_HOLDS_NS, PATIENCE_NS } from "../../../pipeline/memory/timing.ts";
 import { chargedPages, ownPages } from "../../../pipeline/books/charge.ts";
-import { CHECK_HOLDS_NS } from "../../../pipeline/kill/candidates.ts";
-import { PATIENCE_NS } from "../../../pipeline/kill/killer.ts";
+
 import { Broken, type SimContext } from "../context.ts";
 import type { FakeMm, FakeProcess } from "../kernel/tasks.ts";
 import { heldPages } from "../kernel/truth.ts";

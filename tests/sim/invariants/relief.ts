@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { RELIEF_HOLDS_NS } from "../../../pipeline/kill/killer.ts";
+import { RELIEF_HOLDS_NS } from "../../../pipeline/memory/timing.ts";
 import { Broken, type SimContext } from "../context.ts";
 import { limitedUids } from "../options.ts";
 import type { KillJudge } from "./kills.ts";

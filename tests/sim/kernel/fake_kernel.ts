@@ -61,7 +61,7 @@ export class FakeKernel {
   private lastPid = FIRST_PID;
   private cpu = 0;
   /** Counted pages that changed, newest last: what may be in flight. */
-  readonly changes: { tsNs: number; uid: number; pages: number }[] = [];
+  readonly changes: { tsNs: number; uids: ReadonlySet<number>; pages: number }[] = [];
 
   constructor(random: Random, options: FakeKernelOptions) {
     this.random = random;
@@ -114,7 +114,7 @@ export class FakeKernel {
   // ------------------------------------------------------------------------------ operations
 
   spawn(uid: number): FakeProcess {
-    return this.add(uid, this.newMm(uid), undefined, undefined);
+    return this.add(uid, this.newMm([uid]), undefined, undefined);
   }
 
   /** Most operations happen on one CPU; sometimes the task is moved in between. */
@@ -134,7 +134,7 @@ export class FakeKernel {
 
   fork(parent: FakeProcess, fails = false): FakeProcess | undefined {
     const tid = this.random.pick(parent.tids);
-    const mm = this.newMm(parent.uid, parent.mm.stackStart);
+    const mm = this.newMm(parent.mm.uids, parent.mm.stackStart);
     for (const member of [Member.anon, Member.swap, Member.shmem]) {
       let copied = parent.mm.held[member]!.slice();
       if (fails) copied = copied.slice(0, Math.floor(copied.length / 2));
@@ -157,7 +157,7 @@ export class FakeKernel {
     // Until this is read, /proc may tell of the child beside what was built of it.
     this.changes.push({
       tsNs: this.nowNs,
-      uid: parent.uid,
+      uids: mm.uids,
       pages: countedPages(mm, this.options.countMasks),
     });
     this.maybeMove();
@@ -202,7 +202,7 @@ export class FakeKernel {
     const old = process.mm;
     const caller = this.random.pick(process.tids);
     const oldPages = countedPages(old, this.options.countMasks);
-    const mm = this.newMm(process.uid);
+    const mm = this.newMm(old.uids);
     this.rss(caller, mm, 0, Member.anon, 1);
     this.rss(caller, old, 1, Member.anon, 1);
     const ending = process.tids.filter((tid) => tid !== caller);
@@ -229,7 +229,7 @@ export class FakeKernel {
     this.tracing.executed(pid);
     // Until this is read, /proc may tell of the new mm beside what was built of it so far, and the old
     // one may count as /proc had it.
-    this.changes.push({ tsNs: this.nowNs, uid: process.uid, pages: 2 + oldPages });
+    this.changes.push({ tsNs: this.nowNs, uids: mm.uids, pages: 2 + oldPages });
   }
 
   exit(process: FakeProcess): void {
@@ -255,6 +255,9 @@ export class FakeKernel {
 
   setUid(process: FakeProcess, uid: number): void {
     process.uid = uid;
+    // What it has changed and nobody has read yet will be found under its new user, as what it changes
+    // before that is heard of is found under the old one.
+    process.mm.uids.add(uid);
     this.tracing.changedUser(process.pid);
   }
 
@@ -352,7 +355,7 @@ export class FakeKernel {
     return this.lastPid;
   }
 
-  private newMm(uid: number, stackStart = this.random.next() * 16): FakeMm {
+  private newMm(uids: Iterable<number>, stackStart = this.random.next() * 16): FakeMm {
     // The last one freed is the next one used, though not at once: measured, 96 us at least.
     const at = this.freeMmIds.findLastIndex(({ atNs }) => this.nowNs - atNs >= REUSE_NS);
     const [free] = at < 0 ? [] : this.freeMmIds.splice(at, 1);
@@ -361,7 +364,7 @@ export class FakeKernel {
       id = this.random.pick([...this.processes.values()]).mm.id;
     }
     const pages = new Array<number>(MEMBER_COUNT).fill(0);
-    return { id, stackStart, pages, held: pages.map(() => []), users: 1, uid };
+    return { id, stackStart, pages, held: pages.map(() => []), users: 1, uids: new Set(uids) };
   }
 
   private teardown(mm: FakeMm, tid: number): void {
@@ -398,7 +401,7 @@ export class FakeKernel {
     const packed = packRss(member, curr, false);
     this.emit(RecordKind.rss, tid, mm.id, mm.pages[member]!, packed, 0);
     if (((this.options.countMasks >> member) & 1) === 0) return;
-    this.changes.push({ tsNs: this.nowNs, uid: mm.uid, pages: Math.abs(delta) });
+    this.changes.push({ tsNs: this.nowNs, uids: mm.uids, pages: Math.abs(delta) });
     if (this.changes.length > 4000) this.changes.splice(0, 2000);
   }
 

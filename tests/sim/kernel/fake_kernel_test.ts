@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Broken } from "../context.ts";
+import { inFlightPages } from "../invariants/in_flight.ts";
 import { Sim } from "../sim.ts";
 import { optionsOf } from "../variants.ts";
 import { SimKillKernel } from "./sim_kill.ts";
@@ -40,4 +41,20 @@ Deno.test("a buffer that is full loses its oldest events, which are counted", ()
   assertEquals([buffer!.lost, buffer!.events.length], [8, 12]);
   assertEquals(kernel.tracing.takeLost(buffer!), 8);
   assertEquals(buffer!.lost, 0);
+});
+
+Deno.test("what a process changes is on its way for its user of before and for that of now", () => {
+  const { kernel } = new Sim(optionsOf({}, 1));
+  const [root] = kernel.alive();
+  const child = kernel.fork(root!)!;
+  const sinceNs = kernel.nowNs;
+  const inFlight = (uid: number): number => inFlightPages(kernel, uid, sinceNs + 1);
+  kernel.grow(child, 1, 5);
+  const uid = root!.uid + 1;
+  assertEquals([inFlight(root!.uid), inFlight(uid)], [5, 0]);
+  kernel.setUid(child, uid);
+  kernel.grow(child, 1, 7);
+  assertEquals([inFlight(root!.uid), inFlight(uid), inFlight(uid + 1)], [12, 12, 0]);
+  kernel.grow(root!, 1, 3);
+  assertEquals([inFlight(root!.uid), inFlight(uid)], [15, 12]);
 });

@@ -26,8 +26,11 @@ export interface FakeMm {
   readonly held: FakePage[][];
   /** Processes that run on it. */
   users: number;
-  /** User of the process that it was made for. */
-  readonly uid: number;
+  /**
+   * Users whom the books may have it under: of the process that it was made for, and of what that was
+   * forked from or executed, before and after its changes of user.
+   */
+  readonly uids: Set<number>;
 }
 
 export interface FakeProcess {

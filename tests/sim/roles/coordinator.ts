@@ -45,7 +45,7 @@ export class CoordinatorRole {
     if (options.mistake === "coordinator-levels") {
       stakes.committedOf = (user) => stakes.charged(user);
     }
-    if (options.mistake === "coordinator-keeps") this.coordinator["forget"] = () => {};
+    if (options.mistake === "coordinator-keeps") this.coordinator["speakers"]["forget"] = () => {};
     const left = sockets.count("connection");
     if (left > 0) {
       throw new Broken(`I5: ${left} clients of a predecessor wait for answers for ever`);

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Killer, PATIENCE_NS } from "../../../pipeline/kill/killer.ts";
+import { PATIENCE_NS } from "../../../pipeline/memory/timing.ts";
+import { Killer } from "../../../pipeline/kill/killer.ts";
 import { OrderKind } from "../../../pipeline/memory/layout.ts";
 import { SettingsView } from "../../../pipeline/memory/settings.ts";
 import type { SimContext } from "../context.ts";
@@ -28,11 +29,11 @@ export class KillerRole {
     if (mistake === "killer-relief") {
       this.killer["relieve"] = (userSlot, tsNs, trigger, usefulPages) => {
         this.killer["take"](userSlot, tsNs, trigger, OrderKind.relieve, usefulPages);
-        this.killer["answer"](userSlot, false);
+        this.killer["answers"].recheck(userSlot, false);
       };
     }
     if (mistake === "killer-settings") this.killer["settingsChanged"] = () => {};
-    if (mistake === "killer-silent") this.killer["answer"] = () => {};
+    if (mistake === "killer-silent") this.killer["answers"].recheck = () => {};
     this.killer.start();
   }
 

@@ -1,0 +1,127 @@
+/**
+ * Values of options: counted members, durations, CPUs, paths.
+ *
+ * @module
+ */
+import { Member } from "../pipeline/memory/layout.ts";
+import { STREAM_SUFFIX } from "../pipeline/promises/tmalloc_message.ts";
+import { FormatError, quote } from "../pipeline/limits/units.ts";
+import { COUNT_DEFAULT } from "./run_command.ts";
+
+/** Members of `sockaddr_un.sun_path`, less the closing zero. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/**
+ * Reads counted members, `anon+swap+shmem` or `rss`.
+ *
+ * @returns A mask with bit `1 << Member.x` for each.
+ * @throws {FormatError}
+ */
+export function parseMembers(text: string): number {
+  let mask = 0;
+  for (const name of (text === "rss" ? "anon+file+shmem" : text).split("+")) {
+    if (!Object.hasOwn(Member, name)) {
+      throw new FormatError(
+        `expected rss, or file, anon, swap, shmem joined by + as in anon+swap+shmem, with +sum or without, not ${
+          quote(text)
+        }`,
+      );
+    }
+    mask |= 1 << Member[name as keyof typeof Member];
+  }
+  return mask;
+}
+
+/** What counts as usage. */
+export interface Counted {
+  /** Bit `1 << Member.x` for each counted member. */
+  readonly mask: number;
+  /** A page counts in each process that maps it. */
+  readonly isSum: boolean;
+}
+
+/**
+ * Reads `anon+swap+shmem`, `rss`, and with the word `sum` beside them or alone (then of the default
+ * members) that shared pages count in each process.
+ *
+ * @throws {FormatError}
+ */
+export function parseCounted(text: string): Counted {
+  const words = text.split("+");
+  const members = words.filter((word) => word !== "sum");
+  const isSum = members.length < words.length;
+  const isAlone = isSum && members.length === 0;
+  const names = isAlone ? COUNT_DEFAULT : members.length === 1 ? members[0]! : members.join("+");
+  return { mask: parseMembers(names), isSum };
+}
+
+/** Reads the CPU of `--cpu`. @returns -1 for any. @throws {FormatError} */
+export function parseCpu(text: string): number | "auto" {
+  if (text === "auto") return "auto";
+  if (text === "any") return -1;
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new FormatError(`expected a CPU's number, any, or auto, not ${quote(text)}`);
+}
+
+/** Names of the members of a mask, joined by +; {@link parseMembers} reads it back. */
+export function memberNames(mask: number): string {
+  return Object.entries(Member).filter(([, bit]) => (mask >> bit & 1) !== 0)
+    .map(([name]) => name).join("+");
+}
+
+const DURATION_UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  "": 1000,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/**
+ * Reads a duration: `500ms`, `1.5s`, `2m`, `1h`; a bare number is seconds.
+ *
+ * @returns Milliseconds, rounded.
+ * @throws {FormatError}
+ */
+export function parseDurationMs(text: string): number {
+  const match = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|)$/.exec(text);
+  if (match === null) {
+    throw new FormatError(`expected a duration such as 500ms, 1s or 2m, not ${quote(text)}`);
+  }
+  return Math.round(Number(match[1]) * DURATION_UNIT_MS[match[2]!]!);
+}
+
+export function within(text: string, valueMs: number, leastMs: number, mostMs: number): number {
+  if (valueMs >= leastMs && valueMs <= mostMs) return valueMs;
+  throw new FormatError(
+    `expected ${leastMs}ms to ${mostMs / 3_600_000}h, not ${quote(text)}`,
+  );
+}
+
+export function parseSubbufKib(text: string): number {
+  const kib = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (kib >= 4 && kib <= 512 && (kib & (kib - 1)) === 0) return kib;
+  throw new FormatError(`expected a power of two from 4 to 512, not ${quote(text)}`);
+}
+
+export function parsePath(text: string): string {
+  if (text !== "" && !text.includes("\0")) return text;
+  throw new FormatError(`expected a path, not ${quote(text)}`);
+}
+
+/** Reads the path of the socket of tmalloc, which has a neighbour of a longer name. */
+export function parseTmallocSocket(text: string): string | undefined {
+  if (text === "none") return undefined;
+  parseSocketPath(text + STREAM_SUFFIX);
+  return parseSocketPath(text);
+}
+
+/**
+ * Reads the path of a Unix socket.
+ *
+ * @throws {FormatError} When it is empty, or longer than the kernel takes.
+ */
+export function parseSocketPath(text: string): string {
+  if (new TextEncoder().encode(text).length <= SOCKET_PATH_BYTES_MAX) return parsePath(text);
+  throw new FormatError(`expected a path of at most ${SOCKET_PATH_BYTES_MAX} bytes for a socket`);
+}
