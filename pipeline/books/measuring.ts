@@ -83,9 +83,17 @@ export class Measuring {
     });
     this.forEachMm(userSlot, (mm) => {
       if (mms.measureNumber[mm] !== measure) {
-        // It may be going at this moment: what it leaves is found with those that have it too.
-        if (mms.bornTsNs[mm]! >= this.beganTsNs) return;
         const counted = books.countedPages(mm);
+        if (mms.bornTsNs[mm]! >= this.beganTsNs) {
+          // It may have been its parent's heir since, and be charged for all that the parent had; those
+          // that were read are charged for their parts of the same pages from now on.
+          const atBirth = mms.laterCreditPages[mm]! + mms.laterShareablePages[mm]!;
+          const credit = Math.max(mms.creditPages[mm]!, Math.min(atBirth, counted));
+          change += shares.setCredit(mm, credit);
+          shares.setShared(mm, Math.max(credit, mms.sharedPages[mm]!));
+          return;
+        }
+        // It may be going at this moment: what it leaves is found with those that have it too.
         change += shares.setCredit(mm, counted);
         shares.setShared(mm, counted);
         return;

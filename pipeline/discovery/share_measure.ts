@@ -12,14 +12,15 @@ import type { RecordWriter } from "../messages/record_writer.ts";
 import { ProcTrial } from "./proc_trial.ts";
 import { type RollupKib, type SharesContext, sharesOf } from "../books/smaps_shares.ts";
 import { UserRows } from "../books/user_rows.ts";
+import { readLivingThread } from "../living_thread.ts";
 import { type Clock, type Proc, ProcStatus } from "../ports.ts";
 
 /** What measuring needs of the kernel besides /proc/PID/status. */
 export interface ShareFacts {
   /** Page faults without I/O of a process, all threads, since its start; -1 when it is gone. */
   readMinorFaults(pid: number): number;
-  /** What it shares; may take 12 ms a GiB, elsewhere. Undefined when it is gone or may not be read. */
-  readRollup(pid: number): Promise<RollupKib | undefined>;
+  /** What the process of a living thread shares; may take 12 ms a GiB, elsewhere. Undefined when it is gone or may not be read. */
+  readRollup(tid: number): Promise<RollupKib | undefined>;
 }
 
 export interface ShareMeasureContext extends SharesContext {
@@ -64,7 +65,8 @@ export class ShareMeasure {
   private readonly before = new ProcStatus();
   private readonly after = new ProcStatus();
   private run: Run | undefined;
-  private number = 0;
+  /** Of the last measuring. */
+  private number: number;
   private reading = false;
 
   constructor(context: ShareMeasureContext) {
@@ -72,6 +74,10 @@ export class ShareMeasure {
     this.rows = new UserRows(context.memory);
     const { proc, facts, counters } = context;
     this.trial = new ProcTrial(proc, () => counters[CounterIndex.procFailures]!++);
+    // Rows remember by which measuring they were read: it must not be taken for a predecessor's, of
+    // which one may have been announced and not begun.
+    const begun = Atomics.load(context.memory.header, HeaderWord.measureBegun);
+    this.number = begun === 0 ? 0 : begun + 1;
     this.schedule = new MeasureSchedule(
       context.memory,
       context.cpus,
@@ -137,16 +143,17 @@ export class ShareMeasure {
       this.end(run);
       return;
     }
-    if (!this.read(pid, this.before)) return;
+    const tid = this.read(pid, this.before);
+    if (tid === 0) return;
     this.reading = true;
     const startNs = clock.nowNs();
-    facts.readRollup(pid).then((rollup) => {
+    facts.readRollup(tid).then((rollup) => {
       const costNs = this.cost.of(clock.nowNs() - startNs, this.mappedPages());
       run.costNs += costNs;
       counters[CounterIndex.measureNs]! += costNs;
       this.reading = false;
       if (
-        rollup !== undefined && this.read(pid, this.after) && this.isBooked(run, pid)
+        rollup !== undefined && this.read(pid, this.after) !== 0 && this.isBooked(run, pid)
       ) {
         this.tell(run, pid, rollup);
       }
@@ -156,9 +163,9 @@ export class ShareMeasure {
     });
   }
 
-  /** @returns false when it is gone, or cannot be read now. */
-  private read(pid: number, out: ProcStatus): boolean {
-    return this.trial.run(() => this.context.proc.readStatus(pid, out)) ?? false;
+  /** @returns A thread of it that lives; 0 when it is gone, or cannot be read now. */
+  private read(pid: number, out: ProcStatus): number {
+    return this.trial.run(() => readLivingThread(this.context.proc, pid, out)) ?? 0;
   }
 
   /**

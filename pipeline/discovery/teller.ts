@@ -9,7 +9,8 @@
 import { packProc, ProcFlag } from "../memory/layout.ts";
 import { LENDER, PROC, PROC_PAGES, TASK } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
-import { type Proc, ProcIdentity, ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "../ports.ts";
+import { readLivingThread } from "../living_thread.ts";
+import { type Proc, ProcIdentity, ProcStatus } from "../ports.ts";
 
 const MS_PER_TICK = 10;
 const PAGES_MAX = 0x7fffffff;
@@ -59,25 +60,11 @@ export class Teller {
     this.kibPerPage = options.pageBytes / 1024;
   }
 
-  /** Reads a living process; its real uid then is the one that it counts for. */
+  /** Reads a living process, by any of its threads; its real uid then is the one it counts for. */
   read(pid: number): boolean {
-    if (!this.readLiving(pid)) return false;
+    if (readLivingThread(this.options.proc, pid, this.status) === 0) return false;
     this.status.realUid = this.options.ownerOf(this.status.realUid);
     return true;
-  }
-
-  /** Of one whose leader has exited, through one of its other threads. */
-  private readLiving(pid: number): boolean {
-    const { status } = this;
-    const { proc } = this.options;
-    if (!proc.readStatus(pid, status)) return false;
-    if (status.state !== STATE_ZOMBIE && status.state !== STATE_DEAD) return true;
-    if (status.threads <= 1) return false;
-    for (const tid of proc.listTids(pid)) {
-      if (tid === pid || !proc.readStatus(tid, status)) continue;
-      if (status.state !== STATE_ZOMBIE && status.state !== STATE_DEAD) return true;
-    }
-    return false;
   }
 
   /** Threads of the process of {@link status}. */

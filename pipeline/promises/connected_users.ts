@@ -55,12 +55,12 @@ export class ConnectedUsers {
   private add(uid: number): ConnectedUser | undefined {
     const set = this.sockets.openSet(MESSAGES_PER_TURN);
     if (set === undefined) return undefined;
+    this.handles.own(set.handle);
     const key = this.nextKey++ & KEY_NUMBER_MASK;
     if (this.top.add(set.handle, KeyKind.user | key) < 0) {
-      this.sockets.close(set.handle);
+      this.handles.close(set.handle);
       return undefined;
     }
-    this.handles.own(set.handle);
     const user = { uid, set, key, connections: 0, share: this.shareOf(uid) };
     this.byUid.set(uid, user);
     this.byKey.set(key, user);

@@ -5,6 +5,7 @@
  * @module
  */
 import { Member } from "../memory/layout.ts";
+import { readLivingThread } from "../living_thread.ts";
 import type { SettingsView } from "../memory/settings.ts";
 import {
   type Proc,
@@ -52,11 +53,14 @@ export class ProcessWatch {
   identify(pid: number): ProcessIdentity | undefined {
     const { status, identity } = this;
     const { proc, procErrorPages } = this.options;
-    if (!proc.readIdentity(pid, identity) || !proc.readStatus(pid, status)) return undefined;
+    if (!proc.readIdentity(pid, identity)) return undefined;
+    const { startTicks, ppid } = identity;
+    const tid = readLivingThread(proc, pid, status);
+    if (tid === 0 || (tid !== pid && !proc.readIdentity(tid, identity))) return undefined;
     return {
-      startTicks: identity.startTicks | 0,
+      startTicks: startTicks | 0,
       imageId: (identity.stackStart / 16) | 0,
-      parentPid: identity.ppid,
+      parentPid: ppid,
       residentPages: this.residentPages() + procErrorPages,
     };
   }
@@ -78,12 +82,9 @@ export class ProcessWatch {
   watch(pid: number): boolean {
     const handle = this.sockets.openProcess(pid);
     if (handle < 0) return handle !== SocketFailure.gone;
-    if (this.top.add(handle, KeyKind.process | pid) < 0) {
-      this.sockets.close(handle);
-      return true;
-    }
-    this.byPid.set(pid, handle);
     this.handles.own(handle);
+    if (this.top.add(handle, KeyKind.process | pid) < 0) this.handles.close(handle);
+    else this.byPid.set(pid, handle);
     return true;
   }
 

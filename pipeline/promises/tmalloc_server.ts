@@ -227,10 +227,12 @@ export class TmallocServer implements CoordinatorHost {
         return;
       }
       if (handle < 0) continue; // The client has gone already.
+      // At once: whatever is thrown from here on, a successor closes it, and its client hears of it.
+      this.handles.own(handle);
       const refusal = this.welcome(handle, listener.isStream, startNs);
       if (refusal !== undefined) {
         this.options.counters[refusal]!++;
-        this.sockets.close(handle);
+        this.handles.close(handle);
       }
       startNs = this.options.clock.nowNs();
     }
@@ -258,7 +260,6 @@ export class TmallocServer implements CoordinatorHost {
     this.connections[id] = { handle, user, partial, broken: undefined };
     user.connections++;
     this.open++;
-    this.handles.own(handle);
     return undefined;
   }
 

@@ -48,8 +48,7 @@ export class FakeProc implements Proc {
 
   readStatus(id: number, out: ProcStatus): boolean {
     this.refuse();
-    const [pid, entry] = [...this.entries].find(([pid, { tids = [pid] }]) => tids.includes(id)) ??
-      [];
+    const [pid, entry] = this.find(id);
     if (pid === undefined || entry === undefined) return false;
     const { ppid = 1, uid = 1000, anonKib = 0, tids = [pid], isLeaderDead = false } = entry;
     out.tgid = pid;
@@ -62,14 +61,21 @@ export class FakeProc implements Proc {
     return true;
   }
 
-  readIdentity(pid: number, out: ProcIdentity): boolean {
+  readIdentity(id: number, out: ProcIdentity): boolean {
     this.refuse();
-    const entry = this.entries.get(pid);
-    if (entry === undefined) return false;
+    const [pid, entry] = this.find(id);
+    if (pid === undefined || entry === undefined) return false;
     out.ppid = entry.ppid ?? 1;
-    out.startTicks = entry.startTicks ?? pid;
-    out.stackStart = entry.stackStart ?? pid * 4096;
+    out.startTicks = id === pid ? entry.startTicks ?? pid : id;
+    // A leader that has exited has no memory, and no stack in it.
+    const isDead = entry.isLeaderDead === true && id === pid;
+    out.stackStart = isDead ? 0 : entry.stackStart ?? pid * 4096;
     return true;
+  }
+
+  /** Whose thread it is. */
+  private find(id: number): [pid?: number, entry?: Entry] {
+    return [...this.entries].find(([pid, { tids = [pid] }]) => tids.includes(id)) ?? [];
   }
 
   listPids(out: Int32Array): number {

@@ -246,7 +246,7 @@ export class FakeSockets implements Sockets {
     }
   }
 
-  private clientOf(handle: number): FakeClient {
+  protected clientOf(handle: number): FakeClient {
     const item = this.items.get(handle);
     if (item?.kind !== "connection") throw new Error(`handle ${handle} is no connection`);
     return item.client;

@@ -34,6 +34,8 @@ export interface SimContext {
    * @throws {Error} When that takes for ever.
    */
   waitUntil(role: number, isDone: () => boolean): void;
+  /** The limits are others from now on. */
+  setHardPages(pages: number): void;
   /** Says what a step does, for who reads the script. */
   note(text: string): void;
 }

@@ -16,7 +16,8 @@ import type { StepName } from "./script.ts";
 /** Rounds in which who is over must lose a process, and the time of each. */
 const BOUND_ROUNDS = 300;
 const ROUND_NS = 1e7;
-const SETTLE_STEPS = 10_000;
+const SETTLE_STEPS = 5000;
+const SETTLE_ROUNDS = 3;
 
 export class Liveness {
   private readonly sim: Sim;
@@ -30,11 +31,14 @@ export class Liveness {
     sim.calm();
     for (const process of sim.kernel.alive()) process.suspended = false;
     this.recover();
+    sim.machine.settings.enforce(sim.memory);
     this.boundedKill();
     this.settle();
     if (sim.options.sweeps) this.sweepAll();
     sim.judge.assertTruth(freeUids(sim.options));
     if (sim.options.sweeps) sim.judge.assertTraced();
+    const { isOn, hasSentinel } = sim.kernel.tracing;
+    if (!isOn || !hasSentinel) throw new Broken("I8: what somebody has changed is not put back");
     if (sim.options.asks || sim.options.lies) this.endPrograms();
   }
 
@@ -65,7 +69,7 @@ export class Liveness {
       alive.filter((one) => one.isProtected || one.uid !== uid).map(({ mm }) => mm),
     );
     const own = new Set(alive.filter((one) => one.uid === uid).map(({ mm }) => mm));
-    return pagesOf([...own].filter((mm) => kept.has(mm)));
+    return pagesOf([...own].filter((mm) => kept.has(mm)), this.sim.kernel.countMask);
   }
 
   /** Any user over hard loses a process within a bound, whatever others do. */
@@ -95,6 +99,17 @@ export class Liveness {
 
   /** Nothing new happens: all must come to rest, below the limits. */
   private settle(): void {
+    const { sim: { kernel, options } } = this;
+    // Those who end while all settles had pages in common with others, who are charged for them then.
+    for (let round = 0; round < SETTLE_ROUNDS; round++) {
+      this.comeToRest();
+      if (this.overUids().length === 0) return;
+    }
+    const detail = this.overUids().map((uid) => `${uid}: ${chargedPages(kernel, uid)}`);
+    throw new Broken(`liveness: users stay over ${options.hardPages}: ${detail}`);
+  }
+
+  private comeToRest(): void {
     const { sim } = this;
     const { kernel, random, options } = sim;
     const steps: StepName[] = ["reader", "accounting", "killer", "supervisor", "time"];
@@ -109,10 +124,6 @@ export class Liveness {
     }
     for (let i = 0; i < 20; i++) sim.pass(1e8);
     this.drain();
-    const detail = this.overUids().map((uid) => `${uid}: ${chargedPages(kernel, uid)}`);
-    if (detail.length > 0) {
-      throw new Broken(`liveness: users stay over ${options.hardPages}: ${detail}`);
-    }
   }
 
   /** Takes all that is on its way. */
@@ -136,7 +147,6 @@ export class Liveness {
     const { sim } = this;
     for (let i = 0; i < 3; i++) {
       sim.pass(1.1e9);
-      sim.machine.sweeper!.isWanted = true;
       sim.step("sweeper");
       this.drain();
       // The write of the list that logins wait for returns.

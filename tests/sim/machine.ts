@@ -5,8 +5,6 @@
  * @module
  */
 import type { Books } from "../../pipeline/books/books.ts";
-import { LimitRules } from "../../pipeline/limits/limits.ts";
-import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import { Role, RoleWord } from "../../pipeline/memory/layout.ts";
 import { attachMemory, createMemory, type Memory } from "../../pipeline/memory/memory.ts";
@@ -14,44 +12,43 @@ import type { Report } from "../../pipeline/messages/reports.ts";
 import { Ledger, ledgerBytes } from "../../pipeline/promises/ledger.ts";
 import type { SimContext } from "./context.ts";
 import { KillJudge } from "./invariants/kills.ts";
+import { ReliefJudge } from "./invariants/relief.ts";
 import { inFlightPages, oldestInFlightNs } from "./invariants/in_flight.ts";
 import { SimKillKernel } from "./kernel/sim_kill.ts";
-import { hardOf, limitedUids, type SimOptions } from "./options.ts";
+import { Written } from "./kernel/sim_trace_source.ts";
+import type { SimOptions } from "./options.ts";
 import type { Programs } from "./programs/programs.ts";
 import { AccountingRole } from "./roles/books.ts";
 import { CoordinatorRole } from "./roles/coordinator.ts";
 import { KillerRole } from "./roles/killer.ts";
-import { ReaderRole, Written } from "./roles/reader.ts";
+import { ReaderRole } from "./roles/reader.ts";
 import { SupervisorRole, type Threads } from "./roles/supervisor.ts";
 import { SweeperRole } from "./roles/sweeper.ts";
+import { SimSettings } from "./settings.ts";
 
 const PAGE_BYTES = 4096;
 const LEDGER_ROWS = 64;
+const PROCESSES = 128;
 const BOOT = new Uint8Array(16);
-const SOFT_SHARE = 0.9;
 
 export interface SimRole {
   step(): unknown;
+  /** What the worker's shell closes when the role throws. */
+  close?(): void;
 }
 
-function makeMemory(options: SimOptions): Memory {
+function makeMemory(options: SimOptions, settings: SimSettings): Memory {
   const memory = attachMemory(createMemory({
     readers: options.readers,
     ringRecords: options.ringRecords,
     users: 16,
-    processes: 128,
+    processes: PROCESSES,
     tasks: 512,
     mms: 256,
     rules: 8,
     pageBytes: PAGE_BYTES,
   }));
-  const rules = new LimitRules();
-  for (const uid of limitedUids(options)) {
-    const hardPages = hardOf(options, uid);
-    const softPages = Math.floor(hardPages * SOFT_SHARE);
-    rules.set({ uidFirst: uid, uidLast: uid, hardPages, softPages });
-  }
-  new RulesPublisher(memory.settings).publish(rules);
+  settings.publish(memory);
   return memory;
 }
 
@@ -59,13 +56,14 @@ export class Machine {
   memory: Memory;
   readonly roles = new Map<number, SimRole>();
   readonly readers = new Map<number, ReaderRole>();
-  /** The last accounting's, whether it lives or not. */
-  books!: Books;
-  sweeper: SweeperRole | undefined;
+  /** The last one, whether it lives or not. */
+  private accounting!: AccountingRole;
+  readonly settings: SimSettings;
   coordinator: CoordinatorRole | undefined;
   supervisor!: SupervisorRole;
   readonly written: Written;
   readonly judge: KillJudge;
+  readonly relief: ReliefJudge;
   readonly reports: Report[] = [];
   /** Predecessors that somebody has taken the place of while they hung. */
   readonly late: SimRole[] = [];
@@ -81,10 +79,16 @@ export class Machine {
     this.sim = sim;
     this.threads = threads;
     this.programs = programs;
-    this.memory = makeMemory(sim.options);
+    this.settings = new SimSettings(sim, PAGE_BYTES, PROCESSES);
+    this.memory = makeMemory(sim.options, this.settings);
     this.written = new Written(sim.options.readers);
     this.judge = new KillJudge(sim, (uid) => this.inFlightPages(uid));
+    this.relief = new ReliefJudge(sim, this.judge);
     this.killKernel = new SimKillKernel(sim, this.judge);
+  }
+
+  get books(): Books {
+    return this.accounting.accounting.books;
   }
 
   /** All roles that are watched. */
@@ -103,38 +107,40 @@ export class Machine {
   /** The process executes itself: what it had in memory, and its descriptors, are gone. */
   startOver(): void {
     this.supervisor.readReports();
-    this.memory = makeMemory(this.sim.options);
+    this.memory = makeMemory(this.sim.options, this.settings);
     this.sim.kernel.tracing.remake();
     this.roles.clear();
     this.readers.clear();
     this.late.length = 0;
     this.written.clear();
     this.killKernel.closeAll();
+    this.programs.startOver();
     this.judge.forgetAll();
     this.begin();
   }
 
   /** A new incarnation of a role. */
-  make(role: number, isSuccessor: boolean): void {
+  make(role: number, epoch: number, isSuccessor: boolean): void {
     const { sim } = this;
     let made: SimRole;
     if (role === Role.accounting) {
       if (isSuccessor) this.judge.forgetSharers();
-      const accounting = new AccountingRole(sim, () => {
-        if (this.coordinator !== undefined) this.coordinator.isWoken = true;
+      made = this.accounting = new AccountingRole(sim, {
+        wakeCoordinator: () => {
+          this.programs.sockets.hasRung = true;
+        },
+        onAnew: () => this.judge.forgetSharers(),
       });
-      this.books = accounting.accounting.books;
-      made = accounting;
     } else if (role === Role.killer) {
       if (isSuccessor) this.judge.forgetSharers();
       made = new KillerRole(sim, this.killKernel, this.judge);
-    } else if (role === Role.sweeper) made = this.sweeper = new SweeperRole(sim, this);
+    } else if (role === Role.sweeper) made = new SweeperRole(sim, epoch, this);
     else if (role === Role.coordinator) {
       const ledger = new Ledger(this.ledgerMemory, LEDGER_ROWS, PAGE_BYTES, BOOT);
-      made = this.coordinator = new CoordinatorRole(sim, ledger, this.programs);
+      made = this.coordinator = new CoordinatorRole(sim, ledger, this.programs.sockets);
     } else {
       const index = role - Role.reader;
-      const reader = new ReaderRole(sim, index, this.written, isSuccessor);
+      const reader = new ReaderRole(sim, index, epoch, this.written);
       this.readers.set(role, reader);
       made = reader;
     }
@@ -143,6 +149,7 @@ export class Machine {
 
   /** A role's thread has thrown. */
   died(role: number, reason: string): void {
+    this.roles.get(role)?.close?.();
     this.roles.delete(role);
     this.supervisor.threw(role, reason);
   }

@@ -14,15 +14,26 @@ export const MISTAKES = [
   "killer-patience",
   "killer-dying",
   "killer-identity",
+  /** Accounting: it goes on when other members count. Killer: it goes by the settings that were. */
+  "accounting-outdated",
+  "killer-settings",
+  /** Killer: somebody goes for the machine's sake while others die, and for old readings. */
+  "killer-relief",
   /** Killer: it does not say when it is done with an order. */
   "killer-silent",
   /** Discovery: nobody runs on another's mm; told with a later time; the list is not written to. */
   "discovery-no-lender",
   "discovery-late-time",
   "discovery-no-list",
+  /** Measuring: nobody has any page too. */
+  "measure-nothing",
+  /** Watching over the instances: whoever changes or reads them is not seen. */
+  "tampering-unseen",
   /** Coordinator: what was promised and not touched does not count; nothing ends with a process. */
   "coordinator-levels",
   "coordinator-keeps",
+  /** Coordinator: a successor does not close what its predecessor had open. */
+  "coordinator-leaks",
   /** Watching: impatient; blind to what hangs; nobody takes the place of who threw. */
   "watch-impatient",
   "watch-blind",
@@ -54,6 +65,12 @@ export interface SimOptions {
   readonly stalls: boolean;
   /** The sweeper works; without it, events alone must do once everybody is known. */
   readonly sweeps: boolean;
+  /** Memory of the machine, of which some must be available; 0: there is plenty. */
+  readonly machinePages: number;
+  /** Limits are lowered, settings are changed. */
+  readonly changesSettings: boolean;
+  /** Somebody changes and reads toom's trace instances. */
+  readonly tampers: boolean;
   /** Time from one sweep to the next, nanoseconds. */
   readonly sweepEveryNs: number;
   readonly changesUsers: boolean;
@@ -94,6 +111,9 @@ export const SIM_DEFAULTS: SimOptions = {
   loses: false,
   stalls: false,
   sweeps: true,
+  machinePages: 0,
+  tampers: false,
+  changesSettings: false,
   sweepEveryNs: 1e9,
   changesUsers: false,
   foreign: false,
@@ -139,7 +159,21 @@ export function limitedUids(options: SimOptions): number[] {
  * lost, late, or of a process that nobody announced.
  */
 export function isStrict(options: SimOptions): boolean {
-  const { before, foreign, loses, dies, hangs, changesUsers, logins, skew, readers } = options;
-  return before === 0 && !foreign && !loses && !dies && !hangs && !changesUsers && !logins &&
+  const {
+    before,
+    foreign,
+    tampers,
+    changesSettings,
+    loses,
+    dies,
+    hangs,
+    changesUsers,
+    logins,
+    skew,
+    readers,
+  } = options;
+  return before === 0 && !foreign && !tampers && !changesSettings && !loses && !dies && !hangs &&
+    !changesUsers &&
+    !logins &&
     !skew && readers === 1 && !options.collides && !options.fails;
 }

@@ -27,6 +27,10 @@ export const STEP_NAMES = [
   "hang",
   "freeze",
   "late",
+  /** Somebody changes or reads the trace instances. */
+  "tamper",
+  /** A limit is lowered, a setting is changed. */
+  "settings",
 ] as const;
 export type StepName = typeof STEP_NAMES[number];
 
@@ -62,6 +66,8 @@ export function scriptOf(options: SimOptions): Step[] {
     if (options.stalls && random.oneIn(200)) add("stall");
     if (options.dies && random.oneIn(150)) add("die");
     if (options.hangs && random.oneIn(400)) add(random.oneIn(3) ? "freeze" : "hang");
+    if (options.tampers && random.oneIn(100)) add("tamper");
+    if (options.changesSettings && random.oneIn(40)) add("settings");
     if (options.mistake === "watch-late" && random.oneIn(10)) add("late");
     add(random.pick(weights));
   }

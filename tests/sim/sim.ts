@@ -10,7 +10,7 @@
  * @module
  */
 import type { Books } from "../../pipeline/books/books.ts";
-import { HeaderWord, Role } from "../../pipeline/memory/layout.ts";
+import { HeaderWord, MEMBER_COUNT, Role } from "../../pipeline/memory/layout.ts";
 import type { Memory } from "../../pipeline/memory/memory.ts";
 import type { Report } from "../../pipeline/messages/reports.ts";
 import { Random } from "../_support/random.ts";
@@ -18,7 +18,9 @@ import { Broken, RoleDied, type SimContext, StartedOver } from "./context.ts";
 import { BooksJudge } from "./invariants/books.ts";
 import { assertPromisesKept } from "./invariants/promises.ts";
 import { RoleHealth } from "./invariants/health.ts";
+import { COUNT_MASK } from "./kernel/tasks.ts";
 import { FakeKernel } from "./kernel/fake_kernel.ts";
+import { tamper } from "./kernel/tampering.ts";
 import { Liveness } from "./liveness.ts";
 import { Machine } from "./machine.ts";
 import { isStrict, LARGE, type SimOptions } from "./options.ts";
@@ -35,10 +37,13 @@ export interface SimResult {
   readonly startOvers: number;
   readonly deaths: number;
   readonly grants: number;
+  readonly reliefs: number;
+  readonly changes: number;
   readonly reports: readonly Report[];
 }
 
 const SMALL_BUFFER_EVENTS = 12;
+const ALL_MEMBERS = (1 << MEMBER_COUNT) - 1;
 /** Roles within each other's calls, at most. */
 const DEPTH_MAX = 3;
 const PASSES_NS = [1e4, 1e6, 5e6, 3e7];
@@ -82,16 +87,17 @@ export class Sim implements SimContext, Threads {
   private tick = 0;
   private hasBegun = false;
   private mustStartOver = false;
-  private grants = 0;
 
   constructor(options: SimOptions) {
-    this.options = options;
+    this.options = { ...options };
     this.random = new Random(options.seed);
     this.kernel = new FakeKernel(this.random, {
       cpus: options.cpus,
       bufferEvents: options.loses ? SMALL_BUFFER_EVENTS : LARGE,
       pids: options.pids,
       collides: options.collides,
+      machinePages: options.machinePages,
+      countMasks: options.changesSettings ? ALL_MEMBERS : COUNT_MASK,
     });
     this.isStrict = isStrict(options);
     this.workload = new Workload(this);
@@ -126,9 +132,20 @@ export class Sim implements SimContext, Threads {
     const { events, losses } = this.machine.written;
     const { kills, sharers } = this.machine.judge;
     const { startOvers, deaths } = this;
-    const grants = this.grants + (this.machine.coordinator?.granted ?? 0);
-    const { reports } = this.machine;
-    return { events, kills, sharers, losses, startOvers, deaths, grants, reports };
+    const grants = this.programs.granted;
+    const { reports, relief: { reliefs }, settings: { changes } } = this.machine;
+    return {
+      events,
+      kills,
+      sharers,
+      losses,
+      startOvers,
+      deaths,
+      grants,
+      reliefs,
+      changes,
+      reports,
+    };
   }
 
   private setSeed(seed: number): void {
@@ -154,6 +171,10 @@ export class Sim implements SimContext, Threads {
     if (last >= 0) {
       this.notes[last] = this.notes[last] === "" ? text : `${this.notes[last]}; ${text}`;
     }
+  }
+
+  setHardPages(hardPages: number): void {
+    Object.assign(this.options, { hardPages });
   }
 
   private assertInvariants(): void {
@@ -213,6 +234,12 @@ export class Sim implements SimContext, Threads {
         break;
       case "time":
         this.pass(random.pick(this.passesNs()));
+        break;
+      case "settings":
+        this.machine.settings.change(this.memory);
+        break;
+      case "tamper":
+        tamper(this);
         break;
       default:
         this.fault(name);
@@ -274,7 +301,6 @@ export class Sim implements SimContext, Threads {
   private died(role: number, reason: string): void {
     this.note(`role ${role} dies: ${reason}`);
     this.deaths++;
-    if (role === Role.coordinator) this.grants += this.machine.coordinator?.granted ?? 0;
     this.hung.delete(role);
     this.health.died(role);
     this.machine.died(role, reason);
@@ -333,7 +359,7 @@ export class Sim implements SimContext, Threads {
 
   // -------------------------------------------------------------------------------------- threads
 
-  start(role: number, isSuccessor: boolean): boolean {
+  start(role: number, epoch: number, isSuccessor: boolean): boolean {
     const former = this.machine.roles.get(role);
     if (former !== undefined) {
       // It hangs, and somebody has taken its place all the same.
@@ -342,7 +368,7 @@ export class Sim implements SimContext, Threads {
     }
     this.health.started(role);
     try {
-      this.machine.make(role, isSuccessor);
+      this.machine.make(role, epoch, isSuccessor);
       return true;
     } catch (error) {
       if (error instanceof StartedOver) return false;

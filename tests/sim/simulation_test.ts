@@ -31,10 +31,15 @@ for (const [name, variant] of Object.entries(VARIANTS)) {
     const results = seedsToRun().map((seed) => simulate(optionsOf(variant, seed)));
     if (results.length === 1) return;
     // What the variant is about did happen.
-    const has = (
-      what: "kills" | "losses" | "deaths" | "startOvers" | "grants" | "sharers",
-    ): boolean => results.some((result) => result[what] > 0);
+    const has = (what: Exclude<keyof SimResult, "reports">): boolean =>
+      results.some((result) => result[what] > 0);
     assert(variant.sweeps === false || (has("kills") && has("sharers")), "nobody was killed");
+    if ((variant.machinePages ?? 0) > 0) assert(has("reliefs"), "the machine was never short");
+    if (variant.changesSettings === true) assert(has("changes"), "no setting was changed");
+    if (variant.tampers === true) {
+      const isTold = results.some(({ reports }) => reports.some(({ name }) => name === "tampered"));
+      assert(isTold, "nobody has tampered");
+    }
     if (variant.loses === true) assert(has("losses"), "nothing was lost");
     if (variant.dies === true) assert(has("deaths"), "nobody threw");
     if (variant.hangs === true) assert(has("startOvers"), "nobody hung");

@@ -31,6 +31,15 @@ export const VARIANTS: Readonly<Record<string, Partial<SimOptions>>> = {
   "with mms that have one id": { collides: true, before: 20, interleaves: true },
   "with pages that are shared and copied": { shares: true, interleaves: true },
   "with shared pages and two readers": { shares: true, readers: 2, cpus: 4, skew: true },
+  "with settings that change": { changesSettings: true, before: 20, interleaves: true },
+  "with settings that change while roles throw": {
+    changesSettings: true,
+    dies: true,
+    before: 20,
+    interleaves: true,
+  },
+  "with somebody who tampers with the instances": { tampers: true, before: 20, interleaves: true },
+  "with too little memory for all": { machinePages: 1100, before: 20, interleaves: true },
   "with programs that ask": { asks: true, interleaves: true },
   "with programs that ask, and others that lie": {
     asks: true,

@@ -118,6 +118,8 @@ export class Workload {
       this.sim.note(`is written to by ${actor.pid}`);
       kernel.foreign(actor.pid, process, Member.anon, random.between(1, 5));
     } else if (what < 98 && options.changesUsers) {
+      // setuid(3) is for all threads, and would wait for one that waits for its child.
+      if (kernel.alive().some(({ lender }) => lender === process)) return;
       const uid = FIRST_UID + random.below(options.users);
       this.sim.note(`becomes uid ${uid}`);
       kernel.setUid(process, uid);

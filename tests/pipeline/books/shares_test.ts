@@ -235,6 +235,24 @@ Deno.test("a measuring counts what was forked and mapped meanwhile as shared sti
   assert(charged(desk) <= 600, `${charged(desk)}`);
 });
 
+Deno.test("I10: who was forked while a measuring is under way is charged in parts, heir or not", () => {
+  const desk = makeDesk(600);
+  // Its row comes to the second child, which is its parent's heir for that.
+  desk.proc(9, ANN, {}).own(9, 0x9, { anon: 1 }).step();
+  fork(desk, ROOT, 11, 0xb, 600);
+  desk.sweeperPut(MEASURE_BEGIN, { number: 1, uid: ANN }).step();
+  desk.exit(9).foreign(9, 0x9, { anon: 0 }).step();
+  fork(desk, ROOT, 12, 0xc, 600);
+  desk.exit(ROOT).foreign(ROOT, A, { anon: 0 }).step();
+  assertEquals(charged(desk), 600);
+  const parts = { sharedPages: 600, creditPages: 300, shareablePages: 0 };
+  desk.sweeperPut(MEASURED, { tgid: 11, number: 1, ...parts });
+  desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
+  assert(charged(desk) <= 600, `${charged(desk)}`);
+  measure(desk, 2, [[11, 600, 300], [12, 600, 300]]);
+  assertEquals(charged(desk), 600);
+});
+
 Deno.test("I10: what is mapped while a measuring is under way is compared with what it has found", () => {
   const desk = makeDesk(0).proc(11, ANN, {}).proc(12, ANN, {}).step();
   desk.own(11, 0xb, { shmem: 350 }).own(12, 0xc, { shmem: 250 }).step();

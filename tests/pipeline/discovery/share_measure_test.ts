@@ -5,7 +5,7 @@ import { CounterIndex, Member, Role } from "../../../pipeline/memory/layout.ts";
 import { attachCounters } from "../../../pipeline/memory/memory.ts";
 import { RingProducer } from "../../../pipeline/memory/ring.ts";
 import { RecordWriter } from "../../../pipeline/messages/record_writer.ts";
-import type { ProcStatus } from "../../../pipeline/ports.ts";
+import { type ProcStatus, STATE_ZOMBIE } from "../../../pipeline/ports.ts";
 import { Desk } from "../../_support/desk.ts";
 import { FakeProc } from "../../_support/fake_proc.ts";
 
@@ -25,9 +25,11 @@ interface Held {
 class HeldProc extends FakeProc {
   readonly held = new Map<number, Held>();
 
-  override readStatus(pid: number, out: ProcStatus): boolean {
-    const held = this.held.get(pid);
-    if (held === undefined || !super.readStatus(pid, out)) return false;
+  override readStatus(id: number, out: ProcStatus): boolean {
+    if (!super.readStatus(id, out)) return false;
+    const held = this.held.get(out.tgid);
+    if (held === undefined) return false;
+    if (out.state === STATE_ZOMBIE) return true;
     out.rssAnonKib = held.anonPages * KIB;
     out.rssShmemKib = held.shmemPages * KIB;
     return true;
@@ -41,7 +43,7 @@ class Stage {
   readonly counters = attachCounters(this.desk.memory, Role.sweeper);
   /** Readings under way. */
   readonly asked: { pid: number; end: (rollup?: RollupKib) => void; fail: () => void }[] = [];
-  private readonly measure: ShareMeasure;
+  private measure: ShareMeasure;
   private readonly ring: RingProducer;
 
   constructor() {
@@ -53,8 +55,13 @@ class Stage {
     }
     this.desk.step();
     this.ring = new RingProducer(memory.buffer, memory.plan.sweeperRing);
-    this.measure = new ShareMeasure({
-      memory,
+    this.measure = this.start();
+  }
+
+  /** A sweeper that begins, or takes the place of another. */
+  start(): ShareMeasure {
+    return this.measure = new ShareMeasure({
+      memory: this.desk.memory,
       writer: new RecordWriter(this.ring, () => {
         throw new Error("the ring is full");
       }),
@@ -319,4 +326,36 @@ Deno.test("until accounting has begun a measuring there is a pause before it is 
   stage.desk.step();
   assert(stage.inNs <= 0, "it has");
   await stage.reading();
+});
+
+Deno.test("a process whose leader has exited is measured by a thread that lives", async () => {
+  const stage = new Stage();
+  stage.proc.entries.set(11, { uid: ANN, tids: [11, 12], isLeaderDead: true });
+  stage.has(10, 600).has(11, 600);
+  (await stage.reading()).end(rollup(600, 0));
+  await stage.ended();
+  const reading = await stage.reading();
+  assertEquals(reading.pid, 12);
+  reading.end(rollup(600, 0));
+  await stage.ended();
+  await stage.turn();
+  assertEquals([stage.charged(ANN), stage.measurings], [1200, 1]);
+});
+
+Deno.test("what a predecessor has measured is not taken for a successor's measuring", async () => {
+  const stage = new Stage().has(10, 600).has(11, 600);
+  for (const end of [rollup(600, 0), rollup(600, 0)]) {
+    (await stage.reading()).end(end);
+    await stage.ended();
+  }
+  await stage.turn();
+  assertEquals(stage.charged(ANN), 1200);
+  stage.start();
+  (await stage.reading()).end(rollup(600, 0));
+  await stage.ended();
+  // It may be going at this moment, so it is taken as shared.
+  (await stage.reading()).end(undefined);
+  await stage.ended();
+  await stage.turn();
+  assertEquals([stage.charged(ANN), stage.measurings], [600, 2]);
 });

@@ -89,3 +89,18 @@ Deno.test("ProcessWatch goes without where the kernel gives no descriptor or no 
   assert(watch.watch(10));
   assertEquals(sockets.items.size, size, "nothing is left open");
 });
+
+Deno.test("ProcessWatch names a process whose leader has exited as before, by a thread that lives", () => {
+  const { watch, proc } = stage(0xf);
+  proc.entries.set(20, { startTicks: 5, stackStart: 0x7fff_1230, tids: [20, 21] });
+  const before = watch.identify(20);
+  proc.entries.set(20, {
+    startTicks: 5,
+    stackStart: 0x7fff_1230,
+    tids: [20, 21],
+    isLeaderDead: true,
+  });
+  assertEquals(watch.identify(20), before);
+  proc.entries.set(20, { startTicks: 5, stackStart: 0x7fff_1230, isLeaderDead: true });
+  assertEquals(watch.identify(20), undefined);
+});

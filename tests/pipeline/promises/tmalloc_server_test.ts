@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CounterIndex } from "../../../pipeline/memory/layout.ts";
 import { MESSAGES_PER_TURN } from "../../../pipeline/promises/connected_users.ts";
 import { SHARE_NS_MAX, WINDOW_NS } from "../../../pipeline/promises/fairness.ts";
@@ -304,6 +304,21 @@ Deno.test("a successor closes what its predecessor held, and goes on with its pr
   const again = stage.again(ann).ask(RequestType.reserve, 600 * PAGE_BYTES);
   stage.settle().sleep(50);
   assertEquals(again.replies.map(({ status }) => status), [Status.refused]);
+});
+
+Deno.test("a client that is let in when the coordinator throws hears of it from the successor", () => {
+  const stage = new Stage();
+  const client = stage.client().ask(RequestType.reserve, PAGE_BYTES);
+  const { sockets } = stage;
+  const peerUid = sockets.peerUid.bind(sockets);
+  sockets.peerUid = () => {
+    throw new Error("no uid");
+  };
+  assertThrows(() => stage.turns(1), Error, "no uid");
+  sockets.peerUid = peerUid;
+  stage.start();
+  assert(client.isCutOff);
+  assertEquals(sockets.items.size, HANDLES_AT_REST);
 });
 
 Deno.test("a bell that rings has the waits looked at at once", () => {

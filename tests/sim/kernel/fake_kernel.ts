@@ -23,6 +23,10 @@ const BATCH_PAGES = 512;
 /** An mm_id comes back no sooner: measured. */
 const REUSE_NS = 96_000;
 const FIRST_PID = 100;
+const PAGE_BYTES = 4096;
+const PLENTY_BYTES = 2 ** 40;
+/** Part of the memory below which tasks wait for what others give back. */
+const STALLS_BELOW = 0.1;
 /** With collisions, one new mm in so many gets the id of one that lives. */
 const COLLIDES_ONE_IN = 25;
 
@@ -34,6 +38,10 @@ export interface FakeKernelOptions {
   readonly pids: number;
   /** Now and then two mms have one id, which is a hash. */
   readonly collides: boolean;
+  /** What may come to count. */
+  readonly countMasks: number;
+  /** Memory of the machine; 0: more than there will ever be used. */
+  readonly machinePages: number;
 }
 
 export class FakeKernel {
@@ -46,6 +54,10 @@ export class FakeKernel {
   private readonly freeMmIds: { readonly id: number; readonly atNs: number }[] = [];
   private readonly pids = new Set<number>();
   private readonly frees: { atNs: number; tid: number; process: FakeProcess | undefined }[] = [];
+  /** What counts: of the settings in force, and of accounting's as long as they are others. */
+  countMask = COUNT_MASK;
+  /** When somebody last looked at the machine's memory and found it short. */
+  shortAtNs = -Infinity;
   private lastPid = FIRST_PID;
   private cpu = 0;
   /** Counted pages that changed, newest last: what may be in flight. */
@@ -68,6 +80,7 @@ export class FakeKernel {
       if (anon[at]!.refs === 1) continue;
       anon[at]!.refs--;
       anon[at] = { refs: 1 };
+      process.minorFaults++;
       pages--;
     }
     this.nowNs += 1000;
@@ -87,6 +100,7 @@ export class FakeKernel {
     const fresh = other.mm.held[Member.shmem]!.filter((page) => !own.includes(page));
     if (process.mm === other.mm || fresh.length === 0) return;
     for (const page of fresh) page.refs++;
+    process.minorFaults += fresh.length;
     this.rss(
       this.random.pick(process.tids),
       process.mm,
@@ -109,6 +123,7 @@ export class FakeKernel {
   }
 
   grow(process: FakeProcess, member: number, pages: number): void {
+    process.minorFaults += Math.max(0, pages);
     this.rss(this.random.pick(process.tids), process.mm, 1, member, pages);
   }
 
@@ -140,7 +155,11 @@ export class FakeKernel {
     this.emit(RecordKind.newTask, tid, child.pid, CLONE_FORK, 0, 0);
     this.tracing.born(tid, child.pid);
     // Until this is read, /proc may tell of the child beside what was built of it.
-    this.changes.push({ tsNs: this.nowNs, uids: mm.uids, pages: countedPages(mm) });
+    this.changes.push({
+      tsNs: this.nowNs,
+      uids: mm.uids,
+      pages: countedPages(mm, this.options.countMasks),
+    });
     this.maybeMove();
     if (!this.random.oneIn(4)) this.rss(child.pid, mm, 1, Member.file, 16);
     return child;
@@ -182,7 +201,7 @@ export class FakeKernel {
   exec(process: FakeProcess): void {
     const old = process.mm;
     const caller = this.random.pick(process.tids);
-    const oldPages = countedPages(old);
+    const oldPages = countedPages(old, this.options.countMasks);
     const mm = this.newMm(old.uids);
     this.rss(caller, mm, 0, Member.anon, 1);
     this.rss(caller, old, 1, Member.anon, 1);
@@ -265,6 +284,31 @@ export class FakeKernel {
     }
   }
 
+  /** The machine's memory: what processes have in it, and the rest. */
+  machineMemory(): { readonly totalBytes: number; readonly availableBytes: number } {
+    const { machinePages } = this.options;
+    if (machinePages === 0) return { totalBytes: PLENTY_BYTES, availableBytes: PLENTY_BYTES };
+    const availablePages = Math.max(0, machinePages - this.residentPages());
+    return { totalBytes: machinePages * PAGE_BYTES, availableBytes: availablePages * PAGE_BYTES };
+  }
+
+  /** Whether tasks have waited for memory lately. */
+  stalls(): boolean {
+    const { availableBytes, totalBytes } = this.machineMemory();
+    return availableBytes < totalBytes * STALLS_BELOW && this.random.oneIn(2);
+  }
+
+  private residentPages(): number {
+    const mms = new Set(this.alive().map(({ mm }) => mm));
+    const pages = new Set<FakePage>();
+    for (const { held } of mms) {
+      for (const member of [Member.file, Member.anon, Member.shmem]) {
+        for (const page of held[member]!) pages.add(page);
+      }
+    }
+    return pages.size;
+  }
+
   // ---------------------------------------------------------------------------------- parts
 
   private letGo(process: FakeProcess): void {
@@ -295,6 +339,7 @@ export class FakeKernel {
       isProtected: false,
       oomScoreAdj: 0,
       diesAtNs: Infinity,
+      minorFaults: 0,
       isLeaderDead: false,
     };
     this.processes.set(pid, process);
@@ -355,7 +400,7 @@ export class FakeKernel {
     mm.pages[member] = mm.pages[member]! + delta;
     const packed = packRss(member, curr, false);
     this.emit(RecordKind.rss, tid, mm.id, mm.pages[member]!, packed, 0);
-    if (((COUNT_MASK >> member) & 1) === 0) return;
+    if (((this.options.countMasks >> member) & 1) === 0) return;
     this.changes.push({ tsNs: this.nowNs, uids: mm.uids, pages: Math.abs(delta) });
     if (this.changes.length > 4000) this.changes.splice(0, 2000);
   }

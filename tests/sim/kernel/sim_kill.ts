@@ -24,6 +24,8 @@ interface Handle {
 }
 
 export class SimKillKernel implements KillKernel {
+  /** Nobody is to be signalled, as of the beginning of the killer's step. */
+  isDry = false;
   private readonly sim: SimContext;
   private readonly judge: KillJudge;
   private readonly handles = new Map<number, Handle>();
@@ -86,6 +88,7 @@ export class SimKillKernel implements KillKernel {
     if (process.state !== "alive") return -ESRCH;
     if (sim.failsNow()) return -EPERM;
     if (signal === Signal.none) return 0;
+    if (this.isDry) throw new Broken(`dry run: ${pid} is signalled all the same`);
     this.judge.signalled(process, checkedUid, checkedNs);
     sim.note(`kills ${pid}`);
     const diesAtNs = sim.kernel.nowNs + sim.random.pick(DEATH_NS);

@@ -3,25 +3,22 @@
  *
  * @module
  */
+import type { GuardedList } from "../../../pipeline/discovery/trace_watch.ts";
 import { Role } from "../../../pipeline/memory/layout.ts";
 import type { TraceList } from "../../../pipeline/ports.ts";
 import { RoleDied, type SimContext } from "../context.ts";
+import type { Later } from "./later.ts";
 
 const WRITE_NS_MAX = 40e6;
 
-interface Write {
-  readonly doneNs: number;
-  readonly isOk: boolean;
-  readonly onDone: () => void;
-  readonly onFailed: () => void;
-}
-
-export class SimList implements TraceList {
+export class SimList implements TraceList, GuardedList {
   private readonly sim: SimContext;
-  private write: Write | undefined;
+  private readonly later: Later;
+  hadSentinel = true;
 
-  constructor(sim: SimContext) {
+  constructor(sim: SimContext, later: Later) {
     this.sim = sim;
+    this.later = later;
   }
 
   private get tids(): Set<number> {
@@ -36,12 +33,19 @@ export class SimList implements TraceList {
 
   readPids(): number[] {
     this.begin();
+    this.hadSentinel = this.sim.kernel.tracing.hasSentinel;
     return [...this.tids];
+  }
+
+  restoreSentinel(): void {
+    this.begin();
+    this.sim.kernel.tracing.hasSentinel = true;
   }
 
   writePids(tids: Iterable<number>): void {
     this.begin();
     this.tids.clear();
+    this.sim.kernel.tracing.hasSentinel = true;
     this.append(tids);
     this.sim.call(Role.sweeper, this.sim.random.below(WRITE_NS_MAX));
   }
@@ -52,28 +56,16 @@ export class SimList implements TraceList {
     this.sim.call(Role.sweeper, this.sim.random.below(WRITE_NS_MAX));
   }
 
-  /** What it returns is no real promise, as nothing may happen between two steps. */
   appendPidsAsync(tids: Iterable<number>): Promise<void> {
-    const isOk = !this.sim.failsNow();
+    const { sim } = this;
+    const isOk = !sim.failsNow();
     if (isOk) this.append(tids);
-    const doneNs = this.sim.kernel.nowNs + this.sim.random.below(WRITE_NS_MAX);
-    const then = (onDone: () => void, onFailed: () => void): void => {
-      this.write = { doneNs, isOk, onDone, onFailed };
-    };
-    return { then } as unknown as Promise<void>;
+    const doneNs = sim.kernel.nowNs + sim.random.below(WRITE_NS_MAX);
+    return this.later.call(doneNs, isOk ? () => {} : undefined);
   }
 
   private append(tids: Iterable<number>): void {
     if (this.sim.options.mistake === "discovery-no-list" && this.tids.size > 0) return;
     for (const tid of tids) this.tids.add(tid);
-  }
-
-  /** The write that is under way may have returned. */
-  turn(): void {
-    const { write } = this;
-    if (write === undefined || this.sim.kernel.nowNs < write.doneNs) return;
-    this.write = undefined;
-    if (write.isOk) write.onDone();
-    else write.onFailed();
   }
 }

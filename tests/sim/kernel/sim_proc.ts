@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Role } from "../../../pipeline/memory/layout.ts";
 import {
   type Clock,
   type Proc,
@@ -26,8 +25,12 @@ class ProcRefused extends Error {}
 export class SimProc implements Proc, Clock {
   private readonly sim: SimContext;
 
-  constructor(sim: SimContext) {
+  private readonly role: number;
+
+  /** @param role Whose view of it this is. */
+  constructor(sim: SimContext, role: number) {
     this.sim = sim;
+    this.role = role;
   }
 
   nowNs(): number {
@@ -41,7 +44,7 @@ export class SimProc implements Proc, Clock {
   /** Any other failure than that a process is gone throws. */
   private call(): void {
     const { sim } = this;
-    sim.call(Role.sweeper, 100);
+    sim.call(this.role, 100);
     if (sim.failsNow() && sim.random.oneIn(FAILS_ONE_IN)) throw new ProcRefused("EMFILE");
   }
 
@@ -96,9 +99,10 @@ export class SimProc implements Proc, Clock {
     this.call();
     const process = this.find(pid);
     if (process === undefined) return false;
+    const isDead = process.state !== "alive" || (process.isLeaderDead && pid === process.pid);
     out.ppid = process.parent?.pid ?? 1;
     out.startTicks = Math.floor(process.bornNs / TICK_NS);
-    out.stackStart = process.state === "alive" ? process.mm.stackStart : 0;
+    out.stackStart = isDead ? 0 : process.mm.stackStart;
     return true;
   }
 

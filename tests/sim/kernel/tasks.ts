@@ -17,13 +17,6 @@ export interface FakePage {
   refs: number;
 }
 
-/** What a measuring finds of an mm. */
-export interface FakeShares {
-  readonly sharedPages: number;
-  readonly creditPages: number;
-  readonly shareablePages: number;
-}
-
 export interface FakeMm {
   readonly id: number;
   /** Where the stack of its program begins: a fork copies it, an exec makes another. */
@@ -57,6 +50,8 @@ export interface FakeProcess {
   oomScoreAdj: number;
   /** A signal is on its way. */
   diesAtNs: number;
+  /** Page faults so far: pages that it touched for the first time, or copied. */
+  minorFaults: number;
   /** Its leader has exited, other threads run. */
   isLeaderDead: boolean;
 }

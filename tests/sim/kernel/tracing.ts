@@ -40,6 +40,15 @@ export class FakeTracing {
   readonly userChanges: number[] = [];
   hasLostExecs = false;
   hasLostUserChanges = false;
+  /** Events that anybody has read. */
+  eventsRead = 0;
+  /** Somebody may turn it off. */
+  isOn = true;
+  /** The list has toom's mark. */
+  hasSentinel = true;
+  /** Since when events were missed that no sweep has made up for; Infinity: none were. */
+  missedFromNs = Infinity;
+  private areUserChangesHeard = false;
   private readonly bufferEvents: number;
 
   constructor(cpus: number, bufferEvents: number) {
@@ -61,6 +70,7 @@ export class FakeTracing {
   }
 
   record(event: FakeEvent): void {
+    if (!this.isOn) return;
     const buffer = this.buffers[event.cpu]!;
     buffer.events.push(event);
     if (buffer.events.length <= this.bufferEvents) return;
@@ -81,14 +91,27 @@ export class FakeTracing {
     else this.hasLostExecs = true;
   }
 
+  /** Somebody begins to listen, or ends: what was not read by then is gone. */
+  listenToUserChanges(listens = true): void {
+    this.userChanges.length = 0;
+    this.hasLostUserChanges = false;
+    this.areUserChangesHeard = listens;
+  }
+
   changedUser(pid: number): void {
+    if (!this.areUserChangesHeard) return;
     if (this.userChanges.length < WAITING_MAX) this.userChanges.push(pid);
     else this.hasLostUserChanges = true;
   }
 
-  /** Time of the oldest event that nobody has read, those that were lost included. */
+  /** All of /proc was read, and nobody had touched anything since it began. */
+  swept(beganNs: number): void {
+    if (this.isOn && this.hasSentinel && this.missedFromNs < beganNs) this.missedFromNs = Infinity;
+  }
+
+  /** Time of the oldest event that toom has not read, those that were lost or missed included. */
   oldestNs(): number {
-    let oldestNs = Infinity;
+    let oldestNs = this.missedFromNs;
     for (const { events, lostFromNs } of this.buffers) {
       oldestNs = Math.min(oldestNs, lostFromNs, events[0]?.tsNs ?? Infinity);
     }
@@ -102,7 +125,11 @@ export class FakeTracing {
       buffer.events.length = 0;
       this.takeLost(buffer);
     }
-    this.execs.length = this.userChanges.length = 0;
-    this.hasLostExecs = this.hasLostUserChanges = false;
+    this.execs.length = 0;
+    this.hasLostExecs = false;
+    this.listenToUserChanges(false);
+    this.eventsRead = 0;
+    this.isOn = this.hasSentinel = true;
+    this.missedFromNs = Infinity;
   }
 }

@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { Member } from "../../../pipeline/memory/layout.ts";
 import type { FakeKernel } from "./fake_kernel.ts";
-import { COUNT_MASK, countedPages, type FakeMm, type FakePage, type FakeShares } from "./tasks.ts";
+import { countedPages, type FakeMm, type FakePage } from "./tasks.ts";
 
 /** Counted pages of mms. */
-export function pagesOf(mms: Iterable<FakeMm>, mask = COUNT_MASK): number {
+export function pagesOf(mms: Iterable<FakeMm>, mask: number): number {
   let sum = 0;
   for (const mm of mms) sum += countedPages(mm, mask);
   return sum;
@@ -25,7 +24,7 @@ export function mmsOf(kernel: FakeKernel, uid: number): Set<FakeMm> {
 
 /** Counted pages of a user. */
 export function usagePages(kernel: FakeKernel, uid: number): number {
-  return pagesOf(mmsOf(kernel, uid));
+  return pagesOf(mmsOf(kernel, uid), kernel.countMask);
 }
 
 /** As {@link usagePages}, but what several mms have counts once: the sum of their parts of it. */
@@ -33,7 +32,7 @@ export function chargedPages(kernel: FakeKernel, uid: number): number {
   let sum = 0;
   for (const { held } of mmsOf(kernel, uid)) {
     held.forEach((pages, member) => {
-      if ((COUNT_MASK >> member) & 1) { for (const { refs } of pages) sum += 1 / refs; }
+      if ((kernel.countMask >> member) & 1) { for (const { refs } of pages) sum += 1 / refs; }
     });
   }
   return sum;
@@ -49,28 +48,8 @@ export function heldPages(
   for (const mm of mmsOf(kernel, uid)) {
     if (without.has(mm)) continue;
     mm.held.forEach((held, member) => {
-      if ((COUNT_MASK >> member) & 1) { for (const page of held) pages.add(page); }
+      if ((kernel.countMask >> member) & 1) { for (const page of held) pages.add(page); }
     });
   }
   return pages.size;
-}
-
-/** Counted pages of an mm that others have too, and what they add up to beyond its part of them. */
-export function sharesOf({ held }: FakeMm): FakeShares {
-  let sharedPages = 0;
-  let creditPages = 0;
-  let shareablePages = 0;
-  held.forEach((pages, member) => {
-    if (((COUNT_MASK >> member) & 1) === 0) return;
-    for (const { refs } of pages) {
-      if (refs > 1) sharedPages++;
-      creditPages += 1 - 1 / refs;
-      if (member === Member.shmem) shareablePages += 1 / refs;
-    }
-  });
-  return {
-    sharedPages,
-    creditPages: Math.ceil(creditPages),
-    shareablePages: Math.ceil(shareablePages),
-  };
 }

@@ -6,36 +6,32 @@
  */
 import { Member } from "../../../pipeline/memory/layout.ts";
 import {
-  type Reply,
+  type ReplyBytes,
   type Request,
+  REQUEST_BYTES,
   RequestType,
+  Status,
 } from "../../../pipeline/promises/tmalloc_message.ts";
-import type { SimContext } from "../context.ts";
+import { FakeClient } from "../../_support/fake_sockets.ts";
+import { Broken, type SimContext } from "../context.ts";
+import { type ClientEvents, SimSockets } from "../kernel/sim_sockets.ts";
 import type { FakeProcess } from "../kernel/tasks.ts";
 import { ASKING_UID, LYING_UID } from "../options.ts";
-import { Program } from "./program.ts";
-
-/** What waits for the coordinator. */
-export type Message =
-  | {
-    readonly kind: "request";
-    readonly program: Program;
-    readonly request: Request;
-    readonly connection: number;
-  }
-  | { readonly kind: "closed"; readonly connection: number };
+import { bytesOf, Program } from "./program.ts";
 
 const PROGRAMS_MAX = 8;
 const START = 3;
+const EXEC_PAGES = 2;
 
-export class Programs {
+export class Programs implements ClientEvents {
   readonly all = new Map<FakeProcess, Program>();
-  readonly messages: Message[] = [];
+  sockets: SimSockets;
+  granted = 0;
   private readonly sim: SimContext;
-  private lastConnection = 0;
 
   constructor(sim: SimContext) {
     this.sim = sim;
+    this.sockets = new SimSockets(sim, this);
     const { options, kernel, random } = sim;
     for (const uid of [ASKING_UID, LYING_UID]) {
       if (uid === ASKING_UID ? !options.asks : !options.lies) continue;
@@ -48,34 +44,72 @@ export class Programs {
   }
 
   private add(process: FakeProcess): Program {
-    const program = new Program(process, ++this.lastConnection);
+    const program = new Program(process);
     this.all.set(process, program);
     return program;
   }
 
   /** The programs that run. */
   alive(): Program[] {
-    for (const process of this.all.keys()) {
-      if (process.state !== "alive") this.all.delete(process);
-    }
+    this.closeEnded();
     return [...this.all.values()];
   }
 
-  private send(program: Program, request: Request): void {
-    const { connection } = program;
-    this.messages.push({ kind: "request", program, request, connection });
-  }
-
-  answered(connection: number, reply: Reply): void {
-    for (const program of this.all.values()) {
-      if (program.connection === connection) program.answered(reply, this.sim.kernel.nowNs);
+  closeEnded(): void {
+    for (const [process, program] of this.all) {
+      if (process.state === "alive") continue;
+      program.client?.close();
+      this.all.delete(process);
     }
   }
 
-  /** Its predecessor is gone, and all connections and what waited on them with it. */
-  coordinatorStarted(): void {
-    this.messages.length = 0;
-    for (const program of this.alive()) program.reconnects(++this.lastConnection);
+  private connect(program: Program): FakeClient {
+    const { pid, uid } = program.process;
+    program.client ??= this.sockets.connect(
+      new FakeClient(pid, uid, this.sim.random.oneIn(3)),
+    );
+    return program.client;
+  }
+
+  /** Sends a request; of a stream perhaps in two pieces, of which the second comes later. */
+  private send(program: Program, request: Request): void {
+    const client = this.connect(program);
+    const message = bytesOf(request);
+    const cut = this.sim.random.oneIn(3) ? this.sim.random.below(REQUEST_BYTES) : 0;
+    if (!client.isStream || cut === 0) client.send(message);
+    else {
+      client.send(message.subarray(0, cut));
+      program.rest = message.subarray(cut);
+    }
+  }
+
+  private find(client: FakeClient): Program | undefined {
+    return [...this.all.values()].find((program) => program.client === client);
+  }
+
+  replied(client: FakeClient, reply: ReplyBytes): void {
+    const { type, status, committedBytes, hardBytes } = reply;
+    const isGrant = type === RequestType.reserve || type === RequestType.wait ||
+      type === RequestType.fork;
+    if (isGrant && status === Status.ok) {
+      this.granted++;
+      if (committedBytes > hardBytes && this.sim.options.mistake === "") {
+        throw new Broken(`I5: granted with ${committedBytes} bytes committed of ${hardBytes}`);
+      }
+    }
+    this.find(client)?.answered(reply, this.sim.kernel.nowNs);
+    // Whoever does not read has no room for more.
+    if (client.room === Infinity) client.replies.length = 0;
+  }
+
+  cutOff(client: FakeClient): void {
+    this.find(client)?.disconnected();
+  }
+
+  /** The process has executed itself. */
+  startOver(): void {
+    this.sockets.closeAll();
+    this.sockets = new SimSockets(this.sim, this);
   }
 
   /** A program does something. */
@@ -93,6 +127,11 @@ export class Programs {
   private act(program: Program): void {
     const { random, kernel } = this.sim;
     const { process } = program;
+    if (program.rest !== undefined) {
+      this.connect(program).send(program.rest);
+      program.rest = undefined;
+      return;
+    }
     if (program.isAsking) return;
     if (!program.isDeclared) {
       this.send(program, program.declaration());
@@ -152,22 +191,23 @@ export class Programs {
     this.send(made, made.declaration());
   }
 
+  /** What is built of the new program meanwhile nobody asks for: only who has room left does so. */
   private exec(program: Program): void {
+    if (program.process.uid === ASKING_UID && program.untouchedPages < EXEC_PAGES) return;
     this.sim.kernel.exec(program.process);
     this.close(program);
     program.startsAnew();
   }
 
   private close(program: Program): void {
-    this.messages.push({ kind: "closed", connection: program.connection });
-    program.reconnects(++this.lastConnection);
+    program.client?.close();
+    program.disconnected();
   }
 
   /** Nobody says good-bye. */
   private end(program: Program): void {
-    this.messages.push({ kind: "closed", connection: program.connection });
     this.sim.kernel.exit(program.process);
-    this.all.delete(program.process);
+    this.closeEnded();
   }
 
   // -------------------------------------------------------------------------------------- lies
@@ -191,16 +231,32 @@ export class Programs {
       const minPages = random.pick([0, pages, random.between(0, pages)]);
       const noReply = random.oneIn(5);
       this.send(program, program.ask({ type, pages, minPages, noReply, timeoutMs: 60_000 }));
-    } else if (what < 75) kernel.grow(process, Member.anon, random.between(1, 60));
-    else if (what < 80) {
+    } else if (what < 68) this.babble(program);
+    else if (what < 78) kernel.grow(process, Member.anon, random.between(1, 60));
+    else if (what < 82) {
       if (program.anonPages > 0) {
         kernel.grow(process, Member.anon, -random.between(1, program.anonPages));
       }
-    } else if (what < 86) this.close(program);
+    } else if (what < 87) this.close(program);
     else if (what < 90) this.exec(program);
     else if (this.all.size < PROGRAMS_MAX) {
       const child = kernel.fork(process);
       if (child !== undefined) this.add(child);
     } else this.end(program);
+  }
+
+  /** What is no request, who does not say who it is, and who does not read. */
+  private babble(program: Program): void {
+    const { random } = this.sim;
+    const client = this.connect(program);
+    const what = random.below(5);
+    if (what === 0) {
+      const bytes = new Uint8Array(random.below(2 * REQUEST_BYTES));
+      for (let at = 0; at < bytes.length; at++) bytes[at] = random.below(256);
+      client.send(bytes);
+    } else if (what === 1) client.send(bytesOf(program.ask({})).subarray(0, random.below(32)));
+    else if (what === 2) client.hasCredentials = !client.hasCredentials;
+    else if (what === 3) client.room = random.below(3);
+    else for (let left = 20; left > 0; left--) client.ask(RequestType.query, 0);
   }
 }

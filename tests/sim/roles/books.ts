@@ -5,22 +5,38 @@
  */
 import { Accounting } from "../../../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../../../pipeline/books/books.ts";
+import { DegradedReason } from "../../../pipeline/messages/reports.ts";
 import type { SimContext } from "../context.ts";
 
 const RECORDS_MAX = 40;
 
-export class AccountingRole {
-  readonly accounting: Accounting;
-  private readonly sim: SimContext;
+export interface AccountingEvents {
+  wakeCoordinator(): void;
+  /** Other members count: another accounting has taken its place. */
+  onAnew(): void;
+}
 
-  constructor(sim: SimContext, wakeCoordinator: () => void) {
+export class AccountingRole {
+  accounting: Accounting;
+  private readonly sim: SimContext;
+  private readonly events: AccountingEvents;
+
+  constructor(sim: SimContext, events: AccountingEvents) {
     this.sim = sim;
-    const accounting = this.accounting = new Accounting(sim.memory, {
+    this.events = events;
+    this.accounting = this.make();
+    this.accounting.start();
+  }
+
+  private make(): Accounting {
+    const { sim, events } = this;
+    const accounting = new Accounting(sim.memory, {
       unknownUid: UNKNOWN_UID,
       marginPages: 0,
       wakeSweeper: () => {},
-      wakeCoordinator,
+      wakeCoordinator: () => events.wakeCoordinator(),
     });
+    sim.kernel.countMask = accounting["countMask"];
     const { mistake } = sim.options;
     if (mistake === "accounting-delta") {
       const { books } = accounting;
@@ -29,13 +45,23 @@ export class AccountingRole {
       books.setMember = (mm, member, pages, tsNs) =>
         setMember(mm, member, ++calls % 200 === 0 && pages > 0 ? pages + 1 : pages, tsNs);
     } else if (mistake === "killer-dying") accounting["enforcement"]["dying"].pages = () => 0;
-    accounting.start();
+    else if (mistake === "killer-relief") {
+      Object.assign(accounting["enforcement"]["relief"], { dying: { count: 0 } });
+    }
+    return accounting;
   }
 
   /** I3 holds after each step. @returns Records taken. */
   step(records = this.sim.random.between(1, RECORDS_MAX)): number {
-    const { accounting, sim } = this;
+    const { sim, events } = this;
+    if (this.accounting.isOutdated && sim.options.mistake !== "accounting-outdated") {
+      this.accounting = this.make();
+      this.accounting.start(DegradedReason.settings);
+      events.onAnew();
+    }
+    const { accounting } = this;
     const taken = accounting.step(sim.kernel.nowNs, records);
+    if (!accounting.isOutdated) sim.kernel.countMask = accounting["countMask"];
     if (sim.options.mistake === "accounting-sum" && sim.random.oneIn(100)) {
       accounting.books.users.usagePages[0]!++;
     }

@@ -17,7 +17,7 @@ const FIRST_TID = 1_000_000;
 /** What the supervisor does to the roles. */
 export interface Threads {
   /** A new incarnation of a role begins. @returns false when it throws at once. */
-  start(role: number, isSuccessor: boolean): boolean;
+  start(role: number, epoch: number, isSuccessor: boolean): boolean;
   /** Whether a role hangs in truth. */
   hangs(role: number): boolean;
   /** All begins anew. */
@@ -97,6 +97,11 @@ export class SupervisorRole implements WatchPort {
     for (const ring of this.rings) {
       for (let report = readReport(ring); report !== undefined; report = readReport(ring)) {
         this.reports.push(report);
+        if (report.name === "tampered" && !this.sim.options.tampers) {
+          throw new Broken(
+            `I8: somebody is said to have changed or read the instances: nobody has`,
+          );
+        }
       }
     }
   }
@@ -104,7 +109,7 @@ export class SupervisorRole implements WatchPort {
   start(role: number, epoch: number, isReplacement: boolean): void {
     const words = attachRole(this.sim.memory, role);
     Atomics.store(words, RoleWord.tid, ++this.lastTid);
-    if (!this.threads.start(role, isReplacement)) return;
+    if (!this.threads.start(role, epoch, isReplacement)) return;
     Atomics.store(words, RoleWord.epochSeen, epoch);
     Atomics.store(words, RoleWord.state, RoleState.running);
   }
@@ -122,7 +127,8 @@ export class SupervisorRole implements WatchPort {
     const { mistake } = this.sim.options;
     if (mistake === "watch-blind") return;
     if (!this.threads.hangs(role)) throw new Broken(`I9: role ${role} is well, but ${reason}`);
-    if (mistake === "watch-late") this.threads.start(role, true);
+    const epoch = Atomics.load(attachRole(this.sim.memory, role), RoleWord.epoch);
+    if (mistake === "watch-late") this.threads.start(role, epoch, true);
     else this.threads.startOver();
   }
 }

@@ -1,24 +1,18 @@
 /**
- * The sweeper: the real Sweep behind its ports, and around it what its worker does: questions, logins,
- * changes of user, and when all of /proc is read.
+ * The real sweeper, and the mistakes that can be put into it.
  *
  * @module
  */
-import { Sweep } from "../../../pipeline/discovery/sweep.ts";
-import { OwnersView } from "../../../pipeline/limits/owners.ts";
-import { RulesView } from "../../../pipeline/limits/published_rules.ts";
-import { HeaderWord, RecordKind, RecordWord, Role } from "../../../pipeline/memory/layout.ts";
-import { RingConsumer, RingProducer } from "../../../pipeline/memory/ring.ts";
-import { RecordWriter } from "../../../pipeline/messages/record_writer.ts";
+import { Sweeper } from "../../../pipeline/discovery/sweeper.ts";
+import { Role } from "../../../pipeline/memory/layout.ts";
+import { HEARTBEAT_MS } from "../../../pipeline/memory/timing.ts";
 import type { SimContext } from "../context.ts";
-import { SimList } from "../kernel/sim_list.ts";
-import { SimProc } from "../kernel/sim_proc.ts";
-import { Measure } from "./measure.ts";
+import { waitForRoomIn } from "../kernel/asleep.ts";
+import { SimSweeperWorld } from "../kernel/sim_sweeper_world.ts";
 
-/** As the worker has it. */
-const RESYNC_EVERY_NS = 50e6;
-const LIST_WAIT_NS_MAX = 200e6;
 const OWN_PID = 5;
+const TURNS_MAX = 6;
+const READING_TURNS = 10;
 
 /** Sweeps of all incarnations that have begun. */
 export interface SweepCounts {
@@ -26,117 +20,61 @@ export interface SweepCounts {
 }
 
 export class SweeperRole {
-  readonly ring: RingProducer;
-  /** All of /proc is to be read. */
-  isWanted = true;
   private readonly sim: SimContext;
-  private readonly counts: SweepCounts;
-  private readonly sweep: Sweep;
-  private readonly rules: RulesView;
-  private readonly questions: RingConsumer;
-  private readonly list: SimList;
-  private readonly measure: Measure;
-  private isAfterLoss = false;
-  private sweptNs = -Infinity;
-  private dueSinceNs = Infinity;
+  private readonly world: SimSweeperWorld;
+  private readonly sweeper: Sweeper;
 
-  constructor(sim: SimContext, counts: SweepCounts) {
+  constructor(sim: SimContext, epoch: number, counts: SweepCounts) {
     this.sim = sim;
-    this.counts = counts;
-    const { memory } = sim;
-    const { buffer, plan } = memory;
-    this.ring = new RingProducer(buffer, plan.sweeperRing);
-    const writer = new RecordWriter(this.ring, () => {
-      this.ring.publish();
-      sim.waitUntil(Role.sweeper, () => this.ring.claim() >= 0);
+    this.world = new SimSweeperWorld(sim, () => {
+      sim.note("sweeps");
+      counts.sweeps++;
     });
-    this.rules = new RulesView(memory.settings);
-    this.rules.refresh();
-    this.questions = new RingConsumer(buffer, plan.queryRing);
-    const proc = new SimProc(sim);
-    this.list = new SimList(sim);
-    this.sweep = new Sweep({
-      memory,
-      writer,
-      rules: this.rules,
-      owners: new OwnersView(memory.owners),
-      list: this.list,
-      proc,
-      clock: proc,
-      pageBytes: plan.capacity.pageBytes,
+    this.sweeper = new Sweeper(sim.memory, this.world, {
+      epoch,
+      pageBytes: sim.memory.plan.capacity.pageBytes,
       errorPages: 0,
       ownPid: OWN_PID,
-      publish: () => this.ring.publish(),
-      alive: () => {},
-      onProcFailure: () => sim.note("/proc cannot be read"),
+      cpus: sim.options.cpus,
+      realTime: true,
+      isFirstStart: true,
     });
-    this.measure = new Measure(sim, writer);
+    waitForRoomIn(sim, Role.sweeper, this.sweeper["outlet"]);
     this.breakRules();
   }
 
   private breakRules(): void {
     const { mistake } = this.sim.options;
-    const teller = this.sweep["teller"];
+    const teller = this.sweeper["sweep"]["teller"];
     if (mistake === "discovery-no-lender") {
       teller["lenderOf"] = () => 0;
     } else if (mistake === "discovery-late-time") {
       const tell = teller.tell.bind(teller);
       teller.tell = (_tsNs, pid, withTasks) => tell(this.sim.kernel.nowNs + 5e6, pid, withTasks);
+    } else if (mistake === "measure-nothing") {
+      const measuring = this.sweeper["measuring"];
+      const tell = measuring["tell"].bind(measuring);
+      measuring["tell"] = (run, pid, rollup) =>
+        tell(run, pid, { ...rollup, pssAnonKib: rollup.anonymousKib, swapPssKib: rollup.swapKib });
+    } else if (mistake === "tampering-unseen") {
+      this.sweeper["watch"].look = () => {};
     }
   }
 
+  /** Some turns, and what the worker's shell does after each. */
   step(): void {
-    const { sim, sweep } = this;
-    const { tracing } = sim.kernel;
-    if (this.rules.refresh()) {
-      sweep.rulesChanged();
-      this.isWanted = true;
+    const { sim, sweeper, world } = this;
+    for (let turns = sim.random.between(1, TURNS_MAX); turns > 0; turns--) {
+      sweeper.step();
+      if (sweeper.isWaiting) world.turn();
+      else sweeper.sleep(HEARTBEAT_MS);
     }
-    this.list.turn();
-    this.answer();
-    for (const pid of tracing.execs.splice(0)) sweep.look(pid);
-    for (const pid of tracing.userChanges.splice(0)) sweep.lookChanged(pid);
-    if (tracing.hasLostExecs || tracing.hasLostUserChanges) this.isWanted = true;
-    tracing.hasLostExecs = tracing.hasLostUserChanges = false;
-    sweep.lookAll();
-    if (sweep.hasOverrun) {
-      sweep.hasOverrun = false;
-      this.isWanted = true;
-    }
-    this.measure.step();
-    this.sweepIfDue();
-    this.ring.publish();
+    // A reading takes microseconds: it is rare that others have the CPU before its end is told.
+    if (sim.random.oneIn(8)) return;
+    for (let left = READING_TURNS; left > 0 && sweeper["measuring"].isWaiting; left--) world.turn();
   }
 
-  private sweepIfDue(): void {
-    const { sim, sweep } = this;
-    const { nowNs } = sim.kernel;
-    const sinceNs = nowNs - this.sweptNs;
-    const isDue = sinceNs >= sim.options.sweepEveryNs ||
-      (this.isWanted && sinceNs >= RESYNC_EVERY_NS);
-    this.dueSinceNs = isDue ? Math.min(this.dueSinceNs, nowNs) : Infinity;
-    const waits = sweep.isWaiting && nowNs - this.dueSinceNs < LIST_WAIT_NS_MAX;
-    if (!isDue || waits) return;
-    sim.note("sweeps");
-    this.dueSinceNs = Infinity;
-    this.sweptNs = nowNs;
-    this.isWanted = false;
-    this.counts.sweeps++;
-    sweep.full(this.isAfterLoss);
-    this.isAfterLoss = false;
-    Atomics.store(sim.memory.header, HeaderWord.discovered, 1);
-  }
-
-  private answer(): void {
-    const { questions, sweep } = this;
-    for (let word = questions.next(); word >= 0; word = questions.next()) {
-      const kind = questions.words[word + RecordWord.kindCpu]!;
-      const subject = questions.words[word + RecordWord.tid]!;
-      if (kind === RecordKind.resync) this.isWanted = this.isAfterLoss = true;
-      else if (kind === RecordKind.measure) this.measure.ask(subject);
-      else if (kind === RecordKind.verify) sweep.verify(subject);
-      else sweep.resolve(subject);
-    }
-    questions.release();
+  close(): void {
+    this.world.close();
   }
 }
