@@ -308,11 +308,11 @@ export class Accounting {
       if (books.users.uid[user] === UNKNOWN_UID) books.shares.credit(mm, delta);
       if (books.users.usagePages[user]! > enforcement.quietPages[user]!) {
         enforcement.nowNs[0] = tsNs;
-        enforcement.near(user, Trigger.user);
+        enforcement.compare(user, Trigger.user);
       }
     } else if (delta < 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
-      if (enforcement.isNear(user)) enforcement.under(user);
+      if (enforcement.mayGoBack(user)) enforcement.under(user);
     }
     if (pages === 0 && !curr && books.isEmpty(mm)) this.attribution.mmEmpty(mm);
   }

@@ -11,7 +11,7 @@
  *
  * Events of different CPUs may arrive out of order. Sizes do not care, as each member carries its
  * time; ownership follows the newest claim; a task seen before its birth is a process of its own,
- * "unresolved", which its birth, or /proc, adopts; what is over leaves a tombstone, so that older
+ * "unresolved", which its birth, or /proc, adopts; what has ended is remembered, so that older
  * news does not bring it back.
  *
  * Longer than 450 lines, because these rules decide together: a claim, a birth, an exec and an exit
@@ -29,7 +29,7 @@ import {
 import type { Books } from "./books.ts";
 import { Clashes } from "./clashes.ts";
 import { Kinship } from "./kinship.ts";
-import { Tombs } from "./tombs.ts";
+import { RecentEnds } from "./recent_ends.ts";
 
 /**
  * A reading of /proc takes no longer than this from the time that it carries to what it saw, unless the
@@ -57,8 +57,8 @@ export class Attribution {
   private readonly buildPagesMax: number;
   private readonly onUnknownTid: (tid: number) => void;
   /** Tasks that ended, with their uid. */
-  private readonly taskTombs = new Tombs(8192);
-  private readonly mmTombs = new Tombs(16384);
+  private readonly endedTasks = new RecentEnds(8192);
+  private readonly endedMms = new RecentEnds(16384);
 
   /**
    * @param unknownUid The user of tasks that nobody announced, until more is known.
@@ -208,7 +208,7 @@ export class Attribution {
     }
     const task = books.findTask(mms.foreignTid[mm]!);
     if (foreignTsNs <= endTsNs || task < 0) return false;
-    this.mmTombs.bury(mms.mmId[mm]!, foreignTsNs, 0);
+    this.endedMms.add(mms.mmId[mm]!, foreignTsNs, 0);
     books.rebirth(mm, foreignTsNs);
     books.moveMm(mm, tasks.processSlot[task]!);
     this.dropIfOver(owner);
@@ -217,7 +217,7 @@ export class Attribution {
 
   /** Whether this is news of an mm that was over before this one took its id. */
   isOfFormerLife(mmId: number, tsNs: number): boolean {
-    if (!this.mmTombs.isOldNews(mmId, tsNs)) return false;
+    if (!this.endedMms.hasEndedAfter(mmId, tsNs)) return false;
     this.counters[CounterIndex.stale]!++;
     return true;
   }
@@ -244,7 +244,7 @@ export class Attribution {
     }
     if (mms.foreignTid[mm] !== tasks.tid[task]) return -1;
     // Somebody else's: the id came back before the end of the last life did.
-    this.mmTombs.bury(mms.mmId[mm]!, mms.foreignTsNs[mm]!, 0);
+    this.endedMms.add(mms.mmId[mm]!, mms.foreignTsNs[mm]!, 0);
     this.books.rebirth(mm, mms.foreignTsNs[mm]!);
     return mm;
   }
@@ -326,7 +326,7 @@ export class Attribution {
    */
   private guess(tid: number, owner: number, tsNs: number): boolean {
     const { books } = this;
-    if (this.taskTombs.isOldNews(tid, tsNs)) return false;
+    if (this.endedTasks.hasEndedAfter(tid, tsNs)) return false;
     this.onUnknownTid(tid);
     const userSlot = books.processes.userSlot[owner]!;
     if (!books.hasRoomForTask(userSlot)) return false;
@@ -372,15 +372,15 @@ export class Attribution {
     if (mms.state[mm] === MmState.nameless) {
       // What /proc said goes into the mm that turns out to be meant.
       if (!built || mms.bornTsNs[mm]! > tsNs) this.absorb(mm, next);
-      else if (!books.isEmpty(mm) && this.kin.bequeath(process, mm, tsNs, true)) return;
+      else if (!books.isEmpty(mm) && this.kin.passMm(process, mm, tsNs, true)) return;
       books.removeMm(mm);
       return;
     }
     if (this.isReborn(mm, tsNs)) return;
     // It may have been its parent's, which only its birth can tell.
     if ((processes.flags[process]! & ProcessFlag.unresolved) !== 0) return;
-    if (!books.isEmpty(mm) && this.kin.bequeath(process, mm, tsNs, built)) return;
-    this.mmTombs.bury(mms.mmId[mm]!, tsNs, 0);
+    if (!books.isEmpty(mm) && this.kin.passMm(process, mm, tsNs, built)) return;
+    this.endedMms.add(mms.mmId[mm]!, tsNs, 0);
     books.removeMm(mm);
   }
 
@@ -406,7 +406,7 @@ export class Attribution {
   ): void {
     const { books } = this;
     const { processes, users } = books;
-    const childIsOver = this.taskTombs.isOldNews(childTid, tsNs);
+    const childIsOver = this.endedTasks.hasEndedAfter(childTid, tsNs);
     if (childIsOver && (cloneFlags & CLONE_THREAD) === 0) return;
     const parent = this.processOrNew(parentTid, parentTgid, tsNs);
     if (parent < 0) return;
@@ -417,8 +417,8 @@ export class Attribution {
     }
     const tgid = processes.tgid[parent]!;
     const uid = processes.state[parent] === ProcessState.exited &&
-        this.taskTombs.isOldNews(tgid, tsNs)
-      ? this.taskTombs.note(tgid)
+        this.endedTasks.hasEndedAfter(tgid, tsNs)
+      ? this.endedTasks.note(tgid)
       : users.uid[processes.userSlot[parent]!]!;
     let child = books.findProcess(childTid);
     if (child >= 0 && (processes.flags[child]! & ProcessFlag.unresolved) === 0) {
@@ -503,7 +503,7 @@ export class Attribution {
     if (main >= 0 && mms.state[main] !== MmState.nameless) {
       // The child runs on another already, which it has built itself.
       books.shares.uncredit(main);
-      this.mmTombs.bury(mms.mmId[mm]!, mms.ownerTsNs[main]!, 0);
+      this.endedMms.add(mms.mmId[mm]!, mms.ownerTsNs[main]!, 0);
       books.removeMm(mm);
       return;
     }
@@ -536,7 +536,7 @@ export class Attribution {
       const mm = mm1 - 1;
       mm1 = mms.sibling1[mm]!;
       if (mm === main || mms.state[mm] === MmState.building) continue;
-      this.mmTombs.bury(mms.mmId[mm]!, mms.ownerTsNs[main]!, 0);
+      this.endedMms.add(mms.mmId[mm]!, mms.ownerTsNs[main]!, 0);
       books.removeMm(mm);
     }
   }
@@ -592,7 +592,7 @@ export class Attribution {
     if (main >= 0) {
       if (this.isReborn(main, tsNs)) return; // dropIfOver was called.
       // Borrowers keep the mm alive. Of one that is empty already, no teardown will tell.
-      if (!this.kin.bequeath(process, main, tsNs) && books.isEmpty(main)) books.removeMm(main);
+      if (!this.kin.passMm(process, main, tsNs) && books.isEmpty(main)) books.removeMm(main);
     }
     this.dropIfOver(process);
   }
@@ -615,7 +615,7 @@ export class Attribution {
   private finish(process: number, tsNs: number): number {
     const { processes } = this.books;
     const main = processes.mmSlot1[process]! - 1;
-    if (main >= 0 && !this.books.isEmpty(main)) this.kin.bequeath(process, main, tsNs);
+    if (main >= 0 && !this.books.isEmpty(main)) this.kin.passMm(process, main, tsNs);
     return this.books.removeProcess(process);
   }
 
@@ -643,7 +643,7 @@ export class Attribution {
     processes.exitTsNs[process] = tsNs;
     Atomics.store(processes.state, process, ProcessState.exited);
     const main = processes.mmSlot1[process]! - 1;
-    if (main >= 0 && !this.kin.bequeath(process, main, tsNs)) books.removeMm(main);
+    if (main >= 0 && !this.kin.passMm(process, main, tsNs)) books.removeMm(main);
   }
 
   /** An mm that became empty is over; so is its process when it has exited. */
@@ -651,7 +651,7 @@ export class Attribution {
     const { mms } = this.books;
     const owner = mms.processSlot1[mm]! - 1;
     if (mms.state[mm] !== MmState.nameless) {
-      this.mmTombs.bury(mms.mmId[mm]!, this.newestEventNs(mm), 0);
+      this.endedMms.add(mms.mmId[mm]!, this.newestEventNs(mm), 0);
     }
     this.books.removeMm(mm);
     this.dropIfOver(owner);
@@ -703,13 +703,13 @@ export class Attribution {
     const tgid = tgidHint !== 0 ? tgidHint : tid;
     process = books.findProcess(tgid);
     if (process < 0) {
-      const isOver = this.taskTombs.isOldNews(tgid, tsNs);
+      const isOver = this.endedTasks.hasEndedAfter(tgid, tsNs);
       const flags = isOver ? 0 : ProcessFlag.unresolved;
       process = books.addProcess(tgid, this.unknownUid, flags, tsNs);
       if (process < 0) return this.unattributed();
       if (isOver) {
         // Old news of the dead, for the sake of what it made: its children.
-        books.processes.exitTsNs[process] = this.taskTombs.tsNs(tgid);
+        books.processes.exitTsNs[process] = this.endedTasks.tsNs(tgid);
         Atomics.store(books.processes.state, process, ProcessState.exited);
       } else this.onUnknownTid(tid);
     }
@@ -718,11 +718,11 @@ export class Attribution {
   }
 
   private bury(tid: number, tsNs: number, uid: number): void {
-    this.taskTombs.bury(tid, tsNs, uid);
+    this.endedTasks.add(tid, tsNs, uid);
   }
 
   /** Whether a task of this number ended after that time: the news is older than its end. */
-  isOldNews(tid: number, tsNs: number): boolean {
-    return this.taskTombs.isOldNews(tid, tsNs);
+  hasEndedAfter(tid: number, tsNs: number): boolean {
+    return this.endedTasks.hasEndedAfter(tid, tsNs);
   }
 }

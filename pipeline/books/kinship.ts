@@ -45,7 +45,7 @@ export class Kinship {
    * @param tsNs When the process was done with it, or a time after that.
    * @param execed It has executed a program: who borrows since then runs on its new mm.
    */
-  bequeath(lender: number, mm: number, tsNs: number, execed = false): boolean {
+  passMm(lender: number, mm: number, tsNs: number, execed = false): boolean {
     const { books } = this;
     const { processes, processSlots } = books;
     if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;

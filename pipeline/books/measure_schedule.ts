@@ -38,7 +38,7 @@ interface Measured {
   readonly faultsByPid: Map<number, number>;
   /** Counted pages as of the last look, and the sum of their decreases since the measuring. */
   seenPages: number;
-  gonePages: number;
+  returnedPages: number;
 }
 
 /** Page faults without I/O of a process, all threads, since its start; -1 when it is gone. */
@@ -100,9 +100,9 @@ export class MeasureSchedule {
         this.byUid.delete(users.uid[slot]!);
         continue;
       }
-      const isAtStake = users.creditPages[slot] !== 0 && countedPages > hardPages;
-      const roomPages = isAtStake ? this.roomPages(slot, nowNs) : Infinity;
-      if (isAtStake) nextInNs = Math.min(nextInNs, Math.max(0, roomPages) / this.pagesPerNs);
+      const creditDecides = users.creditPages[slot] !== 0 && countedPages > hardPages;
+      const roomPages = creditDecides ? this.roomPages(slot, nowNs) : Infinity;
+      if (creditDecides) nextInNs = Math.min(nextInNs, Math.max(0, roomPages) / this.pagesPerNs);
       const isUrgent = roomPages <= 0;
       if (!isUrgent && (this.savedNs < MEASURE_RESERVE_NS || !this.isWorthwhile(slot))) continue;
       // Urgent ones first, and of these the one that was measured least lately.
@@ -128,11 +128,11 @@ export class MeasureSchedule {
       known.faultsByPid.set(pid, faults);
     }
     const countedPages = users.usagePages[slot]!;
-    known.gonePages += Math.max(0, known.seenPages - countedPages);
+    known.returnedPages += Math.max(0, known.seenPages - countedPages);
     known.seenPages = countedPages;
     // Whatever became of its shared pages, a user holds no more than is counted.
     const loosePages = Math.min(
-      known.faults + known.lazyPages + known.gonePages,
+      known.faults + known.lazyPages + known.returnedPages,
       users.creditPages[slot]!,
     );
     return users.hardPages[slot]! - chargedPages(users, slot) - loosePages;
@@ -162,7 +162,7 @@ export class MeasureSchedule {
       faults: 0,
       faultsByPid,
       seenPages: countedPages,
-      gonePages: 0,
+      returnedPages: 0,
     });
     return [...faultsByPid.keys()];
   }

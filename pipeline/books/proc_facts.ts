@@ -105,7 +105,7 @@ export class ProcFacts {
     // One that is alive may have lost its leader since, which is no end. But a row that nobody announced
     // may be there for what the process did between its exit and its end.
     const isAnnounced = slot >= 0 && (processes.flags[slot]! & ProcessFlag.unresolved) === 0;
-    if (!isAnnounced && attribution.isOldNews(tgid, tsNs)) return;
+    if (!isAnnounced && attribution.hasEndedAfter(tgid, tsNs)) return;
     if (slot >= 0 && startTicks !== 0) {
       const known = processes.startTicks[slot]!;
       if (known !== 0 && known !== startTicks) {
@@ -311,7 +311,7 @@ export class ProcFacts {
   /** A thread as /proc/PID/task has it. */
   task(tsNs: number, tid: number, tgid: number): void {
     const process = this.books.findProcess(tgid);
-    if (process < 0 || this.attribution.isOldNews(tid, tsNs)) return;
+    if (process < 0 || this.attribution.hasEndedAfter(tid, tsNs)) return;
     if (tid !== tgid) this.attribution.mergeStray(tid, process, tsNs);
     this.books.addTask(tid, process, tsNs);
   }

@@ -129,12 +129,12 @@ export class Shares {
     const { mms } = this;
     if (mms.creditPages[mmSlot] !== 0) this.changeCredit(mmSlot, -mms.creditPages[mmSlot]!);
     if (mms.sharedPages[mmSlot] !== 0) this.setShared(mmSlot, 0);
-    if (mms.dependents[mmSlot] !== 0) this.bequeath(mmSlot);
+    if (mms.dependents[mmSlot] !== 0) this.passCredit(mmSlot);
     this.leaveOrigin(mmSlot);
   }
 
   /** The first child takes over what its parent leaves; the others are its children from now on. */
-  private bequeath(mmSlot: number): void {
+  private passCredit(mmSlot: number): void {
     const { mms } = this;
     let left = mms.dependents[mmSlot]!;
     let heir = -1;

@@ -22,11 +22,11 @@ const TOLD_EVERY_NS = 1e9;
 
 export class InstanceGuard {
   private readonly instance: GuardedInstance;
-  private readonly toldNs: Float64Array;
+  private readonly reportedNs: Float64Array;
 
   constructor(instance: GuardedInstance) {
     this.instance = instance;
-    this.toldNs = new Float64Array(instance.names.length).fill(-Infinity);
+    this.reportedNs = new Float64Array(instance.names.length).fill(-Infinity);
   }
 
   /**
@@ -36,7 +36,7 @@ export class InstanceGuard {
    * @returns Whether events may have been missed.
    */
   check(nowNs: number, onTampering: (tampering: Tampering) => void): boolean {
-    const { instance, toldNs } = this;
+    const { instance, reportedNs } = this;
     const { names } = instance;
     let missed = false;
     for (let index = 0; index < names.length; index++) {
@@ -44,8 +44,8 @@ export class InstanceGuard {
       if (found === undefined) continue;
       missed = true;
       const problem = instance.mend(index);
-      if (nowNs - toldNs[index]! < TOLD_EVERY_NS) continue;
-      toldNs[index] = nowNs;
+      if (nowNs - reportedNs[index]! < TOLD_EVERY_NS) continue;
+      reportedNs[index] = nowNs;
       onTampering({
         what: `${names[index]} was ${found}${problem === undefined ? "" : ` (${problem})`}`,
         mended: problem === undefined,

@@ -39,7 +39,7 @@ export class ReaderGuard {
   /** Events by which the kernel may be ahead for a known reason, at least as many as it is. */
   private known = 0;
   private readBefore = 0;
-  private toldNs = -Infinity;
+  private reportedNs = -Infinity;
   /** Of readers that do not rest: looks in a row, and by how much the kernel was ahead in each. */
   private busyLooks = 0;
   private readonly busyAhead = new Float64Array(BUSY_LOOKS);
@@ -72,8 +72,8 @@ export class ReaderGuard {
     if (isAtRest) this.busyLooks = 0;
     const stolen = leastAhead - this.known;
     if (stolen > 0) {
-      if (nowNs - this.toldNs < TOLD_EVERY_NS) return undefined;
-      this.toldNs = nowNs;
+      if (nowNs - this.reportedNs < TOLD_EVERY_NS) return undefined;
+      this.reportedNs = nowNs;
       this.restart(aheadMost);
       return `${stolen} events were read by somebody else`;
     }

@@ -32,7 +32,7 @@ export interface ShortageOptions {
 
 export class Shortage {
   private readonly options: ShortageOptions;
-  private toldNs = -Infinity;
+  private reportedNs = -Infinity;
 
   constructor(options: ShortageOptions) {
     this.options = options;
@@ -50,14 +50,14 @@ export class Shortage {
   check(nowNs: number): void {
     const { readMemory } = this.options;
     const minAvailableBytes = this.options.minAvailableBytes();
-    if (minAvailableBytes <= 0 || nowNs - this.toldNs < PRESSURE_EVERY_NS) return;
+    if (minAvailableBytes <= 0 || nowNs - this.reportedNs < PRESSURE_EVERY_NS) return;
     const missingBytes = minAvailableBytes - readMemory().availableBytes;
     this.tell(nowNs, PressureReason.minAvailable, missingBytes);
   }
 
   private tell(nowNs: number, reason: number, missingBytes: number): void {
-    if (missingBytes <= 0 || nowNs - this.toldNs < PRESSURE_EVERY_NS) return;
-    this.toldNs = nowNs;
+    if (missingBytes <= 0 || nowNs - this.reportedNs < PRESSURE_EVERY_NS) return;
+    this.reportedNs = nowNs;
     const { writer, pageBytes } = this.options;
     const shortage = writer.open(PRESSURE, nowNs);
     shortage.reason = reason;

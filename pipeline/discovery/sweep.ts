@@ -169,10 +169,10 @@ export class Sweep {
         continue;
       }
       this.others.delete(pid);
-      // Met between its change of user and its exec, perhaps: see lookChanged().
+      // Met between its change of user and its exec, perhaps: see noteUserChange().
       if (limited && isNewcomerToWait && !traced.has(pid) && !teller.knows(pid)) {
         if (this.slotOf(status.tgid) < 0) {
-          this.lookLater(pid);
+          this.readLater(pid);
           continue;
         }
       }
@@ -231,7 +231,7 @@ export class Sweep {
       if (users.uid[processes.userSlot[slot]!] !== uid) continue;
       const tsNs = clock.nowNs();
       const isThere = this.tell(tsNs, pid, false);
-      if (isThere === false) this.tellGone(tsNs, pid, false);
+      if (isThere === false) this.tellEnded(tsNs, pid, false);
       isWhole &&= isThere !== undefined;
     }
     if (!isWhole) return;
@@ -247,7 +247,7 @@ export class Sweep {
     this.context.alive();
   }
 
-  /** An exec: {@link lookAll} finds out what it means. */
+  /** An exec: {@link readNoted} finds out what it means. */
   look(pid: number): void {
     if (this.looks.length < LOOKS_MAX) this.looks.push(pid);
     else this.hasOverrun = true;
@@ -258,12 +258,12 @@ export class Sweep {
    * until then is a copy of its parent's, which must not be held against the user: it is looked at
    * when it has, or a moment later.
    */
-  lookChanged(pid: number): void {
+  noteUserChange(pid: number): void {
     if (this.slotOf(pid) >= 0) this.look(pid);
-    else this.lookLater(pid);
+    else this.readLater(pid);
   }
 
-  private lookLater(pid: number): void {
+  private readLater(pid: number): void {
     if (this.later.has(pid)) return;
     if (this.later.size >= LOOKS_MAX) {
       this.hasOverrun = true;
@@ -272,15 +272,15 @@ export class Sweep {
     this.later.set(pid, this.context.clock.nowNs() + EXEC_WITHIN_NS);
   }
 
-  /** When {@link lookAll} has something to do even if nothing happens; Infinity never. */
-  get nextLookNs(): number {
+  /** When {@link readNoted} has something to do even if nothing happens; Infinity never. */
+  get nextReadNs(): number {
     // In the order in which they came, and all wait equally long.
     for (const dueNs of this.later.values()) return dueNs;
     return Infinity;
   }
 
   /** Do the processes of the latest execs and changes of user count now, and whose are they? */
-  lookAll(): void {
+  readNoted(): void {
     const nowNs = this.context.clock.nowNs();
     for (const [pid, dueNs] of this.later) {
       if (dueNs > nowNs) break;
@@ -354,7 +354,7 @@ export class Sweep {
     if (isThere === true) this.findChildren(pid);
     if (isThere !== false) return;
     this.untraced.delete(pid);
-    this.tellGone(tsNs, pid, true);
+    this.tellEnded(tsNs, pid, true);
   }
 
   /**
@@ -389,10 +389,10 @@ export class Sweep {
       if (this.teller.status.tgid === tid) return;
     }
     // Either it is gone, or it is a thread, and the process of that number was a guess.
-    this.tellGone(tsNs, tid, false);
+    this.tellEnded(tsNs, tid, false);
   }
 
-  private tellGone(tsNs: number, tid: number, isUntraced: boolean): void {
+  private tellEnded(tsNs: number, tid: number, isUntraced: boolean): void {
     const { writer } = this.context;
     const gone = writer.open(GONE, tsNs);
     gone.tid = tid;

@@ -149,7 +149,7 @@ export class Sweeper implements ExecListener {
     this.answerQueries();
     this.execs.take();
     if (userChanges !== undefined) this.takeUserChanges(userChanges);
-    sweep.lookAll();
+    sweep.readNoted();
     if (sweep.hasOverrun) {
       sweep.hasOverrun = false;
       schedule.want();
@@ -165,7 +165,7 @@ export class Sweeper implements ExecListener {
   /** Waits until there is something to do. */
   sleep(timeoutMs: number): void {
     const nowNs = this.world.clock.nowNs();
-    const dueNs = Math.min(this.sweep.nextLookNs, this.measure?.nextNs ?? Infinity);
+    const dueNs = Math.min(this.sweep.nextReadNs, this.measure?.nextNs ?? Infinity);
     const dueMs = Math.min((dueNs - nowNs) / 1e6, this.schedule.waitMs(nowNs));
     const woken = this.world.wait(Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs))));
     if (woken === Woken.none) return;
@@ -204,7 +204,7 @@ export class Sweeper implements ExecListener {
   /** What the kernel could not tell of for want of room is in /proc. */
   private takeUserChanges(changes: UserChanges): void {
     for (let reads = 0; reads < CHANGE_READS_MAX; reads++) {
-      const result = changes.read((tgid) => this.sweep.lookChanged(tgid));
+      const result = changes.read((tgid) => this.sweep.noteUserChange(tgid));
       if (result === ChangesRead.lost || result === ChangesRead.failed) {
         this.counters[CounterIndex.userChangesLost]!++;
         this.schedule.want();

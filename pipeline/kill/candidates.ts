@@ -10,7 +10,7 @@ import type { Memory } from "../memory/memory.ts";
 import type { VictimPolicy } from "../memory/settings.ts";
 import { chargedPages, ownPages } from "../books/charge.ts";
 import { type KillKernel, Refusal } from "./kill_kernel.ts";
-import { Ranking, type Spare } from "./ranking.ts";
+import { type LeavesOut, Ranking } from "./ranking.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { Sharers } from "./sharers.ts";
 import { UserRows } from "../books/user_rows.ts";
@@ -29,7 +29,7 @@ export interface CandidatesContext {
   readonly reports: ReportWriter;
   readonly counters: Float64Array;
   /** Tells accounting that a process is gone. */
-  readonly tellGone: (pid: number, processSlot: number, generation: number) => void;
+  readonly tellEnded: (pid: number, processSlot: number, generation: number) => void;
 }
 
 export class Candidates {
@@ -45,15 +45,15 @@ export class Candidates {
   private readonly rows: VictimRows;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
-  private readonly tellGone: CandidatesContext["tellGone"];
+  private readonly tellEnded: CandidatesContext["tellEnded"];
   private readonly userRows: UserRows;
   private readonly firstOf: (processSlot: number, generation: number) => number;
-  private readonly spare: Spare;
+  private readonly leavesOut: LeavesOut;
   /** Candidates that turned out to be gone in the act under way. */
-  private goneCount = 0;
+  private endedCount = 0;
   /** Number of the act under way, and by process slot that in which it turned out to be gone. */
   private actNumber = 0;
-  private readonly goneIn: Int32Array;
+  private readonly endedIn: Int32Array;
 
   constructor(context: CandidatesContext) {
     const { memory, kernel } = context;
@@ -62,13 +62,13 @@ export class Candidates {
     this.rows = context.rows;
     this.reports = context.reports;
     this.counters = context.counters;
-    this.tellGone = context.tellGone;
+    this.tellEnded = context.tellEnded;
     this.ranking = new Ranking(memory, context.policy);
     this.userRows = new UserRows(memory);
     this.verdicts = new Verdicts(memory);
     this.sharers = new Sharers(memory, kernel, this.verdicts);
-    this.goneIn = new Int32Array(memory.plan.capacity.processes);
-    this.spare = (slot, generation) => this.mustSpare(slot, generation);
+    this.endedIn = new Int32Array(memory.plan.capacity.processes);
+    this.leavesOut = (slot, generation) => this.mustLeaveOut(slot, generation);
     this.firstOf = (slot, generation) => this.verdicts.volunteered(slot, generation);
   }
 
@@ -76,30 +76,30 @@ export class Candidates {
   begin(nowNs: number): void {
     this.nowNs = nowNs;
     this.gonePages = 0;
-    this.goneCount = 0;
+    this.endedCount = 0;
     this.actNumber = (this.actNumber + 1) | 0;
   }
 
   rank(userSlot: number, leastPages: number, needPages: number): void {
     const firstOf = this.verdicts.volunteerCount > 0 ? this.firstOf : undefined;
-    const spare = this.sparesNobody ? undefined : this.spare;
-    this.ranking.rank(userSlot, this.nowNs, spare, leastPages, firstOf, needPages);
+    const leavesOut = this.leavesNobodyOut ? undefined : this.leavesOut;
+    this.ranking.rank(userSlot, this.nowNs, leavesOut, leastPages, firstOf, needPages);
   }
 
   /** Ranks those that were weighed beside a victim, now that it is dying. */
   rankOthers(userSlot: number): void {
-    this.ranking.rank(userSlot, this.nowNs, this.spare);
+    this.ranking.rank(userSlot, this.nowNs, this.leavesOut);
   }
 
   /** Nobody is gone, dying or spared. So it is mostly, and then no row is looked at for that. */
-  private get sparesNobody(): boolean {
-    return this.goneCount === 0 && this.rows.signalled === 0 &&
+  private get leavesNobodyOut(): boolean {
+    return this.endedCount === 0 && this.rows.signalled === 0 &&
       this.verdicts.outUntilNs <= this.nowNs;
   }
 
   /** Whether a process must be left out: it is gone, a victim already, or was spared for a while. */
-  mustSpare(slot: number, generation: number): boolean {
-    return !this.sparesNobody &&
+  mustLeaveOut(slot: number, generation: number): boolean {
+    return !this.leavesNobodyOut &&
       (this.isGone(slot) || this.verdicts.isOut(slot, generation, this.nowNs) ||
         this.rows.isVictim(slot, generation));
   }
@@ -126,7 +126,7 @@ export class Candidates {
         if (verdicts.protectorOf(slot, generation) !== 0) {
           wantedPages += Math.max(0, ranking.gainedPages(slot, this.nowNs));
         }
-        if (!this.mustSpare(slot, generation)) killablePages += ownPages(processes, slot);
+        if (!this.mustLeaveOut(slot, generation)) killablePages += ownPages(processes, slot);
       }
       if (killablePages < wantedPages) return false;
       isCertain = this.verify(userSlot, rows, count, wantedPages);
@@ -145,7 +145,7 @@ export class Candidates {
       const slot = i < 0 ? ranking.best[ranking.count + i]!.slot : rows[i]!;
       if (!this.isCandidate(slot, userSlot)) continue;
       const generation = processes.generation[slot]!;
-      if (this.mustSpare(slot, generation)) continue;
+      if (this.mustLeaveOut(slot, generation)) continue;
       if (i >= 0 && this.isRanked(slot)) continue;
       if (!verdicts.isAccepted(slot, generation, this.nowNs - CHECK_HOLDS_NS)) {
         const handle = this.open(slot, generation, uid);
@@ -236,13 +236,13 @@ export class Candidates {
     if (refusal === Refusal.gone) this.gone(slot, generation, pid);
     else if (refusal === Refusal.protected) this.verdicts.protect(slot, this.kernel.nowNs(), pid);
     else if (refusal === Refusal.unknown) this.fails(slot, uid, pid, 0);
-    else this.verdicts.spare(slot, this.kernel.nowNs());
+    else this.verdicts.leaveOut(slot, this.kernel.nowNs());
   }
 
   /** It is there, and cannot be killed: told, counted, and left alone for a while. */
   private fails(slot: number, uid: number, pid: number, errno: number): void {
     const nowNs = this.kernel.nowNs();
-    this.verdicts.spare(slot, nowNs);
+    this.verdicts.leaveOut(slot, nowNs);
     this.counters[CounterIndex.killsFailed]!++;
     this.reports.put("killFailed", nowNs, [uid, pid, errno]);
   }
@@ -265,7 +265,7 @@ export class Candidates {
 
   /** Whether a process turned out to be gone in the act under way. */
   isGone(slot: number): boolean {
-    return this.goneCount > 0 && this.goneIn[slot] === this.actNumber;
+    return this.endedCount > 0 && this.endedIn[slot] === this.actNumber;
   }
 
   /** It is gone: accounting is told. */
@@ -274,9 +274,9 @@ export class Candidates {
     if (processes.generation[slot] === generation) {
       this.gonePages += ownPages(processes, slot);
       // Until accounting has heard of it, it is on the books still.
-      this.goneIn[slot] = this.actNumber;
-      this.goneCount++;
+      this.endedIn[slot] = this.actNumber;
+      this.endedCount++;
     }
-    this.tellGone(pid, slot, generation);
+    this.tellEnded(pid, slot, generation);
   }
 }

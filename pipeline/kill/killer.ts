@@ -67,7 +67,7 @@ export class Killer {
   private readonly scores: ScoreReader;
   private readonly receipt: Receipt;
   /** By user slot: when it was told last that nobody may be killed. */
-  private readonly noVictimToldNs: Float64Array;
+  private readonly noVictimReportedNs: Float64Array;
   private readonly waiting: WaitingUsers;
   private readonly rows: VictimRows;
   private readonly hasExited = (handle: number): boolean => this.kernel.exited(handle);
@@ -96,12 +96,12 @@ export class Killer {
       rows: this.rows,
       reports: this.reports,
       counters: this.counters,
-      tellGone: (pid, slot, generation) => this.answers.gone(pid, slot, generation),
+      tellEnded: (pid, slot, generation) => this.answers.gone(pid, slot, generation),
     });
     const { ranking, verdicts } = this.candidates;
     this.receipt = new Receipt(memory, ranking, verdicts, this.rows);
     this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
-    this.noVictimToldNs = new Float64Array(plan.capacity.users).fill(-Infinity);
+    this.noVictimReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.waiting = new WaitingUsers(plan.capacity.users, this.answers);
     this.victims = new VictimWatch({
       memory,
@@ -296,8 +296,8 @@ export class Killer {
   /** Nobody may be killed now: told, and looked at again when what was spared may be considered. */
   private findsNobody(userSlot: number): void {
     this.counters[CounterIndex.killsFailed]!++;
-    if (this.candidates.nowNs - this.noVictimToldNs[userSlot]! >= NO_VICTIM_REPORT_NS) {
-      this.noVictimToldNs[userSlot] = this.candidates.nowNs;
+    if (this.candidates.nowNs - this.noVictimReportedNs[userSlot]! >= NO_VICTIM_REPORT_NS) {
+      this.noVictimReportedNs[userSlot] = this.candidates.nowNs;
       this.candidates.reportNoVictim(userSlot);
     }
     this.waiting.wait(userSlot, this.candidates.nowNs + NO_VICTIM_RETRY_NS);
@@ -362,7 +362,7 @@ export class Killer {
     if (result !== 0) {
       const isGone = result === -ESRCH;
       if (isGone) this.candidates.gone(slot, generation, pid);
-      else this.candidates.verdicts.spare(slot, killedNs);
+      else this.candidates.verdicts.leaveOut(slot, killedNs);
       if (!(arms && isGone)) this.reports.put("killFailed", killedNs, [uid, pid, -result]);
       if (!arms) sharers.close();
       this.rows.free(row);

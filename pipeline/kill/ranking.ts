@@ -12,7 +12,7 @@ import { UserRows } from "../books/user_rows.ts";
 export const RANKED_MAX = 8;
 
 /** Whether a process (slot, generation) must be left out. */
-export type Spare = (processSlot: number, generation: number) => boolean;
+export type LeavesOut = (processSlot: number, generation: number) => boolean;
 
 /** One that may go, as it was when it was ranked. */
 export class Candidate {
@@ -63,7 +63,7 @@ export class Ranking {
    * accounting changes them: every candidate is checked again before anything is done to it.
    *
    * @param nowNs Time of the newest event or of the clock, for `growing`.
-   * @param spare Says who must be left out; undefined: nobody.
+   * @param leavesOut Says who must be left out; undefined: nobody.
    * @param leastPages Those that would give back less are left out; 0: none of those with memory.
    * @param firstOf Of those that would give back {@link needPages}: 0, or how much sooner than all
    *   others it goes (slot, generation).
@@ -71,7 +71,7 @@ export class Ranking {
   rank(
     userSlot: number,
     nowNs: number,
-    spare: Spare | undefined,
+    leavesOut: LeavesOut | undefined,
     leastPages = 0,
     firstOf?: (processSlot: number, generation: number) => number,
     needPages = 1,
@@ -88,7 +88,7 @@ export class Ranking {
       const shared = sharedPages[slot]!;
       const freesPages = shared < heldPages ? heldPages - shared : 0;
       if (freesPages < leastPages) continue;
-      if (spare !== undefined && spare(slot, generation[slot]!)) continue;
+      if (leavesOut !== undefined && leavesOut(slot, generation[slot]!)) continue;
       const candidate = this.places[this.count]!;
       candidate.slot = slot;
       candidate.generation = generation[slot]!;

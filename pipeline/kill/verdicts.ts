@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { SPARE_NS } from "../memory/timing.ts";
+import { LEAVE_OUT_NS } from "../memory/timing.ts";
 import type { Memory } from "../memory/memory.ts";
 
 /** Who raised its oom_score_adj at least so far goes first, if that suffices. proc(5) */
@@ -18,7 +18,7 @@ export class Verdicts {
   readonly protector: Int32Array;
   private readonly generation: Int32Array;
   private readonly processGeneration: Int32Array;
-  private readonly sparedUntilNs: Float64Array;
+  private readonly leftOutUntilNs: Float64Array;
   private readonly goodNs: Float64Array;
   private readonly scoreAdj: Int16Array;
   private readonly scoreNs: Float64Array;
@@ -30,7 +30,7 @@ export class Verdicts {
   protectedCount = 0;
   /** Processes of anybody that have volunteered; with none, nobody looks who it is. */
   volunteerCount = 0;
-  private lastSparedUntilNs = -Infinity;
+  private lastLeftOutUntilNs = -Infinity;
   /** Rows whose part is {@link Part.signalled}. */
   private signalledParts = 0;
 
@@ -39,7 +39,7 @@ export class Verdicts {
     this.processGeneration = memory.processes.generation;
     this.protector = new Int32Array(processes);
     this.generation = new Int32Array(processes).fill(-1);
-    this.sparedUntilNs = new Float64Array(processes);
+    this.leftOutUntilNs = new Float64Array(processes);
     this.goodNs = new Float64Array(processes);
     this.scoreAdj = new Int16Array(processes);
     this.scoreNs = new Float64Array(processes);
@@ -54,7 +54,7 @@ export class Verdicts {
     if (this.protector[slot] !== 0) this.protectedCount--;
     this.generation[slot] = generation;
     this.protector[slot] = 0;
-    this.sparedUntilNs[slot] = 0;
+    this.leftOutUntilNs[slot] = 0;
     this.goodNs[slot] = -Infinity;
     this.scoreAdj[slot] = 0;
     this.scoreNs[slot] = -Infinity;
@@ -70,7 +70,7 @@ export class Verdicts {
 
   /** Who is part of a kill is out until that is over, and nobody knows when that will be. */
   private noteOut(): void {
-    this.outUntilNs = this.signalledParts > 0 ? Infinity : this.lastSparedUntilNs;
+    this.outUntilNs = this.signalledParts > 0 ? Infinity : this.lastLeftOutUntilNs;
   }
 
   private knows(slot: number, generation: number): boolean {
@@ -78,10 +78,10 @@ export class Verdicts {
   }
 
   /** It must be left alone for a second. */
-  spare(slot: number, nowNs: number): void {
+  leaveOut(slot: number, nowNs: number): void {
     this.renew(slot);
-    this.sparedUntilNs[slot] = nowNs + SPARE_NS;
-    this.lastSparedUntilNs = Math.max(this.lastSparedUntilNs, nowNs + SPARE_NS);
+    this.leftOutUntilNs[slot] = nowNs + LEAVE_OUT_NS;
+    this.lastLeftOutUntilNs = Math.max(this.lastLeftOutUntilNs, nowNs + LEAVE_OUT_NS);
     this.noteOut();
     this.goodNs[slot] = -Infinity;
   }
@@ -89,12 +89,12 @@ export class Verdicts {
   /** Whether it is left alone for a while, or was signalled with a victim whose mm it shares. */
   isOut(slot: number, generation: number, nowNs: number): boolean {
     if (this.generation[slot] !== generation) return false;
-    return this.sparedUntilNs[slot]! > nowNs || this.part[slot] === Part.signalled;
+    return this.leftOutUntilNs[slot]! > nowNs || this.part[slot] === Part.signalled;
   }
 
   /** It is protected, by itself or by one that shares its mm; it is looked at again in a second. */
   protect(slot: number, nowNs: number, byPid: number): void {
-    this.spare(slot, nowNs);
+    this.leaveOut(slot, nowNs);
     if (this.protector[slot] === 0) this.protectedCount++;
     this.protector[slot] = byPid;
   }

@@ -212,18 +212,18 @@ export class Enforcement {
     const { usagePages } = this.books.users;
     if (usagePages[userSlot]! > this.quietPages[userSlot]! || this.isOver(userSlot)) {
       this.nowNs[0] = tsNs;
-      this.near(userSlot, trigger);
-    } else if (this.isNear(userSlot)) this.under(userSlot);
+      this.compare(userSlot, trigger);
+    } else if (this.mayGoBack(userSlot)) this.under(userSlot);
   }
 
   /** Whether there is something to take back when a user shrinks. */
-  isNear(userSlot: number): boolean {
+  mayGoBack(userSlot: number): boolean {
     return this.urgency.byUser[userSlot] !== 0 ||
       this.books.users.state[userSlot]! > UserState.ok;
   }
 
   /** A user has grown, and is past soft or not far from hard. */
-  near(userSlot: number, trigger: Trigger): void {
+  compare(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
     const chargedPages = this.chargedPages(userSlot);
     this.urgency.look(userSlot, Math.min(chargedPages, NO_LIMIT_PAGES) | 0);

@@ -34,7 +34,7 @@ export class Relief {
   private readonly largestPages: Float64Array;
   private readonly failedUntilNs: Float64Array;
 
-  private toldNs = -Infinity;
+  private reportedNs = -Infinity;
 
   constructor(books: Books, dying: Dying, reports: ReportWriter, pageBytes: number) {
     this.books = books;
@@ -67,8 +67,8 @@ export class Relief {
     if (this.dying.count > 0) return -1;
     const userSlot = this.choose(nowNs, missingPages);
     if (userSlot < 0) {
-      if (nowNs - this.toldNs < NOBODY_REPORT_NS) return -1;
-      this.toldNs = nowNs;
+      if (nowNs - this.reportedNs < NOBODY_REPORT_NS) return -1;
+      this.reportedNs = nowNs;
       this.reports.put("pressure", nowNs, [reason, UNKNOWN_UID, 0]);
       return -1;
     }

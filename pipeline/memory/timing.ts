@@ -102,7 +102,7 @@ export const RELIEF_HOLDS_NS = 250e6;
 /** So long after something happened accounting has heard of it, if it is not behind. */
 export const HEARD_OF_NS = 20e6;
 /** A process that could not or must not be killed is not considered again for so long. */
-export const SPARE_NS = 1e9;
+export const LEAVE_OUT_NS = 1e9;
 
 invariant(2 * HEARTBEAT_MS < HANGS_AFTER_MS, "timing: one heartbeat may be late");
 invariant(2 * WATCH_TURN_MS < HANGS_AFTER_MS, "timing: a hang is seen before it is twice as long");
@@ -135,7 +135,7 @@ invariant(
   "timing: who can be killed is looked for sooner than given up",
 );
 invariant(
-  SPARE_NS <= PATIENCE_NS && PATIENCE_NS < DRY_RUN_PATIENCE_NS,
+  LEAVE_OUT_NS <= PATIENCE_NS && PATIENCE_NS < DRY_RUN_PATIENCE_NS,
   "timing: patience with victims",
 );
 invariant(

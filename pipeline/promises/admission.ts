@@ -9,8 +9,8 @@
  */
 import { Banker } from "./banker.ts";
 import type { DeniedReason } from "../messages/reports.ts";
-import type { Client, UserStake } from "./client.ts";
-import type { Stakes } from "./stakes.ts";
+import type { Client, UserAllocation } from "./client.ts";
+import type { Allocations } from "./allocations.ts";
 
 export interface Verdict {
   /** 0 when refused. */
@@ -25,7 +25,7 @@ export interface Verdict {
 }
 
 export class Admission {
-  private readonly stakes: Stakes;
+  private readonly allocations: Allocations;
   private readonly banker = new Banker();
   /** Reused: a verdict is good until the next. */
   private readonly verdict: Verdict = {
@@ -36,8 +36,8 @@ export class Admission {
     mayBeStale: false,
   };
 
-  constructor(stakes: Stakes) {
-    this.stakes = stakes;
+  constructor(allocations: Allocations) {
+    this.allocations = allocations;
   }
 
   /**
@@ -47,29 +47,29 @@ export class Admission {
    * @param minPages The least that is of use, at most `wantPages`.
    */
   judge(
-    user: UserStake,
+    user: UserAllocation,
     client: Client,
     wantPages: number,
     minPages: number,
     hardPages: number,
   ): Verdict {
-    const { stakes } = this;
-    const claim = stakes.claim(client);
-    const claimLeft = claim === 0 ? Infinity : Math.max(0, claim - stakes.level(client));
+    const { allocations } = this;
+    const claim = allocations.claim(client);
+    const claimLeft = claim === 0 ? Infinity : Math.max(0, claim - allocations.level(client));
     const want = Math.min(wantPages, claimLeft);
-    let committed = stakes.committedOf(user);
+    let committed = allocations.committedOf(user);
     if (claimLeft < minPages) return this.refuse("own-claim", committed, true);
     if (committed + minPages <= hardPages) {
       // A process may have been between two states of the tables: memory that is only out of sight
       // for a moment is not free.
-      committed = Math.max(committed, stakes.committedOf(user));
+      committed = Math.max(committed, allocations.committedOf(user));
     }
     const free = hardPages - committed;
     if (free < minPages) {
-      const isNever = stakes.committed(client) + minPages > hardPages;
+      const isNever = allocations.committed(client) + minPages > hardPages;
       this.refuse("limit", committed, isNever);
-      this.verdict.mayBeStale = stakes.committedOf(user, true) + minPages <= hardPages ||
-        stakes.isForking(user);
+      this.verdict.mayBeStale = allocations.committedOf(user, true) + minPages <= hardPages ||
+        allocations.isForking(user);
       if (this.verdict.mayBeStale) this.verdict.isNever = false;
       return this.verdict;
     }
@@ -84,28 +84,33 @@ export class Admission {
    *
    * @param claimPages The most that it will ever need, as a level.
    */
-  judgeClaim(user: UserStake, client: Client, claimPages: number, hardPages: number): Verdict {
-    const { stakes } = this;
-    const committed = stakes.committedOf(user);
+  judgeClaim(user: UserAllocation, client: Client, claimPages: number, hardPages: number): Verdict {
+    const { allocations } = this;
+    const committed = allocations.committedOf(user);
     if (claimPages > hardPages) return this.refuse("limit", committed, true);
-    const before = stakes.claim(client);
-    stakes.setClaim(client, claimPages);
+    const before = allocations.claim(client);
+    allocations.setClaim(client, claimPages);
     const isSafe = this.isSafe(user, client, 0, hardPages - committed);
-    stakes.setClaim(client, before);
+    allocations.setClaim(client, before);
     if (!isSafe) return this.refuse("claims", committed, false);
     return this.decide(claimPages, undefined, committed, false);
   }
 
   /** Whether the state after a grant is safe. Without claims, every state is that fits. */
-  private isSafe(user: UserStake, client: Client, grantPages: number, freePages: number): boolean {
-    const { stakes, banker } = this;
+  private isSafe(
+    user: UserAllocation,
+    client: Client,
+    grantPages: number,
+    freePages: number,
+  ): boolean {
+    const { allocations, banker } = this;
     banker.clear();
     // Who ends gives back what it has but for what it shares, which is the credit at most.
-    const credit = stakes.credit(user);
+    const credit = allocations.credit(user);
     for (const other of user.clients) {
-      const claim = stakes.claim(other);
+      const claim = allocations.claim(other);
       if (claim === 0) continue;
-      const held = stakes.committed(other) + (other === client ? grantPages : 0);
+      const held = allocations.committed(other) + (other === client ? grantPages : 0);
       banker.add(Math.max(0, claim - held), Math.max(0, held - credit));
     }
     return banker.isSafe(freePages - grantPages);

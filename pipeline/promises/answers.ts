@@ -9,7 +9,7 @@ import type { RulesView } from "../limits/published_rules.ts";
 import type { Verdict } from "./admission.ts";
 import { DENIED_REASONS, type ReportWriter } from "../messages/reports.ts";
 import type { Client } from "./client.ts";
-import type { Stakes } from "./stakes.ts";
+import type { Allocations } from "./allocations.ts";
 import {
   makeReply,
   PAGES_MAX,
@@ -28,7 +28,7 @@ export function hardPagesOf(rules: RulesView, uid: number): number {
 }
 
 export class Answers {
-  private readonly stakes: Stakes;
+  private readonly allocations: Allocations;
   private readonly rules: RulesView;
   private readonly host: CoordinatorHost;
   private readonly counters: Float64Array;
@@ -37,13 +37,13 @@ export class Answers {
   private readonly reply = makeReply();
 
   constructor(
-    stakes: Stakes,
+    allocations: Allocations,
     rules: RulesView,
     host: CoordinatorHost,
     counters: Float64Array,
     reports: ReportWriter,
   ) {
-    this.stakes = stakes;
+    this.allocations = allocations;
     this.rules = rules;
     this.host = host;
     this.counters = counters;
@@ -67,22 +67,22 @@ export class Answers {
     } = NOTHING,
   ): void {
     if (request.noReply === true) return;
-    const { reply, stakes } = this;
+    const { reply, allocations } = this;
     const hardPages = hardPagesOf(this.rules, uid);
     reply.type = request.type as RequestType;
     reply.id = request.id;
     reply.status = status;
     reply.flags = (known.flags ?? 0) | (hardPages === PAGES_MAX ? ReplyFlag.unlimited : 0);
     reply.pages = pages;
-    reply.levelPages = client === undefined ? 0 : stakes.level(client);
+    reply.levelPages = client === undefined ? 0 : allocations.level(client);
     reply.residentPages = known.residentPages ??
-      (client === undefined ? 0 : stakes.resident(client));
+      (client === undefined ? 0 : allocations.resident(client));
     reply.committedPages = hardPages === PAGES_MAX ? 0 : Math.max(
-      known.committedPages ?? stakes.committedOf(stakes.peek(uid)),
+      known.committedPages ?? allocations.committedOf(allocations.peek(uid)),
       known.usagePages ?? 0,
     );
     reply.hardPages = hardPages;
-    reply.claimPages = client === undefined ? 0 : stakes.claim(client);
+    reply.claimPages = client === undefined ? 0 : allocations.claim(client);
     this.host.reply(connection, reply);
   }
 
@@ -100,7 +100,7 @@ export class Answers {
     if (reason === client.deniedReason && nowNs - client.deniedNs < DENIED_EVERY_NS) return;
     client.deniedNs = nowNs;
     client.deniedReason = reason;
-    const uid = this.stakes.uidOf(client) | 0;
+    const uid = this.allocations.uidOf(client) | 0;
     const numbers = [uid, client.pid, committedPages, requestPages, hardPages, reason];
     this.reports.put("denied", nowNs, numbers);
   }

@@ -39,7 +39,7 @@ export class Client {
 }
 
 /** A user whose processes ask. */
-export class UserStake {
+export class UserAllocation {
   readonly uid: number;
   readonly clients = new Set<Client>();
   /** Requests that wait for an answer, in the order in which they came. */

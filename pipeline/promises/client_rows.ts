@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Client, UserStake } from "./client.ts";
+import type { Client, UserAllocation } from "./client.ts";
 import { ProcessState, TABLE_HEADER_BYTES, TableWord, UserState } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 
@@ -21,7 +21,7 @@ export class ClientRows {
   }
 
   /** Row in the users table, -1 when it has none. */
-  rowOf(user: UserStake): number {
+  rowOf(user: UserAllocation): number {
     const { users } = this.memory;
     const uid = user.uid | 0;
     if (user.row >= 0 && users.uid[user.row] === uid) {

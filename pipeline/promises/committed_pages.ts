@@ -1,10 +1,10 @@
 /**
  * Committed pages of a user: what its processes have or were promised, whichever is more, less what
- * accounting counts more than once. stakes.ts has the terms.
+ * accounting counts more than once. allocations.ts has the terms.
  *
  * @module
  */
-import type { UserStake } from "./client.ts";
+import type { UserAllocation } from "./client.ts";
 import type { ClientRows } from "./client_rows.ts";
 import { type Ledger, LedgerWord } from "./ledger.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -40,7 +40,7 @@ export class CommittedPages {
    * @param isStale What processes have above their level counts as given back already, though
    *   the tables do not know yet.
    */
-  of(user: UserStake, isStale = false): number {
+  of(user: UserAllocation, isStale = false): number {
     const userRow = this.rows.rowOf(user);
     if (userRow < 0) return this.promisedOf(user);
     for (let sums = 1;; sums++) {
@@ -52,7 +52,7 @@ export class CommittedPages {
   }
 
   /** Pages of a user that are counted more than once, and that nobody was granted room to copy. */
-  credit(user: UserStake): number {
+  credit(user: UserAllocation): number {
     const row = this.rows.rowOf(user);
     if (row < 0) return 0;
     let pages = this.memory.users.creditPages[row]!;
@@ -65,14 +65,14 @@ export class CommittedPages {
   }
 
   /** Of a user that no table knows: what it was promised, in full. */
-  private promisedOf(user: UserStake): number {
+  private promisedOf(user: UserAllocation): number {
     let pages = user.heldPages;
     for (const client of user.clients) pages += this.ledger.level(client.row);
     return pages;
   }
 
   private sum(
-    user: UserStake,
+    user: UserAllocation,
     userRow: number,
     list: RowList,
     isStale: boolean,

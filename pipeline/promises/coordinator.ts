@@ -18,7 +18,7 @@ import { RulesView } from "../limits/published_rules.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import type { Client } from "./client.ts";
-import { Stakes } from "./stakes.ts";
+import { Allocations } from "./allocations.ts";
 import { PAGES_MAX, ReplyFlag, type Request, RequestType, Status } from "./tmalloc_message.ts";
 
 export type { CoordinatorHost, ProcessIdentity } from "./coordinator_host.ts";
@@ -34,7 +34,7 @@ const AUDIT_EVERY_NS = 200e6;
 const AUDIT_CLIENTS = 32;
 
 export class Coordinator {
-  readonly stakes: Stakes;
+  readonly allocations: Allocations;
   private readonly host: CoordinatorHost;
   private readonly counters: Float64Array;
   private readonly rules: RulesView;
@@ -54,13 +54,13 @@ export class Coordinator {
   ) {
     this.host = host;
     this.counters = counters;
-    const stakes = this.stakes = new Stakes(memory, ledger);
-    const admission = this.admission = new Admission(stakes);
+    const allocations = this.allocations = new Allocations(memory, ledger);
+    const admission = this.admission = new Admission(allocations);
     const rules = this.rules = new RulesView(memory.settings);
     rules.refresh();
-    const answers = this.answers = new Answers(stakes, rules, host, counters, reports);
-    this.speakers = new Speakers(stakes, ledger, host);
-    const parts = { memory, stakes, admission, rules, host, answers, counters };
+    const answers = this.answers = new Answers(allocations, rules, host, counters, reports);
+    this.speakers = new Speakers(allocations, ledger, host);
+    const parts = { memory, allocations, admission, rules, host, answers, counters };
     this.waiting = new WaitingRequests(parts);
   }
 
@@ -95,14 +95,14 @@ export class Coordinator {
     }
     switch (request.type) {
       case RequestType.release: {
-        const taken = this.stakes.release(client, request.pages);
+        const taken = this.allocations.release(client, request.pages);
         this.answers.answer(connection, request, uid, client, Status.ok, taken);
-        this.waiting.serve(this.stakes.userOf(uid), nowNs);
+        this.waiting.serve(this.allocations.userOf(uid), nowNs);
         break;
       }
       case RequestType.claim:
         this.claim(connection, client, uid, hardPages, request, nowNs);
-        this.waiting.serve(this.stakes.userOf(uid), nowNs);
+        this.waiting.serve(this.allocations.userOf(uid), nowNs);
         break;
       case RequestType.declare:
         this.declare(connection, client, uid, request);
@@ -123,13 +123,15 @@ export class Coordinator {
     client: Client | undefined,
     request: Request,
   ): void {
-    const { stakes } = this;
-    let residentPages = client === undefined ? stakes.residentOf(pid) : stakes.resident(client);
+    const { allocations } = this;
+    let residentPages = client === undefined
+      ? allocations.residentOf(pid)
+      : allocations.resident(client);
     let usagePages: number | undefined;
     if (hardPagesOf(this.rules, uid) !== PAGES_MAX) {
       // Nobody has told of it yet: a login that asks at once.
       if (residentPages === 0) residentPages = this.host.identify(pid)?.residentPages ?? 0;
-      usagePages = stakes.charged(stakes.peek(uid)) || residentPages;
+      usagePages = allocations.charged(allocations.peek(uid)) || residentPages;
     }
     const flags = usagePages === undefined ? 0 : ReplyFlag.usage;
     const known = { flags, residentPages, usagePages: usagePages ?? 0 };
@@ -144,10 +146,10 @@ export class Coordinator {
     request: Request,
     nowNs: number,
   ): void {
-    const user = this.stakes.userOf(uid);
+    const user = this.allocations.userOf(uid);
     const isFork = request.type === RequestType.fork;
     const isCopy = isFork && request.pages === 0;
-    const copyPages = this.stakes.committed(client) - client.heldPages;
+    const copyPages = this.allocations.committed(client) - client.heldPages;
     const pages = isCopy ? copyPages : isFork ? Math.min(request.pages, copyPages) : request.pages;
     const isTooMany = user.pending.length >= PENDING_PER_USER_MAX ||
       user.pending.filter((one) => one.connection === connection).length >=
@@ -181,20 +183,20 @@ export class Coordinator {
     request: Request,
     nowNs: number,
   ): void {
-    const { stakes } = this;
+    const { allocations } = this;
     // Less than what it has already says that it needs no more.
-    const pages = request.pages === 0 ? 0 : Math.max(request.pages, stakes.committed(client));
-    const user = stakes.userOf(uid);
+    const pages = request.pages === 0 ? 0 : Math.max(request.pages, allocations.committed(client));
+    const user = allocations.userOf(uid);
     const verdict = pages === 0
       ? undefined
       : this.admission.judgeClaim(user, client, pages, hardPages);
     if (verdict?.refusal !== undefined) {
-      this.answers.deny(client, pages - stakes.level(client), hardPages, verdict, nowNs);
+      this.answers.deny(client, pages - allocations.level(client), hardPages, verdict, nowNs);
       const flags = verdict.isNever ? ReplyFlag.never : 0;
       this.answers.answer(connection, request, uid, client, Status.refused, 0, { flags });
       return;
     }
-    stakes.setClaim(client, pages);
+    allocations.setClaim(client, pages);
     this.answers.answer(connection, request, uid, client, Status.ok, 0);
   }
 
@@ -206,23 +208,25 @@ export class Coordinator {
 
   /** Nothing is asked of who has no limit, but what it holds counts should it get one. */
   private unlimited(client: Client, request: Request): void {
-    const { stakes } = this;
+    const { allocations } = this;
     const { type, pages } = request;
     if (type === RequestType.reserve || type === RequestType.wait) {
-      stakes.grant(client, Math.min(pages, PAGES_MAX - stakes.level(client)));
-    } else if (type === RequestType.release) stakes.release(client, pages);
+      allocations.grant(client, Math.min(pages, PAGES_MAX - allocations.level(client)));
+    } else if (type === RequestType.release) allocations.release(client, pages);
     else if (type === RequestType.declare) this.setLevel(client, request);
   }
 
   private setLevel(client: Client, { pages, minPages }: Request): void {
-    const { stakes } = this;
+    const { allocations } = this;
     if (client.isProbationer) {
       // Nobody has granted it what its parent was promised and has not touched.
       client.isProbationer = false;
       return;
     }
-    if (minPages > 0 && stakes.level(client) !== pages) stakes.setBase(client, pages - minPages);
-    stakes.setReserved(client, Math.max(0, pages - stakes.base(client)));
+    if (minPages > 0 && allocations.level(client) !== pages) {
+      allocations.setBase(client, pages - minPages);
+    }
+    allocations.setReserved(client, Math.max(0, pages - allocations.base(client)));
   }
 
   // -------------------------------------------------------------------------------------- turns
@@ -235,7 +239,7 @@ export class Coordinator {
       this.auditedNs = nowNs;
       this.audit();
     }
-    this.counters[CounterIndex.clients] = this.stakes.clients.size;
+    this.counters[CounterIndex.clients] = this.allocations.clients.size;
   }
 
   /** When {@link step} must be called again if nothing happens before. */
@@ -246,18 +250,18 @@ export class Coordinator {
 
   /** Some clients a turn: whether they are still what they were, and how much is promised. */
   private audit(): void {
-    const clients = [...this.stakes.clients.values()];
+    const clients = [...this.allocations.clients.values()];
     const count = Math.min(AUDIT_CLIENTS, clients.length);
     for (let i = 0; i < count; i++) {
       const client = clients[(this.auditFrom + i) % clients.length]!;
       const identity = this.host.identify(client.pid);
       if (identity === undefined || !this.speakers.isSame(client, identity)) {
         this.speakers.forget(client);
-      } else this.stakes.correctBase(client, identity.residentPages);
+      } else this.allocations.correctBase(client, identity.residentPages);
     }
     this.auditFrom += count;
-    for (const user of this.stakes.users.values()) {
-      this.stakes.publish(user, this.stakes.committedOf(user));
+    for (const user of this.allocations.users.values()) {
+      this.allocations.publish(user, this.allocations.committedOf(user));
     }
   }
 
@@ -267,20 +271,20 @@ export class Coordinator {
   disconnected(nowNs: number, connection: number): void {
     const client = this.speakers.disconnected(connection);
     if (client === undefined) return;
-    const user = this.stakes.userOf(this.stakes.uidOf(client));
+    const user = this.allocations.userOf(this.allocations.uidOf(client));
     const identity = this.host.identify(client.pid);
     if (!this.speakers.isSame(client, identity)) this.speakers.forget(client);
     this.waiting.serve(user, nowNs);
-    this.stakes.dropIfIdle(user);
+    this.allocations.dropIfIdle(user);
   }
 
   /** A process has ended. */
   exited(nowNs: number, pid: number): void {
-    const client = this.stakes.clients.get(pid);
+    const client = this.allocations.clients.get(pid);
     if (client === undefined) return;
-    const user = this.stakes.userOf(this.stakes.uidOf(client));
+    const user = this.allocations.userOf(this.allocations.uidOf(client));
     this.speakers.forget(client);
     this.waiting.serve(user, nowNs);
-    this.stakes.dropIfIdle(user);
+    this.allocations.dropIfIdle(user);
   }
 }

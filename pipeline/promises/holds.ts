@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Client, Hold, UserStake } from "./client.ts";
+import type { Client, Hold, UserAllocation } from "./client.ts";
 
 /** Keeps room for a child. Rooms for copies add up; of the others, one is enough for all. */
 export function addHold(
-  user: UserStake,
+  user: UserAllocation,
   client: Client,
   pages: number,
   untilNs: number,
@@ -26,7 +26,11 @@ export function addHold(
 }
 
 /** The oldest hold's child is there and counts by itself. @returns Whether it has room for a copy. */
-export function childArrived(user: UserStake, client: Client, inheritedPages: number): boolean {
+export function childArrived(
+  user: UserAllocation,
+  client: Client,
+  inheritedPages: number,
+): boolean {
   const index = client.holds.findIndex(isAwaited);
   const hold = client.holds[index];
   if (hold === undefined) return false;
@@ -40,7 +44,7 @@ export function childArrived(user: UserStake, client: Client, inheritedPages: nu
   return hold.isCopy;
 }
 
-function endHold(user: UserStake, client: Client, index: number): void {
+function endHold(user: UserAllocation, client: Client, index: number): void {
   if (index < 0) return;
   const [hold] = client.holds.splice(index, 1);
   if (hold === undefined) return;
@@ -49,7 +53,7 @@ function endHold(user: UserStake, client: Client, index: number): void {
 }
 
 /** Ends the holds whose time is over. @returns When the next one ends. */
-export function expireHolds(user: UserStake, client: Client, nowNs: number): number {
+export function expireHolds(user: UserAllocation, client: Client, nowNs: number): number {
   let nextNs = Infinity;
   for (let index = client.holds.length - 1; index >= 0; index--) {
     const { untilNs } = client.holds[index]!;
@@ -63,7 +67,7 @@ export function expireHolds(user: UserStake, client: Client, nowNs: number): num
  * Pages of children that are there and whose credit may not be; Infinity while one is about to be
  * born. Room for copies does not count: no credit is awaited for it.
  */
-export function awaitedPages(user: UserStake): number {
+export function awaitedPages(user: UserAllocation): number {
   let inheritedPages = 0;
   for (const { holds } of user.clients) {
     for (const hold of holds) {

@@ -35,7 +35,7 @@ export const LedgerWord = {
   reservedPages: 6,
   /** The most it will ever need, as a level; 0 not said. */
   claimPages: 7,
-  /** Inherited by fork, and room for a copy of it was granted; see stakes.ts. */
+  /** Inherited by fork, and room for a copy of it was granted; see allocations.ts. */
   insuredPages: 8,
 } as const;
 

@@ -7,22 +7,22 @@
 import type { CoordinatorHost, ProcessIdentity } from "./coordinator_host.ts";
 import { type Ledger, LedgerWord } from "./ledger.ts";
 import type { PendingRequest } from "./pending.ts";
-import type { Client, UserStake } from "./client.ts";
-import type { Stakes } from "./stakes.ts";
+import type { Client, UserAllocation } from "./client.ts";
+import type { Allocations } from "./allocations.ts";
 import { RequestType } from "./tmalloc_message.ts";
 
 /** Processes of one user that may hold promises. */
 export const CLIENTS_PER_USER_MAX = 2048;
 
 export class Speakers {
-  private readonly stakes: Stakes;
+  private readonly allocations: Allocations;
   private readonly ledger: Ledger;
   private readonly host: CoordinatorHost;
   /** By connection: the process that spoke last on it. */
   private readonly speakers = new Map<number, Client>();
 
-  constructor(stakes: Stakes, ledger: Ledger, host: CoordinatorHost) {
-    this.stakes = stakes;
+  constructor(allocations: Allocations, ledger: Ledger, host: CoordinatorHost) {
+    this.allocations = allocations;
     this.ledger = ledger;
     this.host = host;
   }
@@ -31,9 +31,9 @@ export class Speakers {
   takeOver(): void {
     for (let row = 0; row < this.ledger.capacity; row++) {
       if (!this.ledger.isUsed(row)) continue;
-      const client = this.stakes.adopt(row);
+      const client = this.allocations.adopt(row);
       if (!this.isSame(client, this.host.identify(client.pid)) || !this.host.watch(client.pid)) {
-        this.stakes.drop(client);
+        this.allocations.drop(client);
       }
     }
   }
@@ -47,10 +47,10 @@ export class Speakers {
   ): Client | undefined {
     const known = this.speakers.get(connection);
     if (known !== undefined && known.pid === pid) {
-      if (this.stakes.uidOf(known) !== uid) this.moveClient(known, uid);
+      if (this.allocations.uidOf(known) !== uid) this.moveClient(known, uid);
       return known;
     }
-    let client = this.stakes.clients.get(pid);
+    let client = this.allocations.clients.get(pid);
     if (client === undefined && type === RequestType.query) return undefined;
     const identity = this.host.identify(pid);
     if (client !== undefined && !this.isSame(client, identity)) {
@@ -60,7 +60,7 @@ export class Speakers {
     if (identity === undefined) return undefined;
     client ??= this.register(pid, uid, identity, type);
     if (client === undefined) return undefined;
-    if (this.stakes.uidOf(client) !== uid) this.moveClient(client, uid);
+    if (this.allocations.uidOf(client) !== uid) this.moveClient(client, uid);
     if (known !== undefined) known.connections--;
     client.connections++;
     this.speakers.set(connection, client);
@@ -68,12 +68,12 @@ export class Speakers {
   }
 
   private moveClient(client: Client, uid: number): void {
-    const from = this.stakes.users.get(this.stakes.uidOf(client));
+    const from = this.allocations.users.get(this.allocations.uidOf(client));
     if (from !== undefined) {
       const mine = takePending(from, (one) => one.client === client);
-      if (mine.length > 0) this.stakes.userOf(uid).pending.push(...mine);
+      if (mine.length > 0) this.allocations.userOf(uid).pending.push(...mine);
     }
-    this.stakes.move(client, uid);
+    this.allocations.move(client, uid);
   }
 
   private register(
@@ -82,24 +82,25 @@ export class Speakers {
     identity: ProcessIdentity,
     type: RequestType,
   ): Client | undefined {
-    const { stakes } = this;
-    if ((stakes.users.get(uid)?.clients.size ?? 0) >= CLIENTS_PER_USER_MAX) return undefined;
-    const client = stakes.add(pid, identity.startTicks, identity.imageId, uid);
+    const { allocations } = this;
+    if ((allocations.users.get(uid)?.clients.size ?? 0) >= CLIENTS_PER_USER_MAX) return undefined;
+    const client = allocations.add(pid, identity.startTicks, identity.imageId, uid);
     if (client === undefined) return undefined;
     if (!this.host.watch(pid)) {
-      stakes.drop(client);
+      allocations.drop(client);
       return undefined;
     }
     // Not what the tables say: they may still have what it was before an exec.
-    stakes.setBase(client, identity.residentPages);
-    const parent = stakes.clients.get(identity.parentPid);
+    allocations.setBase(client, identity.residentPages);
+    const parent = allocations.clients.get(identity.parentPid);
     // A child by fork is the same image still. Who is another only connects anew.
     const isForked = parent !== undefined &&
       this.ledger.get(parent.row, LedgerWord.imageId) === identity.imageId;
     if (type === RequestType.declare && isForked) {
       const { residentPages } = identity;
-      if (stakes.childArrived(parent, residentPages)) stakes.setInsured(client, residentPages);
-      else client.isProbationer = true;
+      if (allocations.childArrived(parent, residentPages)) {
+        allocations.setInsured(client, residentPages);
+      } else client.isProbationer = true;
     }
     return client;
   }
@@ -116,26 +117,26 @@ export class Speakers {
     if (client === undefined) return undefined;
     this.speakers.delete(connection);
     client.connections--;
-    const user = this.stakes.userOf(this.stakes.uidOf(client));
+    const user = this.allocations.userOf(this.allocations.uidOf(client));
     takePending(user, (one) => one.connection === connection);
     return client;
   }
 
   /** A client and all that it asked for are over; what it was promised is free again. */
   forget(client: Client): void {
-    const user = this.stakes.userOf(this.stakes.uidOf(client));
+    const user = this.allocations.userOf(this.allocations.uidOf(client));
     takePending(user, (one) => one.client === client);
     for (const [connection, speaker] of this.speakers) {
       if (speaker === client) this.speakers.delete(connection);
     }
     this.host.unwatch(client.pid);
-    this.stakes.drop(client);
+    this.allocations.drop(client);
   }
 }
 
 /** Takes requests out of a user's queue; the others keep their order. @returns Those taken. */
 function takePending(
-  user: UserStake,
+  user: UserAllocation,
   isTaken: (one: PendingRequest) => boolean,
 ): PendingRequest[] {
   const taken = user.pending.filter(isTaken);

@@ -10,8 +10,8 @@ import { CounterIndex, HeaderWord } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { PendingRequest } from "./pending.ts";
 import type { RulesView } from "../limits/published_rules.ts";
-import type { Client, UserStake } from "./client.ts";
-import type { Stakes } from "./stakes.ts";
+import type { Client, UserAllocation } from "./client.ts";
+import type { Allocations } from "./allocations.ts";
 import { PAGES_MAX, ReplyFlag, RequestType, Status } from "./tmalloc_message.ts";
 
 /** Later requests that may be granted before an earlier one that waits. */
@@ -28,7 +28,7 @@ const GRACE_NS = 100e6;
 /** What the queue of requests works with. */
 export interface WaitingParts {
   readonly memory: Memory;
-  readonly stakes: Stakes;
+  readonly allocations: Allocations;
   readonly admission: Admission;
   readonly rules: RulesView;
   readonly host: CoordinatorHost;
@@ -38,20 +38,20 @@ export interface WaitingParts {
 
 export class WaitingRequests {
   private readonly memory: Memory;
-  private readonly stakes: Stakes;
+  private readonly allocations: Allocations;
   private readonly admission: Admission;
   private readonly rules: RulesView;
   private readonly host: CoordinatorHost;
   private readonly answers: Answers;
   private readonly counters: Float64Array;
   /** Users with requests that wait for an answer. */
-  private readonly waiting = new Set<UserStake>();
+  private readonly waiting = new Set<UserAllocation>();
   private distrustedSinceNs = -1;
   private holdsUntilNs = Infinity;
 
   constructor(parts: WaitingParts) {
     this.memory = parts.memory;
-    this.stakes = parts.stakes;
+    this.allocations = parts.allocations;
     this.admission = parts.admission;
     this.rules = parts.rules;
     this.host = parts.host;
@@ -79,10 +79,10 @@ export class WaitingRequests {
   }
 
   /** Looks at a user's requests in the order in which they came. */
-  serve(user: UserStake, nowNs: number): void {
+  serve(user: UserAllocation, nowNs: number): void {
     const { pending } = user;
     if (pending.length === 0) {
-      if (this.waiting.delete(user)) this.stakes.announceWaits(user);
+      if (this.waiting.delete(user)) this.allocations.announceWaits(user);
       return;
     }
     const hardPages = hardPagesOf(this.rules, user.uid);
@@ -98,12 +98,12 @@ export class WaitingRequests {
     pending.length = kept;
     if (kept > 0) this.waiting.add(user);
     else this.waiting.delete(user);
-    this.stakes.announceWaits(user);
+    this.allocations.announceWaits(user);
   }
 
   /** @returns Whether it has been answered. */
   private decide(
-    user: UserStake,
+    user: UserAllocation,
     one: PendingRequest,
     blocked: PendingRequest | undefined,
     hardPages: number,
@@ -112,7 +112,7 @@ export class WaitingRequests {
     const { client } = one;
     // Who waits longest must not be passed for ever, but by those who can finish only so.
     const mayPass = blocked === undefined || blocked.passed < PASSES_MAX ||
-      this.stakes.claim(client) > 0;
+      this.allocations.claim(client) > 0;
     const verdict = this.admission.judge(user, client, one.pages, one.minPages, hardPages);
     if (mayPass && verdict.grantPages >= one.minPages && verdict.refusal === undefined) {
       if (blocked !== undefined) blocked.passed++;
@@ -120,7 +120,7 @@ export class WaitingRequests {
       this.counters[CounterIndex.granted]!++;
       if (one.type === RequestType.fork) {
         const untilNs = nowNs + (one.isCopy ? COPY_HOLD_NS : GRACE_NS);
-        this.stakes.hold(client, grantPages, untilNs, one.isCopy);
+        this.allocations.hold(client, grantPages, untilNs, one.isCopy);
         this.holdsUntilNs = Math.min(this.holdsUntilNs, untilNs);
       } else this.grant(client, grantPages);
       const committedPages = verdict.committedPages + grantPages;
@@ -134,7 +134,7 @@ export class WaitingRequests {
       // Once more, a little later: by then the tables know what has been given back. A child says
       // what it inherited before they know what of it is shared, and on a busy machine long before.
       one.isSettling = true;
-      one.deadlineNs = nowNs + (this.stakes.isForking(user) ? GRACE_NS : SETTLE_NS);
+      one.deadlineNs = nowNs + (this.allocations.isForking(user) ? GRACE_NS : SETTLE_NS);
     }
     if (one.deadlineNs > nowNs && !isHopeless) return false;
     this.refuse(user, one, verdict, hardPages, nowNs);
@@ -143,15 +143,15 @@ export class WaitingRequests {
 
   private grant(client: Client, pages: number): void {
     // The tables may lag behind what it has given back; /proc does not.
-    if (this.stakes.seemsToHaveMore(client)) {
+    if (this.allocations.seemsToHaveMore(client)) {
       const identity = this.host.identify(client.pid);
-      if (identity !== undefined) this.stakes.correctBase(client, identity.residentPages);
+      if (identity !== undefined) this.allocations.correctBase(client, identity.residentPages);
     }
-    this.stakes.grant(client, pages);
+    this.allocations.grant(client, pages);
   }
 
   private refuse(
-    user: UserStake,
+    user: UserAllocation,
     one: PendingRequest,
     verdict: Verdict,
     hardPages: number,
@@ -174,10 +174,10 @@ export class WaitingRequests {
   }
 
   /** Whether the tables can be believed: not before the first sweep, not after a loss. */
-  private isTrusted(user: UserStake, nowNs: number): boolean {
+  private isTrusted(user: UserAllocation, nowNs: number): boolean {
     const { header } = this.memory;
     const isSound = Atomics.load(header, HeaderWord.sweepDone) !== 0 &&
-      (Atomics.load(header, HeaderWord.degraded) === 0 || this.stakes.isVerified(user));
+      (Atomics.load(header, HeaderWord.degraded) === 0 || this.allocations.isVerified(user));
     if (isSound) this.distrustedSinceNs = -1;
     else if (this.distrustedSinceNs < 0) this.distrustedSinceNs = nowNs;
     return isSound || nowNs - this.distrustedSinceNs > DISTRUST_NS_MAX;
@@ -185,9 +185,9 @@ export class WaitingRequests {
 
   private expireHolds(nowNs: number): void {
     this.holdsUntilNs = Infinity;
-    for (const client of this.stakes.clients.values()) {
+    for (const client of this.allocations.clients.values()) {
       if (client.holds.length === 0) continue;
-      const nextNs = this.stakes.expireHolds(client, nowNs);
+      const nextNs = this.allocations.expireHolds(client, nowNs);
       this.holdsUntilNs = Math.min(this.holdsUntilNs, nextNs);
     }
   }

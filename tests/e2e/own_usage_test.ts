@@ -13,8 +13,8 @@ const MIB = 1024 * 1024;
 const NEAR_BYTES = MIB;
 
 function near(actualBytes: number, expectedBytes: number, what: string): void {
-  const isNear = Math.abs(actualBytes - expectedBytes) <= NEAR_BYTES;
-  assert(isNear, `${what}: ${actualBytes}, not some ${expectedBytes} bytes`);
+  const mayGoBack = Math.abs(actualBytes - expectedBytes) <= NEAR_BYTES;
+  assert(mayGoBack, `${what}: ${actualBytes}, not some ${expectedBytes} bytes`);
 }
 
 Deno.test({

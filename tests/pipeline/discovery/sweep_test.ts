@@ -145,10 +145,10 @@ Deno.test("Sweep lets a newcomer execute its program first, and finds it when it
   stage.full();
   stage.add(10, { anonKib: 4 });
   assertEquals(stage.full(), [], "perhaps still a copy of its parent");
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   assertEquals(stage.told(), []);
   stage.nowNs += 50e6;
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   assertEquals([...new Set(stage.told())], [10]);
   assertEquals([...stage.list.tids], [10]);
   await stage.list.letGo();
@@ -158,7 +158,7 @@ Deno.test("Sweep lets a newcomer execute its program first, and finds it when it
 
 for (
   const [how, find] of Object.entries({
-    "its change of user is told of": (stage: Stage): void => stage.sweep.lookChanged(11),
+    "its change of user is told of": (stage: Stage): void => stage.sweep.noteUserChange(11),
     "a sweep meets it": (stage: Stage): void => void stage.full(),
   })
 ) {
@@ -170,7 +170,7 @@ for (
     find(stage);
     stage.nowNs += 50e6;
     stage.told();
-    stage.sweep.lookAll();
+    stage.sweep.readNoted();
     assertEquals([...new Set(stage.told())], [11]);
     await stage.list.letGo();
     assertEquals(stage.list.tids.has(11), true);
@@ -182,17 +182,17 @@ Deno.test("Sweep reads logins again and again until they are traced, and their c
   stage.full();
   stage.add(10, {});
   stage.sweep.look(10);
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   assertEquals([...new Set(stage.told())], [10]);
   assertEquals(stage.sweep.isWaiting, true);
   stage.add(11, { ppid: 10 }).add(12, { ppid: 10, uid: STRANGER });
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   assertEquals([...new Set(stage.told())], [10, 11]);
   stage.proc.entries.delete(10);
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   assertEquals([...new Set(stage.told())], [-10, 11]);
   await stage.list.letGo();
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   await stage.list.letGo();
   assertEquals(stage.list.tids.has(11), true);
   assertEquals(stage.sweep.isWaiting, false);
@@ -311,11 +311,11 @@ Deno.test("Sweep reads a login again that it could not read, and does not say th
   stage.full();
   stage.add(30, {});
   stage.sweep.look(30);
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   stage.proc.readsLeft = 0;
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   assertEquals(stage.told(), [30, 30]);
-  stage.sweep.lookAll();
+  stage.sweep.readNoted();
   await stage.list.letGo();
   assertEquals([stage.told(), stage.failures], [[30, 30], 1]);
 });

@@ -184,6 +184,6 @@ Deno.test("room for a child ends on every way", () => {
     assertEquals(ask(world, orphan, query)!.committedPages, 30);
     world.end(orphan);
     world.sync();
-    assertEquals(world.coordinator.stakes.users.size, 0);
+    assertEquals(world.coordinator.allocations.users.size, 0);
   }
 });

@@ -170,7 +170,11 @@ Deno.test("Coordinator tells a user its own numbers, whoever of it asks", () => 
   world.forkSharing(asking);
   world.sync();
   assertEquals(numbers(), [40, 30, 64], "what is shared counts once");
-  assertEquals(world.coordinator.stakes.clients.size, 1, "who only asks for numbers is not kept");
+  assertEquals(
+    world.coordinator.allocations.clients.size,
+    1,
+    "who only asks for numbers is not kept",
+  );
 
   const newcomer = new PromiseWorld(UID, 100);
   const program = newcomer.login(7);
@@ -290,8 +294,8 @@ function liveAtRandom(forkPages: number): void {
     assert(committedPages - residentPages <= 20, `${committedPages} of ${residentPages} committed`);
     world.end(last);
     world.sync();
-    assertEquals(world.coordinator.stakes.clients.size, 0, "nobody is promised anything");
-    assertEquals(world.coordinator.stakes.users.size, 0);
+    assertEquals(world.coordinator.allocations.clients.size, 0, "nobody is promised anything");
+    assertEquals(world.coordinator.allocations.users.size, 0);
   });
   assert(granted > 5000 && denied > 2000, `both happen: ${granted} and ${denied}`);
   assert(fullest > 900, `the limit is near: ${fullest}`);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Client, UserStake } from "../../../pipeline/promises/client.ts";
+import { Client, UserAllocation } from "../../../pipeline/promises/client.ts";
 import {
   addHold,
   awaitedPages,
@@ -7,8 +7,8 @@ import {
   expireHolds,
 } from "../../../pipeline/promises/holds.ts";
 
-function makeParent(): { user: UserStake; client: Client } {
-  const user = new UserStake(1000);
+function makeParent(): { user: UserAllocation; client: Client } {
+  const user = new UserAllocation(1000);
   const client = new Client(10, 0);
   user.clients.add(client);
   return { user, client };

@@ -21,7 +21,7 @@ export function assertPromisesKept(sim: SimContext, programs: Programs): void {
 
 /** All programs have ended, and the coordinator has heard of it. */
 export function assertNothingPromised({ coordinator }: CoordinatorRole): void {
-  const { clients, users } = coordinator.stakes;
+  const { clients, users } = coordinator.allocations;
   if (clients.size > 0) {
     throw new Broken(`I5: ${[...clients.keys()]} have ended, and are promised memory still`);
   }

@@ -41,9 +41,9 @@ export class CoordinatorRole {
       procErrorPages: 0,
     });
     sockets.isBeginning = false;
-    const { stakes } = this.coordinator;
+    const { allocations } = this.coordinator;
     if (options.mistake === "coordinator-levels") {
-      stakes.committedOf = (user) => stakes.charged(user);
+      allocations.committedOf = (user) => allocations.charged(user);
     }
     if (options.mistake === "coordinator-keeps") this.coordinator["speakers"]["forget"] = () => {};
     const left = sockets.count("connection");

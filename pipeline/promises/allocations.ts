@@ -20,7 +20,7 @@
  *
  * @module
  */
-import { Client, UserStake } from "./client.ts";
+import { Client, UserAllocation } from "./client.ts";
 import { ClientRows } from "./client_rows.ts";
 import { CommittedPages } from "./committed_pages.ts";
 import { addHold, awaitedPages, childArrived, expireHolds } from "./holds.ts";
@@ -28,9 +28,9 @@ import { type Ledger, LedgerWord } from "./ledger.ts";
 import { chargedPages } from "../books/charge.ts";
 import type { Memory } from "../memory/memory.ts";
 
-export class Stakes {
+export class Allocations {
   readonly clients = new Map<number, Client>();
-  readonly users = new Map<number, UserStake>();
+  readonly users = new Map<number, UserAllocation>();
   private readonly memory: Memory;
   private readonly ledger: Ledger;
   private readonly rows: ClientRows;
@@ -45,15 +45,15 @@ export class Stakes {
 
   // -------------------------------------------------------------------------------- who there is
 
-  userOf(uid: number): UserStake {
+  userOf(uid: number): UserAllocation {
     let user = this.users.get(uid);
-    if (user === undefined) this.users.set(uid, user = new UserStake(uid));
+    if (user === undefined) this.users.set(uid, user = new UserAllocation(uid));
     return user;
   }
 
   /** As {@link userOf}, only to look at: a user without clients is not kept. */
-  peek(uid: number): UserStake {
-    return this.users.get(uid) ?? new UserStake(uid);
+  peek(uid: number): UserAllocation {
+    return this.users.get(uid) ?? new UserAllocation(uid);
   }
 
   uidOf(client: Client): number {
@@ -84,7 +84,7 @@ export class Stakes {
     this.dropIfIdle(user);
   }
 
-  dropIfIdle(user: UserStake): void {
+  dropIfIdle(user: UserAllocation): void {
     if (user.clients.size > 0 || user.pending.length > 0) return;
     this.publish(user, 0);
     this.users.delete(user.uid);
@@ -141,29 +141,29 @@ export class Stakes {
    * @param isStale What processes have above their level counts as given back already, though
    *   the tables do not know yet.
    */
-  committedOf(user: UserStake, isStale = false): number {
+  committedOf(user: UserAllocation, isStale = false): number {
     return this.committedPages.of(user, isStale);
   }
 
   /** Pages of a user that are counted more than once, and that nobody was granted room to copy. */
-  credit(user: UserStake): number {
+  credit(user: UserAllocation): number {
     return this.committedPages.credit(user);
   }
 
   /** Whether the books of a user are exact, although others' may be wrong. */
-  isVerified(user: UserStake): boolean {
+  isVerified(user: UserAllocation): boolean {
     const row = this.rows.rowOf(user);
     return row >= 0 && this.memory.users.doubtTsNs[row] === 0;
   }
 
   /** What a user is charged for now; 0 when no table knows the user (yet). */
-  charged(user: UserStake): number {
+  charged(user: UserAllocation): number {
     const row = this.rows.rowOf(user);
     return row < 0 ? 0 : chargedPages(this.memory.users, row);
   }
 
   /** Tells the tables what is promised beyond usage. */
-  publish(user: UserStake, committedPages: number): void {
+  publish(user: UserAllocation, committedPages: number): void {
     const row = this.rows.rowOf(user);
     if (row < 0) return;
     const promised = Math.max(0, committedPages - this.charged(user));
@@ -171,7 +171,7 @@ export class Stakes {
   }
 
   /** Accounting rings when memory of such a user comes back. */
-  announceWaits(user: UserStake): void {
+  announceWaits(user: UserAllocation): void {
     const row = this.rows.rowOf(user);
     if (row >= 0) Atomics.store(this.memory.users.waits, row, user.pending.length);
   }
@@ -240,7 +240,7 @@ export class Stakes {
    * Whether the credit for a child of the user may be late: it is being born, or was a moment ago and
    * the tables do not know yet that what it inherited is shared.
    */
-  isForking(user: UserStake): boolean {
+  isForking(user: UserAllocation): boolean {
     const inheritedPages = awaitedPages(user);
     if (inheritedPages === 0) return false;
     if (inheritedPages === Infinity) return true;

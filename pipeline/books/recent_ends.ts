@@ -4,7 +4,7 @@
  *
  * @module
  */
-export class Tombs {
+export class RecentEnds {
   private readonly mask: number;
   private readonly numbers: Int32Array;
   private readonly timesNs: Float64Array;
@@ -19,7 +19,7 @@ export class Tombs {
   }
 
   /** @param note A number to be had back. */
-  bury(number: number, tsNs: number, note: number): void {
+  add(number: number, tsNs: number, note: number): void {
     const at = number & this.mask;
     if (this.numbers[at] === number && this.timesNs[at]! > tsNs) return;
     this.numbers[at] = number;
@@ -28,17 +28,17 @@ export class Tombs {
   }
 
   /** Whether that number is known to have ended after that time. */
-  isOldNews(number: number, tsNs: number): boolean {
+  hasEndedAfter(number: number, tsNs: number): boolean {
     const at = number & this.mask;
     return this.numbers[at] === number && this.timesNs[at]! > tsNs;
   }
 
-  /** Time of the end. Ask only after {@link isOldNews} said so. */
+  /** Time of the end. Ask only after {@link hasEndedAfter} said so. */
   tsNs(number: number): number {
     return this.timesNs[number & this.mask]!;
   }
 
-  /** Note of the end. Ask only after {@link isOldNews} said so. */
+  /** Note of the end. Ask only after {@link hasEndedAfter} said so. */
   note(number: number): number {
     return this.notes[number & this.mask]!;
   }
