@@ -140,14 +140,14 @@ export class Killer {
       this.orders.release();
       done++;
     }
-    return done + this.victims.step(this.dryRun) + this.retryWaiting();
+    return done + this.victims.step() + this.retryWaiting();
   }
 
   private settingsChanged(): void {
     const { victimPolicy, dryRun } = this.settings.current;
     this.candidates.ranking.policy = victimPolicy;
     // Who was only said to be a victim is none any more, and its user is to be compared again.
-    if (this.dryRun && !dryRun) this.victims.forgetAll();
+    if (this.dryRun && !dryRun) this.victims.forgetDryRun();
     this.dryRun = dryRun;
   }
 
@@ -375,7 +375,7 @@ export class Killer {
     }
     sharers.close();
     // From here on everything is bookkeeping: kill first, record after (I6).
-    this.rows.markDying(row, killedNs, pages, sharerCount);
+    this.rows.markDying(row, killedNs, pages, sharerCount, dryRun);
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
     this.reportKill(row, tsNs, trigger, killedNs, usagePages, creditPages);

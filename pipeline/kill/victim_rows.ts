@@ -48,12 +48,13 @@ export class VictimRows {
 
   /** Takes over what a predecessor had open: victims stay watched, candidates are let go. */
   adopt(): void {
-    const { state, killTsNs } = this.memory.victims;
+    const { state, killTsNs, isDryRun } = this.memory.victims;
     this.end = VICTIMS_MAX;
     this.signalled = 0;
     let dying = 0;
     for (let row = 0; row < VICTIMS_MAX; row++) {
-      if (state[row] === VictimState.armed) this.free(row);
+      // Of a dry run nobody is dying: it begins anew.
+      if (state[row] === VictimState.armed || isDryRun[row] !== 0) this.free(row);
       if (state[row] === VictimState.free) continue;
       this.signalled++;
       if (state[row] === VictimState.dying) dying++;
@@ -154,7 +155,13 @@ export class VictimRows {
   }
 
   /** From candidate to victim. @param sharers Others that ran on its mm and were signalled. */
-  markDying(row: number, killedNs: number, pages: number, sharers: number): void {
+  markDying(
+    row: number,
+    killedNs: number,
+    pages: number,
+    sharers: number,
+    isDryRun: boolean,
+  ): void {
     const { victims, processes, mms, header } = this.memory;
     const mm1 = processes.mmSlot1[victims.processSlot[row]!]!;
     victims.killTsNs[row] = killedNs;
@@ -162,6 +169,7 @@ export class VictimRows {
     victims.mmSlot1[row] = mm1;
     victims.mmGeneration[row] = mm1 === 0 ? 0 : mms.generation[mm1 - 1]!;
     victims.sharers[row] = sharers;
+    victims.isDryRun[row] = isDryRun ? 1 : 0;
     victims.state[row] = VictimState.dying;
     this.leastPages[row] = pages;
     this.progressNs[row] = killedNs;

@@ -35,9 +35,9 @@ export class VictimWatch {
   private readonly patienceNs: number;
   private readonly accountingCounters: Float64Array;
   private readonly watchRow = (row: number, state: number): void => this.watch(row, state);
-  private readonly forgetRow = (row: number): void => this.forget(row);
-  /** Nobody was signalled: a victim is none any more after a while. */
-  private dryRun = false;
+  private readonly forgetRow = (row: number): void => {
+    if (this.memory.victims.isDryRun[row] !== 0) this.forget(row);
+  };
   /** Victims that are gone, or stuck, since the last look. */
   private changes = 0;
   /** By row of a victim: when its end was seen, if that is later than its signal. */
@@ -55,15 +55,14 @@ export class VictimWatch {
   }
 
   /** Looks whether victims are gone. @returns How many are, or are stuck now. */
-  step(dryRun: boolean): number {
-    this.dryRun = dryRun;
+  step(): number {
     this.changes = 0;
     this.rows.forEach(this.watchRow);
     return this.changes;
   }
 
-  /** No row counts any more. */
-  forgetAll(): void {
+  /** Rows of a dry run count no more; those who were signalled are victims still. */
+  forgetDryRun(): void {
     this.rows.forEach(this.forgetRow);
   }
 
@@ -75,7 +74,9 @@ export class VictimWatch {
       if (processes.generation[slot] !== generation) this.rows.free(row);
       return;
     }
-    const { dryRun, patienceNs } = this;
+    const { patienceNs } = this;
+    // Nobody was signalled: a victim is none any more after a while.
+    const dryRun = victims.isDryRun[row] !== 0;
     const nowNs = this.kernel.nowNs();
     const tookNs = nowNs - victims.killTsNs[row]!;
     const userSlot = victims.userSlot[row]!;

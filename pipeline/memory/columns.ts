@@ -235,6 +235,8 @@ export const VICTIM_COLUMNS = {
   mmGeneration: "i32",
   /** Processes beside it that ran on that mm and were signalled too. */
   sharers: "i32",
+  /** 1: a dry run, nobody was signalled. */
+  isDryRun: "i32",
 } as const satisfies Columns;
 /** `stuck`: signalled, and neither gone nor giving memory back: what it has is not being freed. */
 export const VictimState = { free: 0, armed: 1, dying: 2, stuck: 3 } as const;

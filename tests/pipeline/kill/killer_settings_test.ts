@@ -1,7 +1,8 @@
 /** What the killer does by the published settings: dry run, victim policy. */
 import { PATIENCE_NS } from "../../../pipeline/memory/timing.ts";
+import { attachRole } from "../../../pipeline/memory/doorbell.ts";
+import { HeaderWord, Role, RoleWord } from "../../../pipeline/memory/layout.ts";
 import { assertEquals } from "@std/assert";
-
 import { makeScene } from "../../_support/killer_scene.ts";
 
 Deno.test("a dry run signals nobody, and tells so every ten seconds", () => {
@@ -29,5 +30,31 @@ Deno.test("a dry run ends when that is published, and whom it named is a victim 
   assertEquals([scene.hands.killed, scene.reports("kill").length], [[], 1]);
   scene.publish({ dryRun: false });
   scene.grow(10, 701).run();
+  assertEquals(scene.hands.killed, [10]);
+});
+
+Deno.test("who was signalled before a dry run is a victim still when it ends", () => {
+  const scene = makeScene();
+  scene.grow(10, 700).run();
+  assertEquals(scene.hands.killed, [10]);
+  scene.publish({ dryRun: true });
+  scene.run();
+  scene.publish({ dryRun: false });
+  // What remains without it is below hard.
+  scene.grow(11, 301).run();
+  assertEquals(scene.hands.killed, [10]);
+  scene.die(10);
+  assertEquals(scene.reports("killed").length, 1);
+});
+
+Deno.test("a killer that takes another's place forgets whom a dry run named", () => {
+  const scene = makeScene({ dryRun: true });
+  scene.grow(10, 700).run();
+  assertEquals([scene.hands.killed, scene.desk.memory.header[HeaderWord.victimsDying]], [[], 1]);
+  scene.publish({ dryRun: false });
+  scene.start();
+  assertEquals(scene.desk.memory.header[HeaderWord.victimsDying], 0);
+  Atomics.add(attachRole(scene.desk.memory, Role.killer), RoleWord.epoch, 1);
+  scene.run();
   assertEquals(scene.hands.killed, [10]);
 });
