@@ -53,10 +53,17 @@ export class VictimRows {
     this.signalled = 0;
     let dying = 0;
     for (let row = 0; row < VICTIMS_MAX; row++) {
-      // Of a dry run nobody is dying: it begins anew.
-      if (state[row] === VictimState.armed || isDryRun[row] !== 0) this.free(row);
       if (state[row] === VictimState.free) continue;
+      if (state[row] === VictimState.armed) {
+        this.free(row);
+        continue;
+      }
       this.signalled++;
+      // Of a dry run nobody is dying: it begins anew.
+      if (isDryRun[row] !== 0) {
+        this.free(row);
+        continue;
+      }
       if (state[row] === VictimState.dying) dying++;
       this.leastPages[row] = this.freed.pagesOf(row);
       this.progressNs[row] = killTsNs[row]!;
@@ -90,6 +97,7 @@ export class VictimRows {
     victims.pidfd[row] = handle;
     victims.pages[row] = processes.pages[processSlot]!;
     victims.checkedTsNs[row] = checkedNs;
+    victims.isDryRun[row] = 0;
     victims.state[row] = VictimState.armed;
     if (row >= this.end) this.moveEnd(row + 1);
     return row;

@@ -61,7 +61,7 @@ export class SimSettings {
     this.changes++;
     const { random, options, kernel } = this.sim;
     const what = random.below(4);
-    if (what === 0) this.set({ dryRun: !this.current.dryRun });
+    if (what === 0) this.changeDryRun();
     else if (what === 1) this.set({ victimPolicy: random.pick(VICTIM_POLICIES) });
     else if (what === 2) {
       const countMask = random.pick(COUNT_MASKS);
@@ -74,6 +74,15 @@ export class SimSettings {
       this.sim.note(`hard is ${options.hardPages}`);
     }
     this.publish(memory);
+  }
+
+  /**
+   * Not while somebody dies, because what is asserted of a kill does not know yet that a dry run may name
+   * those again who were signalled before it.
+   */
+  private changeDryRun(): void {
+    const isAnyDying = this.sim.kernel.alive().some(({ diesAtNs }) => diesAtNs !== Infinity);
+    if (this.current.dryRun || !isAnyDying) this.set({ dryRun: !this.current.dryRun });
   }
 
   private set(settings: Partial<Settings>): void {

@@ -10,7 +10,8 @@ import {
   type ProcStatus,
   STATE_ZOMBIE,
 } from "../../../pipeline/ports.ts";
-import type { SimContext } from "../context.ts";
+import { RoleDied, type SimContext } from "../context.ts";
+import { Role } from "../../../pipeline/memory/layout.ts";
 import type { FakeProcess } from "./tasks.ts";
 
 const PAGE_KIB = 4;
@@ -43,9 +44,12 @@ export class SimProc implements Proc, Clock {
 
   /** Any other failure than that a process is gone throws. */
   private call(): void {
-    const { sim } = this;
-    sim.call(this.role, 100);
-    if (sim.failsNow() && sim.random.oneIn(FAILS_ONE_IN)) throw new ProcRefused("EMFILE");
+    const { sim, role } = this;
+    sim.call(role, 100);
+    if (!sim.failsNow()) return;
+    if (role !== Role.sweeper) {
+      if (sim.options.dies) throw new RoleDied(role, "/proc cannot be read: EMFILE");
+    } else if (sim.random.oneIn(FAILS_ONE_IN)) throw new ProcRefused("EMFILE");
   }
 
   isFailure(error: unknown): boolean {
