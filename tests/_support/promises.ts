@@ -332,3 +332,21 @@ export class PromiseWorld implements CoordinatorHost {
     return this.counter(CounterIndex.denied);
   }
 }
+
+/** The answer that came last. */
+export function lastReply(world: PromiseWorld): Reply {
+  return world.replies.at(-1)!.reply;
+}
+
+/** Asks. @returns What came of it, if anything did. */
+export function ask(
+  world: PromiseWorld,
+  program: Program,
+  type: RequestType,
+  pages = 0,
+  more: { minPages?: number; timeoutMs?: number } = {},
+): Reply | undefined {
+  const before = world.replies.length;
+  world.ask(program, { type, pages, ...more });
+  return world.replies.length > before ? lastReply(world) : undefined;
+}

@@ -1,28 +1,10 @@
 /** Room for children: held while they are about to be born, and what a child has then. */
 import { assert, assertEquals } from "@std/assert";
-import { type Reply, RequestType, Status } from "../../../pipeline/promises/tmalloc_message.ts";
-import { type Program, PromiseWorld } from "../../_support/promises.ts";
+import { RequestType, Status } from "../../../pipeline/promises/tmalloc_message.ts";
+import { ask, lastReply, PromiseWorld } from "../../_support/promises.ts";
 
 const UID = 1000;
 const { reserve, release, query, fork } = RequestType;
-function lastReply(world: PromiseWorld): Reply {
-  return world.replies.at(-1)!.reply;
-}
-
-/** Asks and tells what came of it, if anything did. */
-
-function ask(
-  world: PromiseWorld,
-  program: Program,
-  type: RequestType,
-  pages = 0,
-  more: { minPages?: number; timeoutMs?: number } = {},
-): Reply | undefined {
-  const before = world.replies.length;
-  world.ask(program, { type, pages, ...more });
-  return world.replies.length > before ? lastReply(world) : undefined;
-}
-
 Deno.test("Coordinator holds room for a child, for a while", () => {
   const world = new PromiseWorld(UID, 100);
   const parent = world.spawn(30);

@@ -2,34 +2,12 @@ import { assert, assertEquals } from "@std/assert";
 import { NO_LIMIT_PAGES } from "../../../pipeline/books/books.ts";
 import { PASSES_MAX } from "../../../pipeline/promises/waiting_requests.ts";
 import { HeaderWord } from "../../../pipeline/memory/layout.ts";
-import {
-  type Reply,
-  ReplyFlag,
-  RequestType,
-  Status,
-} from "../../../pipeline/promises/tmalloc_message.ts";
-import { type Program, PromiseWorld } from "../../_support/promises.ts";
+import { ReplyFlag, RequestType, Status } from "../../../pipeline/promises/tmalloc_message.ts";
+import { ask, lastReply, PromiseWorld } from "../../_support/promises.ts";
 import { type Random, withSeeds } from "../../_support/random.ts";
 
 const UID = 1000;
 const { reserve, query, claim, wait, declare, fork } = RequestType;
-
-function lastReply(world: PromiseWorld): Reply {
-  return world.replies.at(-1)!.reply;
-}
-
-/** Asks and tells what came of it, if anything did. */
-function ask(
-  world: PromiseWorld,
-  program: Program,
-  type: RequestType,
-  pages = 0,
-  more: { minPages?: number; timeoutMs?: number } = {},
-): Reply | undefined {
-  const before = world.replies.length;
-  world.ask(program, { type, pages, ...more });
-  return world.replies.length > before ? lastReply(world) : undefined;
-}
 
 Deno.test("Coordinator grants iff committed + request <= hard", () => {
   const world = new PromiseWorld(UID, 100);

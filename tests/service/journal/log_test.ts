@@ -1,26 +1,8 @@
 import { assertEquals } from "@std/assert";
-import type { JournalEvent, KillEvent } from "../../../service/journal/events.ts";
+import type { JournalEvent } from "../../../service/journal/events.ts";
 import { Journal } from "../../../service/journal/journal.ts";
 import { LINES_PER_WINDOW_MAX, Log } from "../../../service/journal/log.ts";
-
-const AT = new Date("2026-08-22T10:00:00.123Z");
-const KILL: KillEvent = {
-  event: "kill",
-  uid: 10071,
-  user: "skyzh",
-  pid: 209,
-  comm: "hog",
-  trigger: "user",
-  usagePages: 4100,
-  sharedPages: 0,
-  hardPages: 4096,
-  overshootBytes: 16384,
-  victimPages: 4000,
-  latencyUs: 42,
-  dryRun: false,
-  sharers: 0,
-  weighed: [{ pid: 210, pages: 60 }, { pid: 211, pages: 40 }],
-};
+import { AT, KILL } from "../../_support/journal_events.ts";
 
 interface Logged {
   readonly log: Log;
