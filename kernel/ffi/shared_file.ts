@@ -6,9 +6,7 @@
 import { openLibc } from "./libc.ts";
 import { errno, KernelError, primeErrno } from "./errno.ts";
 import { closeFd, openFd, OpenFlag } from "./fd.ts";
-
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
+import { mapFd } from "./mapping.ts";
 
 /**
  * Maps a file, which is made for root only if there is none and has the wanted size afterwards.
@@ -24,12 +22,7 @@ export function mapSharedFile(path: string, bytes: number): ArrayBuffer {
     if (libc.ftruncate(fd, BigInt(bytes)) !== 0) {
       throw new KernelError("ftruncate", errno(), { path });
     }
-    const pointer = libc.mmap(null, BigInt(bytes), PROT_READ_WRITE, MAP_SHARED, fd, 0n);
-    // MAP_FAILED is -1.
-    if (pointer === null || Deno.UnsafePointer.value(pointer) >= 2n ** 63n) {
-      throw new KernelError("mmap", errno(), { path });
-    }
-    return Deno.UnsafePointerView.getArrayBuffer(pointer, bytes);
+    return mapFd(fd, bytes, "write", 0, path);
   } finally {
     closeFd(fd);
   }

@@ -26,6 +26,7 @@ const SYSCALLS_COMMON = {
 /** Numbers of the system calls that go through `syscall(2)`: arch/x86/entry/syscalls/syscall_64.tbl. */
 const SYSCALLS_X86_64 = {
   ...SYSCALLS_COMMON,
+  bpf: 321,
   gettid: 186,
   getdents64: 217,
   kcmp: 312,
@@ -36,6 +37,7 @@ const SYSCALLS_X86_64 = {
 /** include/uapi/asm-generic/unistd.h */
 const SYSCALLS_AARCH64 = {
   ...SYSCALLS_COMMON,
+  bpf: 280,
   gettid: 178,
   getdents64: 61,
   kcmp: 272,
@@ -175,6 +177,9 @@ export const SYMBOLS = {
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   /** `int execve(const char *path, char *const argv[], char *const envp[])`, execve(2) */
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+
+  /** `int bpf(int command, union bpf_attr *attributes, unsigned bytes)`, bpf(2) */
+  bpf: { name: "syscall", parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
 
   // Becoming somebody else, for all threads of the process: libc tells each of them.
 

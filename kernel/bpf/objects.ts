@@ -1,0 +1,235 @@
+/**
+ * Maps, programs and links of the kernel's BPF machine, each a descriptor: when the process ends, in
+ * whatever way, they are gone. Nothing is pinned to a file. bpf(2), linux/bpf.h
+ *
+ * @module
+ */
+import { BpfAttributes, bpfCall } from "../ffi/bpf_call.ts";
+import { Errno, errnoName, KernelError } from "../ffi/errno.ts";
+import { closeFd, cString, readFd } from "../ffi/fd.ts";
+import { mapFd } from "../ffi/mapping.ts";
+
+const Command = {
+  mapCreate: 0,
+  mapLookup: 1,
+  mapUpdate: 2,
+  programLoad: 5,
+  programRun: 10,
+  rawTracepointOpen: 17,
+  linkCreate: 28,
+  iteratorCreate: 33,
+} as const;
+
+/** BPF_MAP_TYPE_* */
+export const MapType = { array: 2, perCpuArray: 6, ringBuffer: 27 } as const;
+/** BPF_PROG_TYPE_* */
+export const ProgramType = { tracing: 26, syscall: 31 } as const;
+/** BPF_TRACE_*: to what a tracing program is attached. */
+export const AttachType = { none: 0, rawTracepoint: 23, iterator: 28 } as const;
+
+const MAP_MMAPABLE = 1 << 10;
+const PROGRAM_SLEEPABLE = 1 << 4;
+/** Some helpers and functions of the kernel are for programs with a licence that it knows. */
+const LICENCE = cString("GPL");
+const LOG_BYTES = 1 << 20;
+const PAGE_BYTES = 4096;
+
+/** A map. */
+export class BpfMap implements Disposable {
+  readonly fd: number;
+  readonly name: string;
+
+  /** @throws {KernelError} */
+  constructor(name: string, type: number, sizes: {
+    readonly keyBytes: number;
+    readonly valueBytes: number;
+    readonly entries: number;
+    readonly flags?: number;
+  }) {
+    const attributes = new BpfAttributes().u32(0, type).u32(4, sizes.keyBytes)
+      .u32(8, sizes.valueBytes).u32(12, sizes.entries).u32(16, sizes.flags ?? 0).name(28, name);
+    this.name = name;
+    this.fd = check(bpfCall(Command.mapCreate, attributes), "bpf(MAP_CREATE)", name);
+  }
+
+  [Symbol.dispose](): void {
+    closeFd(this.fd);
+  }
+}
+
+/** An array map whose values this process reads and writes as memory. */
+export class MappedArray implements Disposable {
+  readonly map: BpfMap;
+  /** All values, one after the other, each at a multiple of {@link valueBytes}. */
+  readonly buffer: ArrayBuffer;
+  readonly valueBytes: number;
+
+  /**
+   * @param valueBytes A multiple of 8.
+   * @throws {KernelError}
+   */
+  constructor(name: string, valueBytes: number, entries = 1) {
+    this.valueBytes = valueBytes;
+    this.map = new BpfMap(name, MapType.array, {
+      keyBytes: 4,
+      valueBytes,
+      entries,
+      flags: MAP_MMAPABLE,
+    });
+    const bytes = Math.ceil(valueBytes * entries / PAGE_BYTES) * PAGE_BYTES;
+    try {
+      this.buffer = mapFd(this.map.fd, bytes);
+    } catch (error) {
+      this.map[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.map[Symbol.dispose]();
+  }
+}
+
+/** The kernel refused a program; `log` is what its verifier said. */
+export class VerifierError extends KernelError {
+  readonly log: string;
+
+  constructor(program: string, errno: number, log: string) {
+    const reason = log.trim().split("\n").findLast((line) =>
+      !/^(processed|verification)/.test(line)
+    );
+    super("bpf(PROG_LOAD)", errno, {
+      detail: `program ${program}${reason === undefined ? "" : `: ${reason}`}`,
+    });
+    this.log = log;
+  }
+}
+
+export interface ProgramOptions {
+  readonly name: string;
+  /** {@link ProgramType} */
+  readonly type: number;
+  /** {@link AttachType} */
+  readonly attachType: number;
+  /** BTF id of what it is attached to; 0 for a program that is only run. */
+  readonly attachTo: number;
+  readonly instructions: Uint8Array<ArrayBuffer>;
+}
+
+export class BpfProgram implements Disposable {
+  readonly fd: number;
+  readonly name: string;
+
+  /** @throws {VerifierError} With the verifier's log. */
+  constructor(options: ProgramOptions) {
+    this.name = options.name;
+    let result = load(options, undefined);
+    if (result < 0) {
+      // The log costs a megabyte and time, so that it is asked for only when there is an error.
+      const log = new Uint8Array(LOG_BYTES);
+      const errno = -result;
+      result = load(options, log);
+      if (result < 0) throw new VerifierError(options.name, errno, cText(log));
+    }
+    this.fd = result;
+  }
+
+  /**
+   * Runs a program of type syscall.
+   * @param context Bytes that it may read and write.
+   * @returns What it returned.
+   * @throws {KernelError}
+   */
+  run(context: Uint8Array<ArrayBuffer>): number {
+    const attributes = new BpfAttributes().u32(0, this.fd);
+    if (context.length > 0) attributes.u32(40, context.length).address(48, context);
+    check(bpfCall(Command.programRun, attributes), "bpf(PROG_TEST_RUN)", this.name);
+    return attributes.getU32(4);
+  }
+
+  [Symbol.dispose](): void {
+    closeFd(this.fd);
+  }
+}
+
+function load(options: ProgramOptions, log: Uint8Array<ArrayBuffer> | undefined): number {
+  const { type, attachType, attachTo, instructions, name } = options;
+  const attributes = new BpfAttributes()
+    .u32(0, type).u32(4, instructions.length / 8).address(8, instructions).address(16, LICENCE)
+    .u32(44, type === ProgramType.syscall ? PROGRAM_SLEEPABLE : 0).name(48, name)
+    .u32(68, attachType).u32(108, attachTo);
+  if (log !== undefined) attributes.u32(24, 1).u32(28, log.length).address(32, log);
+  return bpfCall(Command.programLoad, attributes);
+}
+
+/** A program that runs at a tracepoint for as long as the link is there. */
+export class TracepointLink implements Disposable {
+  readonly fd: number;
+
+  /** @throws {KernelError} */
+  constructor(program: BpfProgram) {
+    const attributes = new BpfAttributes().u32(8, program.fd);
+    const result = bpfCall(Command.rawTracepointOpen, attributes);
+    this.fd = check(result, "bpf(RAW_TRACEPOINT_OPEN)", program.name);
+  }
+
+  /** No program that began before it returns is guaranteed to have ended. */
+  [Symbol.dispose](): void {
+    closeFd(this.fd);
+  }
+}
+
+/** A program that the kernel runs for each of its objects, such as tasks, when somebody reads. */
+export class IteratorLink implements Disposable {
+  readonly fd: number;
+  private readonly name: string;
+
+  /** @throws {KernelError} */
+  constructor(program: BpfProgram) {
+    this.name = program.name;
+    const attributes = new BpfAttributes().u32(0, program.fd).u32(8, AttachType.iterator);
+    this.fd = check(bpfCall(Command.linkCreate, attributes), "bpf(LINK_CREATE)", program.name);
+  }
+
+  /**
+   * Runs it for all objects.
+   * @param take Called with what the program wrote, piece by piece; a piece is valid until it returns.
+   * @throws {KernelError}
+   */
+  run(buffer: Uint8Array<ArrayBuffer>, take?: (bytes: Uint8Array<ArrayBuffer>) => void): void {
+    const attributes = new BpfAttributes().u32(0, this.fd);
+    const fd = check(bpfCall(Command.iteratorCreate, attributes), "bpf(ITER_CREATE)", this.name);
+    try {
+      for (;;) {
+        const count = readFd(fd, buffer);
+        if (count === 0) return;
+        // An iterator that wrote nothing for a thousand objects asks to be read again.
+        if (count === -Errno.EAGAIN || count === -Errno.EINTR) continue;
+        if (count < 0) throw new KernelError("read", -count, { detail: `iterator ${this.name}` });
+        take?.(buffer.subarray(0, count));
+      }
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    closeFd(this.fd);
+  }
+}
+
+function check(result: number, call: string, name: string): number {
+  if (result < 0) throw new KernelError(call, -result, { detail: `${name}: ${hintOf(-result)}` });
+  return result;
+}
+
+function hintOf(errno: number): string {
+  if (errno === Errno.EPERM) return "expected CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN";
+  if (errno === Errno.EINVAL || errno === Errno.E2BIG) return "this kernel does not know it";
+  return errnoName(errno);
+}
+
+function cText(bytes: Uint8Array<ArrayBuffer>): string {
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+}

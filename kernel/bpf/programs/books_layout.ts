@@ -1,0 +1,157 @@
+/**
+ * The memory of the books in the kernel: arrays that programs and this process both have mapped.
+ * Offsets in bytes. All numbers are little endian; pages are signed 64-bit numbers.
+ *
+ * @module
+ */
+
+/** How large the arrays are; programs are assembled for one shape. */
+export interface BooksShape {
+  /** Address spaces that there is room for: a power of two. */
+  readonly slots: number;
+  /** CPUs that this machine may have. */
+  readonly cpus: number;
+  /** Bits of the counted members. */
+  readonly countMask: number;
+}
+
+/** Names of the maps. */
+export const BooksMap = {
+  control: "toom_control",
+  users: "toom_users",
+  slots: "toom_slots",
+  keys: "toom_keys",
+  seen: "toom_seen",
+  offsets: "toom_offsets",
+  perCpu: "toom_per_cpu",
+  records: "toom_records",
+} as const;
+
+/** Address spaces whose keys lie together in one cache line, where one may be found. */
+export const WAYS = 8;
+export const KEY_BYTES = 8;
+/**
+ * Of a key: an address, which is even, or 0 for a free slot. The lowest bit says that the slot is being
+ * filled or emptied.
+ */
+export const KEY_BUSY = 1;
+
+/** One address space. */
+export const Slot = {
+  bytes: 64,
+  /** Shift from the offset of a key to that of its slot. */
+  shiftFromKey: 3,
+  /** u32: real uid of its owner, index of the user, process. */
+  uid: 0,
+  user: 4,
+  tgid: 8,
+  /** u32: 1 when it is being freed. */
+  dying: 12,
+  /** s64: what was added to its user's pending pages. */
+  credited: 16,
+  /** s64 for each member: the common count of its counter when it was booked last. */
+  last: 32,
+} as const;
+
+/** What each CPU has booked of each slot: s32 for each member. */
+export const SEEN_BYTES = 16;
+
+/** Users that can be near their limits at once: the first is nobody's. */
+export const USERS_MAX = 256;
+
+/** What a program does about a user that is over. */
+export const Mode = {
+  /** It keeps the books. */
+  book: 0,
+  /** It tells this process. */
+  wake: 1,
+  /** It ends the candidate, and tells this process. */
+  kill: 2,
+} as const;
+
+/** One user. */
+export const User = {
+  bytes: 256,
+  shift: 8,
+  // Written by this process.
+  /** u32 */
+  uid: 0,
+  /** u32: index of the next user whose uid has the same lower bits; 0 none. */
+  next: 4,
+  /** u32: {@link Mode} */
+  mode: 8,
+  /** s64: over it the user is over its hard limit: hard and share credit. */
+  limitPages: 16,
+  /** s64: above it pages are recorded. */
+  recordAbovePages: 24,
+  /** u64: process in the lower half, index of its slot in the upper; 0 none. */
+  candidate: 32,
+  // A cache line of its own: changed by each event.
+  /** s64 */
+  totalPages: 64,
+  // Changed by kills.
+  /** s64: pages of those that are being freed. */
+  pendingPages: 128,
+  /** u64: 1 while a program decides about the user. */
+  busy: 136,
+  /** u64 */
+  kills: 144,
+  /** u64: kills that the kernel refused, and the last result. */
+  refusals: 152,
+  lastError: 160,
+  /** u64: decisions that a full sum did not confirm. */
+  unconfirmed: 168,
+  /** u64: slots in use. */
+  slots: 176,
+  /** u64: address spaces for which there was no slot. */
+  full: 184,
+} as const;
+
+/** Counters of all users, and the heads of the users' lists. */
+export const Control = {
+  /** u64 each. */
+  enrolled: 0,
+  left: 8,
+  /** Slots whose sum was not 0 when their address space had ended, and the last such sum. */
+  leftNonZero: 16,
+  leftSum: 24,
+  full: 32,
+  /** Records for which the ring buffer had no room. */
+  recordsShed: 40,
+  /** u8: index of the first user for the lower bits of a uid. */
+  heads: 64,
+} as const;
+/** Bits of a uid that choose a list of users. */
+export const HEAD_BITS = 12;
+export const CONTROL_BYTES = Control.heads + (1 << HEAD_BITS);
+/** A list of users is followed so far. */
+export const CHAIN_MAX = 8;
+
+/** What a record is about. */
+export const BpfRecordKind = { page: 1, killed: 2, over: 3 } as const;
+
+/** A record of the ring buffer. */
+export const BpfRecord = {
+  bytes: 64,
+  /** u64: CLOCK_MONOTONIC, nanoseconds. */
+  tsNs: 0,
+  /** u32 */
+  kind: 8,
+  tgid: 12,
+  uid: 16,
+  member: 20,
+  /** s64: of a page the member's pages of the mm; of a kill the victim's. */
+  pages: 24,
+  /** s64: of the user, without what is pending. */
+  totalPages: 32,
+  limitPages: 40,
+  /** u64: address of the mm. */
+  mm: 48,
+  /** s64: of a kill how long it took, nanoseconds; of an over the result of the refused signal. */
+  result: 56,
+} as const;
+
+/** Members that are counted, ascending. */
+export function countedMembers(shape: BooksShape): number[] {
+  return [0, 1, 2, 3].filter((member) => (shape.countMask >> member & 1) !== 0);
+}

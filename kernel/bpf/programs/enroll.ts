@@ -1,0 +1,216 @@
+/**
+ * Functions of programs that give an address space a slot, and take it away again.
+ *
+ * @module
+ */
+import type { Assembler } from "../asm/assembler.ts";
+import {
+  BooksMap,
+  Control,
+  countedMembers,
+  KEY_BUSY,
+  KEY_BYTES,
+  Slot,
+  User,
+  WAYS,
+} from "./books_layout.ts";
+import {
+  bucketOf,
+  castToCounter,
+  count,
+  readInt,
+  seenAt,
+  slotAt,
+  type Target,
+  userAt,
+} from "./parts.ts";
+
+/** Offsets from r10 in both functions. */
+const Stack = {
+  cpu: -4,
+  tgid: -8,
+  sum: -16,
+  bucket: -24,
+  /** Address of each member's parts, by member. */
+  parts: (member: number): number => -64 + 8 * member,
+  /** s32 read for each member. */
+  part: (member: number): number => -80 + 4 * member,
+} as const;
+
+/**
+ * `enroll`: takes a free slot for an mm and books all that its counters say.
+ *
+ * r1 mm, r2 uid, r3 index of the user, r4 process. Result: offset of the slot's key, or -1: another CPU
+ * is doing it, or there is no room.
+ */
+export function emitEnroll(a: Assembler, target: Target): void {
+  const { shape, kernel } = target;
+  const members = countedMembers(shape);
+  a.label("enroll");
+  a.op("r6", "=", "r1", "mm").op("r7", "=", "r2", "uid").op("r8", "=", "r3", "user");
+  a.store("u32", "r10", Stack.tgid, "r4", "process");
+  bucketOf(a, "r6", target);
+  a.store("u64", "r10", Stack.bucket, "r1", "offset of the bucket");
+  a.mapValue("r5", BooksMap.keys, 0, "the keys").op("r5", "+=", "r1", "the bucket");
+  a.op("r4", "=", "r6").op("r4", "|=", KEY_BUSY, "key of the mm while its slot is filled");
+  for (let way = 0; way < WAYS; way++) {
+    a.load("r3", "u64", "r5", way * KEY_BYTES, "who is there");
+    a.op("r3", "|=", KEY_BUSY);
+    a.jumpIf("r3", "==", "r4", "enroll_refuse", "it has a slot, or gets one at this moment");
+  }
+  for (let way = 0; way < WAYS; way++) {
+    a.op("r9", "=", way * KEY_BYTES);
+    a.op("r0", "=", 0, "expected: free");
+    a.op("r3", "=", "r4");
+    a.atomic("compareExchange", "u64", "r5", way * KEY_BYTES, "r3", "take it");
+    a.jumpIf("r0", "==", 0, "enroll_taken");
+  }
+  count(a, Control.full, "no way is free: told to this process");
+  userAt(a, "r1", "r8", "r2");
+  a.op("r2", "=", 1).atomic("fetchAdd", "u64", "r1", User.full, "r2", "and to that user's row");
+  a.label("enroll_refuse");
+  a.op("r0", "=", -1).exit();
+
+  a.label("enroll_taken");
+  a.op("r0", "=", 0, "ways that are this mm's: two CPUs may take one each");
+  for (let way = 0; way < WAYS; way++) {
+    const next = `enroll_way${way}`;
+    a.load("r3", "u64", "r5", way * KEY_BYTES).op("r3", "|=", KEY_BUSY);
+    a.jumpIf("r3", "!=", "r4", next).op("r0", "+=", 1).label(next);
+  }
+  a.load("r1", "u64", "r10", Stack.bucket);
+  a.op("r9", "+=", "r1", "offset of the key");
+  // The verifier has lost the range over the stack.
+  a.op("r9", "&=", shape.slots * KEY_BYTES - KEY_BYTES, "at most the last key");
+  a.jumpIf("r0", "==", 1, "enroll_own", "nobody else takes one");
+  a.mapValue("r5", BooksMap.keys, 0).op("r5", "+=", "r9", "the key");
+  a.op("r3", "=", 0).atomic(
+    "exchange",
+    "u64",
+    "r5",
+    0,
+    "r3",
+    "both give back: the next event tries",
+  );
+  a.jump("enroll_refuse");
+
+  a.label("enroll_own");
+  slotAt(a, "r5", "r9", "r1");
+  a.store("u32", "r5", Slot.uid, "r7", "fill the slot");
+  a.store("u32", "r5", Slot.user, "r8");
+  a.load("r1", "u32", "r10", Stack.tgid);
+  a.store("u32", "r5", Slot.tgid, "r1");
+  a.store("u32", "r5", Slot.dying, 0);
+  a.store("u64", "r5", Slot.credited, 0);
+  for (let member = 0; member < 4; member++) a.store("u64", "r5", Slot.last + 8 * member, 0);
+  a.op("r7", "=", 0, "sum of all parts; the uid is not needed any more");
+  for (const member of members) {
+    a.op("r1", "=", "r6").op("r1", "+=", kernel.mm.rssStat + member * kernel.counter.bytes);
+    castToCounter(a, target);
+    a.load("r3", "u64", "r0", kernel.counter.count, `member ${member}: common count`);
+    a.load("r4", "u64", "r0", kernel.counter.parts, "where the CPUs' parts are");
+    a.store("u64", "r10", Stack.parts(member), "r4");
+    a.op("r7", "+=", "r3");
+    slotAt(a, "r5", "r9", "r1");
+    a.store("u64", "r5", Slot.last + 8 * member, "r3");
+  }
+  a.store("u32", "r10", Stack.cpu, 0);
+  a.store("u64", "r10", Stack.sum, "r7");
+  a.op("r7", "=", 0, "CPU");
+  a.label("enroll_cpu");
+  for (const member of members) {
+    partAddress(a, "r7", Stack.parts(member), shape.cpus, "enroll_summed");
+    readInt(a, "r3", target);
+    a.store("u32", "r10", Stack.part(member), "r3");
+    a.load("r1", "u64", "r10", Stack.sum).op("r1", "+=", "r3").store("u64", "r10", Stack.sum, "r1");
+  }
+  seenAt(a, "r9", Stack.cpu, "enroll_summed");
+  for (let member = 0; member < 4; member++) {
+    if (members.includes(member)) a.load("r3", "u32", "r10", Stack.part(member));
+    else a.op("r3", "=", 0);
+    a.store("u32", "r0", 4 * member, "r3", `member ${member}: booked so far`);
+  }
+  a.op("r7", "+=", 1, "the next CPU");
+  a.store("u32", "r10", Stack.cpu, "r7");
+  a.jumpIf("r7", "<", shape.cpus, "enroll_cpu");
+  a.label("enroll_summed");
+  a.load("r3", "u64", "r10", Stack.sum);
+  userAt(a, "r1", "r8", "r2");
+  a.atomic("fetchAdd", "u64", "r1", User.totalPages, "r3", "the user has it");
+  a.op("r3", "=", 1).atomic("fetchAdd", "u64", "r1", User.slots, "r3");
+  count(a, Control.enrolled, "slots given so far");
+  a.mapValue("r5", BooksMap.keys, 0).op("r5", "+=", "r9", "the key");
+  a.atomic("exchange", "u64", "r5", 0, "r6", "from here on it is found");
+  a.op("r0", "=", "r9").exit("offset of the key");
+}
+
+/**
+ * r1 = address of a CPU's part.
+ * @param cpu Register with the number of the CPU.
+ * @param partsAt Offset from r10 of the address of all parts.
+ * @param none Label to jump to when there is no such CPU.
+ */
+export function partAddress(
+  a: Assembler,
+  cpu: "r7" | "r8",
+  partsAt: number,
+  cpus: number,
+  none: string,
+): void {
+  a.op("r2", "=", cpu);
+  a.jumpIf("r2", ">=", cpus, none, "never: for the verifier");
+  a.op("r2", "<<=", 3).mapValue("r3", BooksMap.offsets, 0, "where each CPU's memory is");
+  a.op("r3", "+=", "r2").load("r3", "u64", "r3", 0);
+  a.load("r1", "u64", "r10", partsAt).op("r1", "+=", "r3", "address of its part");
+}
+
+/**
+ * `leave`: takes back what is booked of a slot, and frees it. r1 offset of its key, r2 mm. Result 0.
+ */
+export function emitLeave(a: Assembler, target: Target): void {
+  const { shape } = target;
+  const members = countedMembers(shape);
+  a.label("leave");
+  a.op("r9", "=", "r1").op("r6", "=", "r2");
+  a.op("r9", "&=", shape.slots * KEY_BYTES - KEY_BYTES, "at most the last key");
+  a.mapValue("r5", BooksMap.keys, 0).op("r5", "+=", "r9", "the key");
+  a.op("r0", "=", "r6", "expected: this mm");
+  a.op("r3", "=", "r6").op("r3", "|=", KEY_BUSY);
+  a.atomic("compareExchange", "u64", "r5", 0, "r3", "nobody finds it from here on");
+  a.jumpIf("r0", "!=", "r6", "leave_end", "somebody else has done it");
+  slotAt(a, "r5", "r9", "r1");
+  a.load("r8", "u32", "r5", Slot.user, "whose it is");
+  a.op("r7", "=", 0, "sum of what is booked");
+  for (const member of members) {
+    a.load("r3", "u64", "r5", Slot.last + 8 * member).op("r7", "+=", "r3");
+  }
+  a.store("u64", "r10", Stack.sum, "r7");
+  a.op("r7", "=", 0, "CPU").store("u32", "r10", Stack.cpu, 0);
+  a.label("leave_cpu");
+  seenAt(a, "r9", Stack.cpu, "leave_summed");
+  a.load("r1", "u64", "r10", Stack.sum);
+  for (const member of members) {
+    a.load("r3", "u32", "r0", 4 * member).signExtend("r3").op("r1", "+=", "r3");
+  }
+  a.store("u64", "r10", Stack.sum, "r1");
+  a.op("r7", "+=", 1).store("u32", "r10", Stack.cpu, "r7");
+  a.jumpIf("r7", "<", shape.cpus, "leave_cpu");
+  a.label("leave_summed");
+  a.load("r7", "u64", "r10", Stack.sum);
+  slotAt(a, "r5", "r9", "r1");
+  userAt(a, "r1", "r8", "r2");
+  a.op("r3", "=", "r7").negate("r3");
+  a.atomic("fetchAdd", "u64", "r1", User.totalPages, "r3", "the user has it no more");
+  a.load("r3", "u64", "r5", Slot.credited).negate("r3");
+  a.atomic("fetchAdd", "u64", "r1", User.pendingPages, "r3", "and it is not pending any more");
+  a.op("r3", "=", -1).atomic("fetchAdd", "u64", "r1", User.slots, "r3");
+  a.jumpIf("r7", "==", 0, "leave_zero", "so it is when an mm has ended");
+  a.mapValue("r1", BooksMap.control, Control.leftSum).store("u64", "r1", 0, "r7");
+  count(a, Control.leftNonZero, "told to this process");
+  a.label("leave_zero");
+  count(a, Control.left, "slots given back so far");
+  a.mapValue("r5", BooksMap.keys, 0).op("r5", "+=", "r9", "the key");
+  a.op("r3", "=", 0).atomic("exchange", "u64", "r5", 0, "r3", "the slot is free");
+  a.label("leave_end");
+  a.op("r0", "=", 0).exit();
+}

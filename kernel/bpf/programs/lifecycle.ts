@@ -1,0 +1,113 @@
+/**
+ * Programs that follow the life of an address space, and those that are run once.
+ *
+ * @module
+ */
+import { Assembler } from "../asm/assembler.ts";
+import { BooksMap, Slot } from "./books_layout.ts";
+import { emitEnroll, emitLeave } from "./enroll.ts";
+import { callHelper } from "./helpers.ts";
+import { addressToNumber, findSlot, findUser, slotAt, type Target, uidOf } from "./parts.ts";
+
+/** Of clone(2): the child runs on the mm of its parent. linux/sched.h */
+const CLONE_VM = 0x100;
+/** Of a task's flags: a thread of the kernel, which may borrow an mm. linux/sched.h */
+const PF_KTHREAD = 0x00200000;
+
+/** At mmap:exit_mmap: the mm has no pages any more, its slot is given back. */
+export function exitMmapProgram(target: Target): Assembler {
+  const a = new Assembler();
+  a.load("r6", "u64", "r1", 0, "mm");
+  addressToNumber(a, "r6", "its address is its key");
+  findSlot(a, "r6", "found", target);
+  a.label("end").op("r0", "=", 0).exit("it has no slot");
+  a.label("found");
+  a.op("r2", "=", "r6", "r1 = offset of the key");
+  a.callLocal("leave").jump("end");
+  emitLeave(a, target);
+  return a;
+}
+
+/**
+ * At task:task_newtask: a child's mm is filled before the child has its number, and was booked under
+ * that of its parent (kernel/fork.c, dup_mm() is before alloc_pid()).
+ */
+export function newTaskProgram(target: Target): Assembler {
+  const { kernel } = target;
+  const a = new Assembler();
+  a.load("r7", "u64", "r1", 0, "the new task");
+  a.load("r2", "u64", "r1", 8, "flags of clone(2)").op("r2", "&=", CLONE_VM);
+  a.jumpIf("r2", "!=", 0, "end", "it runs on its parent's mm");
+  a.load("r6", "u64", "r7", kernel.task.mm, "mm");
+  addressToNumber(a, "r6", "its address is its key");
+  a.jumpIf("r6", "==", 0, "end", "a thread of the kernel");
+  findSlot(a, "r6", "found", target);
+  a.label("end").op("r0", "=", 0).exit();
+  a.label("found");
+  slotAt(a, "r5", "r1", "r2");
+  a.load("r1", "u32", "r7", kernel.task.tgid, "the number that it has now");
+  a.store("u32", "r5", Slot.tgid, "r1").jump("end");
+  return a;
+}
+
+/** Run for each task by an iterator: books those of near users that were there before. */
+export function seedProgram(target: Target): Assembler {
+  const { kernel } = target;
+  const a = new Assembler();
+  a.load("r7", "u64", "r1", 8, "the task; NULL at the end");
+  a.jumpIf("r7", "==", 0, "end");
+  a.load("r1", "u32", "r7", kernel.task.flags).op("r1", "&=", PF_KTHREAD);
+  a.jumpIf("r1", "!=", 0, "end", "a thread of the kernel");
+  a.load("r6", "u64", "r7", kernel.task.mm, "its mm");
+  a.jumpIf("r6", "==", 0, "end", "it has ended");
+  a.load("r8", "u64", "r6", kernel.mm.owner, "whose process's the mm is");
+  addressToNumber(a, "r6", "its address is its key");
+  a.jumpIf("r8", "==", 0, "end");
+  uidOf(a, "r8", target);
+  a.op("r4", "=", "r0");
+  findUser(a, "r4", "r9", "end", "user");
+  findSlot(a, "r6", "end", target);
+  a.op("r1", "=", "r6", "mm").op("r2", "=", "r4", "uid").op("r3", "=", "r9", "user");
+  a.load("r4", "u32", "r8", kernel.task.tgid, "process");
+  a.callLocal("enroll");
+  a.jumpIf("r0", "s<", 0, "end", "another CPU was first, or there is no room");
+  a.load("r1", "u64", "r7", kernel.task.mm, "has it ended meanwhile?");
+  addressToNumber(a, "r1", "");
+  a.jumpIf("r1", "==", "r6", "end", "no: its end will be told");
+  a.op("r1", "=", "r0").op("r2", "=", "r6");
+  a.callLocal("leave", "yes, and nobody else would say so");
+  a.label("end").op("r0", "=", 0).exit();
+  emitEnroll(a, target);
+  emitLeave(a, target);
+  return a;
+}
+
+/**
+ * Run once: finds where each CPU's memory is. A per-CPU map tells it without the kernel's symbols: the
+ * address of its value on a CPU, less what the map has noted as the address of all.
+ */
+export function offsetsProgram({ kernel, shape }: Target): Assembler {
+  const a = new Assembler();
+  a.map("r3", BooksMap.perCpu, "a map, whose first field the array is");
+  addressToNumber(a, "r3", "its address");
+  a.op("r3", "+=", kernel.arrayPerCpu, "where it has noted the address of its values");
+  a.op("r1", "=", "r10").op("r1", "+=", -16).op("r2", "=", 8);
+  callHelper(a, "probe_read_kernel", "read that");
+  a.jumpIf("r0", "!=", 0, "end", "refused");
+  a.op("r6", "=", 0, "CPU");
+  a.label("cpu");
+  a.store("u32", "r10", -4, 0, "key of the map's only value");
+  a.map("r1", BooksMap.perCpu).op("r2", "=", "r10").op("r2", "+=", -4).op("r3", "=", "r6");
+  callHelper(a, "map_lookup_percpu_elem", "r0 = address of the value on that CPU");
+  a.jumpIf("r0", "==", 0, "next", "no such CPU");
+  addressToNumber(a, "r0", "as a number");
+  a.load("r1", "u64", "r10", -16).op("r0", "-=", "r1", "where that CPU's memory is");
+  a.op("r2", "=", "r6").jumpIf("r2", ">=", shape.cpus, "end", "never: for the verifier");
+  a.op("r2", "<<=", 3).mapValue("r1", BooksMap.offsets, 0).op("r1", "+=", "r2");
+  a.store("u64", "r1", 0, "r0");
+  a.label("next");
+  a.op("r6", "+=", 1).jumpIf("r6", "<", shape.cpus, "cpu");
+  a.op("r0", "=", 0);
+  a.label("end").exit();
+  return a;
+}

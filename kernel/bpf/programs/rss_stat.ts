@@ -1,0 +1,151 @@
+/**
+ * The program at the tracepoint kmem:rss_stat: keeps the pages of near users, exactly, in a time that
+ * does not depend on the number of CPUs, and has those looked at that are over.
+ *
+ * The kernel keeps each member of an mm as a percpu_counter: a common count, and a part for each CPU
+ * that is carried over to the common count when it becomes large (lib/percpu_counter.c). The program
+ * runs on the CPU whose part has just changed. It books the difference to what it has booked of that
+ * part, and looks at the common count only when the part is 0: a carry leaves it so, and any other
+ * value proves that the whole change is in the part. Looking at the count each time would book what
+ * other CPUs have carried and not told of yet.
+ *
+ * @module
+ */
+import { Assembler } from "../asm/assembler.ts";
+import { BooksMap, BpfRecordKind, Slot, User } from "./books_layout.ts";
+import { emitEnforce } from "./enforce.ts";
+import { emitEnroll } from "./enroll.ts";
+import { callHelper } from "./helpers.ts";
+import {
+  addressToNumber,
+  castToCounter,
+  findSlot,
+  findUser,
+  readInt,
+  seenAt,
+  slotAt,
+  type Target,
+  uidOf,
+  userAt,
+} from "./parts.ts";
+import { emitRecord } from "./record.ts";
+
+/** Offsets from r10. */
+const Stack = {
+  cpu: -4,
+  member: -8,
+  count: -16,
+  parts: -24,
+  /** Address of the percpu_counter. */
+  counter: -32,
+  record: -96,
+} as const;
+
+export function rssStatProgram(target: Target): Assembler {
+  const { kernel, shape } = target;
+  const a = new Assembler();
+  a.load("r6", "u64", "r1", 0, "mm");
+  a.load("r7", "u64", "r1", 8, "member");
+  a.op32("r7", "=", "r7", "an int");
+  a.jumpIf("r7", ">", 3, "end", "no member that is known");
+  a.op("r2", "=", shape.countMask).op("r2", ">>=", "r7").op("r2", "&=", 1);
+  a.jumpIf("r2", "==", 0, "end", "it is not counted");
+  a.load("r8", "u64", "r6", kernel.mm.owner, "owner, a task; NULL when the mm is being torn down");
+  addressToNumber(a, "r6", "the mm's address is its key");
+  a.op("r4", "=", 0, "no uid").op("r9", "=", 0, "and no user: for the verifier");
+  a.jumpIf("r8", "==", 0, "find", "then only an mm that has a slot counts");
+  uidOf(a, "r8", target);
+  a.op("r4", "=", "r0", "real uid");
+  findUser(a, "r4", "r9", "end", "user");
+  a.label("find");
+  findSlot(a, "r6", "book", target);
+  a.jumpIf("r8", "==", 0, "end", "it is torn down, and nobody's");
+  a.op("r1", "=", "r6", "mm").op("r2", "=", "r4", "uid").op("r3", "=", "r9", "user");
+  a.load("r4", "u32", "r8", kernel.task.tgid, "process");
+  a.callLocal("enroll", "books all that there is");
+  a.label("end");
+  a.op("r0", "=", 0).exit();
+
+  a.label("book");
+  a.op("r8", "=", "r1", "offset of the key");
+  a.store("u32", "r10", Stack.member, "r7");
+  a.op("r1", "=", "r7").op("r1", "*=", kernel.counter.bytes);
+  a.op("r1", "+=", kernel.mm.rssStat).op("r1", "+=", "r6", "address of the counter");
+  a.store("u64", "r10", Stack.counter, "r1");
+  castToCounter(a, target);
+  a.load("r9", "u64", "r0", kernel.counter.parts, "the CPUs' parts");
+  a.load("r7", "u64", "r0", kernel.counter.count, "common count, before the part is read");
+  a.store("u64", "r10", Stack.count, "r7");
+  callHelper(a, "get_smp_processor_id", "r0 = this CPU; inlined");
+  a.jumpIf("r0", ">=", shape.cpus, "end", "never: for the verifier");
+  a.store("u32", "r10", Stack.cpu, "r0");
+  a.op("r0", "<<=", 3).mapValue("r1", BooksMap.offsets, 0, "where this CPU's memory is");
+  a.op("r1", "+=", "r0").load("r1", "u64", "r1", 0);
+  a.op("r1", "+=", "r9", "address of this CPU's part");
+  readInt(a, "r7", target);
+  seenAt(a, "r8", Stack.cpu, "end");
+  a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 2);
+  a.op("r0", "+=", "r1", "what this CPU has booked of the member");
+  a.load("r9", "u32", "r0", 0).signExtend("r9");
+  a.store("u32", "r0", 0, "r7", "only this CPU writes it");
+  a.op("r1", "=", "r7").op("r1", "-=", "r9").op("r9", "=", "r1", "r9 = pages added in the part");
+  slotAt(a, "r6", "r8", "r1");
+  a.jumpIf("r7", "!=", 0, "total", "no carry: the part holds the whole change");
+
+  a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
+  a.op("r6", "+=", "r1", "the member's count of the slot, less its offset");
+  a.load("r3", "u64", "r10", Stack.count);
+  for (let attempt = 0; attempt < 4; attempt++) {
+    a.load("r0", "u64", "r6", Slot.last, "common count booked last");
+    a.jumpIf("r0", "==", "r3", "counted", "nothing was carried, or another CPU has booked it");
+    a.op("r4", "=", "r0").op("r5", "=", "r3");
+    a.atomic("compareExchange", "u64", "r6", Slot.last, "r5", "book the new one");
+    if (attempt === 3) break;
+    a.jumpIf("r0", "!=", "r4", `again${attempt}`, "another CPU was first");
+    a.op("r9", "+=", "r3").op("r9", "-=", "r4", "pages that were carried").jump("counted");
+    a.label(`again${attempt}`);
+    a.load("r1", "u64", "r10", Stack.counter);
+    castToCounter(a, target);
+    a.load("r3", "u64", "r0", kernel.counter.count, "the count as it is now");
+  }
+  a.jumpIf("r0", "!=", "r4", "counted", "the next event of this CPU books it");
+  a.op("r9", "+=", "r3").op("r9", "-=", "r4");
+  a.label("counted");
+  slotAt(a, "r6", "r8", "r1");
+
+  a.label("total");
+  a.jumpIf("r9", "==", 0, "end", "all was booked before");
+  a.load("r7", "u32", "r6", Slot.user);
+  userAt(a, "r5", "r7", "r1");
+  a.op("r1", "=", "r9");
+  a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "r1 = before");
+  a.op("r1", "+=", "r9", "what the user has now");
+  a.load("r2", "u32", "r6", Slot.dying);
+  a.jumpIf("r2", "==", 0, "compare", "mostly");
+  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.credited, "r2", "it is being freed:");
+  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.pendingPages, "r2", "so are these");
+  a.label("compare");
+  a.jumpIf("r9", "s<=", 0, "end", "who shrinks does not go over");
+  a.load("r2", "u64", "r5", User.limitPages);
+  a.jumpIf("r1", "s>", "r2", "over");
+  a.load("r2", "u64", "r5", User.recordAbovePages);
+  a.jumpIf("r1", "s<=", "r2", "end", "not near enough to be recorded");
+  a.op("r9", "=", "r1");
+  emitRecord(a, BpfRecordKind.page, {
+    at: Stack.record,
+    userPointer: "r5",
+    slotPointer: "r6",
+    totalPages: "r9",
+    memberAt: Stack.member,
+    result: 0,
+  });
+  a.jump("end");
+
+  a.label("over");
+  a.op("r1", "=", "r7", "user").op("r2", "=", "r8", "key");
+  a.callLocal("enforce", "it may be over its limit");
+  a.jump("end");
+  emitEnroll(a, target);
+  emitEnforce(a, target);
+  return a;
+}

@@ -1,0 +1,165 @@
+/**
+ * What programs need to know of this kernel's types: offsets of fields and ids of types, tracepoints and
+ * functions, from its BTF. A kernel that is not as expected is refused, because a program that reads
+ * from a wrong place would count nonsense.
+ *
+ * @module
+ */
+import { type Btf, BtfError, BtfKind } from "./btf.ts";
+
+/** Members of `mm_struct.rss_stat`: NR_MM_COUNTERS, linux/mm_types_task.h */
+export const MEMBERS = 4;
+
+/** Functions of the kernel that programs may call, and the version since which they can. */
+export const KERNEL_FUNCTIONS = {
+  /** The rest needs it. */
+  bpf_rdonly_cast: "6.2",
+  bpf_task_from_pid: "6.2",
+  bpf_task_release: "6.2",
+  /** Without it a program ends only the process that runs it. */
+  bpf_send_signal_task: "6.13",
+} as const;
+export type KernelFunction = keyof typeof KERNEL_FUNCTIONS;
+
+/** Tracepoints that programs are attached to, with the parameters that are expected of them. */
+const TRACEPOINTS = {
+  rss_stat: ["mm_struct", "int"],
+  exit_mmap: ["mm_struct"],
+  task_newtask: ["task_struct", "unsigned long"],
+} as const;
+export type Tracepoint = keyof typeof TRACEPOINTS;
+
+/** Offsets in bytes, ids of BTF types. */
+export interface KernelLayout {
+  /** In mm_struct. */
+  readonly mm: { readonly rssStat: number; readonly owner: number };
+  /** Of `struct percpu_counter`: its size, and offsets in it. */
+  readonly counter: { readonly bytes: number; readonly count: number; readonly parts: number };
+  readonly task: {
+    readonly mm: number;
+    readonly tgid: number;
+    readonly flags: number;
+    readonly cred: number;
+    readonly signal: number;
+  };
+  readonly credUid: number;
+  /** In signal_struct. */
+  readonly oomScoreAdj: number;
+  /** In bpf_array: where the addresses of a per-CPU map's values are. */
+  readonly arrayPerCpu: number;
+  /** In bpf_iter_meta: the file that an iterator writes to. */
+  readonly iteratorSeq: number;
+  readonly ids: {
+    readonly counter: number;
+    /** A structure that begins with an int: to read one from anywhere. */
+    readonly int: number;
+    readonly taskIterator: number;
+  };
+  readonly tracepoints: Readonly<Record<Tracepoint, number>>;
+  /** Those that this kernel has. */
+  readonly functions: ReadonlyMap<string, number>;
+}
+
+/** @throws {BtfError} Saying what was expected and what this kernel has. */
+export function kernelLayout(btf: Btf): KernelLayout {
+  const struct = (name: string): number => btf.get(BtfKind.struct, name);
+  const offset = (type: number, field: string): number => btf.field(type, field).offsetBytes;
+  const mm = struct("mm_struct");
+  const task = struct("task_struct");
+  const counter = rssCounter(btf, mm);
+  const functions = new Map<string, number>();
+  for (const name of Object.keys(KERNEL_FUNCTIONS)) {
+    const id = btf.find(BtfKind.function, name);
+    if (id !== 0) functions.set(name, id);
+  }
+  if (!functions.has("bpf_rdonly_cast")) {
+    throw new BtfError("This kernel has no bpf_rdonly_cast(), expected Linux 6.2 or later");
+  }
+  return {
+    mm: { rssStat: offset(mm, "rss_stat"), owner: mmOwner(btf, mm) },
+    counter: {
+      bytes: btf.sizeOf(counter),
+      count: offset(counter, "count"),
+      parts: offset(counter, "counters"),
+    },
+    task: {
+      mm: offset(task, "mm"),
+      tgid: offset(task, "tgid"),
+      flags: offset(task, "flags"),
+      cred: offset(task, "cred"),
+      signal: offset(task, "signal"),
+    },
+    credUid: offset(struct("cred"), "uid"),
+    oomScoreAdj: offset(struct("signal_struct"), "oom_score_adj"),
+    arrayPerCpu: offset(struct("bpf_array"), "pptrs"),
+    iteratorSeq: offset(struct("bpf_iter_meta"), "seq"),
+    ids: {
+      counter,
+      int: struct("kref"),
+      taskIterator: btf.get(BtfKind.function, "bpf_iter_task"),
+    },
+    tracepoints: {
+      rss_stat: tracepoint(btf, "rss_stat"),
+      exit_mmap: tracepoint(btf, "exit_mmap"),
+      task_newtask: tracepoint(btf, "task_newtask"),
+    },
+    functions,
+  };
+}
+
+/** @returns Id of `struct percpu_counter`. */
+function rssCounter(btf: Btf, mm: number): number {
+  const { type } = btf.field(mm, "rss_stat");
+  const here = btf.resolve(type);
+  if (btf.kindOf(here) !== BtfKind.array) {
+    throw new BtfError(
+      `mm_struct.rss_stat is a ${
+        btf.nameOf(here)
+      }, expected an array of percpu_counter (Linux 6.2)`,
+    );
+  }
+  const { element, length } = btf.arrayOf(here);
+  const counter = btf.resolve(element);
+  const names = ["lock", "count", "counters"];
+  if (
+    btf.nameOf(counter) !== "percpu_counter" || length !== MEMBERS ||
+    names.some((name) => btf.findField(counter, name) === undefined)
+  ) {
+    throw new BtfError(
+      `mm_struct.rss_stat is ${length} of ${btf.nameOf(counter)}, ` +
+        `expected ${MEMBERS} of percpu_counter with ${names.join(", ")}`,
+    );
+  }
+  const parts = btf.resolve(btf.target(btf.resolve(btf.field(counter, "counters").type)));
+  if (btf.sizeOf(parts) !== 4) throw new BtfError("percpu_counter.counters is no pointer to s32");
+  return counter;
+}
+
+function mmOwner(btf: Btf, mm: number): number {
+  const owner = btf.findField(mm, "owner");
+  if (owner === undefined) {
+    throw new BtfError("mm_struct has no owner, expected a kernel with CONFIG_MEMCG");
+  }
+  return owner.offsetBytes;
+}
+
+/** @returns Id of a tracepoint that has the expected parameters. */
+function tracepoint(btf: Btf, name: Tracepoint): number {
+  const id = btf.find(BtfKind.typedef, `btf_trace_${name}`);
+  if (id === 0) throw new BtfError(`This kernel has no tracepoint ${name}`);
+  // The first is the tracepoint's own.
+  const parameters = btf.parametersOf(id).slice(1).map(({ type }) => parameterName(btf, type));
+  const expected = TRACEPOINTS[name];
+  const shown = parameters.join(", ");
+  if (
+    parameters.length !== expected.length || parameters[0] !== expected[0]
+  ) throw new BtfError(`Tracepoint ${name} has (${shown}), expected (${expected.join(", ")})`);
+  return id;
+}
+
+function parameterName(btf: Btf, type: number): string {
+  const here = btf.resolve(type);
+  return btf.kindOf(here) === BtfKind.pointer
+    ? btf.nameOf(btf.resolve(btf.target(here)))
+    : btf.nameOf(here);
+}
