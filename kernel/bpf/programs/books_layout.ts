@@ -105,7 +105,12 @@ export const User = {
   slots: 176,
   /** u64: address spaces for which there was no slot. */
   full: 184,
+  /** u64: when this process was told last that the user is over; CLOCK_MONOTONIC, nanoseconds. */
+  toldNs: 192,
 } as const;
+
+/** That a user is over is told at most so often, while the program may not end anybody; nanoseconds. */
+export const TELL_EVERY_NS = 1_000_000;
 
 /** Counters of all users, and the heads of the users' lists. */
 export const Control = {

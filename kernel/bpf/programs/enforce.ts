@@ -11,6 +11,7 @@ import {
   KEY_BYTES,
   Mode,
   Slot,
+  TELL_EVERY_NS,
   User,
 } from "./books_layout.ts";
 import { partAddress } from "./enroll.ts";
@@ -136,6 +137,10 @@ export function emitEnforce(a: Assembler, target: Target): void {
   a.store("u64", "r6", User.lastError, "r1");
   a.op("r1", "=", 1).atomic("fetchAdd", "u64", "r6", User.refusals, "r1");
   a.label("enforce_tell");
+  callHelper(a, "ktime_get_ns", "r0 = now");
+  a.load("r1", "u64", "r6", User.toldNs).op("r1", "+=", TELL_EVERY_NS, "not before");
+  a.jumpIf("r0", "<", "r1", "enforce_unlock", "it was told a moment ago");
+  a.store("u64", "r6", User.toldNs, "r0");
   a.load("r9", "u64", "r10", Stack.effective);
   emitRecord(a, BpfRecordKind.over, {
     at: Stack.record,
