@@ -32,6 +32,7 @@ import {
   ProgramType,
   TracepointLink,
 } from "./objects.ts";
+import { execProgram, exitProgram, freeProgram } from "./programs/tasks.ts";
 import {
   exitMmapProgram,
   newTaskProgram,
@@ -91,8 +92,6 @@ export class KernelBooks implements Disposable {
   private readonly users: DataView;
   private readonly slots: DataView;
   private readonly keys: BigUint64Array;
-  /** By CPU, slot and member. */
-  private readonly seen: Int32Array;
   readonly records: BpfMap;
   private readonly programs: readonly BpfProgram[];
   private readonly seedLink: IteratorLink;
@@ -136,7 +135,6 @@ export class KernelBooks implements Disposable {
       this.users = new DataView(users.buffer);
       this.slots = new DataView(slotArray.buffer);
       this.keys = new BigUint64Array(keys.buffer);
-      this.seen = new Int32Array(seen.buffer);
       const references = {
         maps: new Map(
           [control, users, slotArray, keys, seen, offsets].map(({ map }) =>
@@ -164,12 +162,16 @@ export class KernelBooks implements Disposable {
       const target = { kernel, shape };
       const { tracing, syscall } = ProgramType;
       const { rss_stat, exit_mmap, task_newtask } = kernel.tracepoints;
+      const { sched_process_exec, sched_process_exit, sched_process_free } = kernel.tracepoints;
       const trace = (name: string, assembler: Assembler, attachTo: number): BpfProgram =>
         load(name, assembler, tracing, AttachType.rawTracepoint, attachTo);
       this.programs = [
         // Ends are followed before anything is booked, and until nothing is booked any more.
-        trace("toom_exit", exitMmapProgram(target), exit_mmap),
+        trace("toom_mm_end", exitMmapProgram(target), exit_mmap),
         trace("toom_newtask", newTaskProgram(target), task_newtask),
+        trace("toom_exec", execProgram(target), sched_process_exec),
+        trace("toom_exit", exitProgram(target), sched_process_exit),
+        trace("toom_free", freeProgram(target), sched_process_free),
         trace("toom_rss_stat", rssStatProgram(target), rss_stat),
       ];
       const { iterator, none } = AttachType;
@@ -318,12 +320,9 @@ export class KernelBooks implements Disposable {
 
   /** Counted pages of a slot, while programs change it. */
   private pagesOf(slot: number): number {
-    const { cpus, slots, countMask } = this.shape;
     let pages = 0;
     for (let member = 0; member < 4; member++) {
-      if ((countMask >> member & 1) === 0) continue;
-      pages += Number(this.slots.getBigInt64(slot * Slot.bytes + Slot.last + 8 * member, true));
-      for (let cpu = 0; cpu < cpus; cpu++) pages += this.seen[(cpu * slots + slot) * 4 + member]!;
+      pages += Number(this.slots.getBigInt64(slot * Slot.bytes + Slot.pages + 8 * member, true));
     }
     return pages;
   }

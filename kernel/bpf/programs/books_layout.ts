@@ -36,11 +36,11 @@ export const KEY_BYTES = 8;
  */
 export const KEY_BUSY = 1;
 
-/** One address space. */
+/** One address space: two cache lines, of which events of all CPUs change the second. */
 export const Slot = {
-  bytes: 64,
+  bytes: 128,
   /** Shift from the offset of a key to that of its slot. */
-  shiftFromKey: 3,
+  shiftFromKey: 4,
   /** u32: real uid of its owner, index of the user, process. */
   uid: 0,
   user: 4,
@@ -49,8 +49,12 @@ export const Slot = {
   dying: 12,
   /** s64: what was added to its user's pending pages. */
   credited: 16,
+  /** u32: how often the slot was given away; with its index it names one address space and no later. */
+  generation: 24,
   /** s64 for each member: the common count of its counter when it was booked last. */
   last: 32,
+  /** s64 for each member: its pages. */
+  pages: 64,
 } as const;
 
 /** What each CPU has booked of each slot: s32 for each member. */
@@ -133,7 +137,20 @@ export const CONTROL_BYTES = Control.heads + (1 << HEAD_BITS);
 export const CHAIN_MAX = 8;
 
 /** What a record is about. */
-export const BpfRecordKind = { page: 1, killed: 2, over: 3 } as const;
+export const BpfRecordKind = {
+  /** A member of an mm has another size. */
+  page: 1,
+  /** An mm has ended. */
+  mmEnd: 2,
+  /** A program has ended a process. */
+  killed: 3,
+  /** A user is over, and no program has ended anybody. */
+  over: 4,
+  newTask: 5,
+  exec: 6,
+  exit: 7,
+  free: 8,
+} as const;
 
 /** A record of the ring buffer. */
 export const BpfRecord = {
@@ -142,19 +159,38 @@ export const BpfRecord = {
   tsNs: 0,
   /** u32 */
   kind: 8,
-  tgid: 12,
-  uid: 16,
-  member: 20,
-  /** s64: of a page the member's pages of the mm; of a kill the victim's. */
-  pages: 24,
-  /** s64: of the user, without what is pending. */
-  totalPages: 32,
-  limitPages: 40,
-  /** u64: address of the mm. */
-  mm: 48,
-  /** s64: of a kill how long it took, nanoseconds; of an over the result of the refused signal. */
+  cpu: 12,
+  /** u32: who ran, a task and its process. */
+  tid: 16,
+  tgid: 20,
+  /** u32: the user. */
+  uid: 24,
+  /** u32: of a page the member, and {@link PAGE_CURR}. */
+  member: 28,
+  /** u32: of an mm its generation and slot, see {@link mmIdOf}. */
+  mmId: 32,
+  /** u32: of a kill the victim's process; of a task the other task's number. */
+  other: 36,
+  /** s64: of a page the member's pages; of a kill the victim's. */
+  pages: 40,
+  /** s64: of the user; where it is over, without what is pending. */
+  totalPages: 48,
+  /** s64: of a kill how long it took, nanoseconds; of an over the refusal; flags of a clone. */
   result: 56,
 } as const;
+
+/** Of a page: whose mm it is runs at this moment. */
+export const PAGE_CURR = 0x100;
+
+/** Names an address space: the slot's index in the lower bits, and its generation above. */
+export function mmIdOf(shape: BooksShape, generation: number, slot: number): number {
+  return generation << Math.log2(shape.slots) | slot;
+}
+
+/** Index of the slot of an mm by its id. */
+export function slotOfMmId(shape: BooksShape, mmId: number): number {
+  return mmId & shape.slots - 1;
+}
 
 /** Members that are counted, ascending. */
 export function countedMembers(shape: BooksShape): number[] {

@@ -14,13 +14,12 @@ import {
   TELL_EVERY_NS,
   User,
 } from "./books_layout.ts";
-import { partAddress } from "./enroll.ts";
+import { partAddress, sumOf } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
 import {
   addressToNumber,
   castToCounter,
   readInt,
-  seenAt,
   slotAt,
   type Target,
   uidOf,
@@ -46,7 +45,6 @@ export const Refused = {
 
 /** Offsets from r10. */
 const Stack = {
-  cpu: -4,
   /** s64: pages without what is pending, as it was first seen. */
   effective: -16,
   /** s64: what is booked of the mm, and what its counters say. */
@@ -56,7 +54,6 @@ const Stack = {
   changed: -40,
   result: -48,
   beganNs: -56,
-  candidate: -64,
   keyOfEvent: -72,
   parts: (member: number): number => -112 + 8 * member,
   record: -176,
@@ -99,7 +96,6 @@ export function emitEnforce(a: Assembler, target: Target): void {
   a.jumpIf("r9", "==", 0, "enforce_tell", "nobody is armed");
   a.op("r1", "=", "r9").op("r1", ">>=", 32, "index of the candidate's slot");
   a.op("r1", "&=", shape.slots - 1).op("r1", "<<=", 3, "offset of its key");
-  a.store("u64", "r10", Stack.candidate, "r1");
   slotAt(a, "r7", "r1", "r2");
   a.mapValue("r2", BooksMap.keys, 0).op("r2", "+=", "r1").load("r2", "u64", "r2", 0, "its mm");
   a.jumpIf("r2", "<", 2, "enforce_tell", "it is gone");
@@ -130,7 +126,7 @@ export function emitEnforce(a: Assembler, target: Target): void {
     totalPages: "r9",
     pages: "r7",
     result: Stack.result,
-  });
+  }, target);
   a.jump("enforce_unlock");
 
   a.label("enforce_refused");
@@ -148,7 +144,7 @@ export function emitEnforce(a: Assembler, target: Target): void {
     slotPointer: "r8",
     totalPages: "r9",
     result: Stack.result,
-  });
+  }, target);
   a.jump("enforce_unlock");
   a.label("enforce_spare");
   a.op("r1", "=", 1).atomic("fetchAdd", "u64", "r6", User.unconfirmed, "r1");
@@ -173,11 +169,8 @@ function confirm(a: Assembler, target: Target): void {
   const members = countedMembers(shape);
   a.load("r8", "u64", "r10", Stack.keyOfEvent).op("r8", "&=", shape.slots * KEY_BYTES - KEY_BYTES);
   slotAt(a, "r5", "r8", "r1");
-  a.op("r1", "=", 0);
-  for (const member of members) {
-    a.load("r2", "u64", "r5", Slot.last + 8 * member).op("r1", "+=", "r2");
-  }
-  a.store("u64", "r10", Stack.booked, "r1", "what is booked: the common counts");
+  sumOf(a, "r2", "r5", members);
+  a.store("u64", "r10", Stack.booked, "r2", "what is booked");
   a.mapValue("r1", BooksMap.keys, 0).op("r1", "+=", "r8").load("r9", "u64", "r1", 0, "the mm");
   a.store("u64", "r10", Stack.changed, 0).store("u64", "r10", Stack.truth, 0);
   for (const member of members) {
@@ -190,7 +183,7 @@ function confirm(a: Assembler, target: Target): void {
     a.load("r2", "u64", "r10", Stack.changed).op("r2", "+=", "r1");
     a.store("u64", "r10", Stack.changed, "r2", "0 if they are the same afterwards");
   }
-  a.op("r7", "=", 0, "CPU").store("u32", "r10", Stack.cpu, 0);
+  a.op("r7", "=", 0, "CPU");
   a.label("confirm_cpu");
   for (const member of members) {
     partAddress(a, "r7", Stack.parts(member), shape.cpus, "confirm_summed");
@@ -198,13 +191,7 @@ function confirm(a: Assembler, target: Target): void {
     a.load("r1", "u64", "r10", Stack.truth).op("r1", "+=", "r3");
     a.store("u64", "r10", Stack.truth, "r1");
   }
-  seenAt(a, "r8", Stack.cpu, "confirm_summed");
-  a.load("r1", "u64", "r10", Stack.booked);
-  for (const member of members) {
-    a.load("r3", "u32", "r0", 4 * member).signExtend("r3").op("r1", "+=", "r3");
-  }
-  a.store("u64", "r10", Stack.booked, "r1");
-  a.op("r7", "+=", 1).store("u32", "r10", Stack.cpu, "r7");
+  a.op("r7", "+=", 1);
   a.jumpIf("r7", "<", shape.cpus, "confirm_cpu");
   a.label("confirm_summed");
   for (const member of members) {
@@ -292,27 +279,8 @@ function judge(a: Assembler, task: "r7", refuse: string, target: Target): void {
 
 /** The slot at r8 is dying: what it has is pending. r7 = its pages. */
 function markDying(a: Assembler, { shape }: Target): void {
-  const members = countedMembers(shape);
   a.store("u32", "r8", Slot.dying, 1, "from here on each change is pending too");
-  a.op("r7", "=", 0);
-  for (const member of members) {
-    a.load("r1", "u64", "r8", Slot.last + 8 * member).op("r7", "+=", "r1");
-  }
-  a.load("r9", "u64", "r10", Stack.candidate, "offset of its key");
-  a.op("r9", "&=", shape.slots * KEY_BYTES - KEY_BYTES);
-  a.store("u32", "r10", Stack.cpu, 0).store("u64", "r10", Stack.truth, "r7");
-  a.op("r7", "=", 0, "CPU");
-  a.label("dying_cpu");
-  seenAt(a, "r9", Stack.cpu, "dying_summed");
-  a.load("r1", "u64", "r10", Stack.truth);
-  for (const member of members) {
-    a.load("r3", "u32", "r0", 4 * member).signExtend("r3").op("r1", "+=", "r3");
-  }
-  a.store("u64", "r10", Stack.truth, "r1");
-  a.op("r7", "+=", 1).store("u32", "r10", Stack.cpu, "r7");
-  a.jumpIf("r7", "<", shape.cpus, "dying_cpu");
-  a.label("dying_summed");
-  a.load("r7", "u64", "r10", Stack.truth, "its pages");
+  sumOf(a, "r7", "r8", countedMembers(shape));
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r8", Slot.credited, "r1");
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r6", User.pendingPages, "r1");
 }

@@ -4,9 +4,11 @@
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
-import { BooksMap, Slot } from "./books_layout.ts";
+import { BooksMap, BpfRecord, BpfRecordKind, Slot } from "./books_layout.ts";
 import { emitEnroll, emitLeave } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
+import { emitMmEnd } from "./record.ts";
+import { emitTaskRecord, TASK_RECORD_AT } from "./tasks.ts";
 import { addressToNumber, findSlot, findUser, slotAt, type Target, uidOf } from "./parts.ts";
 
 /** Of clone(2): the child runs on the mm of its parent. linux/sched.h */
@@ -22,31 +24,41 @@ export function exitMmapProgram(target: Target): Assembler {
   findSlot(a, "r6", "found", target);
   a.label("end").op("r0", "=", 0).exit("it has no slot");
   a.label("found");
-  a.op("r2", "=", "r6", "r1 = offset of the key");
+  a.op("r7", "=", "r1", "offset of the key");
+  emitMmEnd(a, "r7", target);
+  a.op("r1", "=", "r7").op("r2", "=", "r6");
   a.callLocal("leave").jump("end");
   emitLeave(a, target);
   return a;
 }
 
 /**
- * At task:task_newtask: a child's mm is filled before the child has its number, and was booked under
- * that of its parent (kernel/fork.c, dup_mm() is before alloc_pid()).
+ * At task:task_newtask: tells of the new task. A child's mm is filled before the child has its number,
+ * and was booked under that of its parent (kernel/fork.c: dup_mm() is before alloc_pid()).
  */
 export function newTaskProgram(target: Target): Assembler {
   const { kernel } = target;
   const a = new Assembler();
   a.load("r7", "u64", "r1", 0, "the new task");
-  a.load("r2", "u64", "r1", 8, "flags of clone(2)").op("r2", "&=", CLONE_VM);
-  a.jumpIf("r2", "!=", 0, "end", "it runs on its parent's mm");
+  a.load("r8", "u64", "r1", 8, "flags of clone(2)");
+  a.op("r1", "=", "r8").op("r1", "&=", CLONE_VM);
+  a.jumpIf("r1", "!=", 0, "tell", "it runs on its parent's mm");
   a.load("r6", "u64", "r7", kernel.task.mm, "mm");
   addressToNumber(a, "r6", "its address is its key");
   a.jumpIf("r6", "==", 0, "end", "a thread of the kernel");
   findSlot(a, "r6", "found", target);
-  a.label("end").op("r0", "=", 0).exit();
+  a.jump("tell");
   a.label("found");
   slotAt(a, "r5", "r1", "r2");
   a.load("r1", "u32", "r7", kernel.task.tgid, "the number that it has now");
-  a.store("u32", "r5", Slot.tgid, "r1").jump("end");
+  a.store("u32", "r5", Slot.tgid, "r1");
+  a.label("tell");
+  emitTaskRecord(a, "r7", BpfRecordKind.newTask, target, () => {
+    a.load("r1", "u32", "r7", kernel.task.pid, "number of the new task");
+    a.store("u32", "r10", TASK_RECORD_AT + BpfRecord.other, "r1");
+    a.store("u64", "r10", TASK_RECORD_AT + BpfRecord.result, "r8");
+  });
+  a.label("end").op("r0", "=", 0).exit();
   return a;
 }
 

@@ -12,7 +12,7 @@
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
-import { BooksMap, BpfRecordKind, Slot, User } from "./books_layout.ts";
+import { BooksMap, Slot, User } from "./books_layout.ts";
 import { emitEnforce } from "./enforce.ts";
 import { emitEnroll } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
@@ -28,7 +28,7 @@ import {
   uidOf,
   userAt,
 } from "./parts.ts";
-import { emitRecord } from "./record.ts";
+import { emitRecordPage } from "./record.ts";
 
 /** Offsets from r10. */
 const Stack = {
@@ -38,7 +38,6 @@ const Stack = {
   parts: -24,
   /** Address of the percpu_counter. */
   counter: -32,
-  record: -96,
 } as const;
 
 export function rssStatProgram(target: Target): Assembler {
@@ -63,6 +62,9 @@ export function rssStatProgram(target: Target): Assembler {
   a.op("r1", "=", "r6", "mm").op("r2", "=", "r4", "uid").op("r3", "=", "r9", "user");
   a.load("r4", "u32", "r8", kernel.task.tgid, "process");
   a.callLocal("enroll", "books all that there is");
+  a.jumpIf("r0", "s<", 0, "end", "another CPU does, or there is no room");
+  a.op("r1", "=", "r0").op("r2", "=", "r7", "member");
+  a.callLocal("record_page", "the first of an mm is always told");
   a.label("end");
   a.op("r0", "=", 0).exit();
 
@@ -115,37 +117,35 @@ export function rssStatProgram(target: Target): Assembler {
 
   a.label("total");
   a.jumpIf("r9", "==", 0, "end", "all was booked before");
-  a.load("r7", "u32", "r6", Slot.user);
-  userAt(a, "r5", "r7", "r1");
-  a.op("r1", "=", "r9");
-  a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "r1 = before");
+  a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
+  a.op("r2", "=", "r6").op("r2", "+=", "r1", "the member's pages of the slot, less their offset");
+  a.op("r1", "=", "r9").atomic("fetchAdd", "u64", "r2", Slot.pages, "r1", "the mm has them");
+  a.load("r4", "u32", "r6", Slot.user);
+  a.op("r3", "=", "r4");
+  userAt(a, "r5", "r4", "r1");
+  a.op("r1", "=", "r9").atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "and the user");
   a.op("r1", "+=", "r9", "what the user has now");
   a.load("r2", "u32", "r6", Slot.dying);
   a.jumpIf("r2", "==", 0, "compare", "mostly");
   a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.credited, "r2", "it is being freed:");
   a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.pendingPages, "r2", "so are these");
   a.label("compare");
-  a.jumpIf("r9", "s<=", 0, "end", "who shrinks does not go over");
+  a.jumpIf("r9", "s<=", 0, "recorded", "who shrinks does not go over");
   a.load("r2", "u64", "r5", User.limitPages);
-  a.jumpIf("r1", "s>", "r2", "over");
-  a.load("r2", "u64", "r5", User.recordAbovePages);
-  a.jumpIf("r1", "s<=", "r2", "end", "not near enough to be recorded");
-  a.op("r9", "=", "r1");
-  emitRecord(a, BpfRecordKind.page, {
-    at: Stack.record,
-    userPointer: "r5",
-    slotPointer: "r6",
-    totalPages: "r9",
-    memberAt: Stack.member,
-    result: 0,
-  });
-  a.jump("end");
-
-  a.label("over");
-  a.op("r1", "=", "r7", "user").op("r2", "=", "r8", "key");
+  a.jumpIf("r1", "s<=", "r2", "recorded");
+  a.op("r1", "=", "r3", "user").op("r2", "=", "r8", "key");
   a.callLocal("enforce", "it may be over its limit");
+  a.jump("record");
+  a.label("recorded");
+  a.jumpIf("r7", "==", 0, "record", "a carry is told: one of some 32 pages");
+  a.load("r2", "u64", "r5", User.recordAbovePages);
+  a.jumpIf("r1", "s<=", "r2", "end", "not near enough for each page to be told");
+  a.label("record");
+  a.op("r1", "=", "r8", "key").load("r2", "u32", "r10", Stack.member);
+  a.callLocal("record_page");
   a.jump("end");
   emitEnroll(a, target);
   emitEnforce(a, target);
+  emitRecordPage(a, target);
   return a;
 }

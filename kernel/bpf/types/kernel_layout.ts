@@ -26,6 +26,9 @@ const TRACEPOINTS = {
   rss_stat: ["mm_struct", "int"],
   exit_mmap: ["mm_struct"],
   task_newtask: ["task_struct", "unsigned long"],
+  sched_process_exec: ["task_struct", "int", "linux_binprm"],
+  sched_process_exit: ["task_struct"],
+  sched_process_free: ["task_struct"],
 } as const;
 export type Tracepoint = keyof typeof TRACEPOINTS;
 
@@ -37,6 +40,7 @@ export interface KernelLayout {
   readonly counter: { readonly bytes: number; readonly count: number; readonly parts: number };
   readonly task: {
     readonly mm: number;
+    readonly pid: number;
     readonly tgid: number;
     readonly flags: number;
     readonly cred: number;
@@ -56,6 +60,8 @@ export interface KernelLayout {
     readonly taskIterator: number;
   };
   readonly tracepoints: Readonly<Record<Tracepoint, number>>;
+  /** Whether sched_process_exit says if the task is the last of its process. */
+  readonly tellsGroupDead: boolean;
   /** Those that this kernel has. */
   readonly functions: ReadonlyMap<string, number>;
 }
@@ -84,6 +90,7 @@ export function kernelLayout(btf: Btf): KernelLayout {
     },
     task: {
       mm: offset(task, "mm"),
+      pid: offset(task, "pid"),
       tgid: offset(task, "tgid"),
       flags: offset(task, "flags"),
       cred: offset(task, "cred"),
@@ -98,11 +105,10 @@ export function kernelLayout(btf: Btf): KernelLayout {
       int: struct("kref"),
       taskIterator: btf.get(BtfKind.function, "bpf_iter_task"),
     },
-    tracepoints: {
-      rss_stat: tracepoint(btf, "rss_stat"),
-      exit_mmap: tracepoint(btf, "exit_mmap"),
-      task_newtask: tracepoint(btf, "task_newtask"),
-    },
+    tracepoints: Object.fromEntries(
+      Object.keys(TRACEPOINTS).map((name) => [name, tracepoint(btf, name as Tracepoint)]),
+    ) as Record<Tracepoint, number>,
+    tellsGroupDead: parametersOfTracepoint(btf, "sched_process_exit") > 1,
     functions,
   };
 }
@@ -143,17 +149,21 @@ function mmOwner(btf: Btf, mm: number): number {
   return owner.offsetBytes;
 }
 
-/** @returns Id of a tracepoint that has the expected parameters. */
+/** How many parameters a tracepoint has; the first in BTF is the kernel's own. */
+function parametersOfTracepoint(btf: Btf, name: Tracepoint): number {
+  return btf.parametersOf(btf.get(BtfKind.typedef, `btf_trace_${name}`)).length - 1;
+}
+
+/** @returns Id of a tracepoint that begins with the expected parameters; kernels have added some. */
 function tracepoint(btf: Btf, name: Tracepoint): number {
   const id = btf.find(BtfKind.typedef, `btf_trace_${name}`);
   if (id === 0) throw new BtfError(`This kernel has no tracepoint ${name}`);
-  // The first is the tracepoint's own.
   const parameters = btf.parametersOf(id).slice(1).map(({ type }) => parameterName(btf, type));
   const expected = TRACEPOINTS[name];
-  const shown = parameters.join(", ");
-  if (
-    parameters.length !== expected.length || parameters[0] !== expected[0]
-  ) throw new BtfError(`Tracepoint ${name} has (${shown}), expected (${expected.join(", ")})`);
+  if (parameters.length < expected.length || parameters[0] !== expected[0]) {
+    const shown = parameters.join(", ");
+    throw new BtfError(`Tracepoint ${name} has (${shown}), expected (${expected.join(", ")})`);
+  }
   return id;
 }
 
