@@ -14,13 +14,12 @@ import {
   type BooksShape,
   Control,
   CONTROL_BYTES,
-  HEAD_BITS,
-  Mode,
   SEEN_BYTES,
   Slot,
   User,
   USERS_MAX,
 } from "./programs/books_layout.ts";
+import { KernelUsers } from "./kernel_users.ts";
 import type { KernelLayout } from "./types/kernel_layout.ts";
 import {
   AttachType,
@@ -53,18 +52,6 @@ export function possibleCpus(text: string = readTextFile(POSSIBLE_CPUS_PATH)): n
   return Number(last) + 1;
 }
 
-/** One user, as programs keep it; pages. */
-export interface KernelUser {
-  readonly totalPages: number;
-  readonly pendingPages: number;
-  readonly kills: number;
-  readonly refusals: number;
-  readonly lastError: number;
-  readonly unconfirmed: number;
-  readonly slots: number;
-  readonly full: number;
-}
-
 /** One address space in the books. */
 export interface KernelSlot {
   readonly index: number;
@@ -75,24 +62,31 @@ export interface KernelSlot {
   readonly pages: number;
 }
 
-export interface UserSetting {
-  readonly limitPages: number;
-  /** {@link Mode} */
-  readonly mode: number;
-  readonly recordAbovePages?: number;
+/** Descriptors of the books, for other threads. Plain data; they belong to the process. */
+export interface KernelBooksSpec {
+  readonly shape: BooksShape;
+  readonly fds: {
+    readonly control: number;
+    readonly users: number;
+    readonly slots: number;
+    readonly keys: number;
+    readonly records: number;
+    /** Of the link of the iterator that books who was there before. */
+    readonly seed: number;
+  };
+  readonly recordBytes: number;
 }
-
-const FOREVER = 2n ** 62n;
 
 export class KernelBooks implements Disposable {
   readonly shape: BooksShape;
   private readonly stack = new DisposableStack();
+  readonly users: KernelUsers;
   private readonly control: BigUint64Array;
-  private readonly heads: Uint8Array;
-  private readonly users: DataView;
   private readonly slots: DataView;
   private readonly keys: BigUint64Array;
   readonly records: BpfMap;
+  private readonly recordBytes: number;
+  private readonly fds: KernelBooksSpec["fds"];
   private readonly programs: readonly BpfProgram[];
   private readonly seedLink: IteratorLink;
   private links: TracepointLink[] = [];
@@ -105,6 +99,7 @@ export class KernelBooks implements Disposable {
    */
   constructor(kernel: KernelLayout, shape: BooksShape, recordBytes = 1 << 18) {
     this.shape = shape;
+    this.recordBytes = recordBytes;
     const { slots, cpus } = shape;
     const stack = this.stack;
     try {
@@ -131,8 +126,7 @@ export class KernelBooks implements Disposable {
         }),
       );
       this.control = new BigUint64Array(control.buffer, 0, Control.heads / 8);
-      this.heads = new Uint8Array(control.buffer, Control.heads, 1 << HEAD_BITS);
-      this.users = new DataView(users.buffer);
+      this.users = new KernelUsers(users.buffer, control.buffer);
       this.slots = new DataView(slotArray.buffer);
       this.keys = new BigUint64Array(keys.buffer);
       const references = {
@@ -183,6 +177,14 @@ export class KernelBooks implements Disposable {
         kernel.ids.taskIterator,
       );
       this.seedLink = stack.use(new IteratorLink(seed));
+      this.fds = {
+        control: control.map.fd,
+        users: users.map.fd,
+        slots: slotArray.map.fd,
+        keys: keys.map.fd,
+        records: this.records.fd,
+        seed: this.seedLink.fd,
+      };
       const find = load("toom_offsets", offsetsProgram(target), syscall, none, 0);
       const result = find.run(NOBODY);
       if (result !== 0) {
@@ -227,75 +229,7 @@ export class KernelBooks implements Disposable {
   /** Forgets all address spaces. Only while nothing is attached. */
   clear(): void {
     this.keys.fill(0n);
-    for (let index = 1; index < USERS_MAX; index++) {
-      const at = index * User.bytes;
-      for (let field = User.totalPages; field < User.bytes; field += 8) {
-        this.users.setBigInt64(at + field, 0n, true);
-      }
-    }
-  }
-
-  // --------------------------------------------------------------------------------- users
-
-  /**
-   * Makes a user near. @param index 1 to {@link USERS_MAX} - 1, of nobody else.
-   */
-  addUser(index: number, uid: number, setting: UserSetting): void {
-    const at = index * User.bytes;
-    const head = uid & (1 << HEAD_BITS) - 1;
-    this.users.setUint32(at + User.uid, uid, true);
-    this.users.setUint32(at + User.next, this.heads[head]!, true);
-    this.setUser(index, setting);
-    // From here on programs find it.
-    this.heads[head] = index;
-  }
-
-  setUser(index: number, setting: UserSetting): void {
-    const at = index * User.bytes;
-    const { recordAbovePages } = setting;
-    const record = recordAbovePages === undefined ? FOREVER : BigInt(recordAbovePages);
-    this.users.setBigInt64(at + User.recordAbovePages, record, true);
-    this.users.setBigInt64(at + User.limitPages, BigInt(setting.limitPages), true);
-    this.users.setUint32(at + User.mode, setting.mode, true);
-  }
-
-  /** Makes a user far: its events are not booked any more. Its slots stay until their mms end. */
-  removeUser(index: number): void {
-    const at = index * User.bytes;
-    const uid = this.users.getUint32(at + User.uid, true);
-    this.users.setUint32(at + User.mode, Mode.book, true);
-    const head = uid & (1 << HEAD_BITS) - 1;
-    const next = this.users.getUint32(at + User.next, true);
-    if (this.heads[head] === index) this.heads[head] = next;
-    else {
-      for (let other = this.heads[head]!; other !== 0;) {
-        const otherAt = other * User.bytes;
-        const following = this.users.getUint32(otherAt + User.next, true);
-        if (following === index) this.users.setUint32(otherAt + User.next, next, true);
-        other = following;
-      }
-    }
-  }
-
-  /** The process that goes when the user is over; undefined: this process decides. */
-  setCandidate(index: number, slot: KernelSlot | undefined): void {
-    const value = slot === undefined ? 0n : BigInt(slot.index) << 32n | BigInt(slot.tgid);
-    this.users.setBigUint64(index * User.bytes + User.candidate, value, true);
-  }
-
-  user(index: number): KernelUser {
-    const at = index * User.bytes;
-    const number = (field: number): number => Number(this.users.getBigInt64(at + field, true));
-    return {
-      totalPages: number(User.totalPages),
-      pendingPages: number(User.pendingPages),
-      kills: number(User.kills),
-      refusals: number(User.refusals),
-      lastError: number(User.lastError),
-      unconfirmed: number(User.unconfirmed),
-      slots: number(User.slots),
-      full: number(User.full),
-    };
+    this.users.clearPages();
   }
 
   // --------------------------------------------------------------------------------- slots
@@ -339,6 +273,12 @@ export class KernelBooks implements Disposable {
       full: number(Control.full),
       recordsShed: number(Control.recordsShed),
     };
+  }
+
+  /** What other threads need to work with these books. */
+  get spec(): KernelBooksSpec {
+    const { shape } = this;
+    return { shape, fds: this.fds, recordBytes: this.recordBytes };
   }
 
   /** Detaches all; what is mapped stays so. */

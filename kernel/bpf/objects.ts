@@ -57,6 +57,15 @@ export class BpfMap implements Disposable {
   }
 }
 
+/**
+ * Maps an array that was made by {@link MappedArray}, by its descriptor: in another thread.
+ * @param bytes Of all values.
+ * @throws {KernelError}
+ */
+export function attachArray(fd: number, bytes: number): ArrayBuffer {
+  return mapFd(fd, Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES);
+}
+
 /** An array map whose values this process reads and writes as memory. */
 export class MappedArray implements Disposable {
   readonly map: BpfMap;
@@ -76,9 +85,8 @@ export class MappedArray implements Disposable {
       entries,
       flags: MAP_MMAPABLE,
     });
-    const bytes = Math.ceil(valueBytes * entries / PAGE_BYTES) * PAGE_BYTES;
     try {
-      this.buffer = mapFd(this.map.fd, bytes);
+      this.buffer = attachArray(this.map.fd, valueBytes * entries);
     } catch (error) {
       this.map[Symbol.dispose]();
       throw error;
@@ -191,30 +199,43 @@ export class IteratorLink implements Disposable {
     this.fd = check(bpfCall(Command.linkCreate, attributes), "bpf(LINK_CREATE)", program.name);
   }
 
-  /**
-   * Runs it for all objects.
-   * @param take Called with what the program wrote, piece by piece; a piece is valid until it returns.
-   * @throws {KernelError}
-   */
+  /** As {@link runIterator}. */
   run(buffer: Uint8Array<ArrayBuffer>, take?: (bytes: Uint8Array<ArrayBuffer>) => void): void {
-    const attributes = new BpfAttributes().u32(0, this.fd);
-    const fd = check(bpfCall(Command.iteratorCreate, attributes), "bpf(ITER_CREATE)", this.name);
-    try {
-      for (;;) {
-        const count = readFd(fd, buffer);
-        if (count === 0) return;
-        // An iterator that wrote nothing for a thousand objects asks to be read again.
-        if (count === -Errno.EAGAIN || count === -Errno.EINTR) continue;
-        if (count < 0) throw new KernelError("read", -count, { detail: `iterator ${this.name}` });
-        take?.(buffer.subarray(0, count));
-      }
-    } finally {
-      closeFd(fd);
-    }
+    runIterator(this.fd, this.name, buffer, take);
   }
 
   [Symbol.dispose](): void {
     closeFd(this.fd);
+  }
+}
+
+/**
+ * Has an iterator run for all objects.
+ *
+ * @param linkFd Of its {@link IteratorLink}; any thread may.
+ * @param name For the error.
+ * @param take Called with what the program wrote, piece by piece; a piece is valid until it returns.
+ * @throws {KernelError}
+ */
+export function runIterator(
+  linkFd: number,
+  name: string,
+  buffer: Uint8Array<ArrayBuffer>,
+  take?: (bytes: Uint8Array<ArrayBuffer>) => void,
+): void {
+  const attributes = new BpfAttributes().u32(0, linkFd);
+  const fd = check(bpfCall(Command.iteratorCreate, attributes), "bpf(ITER_CREATE)", name);
+  try {
+    for (;;) {
+      const count = readFd(fd, buffer);
+      if (count === 0) return;
+      // An iterator that wrote nothing for a thousand objects asks to be read again.
+      if (count === -Errno.EAGAIN || count === -Errno.EINTR) continue;
+      if (count < 0) throw new KernelError("read", -count, { detail: `iterator ${name}` });
+      take?.(buffer.subarray(0, count));
+    }
+  } finally {
+    closeFd(fd);
   }
 }
 

@@ -84,6 +84,8 @@ export const User = {
   next: 4,
   /** u32: {@link Mode} */
   mode: 8,
+  /** u32: index of the user that it is charged to; its own, but for subordinate uids. */
+  account: 12,
   /** s64: over it the user is over its hard limit: hard and share credit. */
   limitPages: 16,
   /** s64: above it pages are recorded. */

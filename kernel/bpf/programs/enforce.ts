@@ -266,12 +266,12 @@ function sendSignal(a: Assembler, target: Target): void {
   a.label("signalled");
 }
 
-/** Jumps to `refuse` when the task at `task` is not the user's at r6, or is protected. */
+/** Jumps to `refuse` when the task at `task` has not the uid of the slot at r8, or is protected. */
 function judge(a: Assembler, task: "r7", refuse: string, target: Target): void {
   const { kernel } = target;
   uidOf(a, task, target);
-  a.load("r1", "u32", "r6", User.uid);
-  a.jumpIf32("r0", "!=", "r1", refuse, "its real uid is another");
+  a.load("r1", "u32", "r8", Slot.uid);
+  a.jumpIf32("r0", "!=", "r1", refuse, "its real uid is another by now");
   a.load("r1", "u64", task, kernel.task.signal);
   a.load("r1", "u16", "r1", kernel.oomScoreAdj).op("r1", "<<=", 48).op("r1", "s>>=", 48);
   a.jumpIf("r1", "==", OOM_SCORE_ADJ_NEVER, refuse, "it asked never to be chosen");
