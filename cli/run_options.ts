@@ -36,7 +36,7 @@ const USER_PROCESSES_MIN = 64;
 export interface RunOptions {
   /** One for each range; more may be set while running. */
   readonly limits: readonly LimitRule[];
-  readonly source: "auto" | "raw" | "text";
+  readonly source: "auto" | "bpf" | "raw" | "text";
   /** 1 to 64. */
   readonly readerCount: number;
   /** Counted members: bit {@link Member}.anon and so on. Never 0. */
@@ -126,7 +126,7 @@ export function parseRunOptions(
 function schemaOf(host: LimitHost) {
   return z.strictObject({
     limit: z.array(z.string()),
-    source: oneOf(["auto", "raw", "text"]),
+    source: oneOf(["auto", "bpf", "raw", "text"]),
     readers: wholeNumber(1, READERS_MAX),
     count: readAs(parseCounted),
     victim: oneOf(["largest", "newest", "growing"]),

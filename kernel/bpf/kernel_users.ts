@@ -33,7 +33,6 @@ const NEVER = 2n ** 62n;
 export class KernelUsers {
   private readonly rows: DataView;
   private readonly heads: Uint8Array;
-  private readonly isTaken = new Uint8Array(USERS_MAX);
 
   /**
    * @param users The array's memory.
@@ -42,13 +41,6 @@ export class KernelUsers {
   constructor(users: ArrayBuffer, control: ArrayBuffer) {
     this.rows = new DataView(users);
     this.heads = new Uint8Array(control, Control.heads, 1 << HEAD_BITS);
-    // Row 0 is nobody's: programs take its index for none.
-    this.isTaken[0] = 1;
-    for (let index = 1; index < USERS_MAX; index++) {
-      if (this.rows.getUint32(index * User.bytes + User.account, true) !== 0) {
-        this.isTaken[index] = 1;
-      }
-    }
   }
 
   /** @returns Index of the row of a real uid; 0 when it has none. */
@@ -67,10 +59,9 @@ export class KernelUsers {
    * @returns Its index; 0 when there is no room, or too many have the same lower bits.
    */
   add(uid: number, setting: UserSetting, account?: number): number {
-    const index = this.isTaken.indexOf(0);
+    const index = this.freeIndex();
     const head = headOf(uid);
-    if (index < 0 || this.listLength(head) >= CHAIN_MAX) return 0;
-    this.isTaken[index] = 1;
+    if (index === 0 || this.listLength(head) >= CHAIN_MAX) return 0;
     const at = index * User.bytes;
     for (let field = 0; field < User.bytes; field += 8) this.rows.setBigInt64(at + field, 0n, true);
     this.rows.setUint32(at + User.uid, uid, true);
@@ -80,6 +71,22 @@ export class KernelUsers {
     // From here on programs find it.
     this.heads[head] = index;
     return index;
+  }
+
+  /** A row that no list has, and in which nothing is booked; 0 none: row 0 is nobody's. */
+  private freeIndex(): number {
+    const isTaken = new Uint8Array(USERS_MAX);
+    for (let index of this.heads) {
+      for (; index !== 0; index = this.rows.getUint32(index * User.bytes + User.next, true)) {
+        isTaken[index] = 1;
+        isTaken[this.rows.getUint32(index * User.bytes + User.account, true)] = 1;
+      }
+    }
+    for (let index = 1; index < USERS_MAX; index++) {
+      const slots = this.rows.getBigInt64(index * User.bytes + User.slots, true);
+      if (isTaken[index] === 0 && slots === 0n) return index;
+    }
+    return 0;
   }
 
   private listLength(head: number): number {
@@ -99,8 +106,8 @@ export class KernelUsers {
   }
 
   /**
-   * Takes a user's row away: its events are not booked any more. What is booked stays until it is
-   * cleared, and the row is not given to another until then.
+   * Takes a user's row away: its events are not booked any more. What is booked stays until its mms
+   * end, and the row is not given to another until then.
    */
   remove(index: number): void {
     const at = index * User.bytes;

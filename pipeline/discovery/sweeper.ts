@@ -87,12 +87,14 @@ export class Sweeper implements ExecListener {
     this.verify = VERIFY.view(this.queries.words);
     this.resolve = RESOLVE.view(this.queries.words);
     this.schedule = new SweepSchedule(() => rules.settings.intervalMs);
+    const owners = new OwnersView(memory.owners);
     this.sweep = new Sweep({
       memory,
       writer,
       rules,
-      owners: new OwnersView(memory.owners),
+      owners,
       list,
+      users: world.recordedUsers?.(rules, owners),
       proc,
       clock,
       pageBytes,

@@ -129,6 +129,8 @@ export const Control = {
   full: 32,
   /** Records for which the ring buffer had no room. */
   recordsShed: 40,
+  /** u32: 1 while the reader waits, and nobody has woken it. */
+  readerWaits: 48,
   /** u8: index of the first user for the lower bits of a uid. */
   heads: 64,
 } as const;

@@ -19,12 +19,7 @@ import { callHelper } from "./helpers.ts";
 import { addressToNumber, count, slotAt, type Target, userAt } from "./parts.ts";
 
 /** BPF_RB_*: whether who waits for the ring buffer is woken. */
-export const Wakeup = {
-  /** When it has read all there was. */
-  ifIdle: 0,
-  never: 1,
-  always: 2,
-} as const;
+export const Wakeup = { never: 1, always: 2 } as const;
 
 /**
  * Fills in when, where and by whom, and hands the record over. Changes r0 to r5.
@@ -124,10 +119,14 @@ export function emitRecordPage(a: Assembler, target: Target): void {
   a.load("r1", "u32", "r9", User.uid).store("u32", "r10", at + BpfRecord.uid, "r1");
   a.load("r1", "u64", "r9", User.totalPages).store("u64", "r10", at + BpfRecord.totalPages, "r1");
   a.load("r2", "u64", "r9", User.recordAbovePages);
-  a.op("r9", "=", Wakeup.ifIdle);
-  a.jumpIf("r1", "s>", "r2", "record_page_near");
   a.op("r9", "=", Wakeup.never);
-  a.label("record_page_near");
+  a.jumpIf("r1", "s<=", "r2", "record_page_far", "there is time: the reader looks by itself");
+  // Not the kernel's own rule, which wakes only who has read all: some records wake nobody.
+  a.mapValue("r1", BooksMap.control, Control.readerWaits).load("r2", "u32", "r1", 0);
+  a.jumpIf("r2", "==", 0, "record_page_far", "it reads, or was woken");
+  a.store("u32", "r1", 0, 0, "woken once");
+  a.op("r9", "=", Wakeup.always);
+  a.label("record_page_far");
   a.op("r2", "=", "r6").op("r2", ">>=", Math.log2(KEY_BYTES), "index of the slot");
   storeMmId(a, at, "r8", "r2", target);
   a.store("u32", "r10", at + BpfRecord.other, 0).store("u64", "r10", at + BpfRecord.result, 0);

@@ -1,0 +1,71 @@
+/**
+ * The users whose tasks programs record, as a port of the sweeper.
+ *
+ * @module
+ */
+import type { OwnersView } from "../../pipeline/limits/owners.ts";
+import type { RulesView } from "../../pipeline/limits/published_rules.ts";
+import type { RecordedUsers } from "../../pipeline/ports.ts";
+import type { KernelBooksSpec } from "./kernel_books.ts";
+import { KernelUsers } from "./kernel_users.ts";
+import { attachArray, runIterator } from "./objects.ts";
+import { CONTROL_BYTES, Mode, User, USERS_MAX } from "./programs/books_layout.ts";
+
+const READ_BYTES = 4096;
+
+export class BpfUsers implements RecordedUsers {
+  private readonly users: KernelUsers;
+  private readonly seedFd: number;
+  private readonly rules: RulesView;
+  private readonly owners: OwnersView;
+  private readonly buffer = new Uint8Array(READ_BYTES);
+  /** Somebody was admitted whose processes are not all in the books. */
+  private isUnsettled = true;
+
+  /** @throws {KernelError} */
+  constructor({ fds }: KernelBooksSpec, rules: RulesView, owners: OwnersView) {
+    this.users = new KernelUsers(
+      attachArray(fds.users, USERS_MAX * User.bytes),
+      attachArray(fds.control, CONTROL_BYTES),
+    );
+    this.seedFd = fds.seed;
+    this.rules = rules;
+    this.owners = owners;
+  }
+
+  admit(uid: number): boolean {
+    return this.indexOf(uid) !== 0;
+  }
+
+  /** @returns Index of the user's row, which it gets if it has none; 0: there is no room. */
+  private indexOf(uid: number): number {
+    const known = this.users.find(uid);
+    if (known !== 0) return known;
+    const owner = this.owners.ownerOf(uid) >>> 0;
+    // A subordinate uid is charged to its owner, who may have no process of its own.
+    const account = owner === uid >>> 0 ? undefined : this.indexOf(owner);
+    if (account === 0) return 0;
+    const index = this.users.add(uid, this.settingOf(uid), account);
+    this.isUnsettled ||= index !== 0;
+    return index;
+  }
+
+  private settingOf(uid: number): { limitPages: number; mode: number; recordAbovePages: number } {
+    const softPages = this.rules.find(uid)?.softPages ?? Number.MAX_SAFE_INTEGER;
+    return { limitPages: Number.MAX_SAFE_INTEGER, mode: Mode.book, recordAbovePages: softPages };
+  }
+
+  rulesChanged(): void {
+    for (const uid of this.users.uids()) {
+      const index = this.users.find(uid);
+      if (this.rules.find(uid) === undefined) this.users.remove(index);
+      else this.users.set(index, this.settingOf(uid));
+    }
+  }
+
+  settle(): void {
+    if (!this.isUnsettled) return;
+    runIterator(this.seedFd, "toom_seed", this.buffer);
+    this.isUnsettled = false;
+  }
+}
