@@ -16,6 +16,7 @@ import {
   CONTROL_BYTES,
   SEEN_BYTES,
   Slot,
+  SlotState,
   User,
   USERS_MAX,
 } from "./programs/books_layout.ts";
@@ -245,7 +246,7 @@ export class KernelBooks implements Disposable {
         index: slot,
         uid: this.slots.getUint32(at + Slot.uid, true),
         tgid: this.slots.getUint32(at + Slot.tgid, true),
-        isDying: this.slots.getUint32(at + Slot.dying, true) !== 0,
+        isDying: (this.slots.getUint32(at + Slot.state, true) & SlotState.dying) !== 0,
         pages: this.pagesOf(slot),
       });
     }

@@ -10,6 +10,7 @@ import { CHAIN_MAX, Control, HEAD_BITS, Mode, User, USERS_MAX } from "./programs
 export interface KernelUser {
   readonly totalPages: number;
   readonly pendingPages: number;
+  readonly inheritedPages: number;
   readonly kills: number;
   readonly refusals: number;
   readonly lastError: number;
@@ -149,6 +150,7 @@ export class KernelUsers {
     return {
       totalPages: number(User.totalPages),
       pendingPages: number(User.pendingPages),
+      inheritedPages: number(User.inheritedPages),
       kills: number(User.kills),
       refusals: number(User.refusals),
       lastError: number(User.lastError),

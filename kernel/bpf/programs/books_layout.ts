@@ -45,8 +45,8 @@ export const Slot = {
   uid: 0,
   user: 4,
   tgid: 8,
-  /** u32: 1 when it is being freed. */
-  dying: 12,
+  /** u32: {@link SlotState}, bits. */
+  state: 12,
   /** s64: what was added to its user's pending pages. */
   credited: 16,
   /** u32: how often the slot was given away; with its index it names one address space and no later. */
@@ -55,6 +55,16 @@ export const Slot = {
   last: 32,
   /** s64 for each member: its pages. */
   pages: 64,
+  /** s64: of these, what a fork or exec has built so far, and its user is not charged with yet. */
+  inherited: 96,
+} as const;
+
+/** What an address space is in, besides being used. */
+export const SlotState = {
+  /** Its process was ended: what it has is pending. */
+  dying: 1,
+  /** A fork or exec is building it: a fork copies what its parent has been charged with. */
+  building: 2,
 } as const;
 
 /** What each CPU has booked of each slot: s32 for each member. */
@@ -98,6 +108,11 @@ export const User = {
   // Changed by kills.
   /** s64: pages of those that are being freed. */
   pendingPages: 128,
+  /**
+   * s64: what forks have built, and this process has not taken into account by the limit. Programs add to
+   * it, and take back what turned out not to be inherited; this process takes off what it was told of.
+   */
+  inheritedPages: 200,
   /** u64: 1 while a program decides about the user. */
   busy: 136,
   /** u64 */

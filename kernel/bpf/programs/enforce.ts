@@ -11,6 +11,7 @@ import {
   KEY_BYTES,
   Mode,
   Slot,
+  SlotState,
   TELL_EVERY_NS,
   User,
 } from "./books_layout.ts";
@@ -105,7 +106,7 @@ export function emitEnforce(a: Assembler, target: Target): void {
   a.op("r4", "=", "r6").mapValue("r5", BooksMap.users, 0).op("r4", "-=", "r5");
   a.op("r4", ">>=", User.shift, "index of this user");
   a.jumpIf32("r3", "!=", "r4", "enforce_tell", "or another user's");
-  a.load("r3", "u32", "r7", Slot.dying);
+  a.load("r3", "u32", "r7", Slot.state).op("r3", "&=", SlotState.dying);
   a.jumpIf("r3", "!=", 0, "enforce_tell", "it is dying, and more is needed");
   a.op("r8", "=", "r7", "r8 = slot of the victim").op("r9", "=", "r2", "r9 = its mm");
   sendSignal(a, target);
@@ -158,6 +159,8 @@ export function emitEnforce(a: Assembler, target: Target): void {
 function effectivePages(a: Assembler, destination: "r7"): void {
   a.load(destination, "u64", "r6", User.totalPages, "what the user has");
   a.load("r1", "u64", "r6", User.pendingPages).op(destination, "-=", "r1", "less what goes");
+  a.load("r1", "u64", "r6", User.inheritedPages);
+  a.op(destination, "-=", "r1", "less what forks have copied a moment ago");
 }
 
 /**
@@ -279,7 +282,7 @@ function judge(a: Assembler, task: "r7", refuse: string, target: Target): void {
 
 /** The slot at r8 is dying: what it has is pending. r7 = its pages. */
 function markDying(a: Assembler, { shape }: Target): void {
-  a.store("u32", "r8", Slot.dying, 1, "from here on each change is pending too");
+  a.store("u32", "r8", Slot.state, SlotState.dying, "from here on each change is pending too");
   sumOf(a, "r7", "r8", countedMembers(shape));
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r8", Slot.credited, "r1");
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r6", User.pendingPages, "r1");

@@ -12,6 +12,7 @@ import {
   KEY_BUSY,
   KEY_BYTES,
   Slot,
+  SlotState,
   User,
   WAYS,
 } from "./books_layout.ts";
@@ -30,6 +31,7 @@ import {
 const Stack = {
   cpu: -4,
   tgid: -8,
+  state: -12,
   bucket: -24,
   /** Address of each member's parts, by member. */
   parts: (member: number): number => -64 + 8 * member,
@@ -40,7 +42,7 @@ const Stack = {
 /**
  * `enroll`: takes a free slot for an mm and books all that its counters say.
  *
- * r1 mm, r2 uid, r3 index of the user, r4 process. Result: offset of the slot's key, or -1: another CPU
+ * r1 mm, r2 uid, r3 index of the user, r4 process, r5 {@link SlotState}. Result: offset of the slot's key, or -1: another CPU
  * is doing it, or there is no room.
  */
 export function emitEnroll(a: Assembler, target: Target): void {
@@ -48,7 +50,7 @@ export function emitEnroll(a: Assembler, target: Target): void {
   const members = countedMembers(shape);
   a.label("enroll");
   a.op("r6", "=", "r1", "mm").op("r7", "=", "r2", "uid").op("r8", "=", "r3", "user");
-  a.store("u32", "r10", Stack.tgid, "r4", "process");
+  a.store("u32", "r10", Stack.tgid, "r4", "process").store("u32", "r10", Stack.state, "r5");
   bucketOf(a, "r6", target);
   a.store("u64", "r10", Stack.bucket, "r1", "offset of the bucket");
   a.mapValue("r5", BooksMap.keys, 0, "the keys").op("r5", "+=", "r1", "the bucket");
@@ -100,7 +102,8 @@ export function emitEnroll(a: Assembler, target: Target): void {
   a.store("u32", "r5", Slot.user, "r8");
   a.load("r1", "u32", "r10", Stack.tgid);
   a.store("u32", "r5", Slot.tgid, "r1");
-  a.store("u32", "r5", Slot.dying, 0);
+  a.load("r1", "u32", "r10", Stack.state).store("u32", "r5", Slot.state, "r1");
+  a.store("u64", "r5", Slot.inherited, 0);
   a.store("u64", "r5", Slot.credited, 0);
   a.load("r1", "u32", "r5", Slot.generation).op("r1", "+=", 1);
   a.store("u32", "r5", Slot.generation, "r1", "another address space from here on");
@@ -141,6 +144,11 @@ export function emitEnroll(a: Assembler, target: Target): void {
   slotAt(a, "r5", "r9", "r1");
   sumOf(a, "r3", "r5", members);
   userAt(a, "r1", "r8", "r2");
+  a.load("r2", "u32", "r10", Stack.state).op("r2", "&=", SlotState.building);
+  a.jumpIf("r2", "==", 0, "enroll_charge");
+  a.store("u64", "r5", Slot.inherited, "r3", "what there is, is built");
+  a.op("r2", "=", "r3").atomic("fetchAdd", "u64", "r1", User.inheritedPages, "r2");
+  a.label("enroll_charge");
   a.atomic("fetchAdd", "u64", "r1", User.totalPages, "r3", "the user has it");
   a.op("r3", "=", 1).atomic("fetchAdd", "u64", "r1", User.slots, "r3");
   count(a, Control.enrolled, "slots given so far");
@@ -204,6 +212,8 @@ export function emitLeave(a: Assembler, target: Target): void {
   a.atomic("fetchAdd", "u64", "r1", User.totalPages, "r3", "the user has it no more");
   a.load("r3", "u64", "r5", Slot.credited).negate("r3");
   a.atomic("fetchAdd", "u64", "r1", User.pendingPages, "r3", "and it is not pending any more");
+  a.load("r3", "u64", "r5", Slot.inherited, "0 but when a fork or exec has failed").negate("r3");
+  a.atomic("fetchAdd", "u64", "r1", User.inheritedPages, "r3");
   a.op("r3", "=", -1).atomic("fetchAdd", "u64", "r1", User.slots, "r3");
   a.jumpIf("r7", "==", 0, "leave_zero", "so it is when an mm has ended");
   a.mapValue("r1", BooksMap.control, Control.leftSum).store("u64", "r1", 0, "r7");

@@ -7,12 +7,14 @@ import { Assembler } from "../asm/assembler.ts";
 import { BooksMap, BpfRecord, BpfRecordKind, Slot } from "./books_layout.ts";
 import { emitEnroll, emitLeave } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
-import { emitMmEnd } from "./record.ts";
+import { emitMmEnd, emitRecordPage, recordMembers } from "./record.ts";
 import { emitTaskRecord, TASK_RECORD_AT } from "./tasks.ts";
 import { addressToNumber, findSlot, findUser, slotAt, type Target, uidOf } from "./parts.ts";
 
 /** Of clone(2): the child runs on the mm of its parent. linux/sched.h */
 const CLONE_VM = 0x100;
+/** Offset from r10: what a child has inherited. */
+const INHERITED_AT = -72;
 /** Of a task's flags: a thread of the kernel, which may borrow an mm. linux/sched.h */
 const PF_KTHREAD = 0x00200000;
 
@@ -41,6 +43,7 @@ export function newTaskProgram(target: Target): Assembler {
   const a = new Assembler();
   a.load("r7", "u64", "r1", 0, "the new task");
   a.load("r8", "u64", "r1", 8, "flags of clone(2)");
+  a.store("u64", "r10", INHERITED_AT, 0);
   a.op("r1", "=", "r8").op("r1", "&=", CLONE_VM);
   a.jumpIf("r1", "!=", 0, "tell", "it runs on its parent's mm");
   a.load("r6", "u64", "r7", kernel.task.mm, "mm");
@@ -49,16 +52,24 @@ export function newTaskProgram(target: Target): Assembler {
   findSlot(a, "r6", "found", target);
   a.jump("tell");
   a.label("found");
-  slotAt(a, "r5", "r1", "r2");
+  a.op("r6", "=", "r1", "offset of the key");
+  slotAt(a, "r5", "r6", "r2");
   a.load("r1", "u32", "r7", kernel.task.tgid, "the number that it has now");
   a.store("u32", "r5", Slot.tgid, "r1");
+  a.load("r1", "u64", "r5", Slot.inherited).store("u64", "r10", INHERITED_AT, "r1", "told of");
+  a.store("u64", "r5", Slot.inherited, 0, "it stays off its user until this process has heard");
+  a.store("u32", "r5", Slot.state, 0, "it is built");
+  recordMembers(a, "r6", target);
   a.label("tell");
   emitTaskRecord(a, "r7", BpfRecordKind.newTask, target, () => {
     a.load("r1", "u32", "r7", kernel.task.pid, "number of the new task");
     a.store("u32", "r10", TASK_RECORD_AT + BpfRecord.other, "r1");
     a.store("u64", "r10", TASK_RECORD_AT + BpfRecord.result, "r8");
+    a.load("r1", "u64", "r10", INHERITED_AT);
+    a.store("u64", "r10", TASK_RECORD_AT + BpfRecord.pages, "r1");
   });
   a.label("end").op("r0", "=", 0).exit();
+  emitRecordPage(a, target);
   return a;
 }
 
@@ -80,7 +91,7 @@ export function seedProgram(target: Target): Assembler {
   findUser(a, "r4", "r9", "end", "user");
   findSlot(a, "r6", "end", target);
   a.op("r1", "=", "r6", "mm").op("r2", "=", "r4", "uid").op("r3", "=", "r9", "user");
-  a.load("r4", "u32", "r8", kernel.task.tgid, "process");
+  a.load("r4", "u32", "r8", kernel.task.tgid, "process").op("r5", "=", 0, "in use");
   a.callLocal("enroll");
   a.jumpIf("r0", "s<", 0, "end", "another CPU was first, or there is no room");
   a.load("r1", "u64", "r7", kernel.task.mm, "has it ended meanwhile?");

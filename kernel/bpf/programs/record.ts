@@ -10,6 +10,7 @@ import {
   BpfRecord,
   BpfRecordKind,
   Control,
+  countedMembers,
   KEY_BYTES,
   PAGE_CURR,
   Slot,
@@ -140,6 +141,16 @@ export function emitRecordPage(a: Assembler, target: Target): void {
   a.store("u32", "r10", at + BpfRecord.member, "r7");
   emitOutput(a, at, BpfRecordKind.page, "page", "r9");
   a.op("r0", "=", 0).exit();
+}
+
+/**
+ * A record of the pages of each counted member: of an mm that is built, all is known then. Changes r0 to
+ * r5. @param key Register, kept over calls, with the offset of the slot's key.
+ */
+export function recordMembers(a: Assembler, key: Register, { shape }: Target): void {
+  for (const member of countedMembers(shape)) {
+    a.op("r1", "=", key).op("r2", "=", member).callLocal("record_page");
+  }
 }
 
 /** A record that an mm has ended. Changes r0 to r5, r8 and r9. @param key Register, kept over calls. */

@@ -12,7 +12,7 @@
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
-import { BooksMap, Slot, User } from "./books_layout.ts";
+import { BooksMap, Slot, SlotState, User } from "./books_layout.ts";
 import { emitEnforce } from "./enforce.ts";
 import { emitEnroll } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
@@ -34,6 +34,7 @@ import { emitRecordPage } from "./record.ts";
 const Stack = {
   cpu: -4,
   member: -8,
+  uid: -44,
   count: -16,
   parts: -24,
   /** Address of the percpu_counter. */
@@ -59,8 +60,10 @@ export function rssStatProgram(target: Target): Assembler {
   a.label("find");
   findSlot(a, "r6", "book", target);
   a.jumpIf("r8", "==", 0, "end", "it is torn down, and nobody's");
-  a.op("r1", "=", "r6", "mm").op("r2", "=", "r4", "uid").op("r3", "=", "r9", "user");
+  a.store("u32", "r10", Stack.uid, "r4");
+  stateOf(a, target);
   a.load("r4", "u32", "r8", kernel.task.tgid, "process");
+  a.op("r1", "=", "r6", "mm").load("r2", "u32", "r10", Stack.uid).op("r3", "=", "r9", "user");
   a.callLocal("enroll", "books all that there is");
   a.jumpIf("r0", "s<", 0, "end", "another CPU does, or there is no room");
   a.op("r1", "=", "r0").op("r2", "=", "r7", "member");
@@ -125,8 +128,13 @@ export function rssStatProgram(target: Target): Assembler {
   userAt(a, "r5", "r4", "r1");
   a.op("r1", "=", "r9").atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "and the user");
   a.op("r1", "+=", "r9", "what the user has now");
-  a.load("r2", "u32", "r6", Slot.dying);
+  a.load("r2", "u32", "r6", Slot.state);
   a.jumpIf("r2", "==", 0, "compare", "mostly");
+  a.op("r2", "&=", SlotState.building).jumpIf("r2", "==", 0, "dying");
+  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.inherited, "r2", "a fork copies it:");
+  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.inheritedPages, "r2", "not charged");
+  a.jump("recorded");
+  a.label("dying");
   a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.credited, "r2", "it is being freed:");
   a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.pendingPages, "r2", "so are these");
   a.label("compare");
@@ -148,4 +156,22 @@ export function rssStatProgram(target: Target): Assembler {
   emitEnforce(a, target);
   emitRecordPage(a, target);
   return a;
+}
+
+/**
+ * r5 = state of a new slot: whether the mm at r6, whose owner is at r8, is being built by who runs this.
+ * Then the owner is this task, or its child, which is a copy of it up to its number (kernel/fork.c).
+ * Changes r0, r1 and r5.
+ */
+function stateOf(a: Assembler, { kernel }: Target): void {
+  callHelper(a, "get_current_task_btf", "r0 = who runs this");
+  a.op("r5", "=", 0, "in use");
+  a.load("r1", "u64", "r0", kernel.task.mm);
+  addressToNumber(a, "r1", "its mm");
+  a.jumpIf("r1", "==", "r6", "state_known", "it runs on it");
+  a.load("r1", "u32", "r0", kernel.task.pid);
+  a.load("r0", "u32", "r8", kernel.task.pid);
+  a.jumpIf32("r1", "!=", "r0", "state_known", "somebody else's");
+  a.op("r5", "=", SlotState.building);
+  a.label("state_known");
 }
