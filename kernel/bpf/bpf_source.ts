@@ -6,6 +6,7 @@
  */
 import { packRss } from "../../pipeline/memory/record_words.ts";
 import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
+import { INHERITED, KERNEL_KILL } from "../../pipeline/messages/records.ts";
 import type { TraceSource } from "../../pipeline/ports.ts";
 import { EventFd } from "../ffi/fd.ts";
 import { POLLIN, PollSet } from "../ffi/poll.ts";
@@ -55,10 +56,12 @@ const Word = {
   cpu: BpfRecord.cpu / 4,
   tid: BpfRecord.tid / 4,
   tgid: BpfRecord.tgid / 4,
+  uid: BpfRecord.uid / 4,
   member: BpfRecord.member / 4,
   mmId: BpfRecord.mmId / 4,
   other: BpfRecord.other / 4,
   pages: BpfRecord.pages / 4,
+  totalPages: BpfRecord.totalPages / 4,
   result: BpfRecord.result / 4,
 } as const;
 
@@ -119,7 +122,9 @@ export class BpfDecoder {
         return;
       case BpfRecordKind.newTask:
         counters.lifecycle++;
-        return writer.newTask(tsNs, cpu, tid, other, result, words[at + Word.tgid]!);
+        writer.newTask(tsNs, cpu, tid, other, result, words[at + Word.tgid]!);
+        if (words[at + Word.pages] !== 0) this.inherited(at, tsNs);
+        return;
       case BpfRecordKind.exec:
         counters.lifecycle++;
         return writer.exec(tsNs, cpu, tid, other, result);
@@ -129,9 +134,33 @@ export class BpfDecoder {
       case BpfRecordKind.free:
         counters.lifecycle++;
         return writer.free(tsNs, cpu, tid, other);
+      case BpfRecordKind.killed:
+        return this.killed(at, tsNs);
+      case BpfRecordKind.over:
+        // It wakes the reader; the page behind it says what there is.
+        return;
       default:
         counters.malformed++;
     }
+  }
+
+  private inherited(at: number, tsNs: number): void {
+    const { words, writer } = this;
+    const record = writer.open(INHERITED, tsNs);
+    record.pages = words[at + Word.pages]!;
+    record.uid = words[at + Word.uid]!;
+    writer.close();
+  }
+
+  private killed(at: number, tsNs: number): void {
+    const { words, writer } = this;
+    const record = writer.open(KERNEL_KILL, tsNs);
+    record.tid = words[at + Word.other]!;
+    record.uid = words[at + Word.uid]!;
+    record.victimPages = words[at + Word.pages]!;
+    record.usagePages = words[at + Word.totalPages]!;
+    record.tookNs = words[at + Word.result]!;
+    writer.close();
   }
 }
 

@@ -45,21 +45,24 @@ export class BpfUsers implements RecordedUsers {
     // A subordinate uid is charged to its owner, who may have no process of its own.
     const account = owner === uid >>> 0 ? undefined : this.indexOf(owner);
     if (account === 0) return 0;
-    const index = this.users.add(uid, this.settingOf(uid), account);
+    const index = this.users.add(uid, {
+      limitPages: Number.MAX_SAFE_INTEGER,
+      mode: Mode.book,
+      recordAbovePages: this.softPagesOf(uid),
+    }, account);
     this.isUnsettled ||= index !== 0;
     return index;
   }
 
-  private settingOf(uid: number): { limitPages: number; mode: number; recordAbovePages: number } {
-    const softPages = this.rules.find(uid)?.softPages ?? Number.MAX_SAFE_INTEGER;
-    return { limitPages: Number.MAX_SAFE_INTEGER, mode: Mode.book, recordAbovePages: softPages };
+  private softPagesOf(uid: number): number {
+    return this.rules.find(uid)?.softPages ?? Number.MAX_SAFE_INTEGER;
   }
 
   rulesChanged(): void {
     for (const uid of this.users.uids()) {
       const index = this.users.find(uid);
       if (this.rules.find(uid) === undefined) this.users.remove(index);
-      else this.users.set(index, this.settingOf(uid));
+      else this.users.setRecordAbove(index, this.softPagesOf(uid));
     }
   }
 

@@ -98,6 +98,24 @@ export class KernelUsers {
     return length;
   }
 
+  /** Sets where a user is over, and what programs do then. Changes nothing else. */
+  setLine(index: number, limitPages: number, mode: number): void {
+    const at = index * User.bytes;
+    // Two halves: the upper one changes only between a limit and none, and none is above all.
+    this.rows.setUint32(at + User.limitPages + 4, Math.floor(limitPages / 2 ** 32), true);
+    this.rows.setUint32(at + User.limitPages, limitPages >>> 0, true);
+    this.rows.setUint32(at + User.mode, mode, true);
+  }
+
+  /** Above so many pages each page is recorded. Changes nothing else. */
+  setRecordAbove(index: number, recordAbovePages: number): void {
+    this.rows.setBigInt64(
+      index * User.bytes + User.recordAbovePages,
+      BigInt(recordAbovePages),
+      true,
+    );
+  }
+
   set(index: number, { limitPages, mode, recordAbovePages }: UserSetting): void {
     const at = index * User.bytes;
     const record = recordAbovePages === undefined ? NEVER : BigInt(recordAbovePages);
@@ -139,9 +157,14 @@ export class KernelUsers {
     return found;
   }
 
-  /** The process that goes when the user is over: see {@link User.candidate}. 0n: nobody. */
-  setCandidate(index: number, candidate: bigint): void {
-    this.rows.setBigUint64(index * User.bytes + User.candidate, candidate, true);
+  /**
+   * The process that goes when the user is over. A program that meets half of a change finds a slot that
+   * is another process's, and ends nobody. @param tgid 0: nobody.
+   */
+  setCandidate(index: number, tgid: number, slot: number): void {
+    const at = index * User.bytes + User.candidate;
+    this.rows.setUint32(at, tgid, true);
+    this.rows.setUint32(at + 4, slot, true);
   }
 
   read(index: number): KernelUser {
@@ -173,9 +196,4 @@ export class KernelUsers {
 
 function headOf(uid: number): number {
   return uid & (1 << HEAD_BITS) - 1;
-}
-
-/** What {@link KernelUsers.setCandidate} takes: a process, and the index of its slot. */
-export function candidateOf(tgid: number, slot: number): bigint {
-  return BigInt(slot) << 32n | BigInt(tgid);
 }

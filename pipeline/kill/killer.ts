@@ -16,10 +16,13 @@ import {
 import {
   CounterIndex,
   HeaderWord,
+  KIND_MASK,
   OrderKind,
   ProcessFlag,
+  RecordKind,
+  RecordWord,
   Role,
-  type Trigger,
+  Trigger,
 } from "../memory/layout.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
 import { Answers } from "./answers.ts";
@@ -29,7 +32,8 @@ import { Doorbell } from "../memory/doorbell.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 import { SettingsView } from "../memory/settings.ts";
 import type { View } from "../messages/codec.ts";
-import { ORDER } from "../messages/records.ts";
+import { ADOPT, ORDER } from "../messages/records.ts";
+import type { KernelCandidates } from "../limits/kernel_trigger.ts";
 import { ReportWriter } from "../messages/reports.ts";
 import { Receipt } from "./receipt.ts";
 import { RingConsumer, RingProducer } from "../memory/ring.ts";
@@ -43,6 +47,8 @@ export { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 export interface KillerOptions {
   /** A victim that has given nothing back for so long is stuck, and not dying any more; nanoseconds. */
   readonly patienceNs: number;
+  /** Programs in the kernel that end the candidate themselves. */
+  readonly kernelCandidates?: KernelCandidates | undefined;
 }
 
 /** And that is told at most so often. */
@@ -60,6 +66,8 @@ export class Killer {
   private dryRun: boolean;
   private readonly orders: RingConsumer;
   private readonly order: View<typeof ORDER.fields>;
+  private readonly adopted: View<typeof ADOPT.fields>;
+  private readonly kernelCandidates: KernelCandidates | undefined;
   private readonly answers: Answers;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
@@ -82,6 +90,8 @@ export class Killer {
     this.counters = attachCounters(memory, Role.killer);
     this.orders = new RingConsumer(buffer, plan.orderRing);
     this.order = ORDER.view(this.orders.words);
+    this.adopted = ADOPT.view(this.orders.words);
+    this.kernelCandidates = options.kernelCandidates;
     this.answers = new Answers(memory, kernel);
     this.reports = new ReportWriter(
       new RingProducer(buffer, plan.reportRings[Role.killer]!),
@@ -132,10 +142,14 @@ export class Killer {
     for (;;) {
       const word = this.orders.next();
       if (word < 0) break;
-      const { order, userSlot, generation, trigger, leastPages } = this.order.at(word);
-      if (this.memory.users.generation[userSlot] === generation) {
-        const tsNs = this.orders.doubles[word >> 1]!;
-        this.act(userSlot, tsNs, trigger as Trigger, order, leastPages);
+      const tsNs = this.orders.doubles[word >> 1]!;
+      if ((this.orders.words[word + RecordWord.kindCpu]! & KIND_MASK) === RecordKind.adopt) {
+        this.adopt(tsNs, word);
+      } else {
+        const { order, userSlot, generation, trigger, leastPages } = this.order.at(word);
+        if (this.memory.users.generation[userSlot] === generation) {
+          this.act(userSlot, tsNs, trigger as Trigger, order, leastPages);
+        }
       }
       this.orders.release();
       done++;
@@ -185,6 +199,7 @@ export class Killer {
       this.counters[CounterIndex.arms]!++;
       Atomics.add(this.memory.users.armsDone, userSlot, 1);
       this.take(userSlot, tsNs, trigger, kind, Math.max(1, this.candidates.overPages(userSlot)));
+      if (this.kernelCandidates !== undefined) this.armKernel(userSlot, this.kernelCandidates);
       this.scores.refresh(userSlot, this.candidates.ranking, this.candidates.nowNs);
     } else if (kind === OrderKind.relieve) {
       this.relieve(userSlot, tsNs, trigger, usefulPages);
@@ -375,11 +390,73 @@ export class Killer {
     }
     sharers.close();
     // From here on everything is bookkeeping: kill first, record after (I6).
+    if (!dryRun && this.kernelCandidates !== undefined) {
+      this.kernelCandidates.noteDying(uid, pid, this.mmIdOf(slot));
+    }
     this.rows.markDying(row, killedNs, pages, sharerCount, dryRun);
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
     this.reportKill(row, tsNs, trigger, killedNs, usagePages, creditPages);
     return true;
+  }
+
+  /** The id of the mm that a process runs on; 0 when no event has named it. */
+  private mmIdOf(processSlot: number): number {
+    const { processes, mms } = this.memory;
+    const mm1 = processes.mmSlot1[processSlot]!;
+    return mm1 === 0 ? 0 : mms.mmId[mm1 - 1]!;
+  }
+
+  /** The candidate is known to programs in the kernel, but for one that lends its mm: all go then. */
+  private armKernel(userSlot: number, kernel: KernelCandidates): void {
+    const { users, victims, processes } = this.memory;
+    const row = this.rows.armedOf(userSlot);
+    if (row < 0) return;
+    const slot = victims.processSlot[row]!;
+    if ((processes.flags[slot]! & ProcessFlag.lends) !== 0) return;
+    const mmId = this.mmIdOf(slot);
+    if (mmId !== 0) kernel.arm(users.uid[userSlot]!, victims.pid[row]!, mmId);
+  }
+
+  /** A program in the kernel has signalled a process: from here on it is a victim like others. */
+  private adopt(tsNs: number, word: number): void {
+    const { pid, userSlot, generation, usagePages, tookNs } = this.adopted.at(word);
+    const { users, victims, processes } = this.memory;
+    if (users.generation[userSlot] !== generation) return;
+    this.candidates.begin(this.kernel.nowNs());
+    const row = this.rowOf(userSlot, pid);
+    if (row < 0) return;
+    const slot = victims.processSlot[row]!;
+    const pages = processes.pages[slot]!;
+    const { sharers } = this.candidates;
+    let sharerCount = 0;
+    if ((processes.flags[slot]! & ProcessFlag.lends) !== 0) {
+      const uid = users.uid[userSlot]!;
+      if (this.candidates.openSharers(slot, pid, uid)) sharerCount = sharers.kill(uid);
+    }
+    this.kernel.reap(victims.pidfd[row]!, pid, processes.taskCount[slot]! > 1);
+    if (sharerCount > 0) sharers.hurry();
+    sharers.close();
+    this.rows.markDying(row, tsNs, pages, sharerCount, false);
+    users.kills[userSlot]!++;
+    this.counters[CounterIndex.kills]!++;
+    const crossedNs = tsNs - tookNs;
+    this.reportKill(row, crossedNs, Trigger.kernel, tsNs, usagePages, users.creditPages[userSlot]!);
+  }
+
+  /** Row of a process that is to be watched; -1: it is gone already, or there is no room. */
+  private rowOf(userSlot: number, pid: number): number {
+    const { victims, processes } = this.memory;
+    const armed = this.rows.armedOf(userSlot);
+    if (armed >= 0 && victims.pid[armed] === pid) return armed;
+    const slot = this.rows.findProcess(pid);
+    if (slot < 0) return -1;
+    const handle = this.kernel.open(pid);
+    if (handle < 0) return -1;
+    const { nowNs } = this.candidates;
+    const row = this.rows.arm(userSlot, slot, processes.generation[slot]!, handle, nowNs, true);
+    if (row < 0) this.kernel.close(handle);
+    return row;
   }
 
   private reportKill(
