@@ -34,7 +34,7 @@ import { Attribution } from "./books/attribution.ts";
 import { Books, TABLE_NAMES, UNKNOWN_UID } from "./books/books.ts";
 import { Doorbell } from "./memory/doorbell.ts";
 import { Enforcement } from "./limits/enforcement.ts";
-import type { KernelLimits } from "./limits/kernel_trigger.ts";
+import type { KernelLimits } from "./kill/kernel_trigger.ts";
 import { Measuring } from "./books/measuring.ts";
 import { ProcFacts } from "./books/proc_facts.ts";
 import { type Inbox, makeInbox } from "./messages/inbox.ts";

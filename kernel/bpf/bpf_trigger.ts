@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { KernelCandidates, KernelLimits } from "../../pipeline/limits/kernel_trigger.ts";
+import type { KernelCandidates, KernelLimits } from "../../pipeline/kill/kernel_trigger.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
 import { attachArray } from "./objects.ts";

@@ -33,8 +33,10 @@ import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 import { SettingsView } from "../memory/settings.ts";
 import type { View } from "../messages/codec.ts";
 import { ADOPT, ORDER } from "../messages/records.ts";
-import type { KernelCandidates } from "../limits/kernel_trigger.ts";
+import type { KernelCandidates } from "./kernel_trigger.ts";
+import { KernelKills } from "./kernel_kills.ts";
 import { ReportWriter } from "../messages/reports.ts";
+import { KillReports } from "./kill_reports.ts";
 import { Receipt } from "./receipt.ts";
 import { RingConsumer, RingProducer } from "../memory/ring.ts";
 import { ScoreReader } from "./score_reader.ts";
@@ -67,13 +69,13 @@ export class Killer {
   private readonly orders: RingConsumer;
   private readonly order: View<typeof ORDER.fields>;
   private readonly adopted: View<typeof ADOPT.fields>;
-  private readonly kernelCandidates: KernelCandidates | undefined;
+  private readonly kernelKills: KernelKills | undefined;
   private readonly answers: Answers;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
   private readonly candidates: Candidates;
   private readonly scores: ScoreReader;
-  private readonly receipt: Receipt;
+  private readonly killReports: KillReports;
   /** By user slot: when it was told last that nobody may be killed. */
   private readonly noVictimReportedNs: Float64Array;
   private readonly waiting: WaitingUsers;
@@ -91,7 +93,6 @@ export class Killer {
     this.orders = new RingConsumer(buffer, plan.orderRing);
     this.order = ORDER.view(this.orders.words);
     this.adopted = ADOPT.view(this.orders.words);
-    this.kernelCandidates = options.kernelCandidates;
     this.answers = new Answers(memory, kernel);
     this.reports = new ReportWriter(
       new RingProducer(buffer, plan.reportRings[Role.killer]!),
@@ -109,10 +110,24 @@ export class Killer {
       tellEnded: (pid, slot, generation) => this.answers.gone(pid, slot, generation),
     });
     const { ranking, verdicts } = this.candidates;
-    this.receipt = new Receipt(memory, ranking, verdicts, this.rows);
+    this.killReports = new KillReports({
+      memory,
+      kernel,
+      rows: this.rows,
+      candidates: this.candidates,
+      reports: this.reports,
+      receipt: new Receipt(memory, ranking, verdicts, this.rows),
+    });
     this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
     this.noVictimReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.waiting = new WaitingUsers(plan.capacity.users, this.answers);
+    this.kernelKills = options.kernelCandidates && new KernelKills({
+      memory,
+      kernel,
+      rows: this.rows,
+      candidates: this.candidates,
+      kernelCandidates: options.kernelCandidates,
+    });
     this.victims = new VictimWatch({
       memory,
       kernel,
@@ -199,7 +214,7 @@ export class Killer {
       this.counters[CounterIndex.arms]!++;
       Atomics.add(this.memory.users.armsDone, userSlot, 1);
       this.take(userSlot, tsNs, trigger, kind, Math.max(1, this.candidates.overPages(userSlot)));
-      if (this.kernelCandidates !== undefined) this.armKernel(userSlot, this.kernelCandidates);
+      this.kernelKills?.arm(userSlot);
       this.scores.refresh(userSlot, this.candidates.ranking, this.candidates.nowNs);
     } else if (kind === OrderKind.relieve) {
       this.relieve(userSlot, tsNs, trigger, usefulPages);
@@ -390,108 +405,27 @@ export class Killer {
     }
     sharers.close();
     // From here on everything is bookkeeping: kill first, record after (I6).
-    if (!dryRun && this.kernelCandidates !== undefined) {
-      this.kernelCandidates.noteDying(uid, pid, this.mmIdOf(slot));
-    }
+    if (!dryRun) this.kernelKills?.noteDying(uid, pid, slot);
     this.rows.markDying(row, killedNs, pages, sharerCount, dryRun);
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
-    this.reportKill(row, tsNs, trigger, killedNs, usagePages, creditPages);
+    const what = { row, userSlot, pid, tsNs, trigger, killedNs };
+    this.killReports.put({ ...what, usagePages, creditPages, isDryRun: dryRun });
     return true;
   }
 
-  /** The id of the mm that a process runs on; 0 when no event has named it. */
-  private mmIdOf(processSlot: number): number {
-    const { processes, mms } = this.memory;
-    const mm1 = processes.mmSlot1[processSlot]!;
-    return mm1 === 0 ? 0 : mms.mmId[mm1 - 1]!;
-  }
-
-  /** The candidate is known to programs in the kernel, but for one that lends its mm: all go then. */
-  private armKernel(userSlot: number, kernel: KernelCandidates): void {
-    const { users, victims, processes } = this.memory;
-    const row = this.rows.armedOf(userSlot);
-    if (row < 0) return;
-    const slot = victims.processSlot[row]!;
-    if ((processes.flags[slot]! & ProcessFlag.lends) !== 0) return;
-    const mmId = this.mmIdOf(slot);
-    if (mmId !== 0) kernel.arm(users.uid[userSlot]!, victims.pid[row]!, mmId);
-  }
-
-  /** A program in the kernel has signalled a process: from here on it is a victim like others. */
+  /** A program in the kernel has signalled a process: it is told of as those are that this has. */
   private adopt(tsNs: number, word: number): void {
     const { pid, userSlot, generation, usagePages, tookNs } = this.adopted.at(word);
-    const { users, victims, processes } = this.memory;
+    const { users } = this.memory;
     if (users.generation[userSlot] !== generation) return;
     this.candidates.begin(this.kernel.nowNs());
-    const row = this.rowOf(userSlot, pid);
-    if (row < 0) return;
-    const slot = victims.processSlot[row]!;
-    const pages = processes.pages[slot]!;
-    const { sharers } = this.candidates;
-    let sharerCount = 0;
-    if ((processes.flags[slot]! & ProcessFlag.lends) !== 0) {
-      const uid = users.uid[userSlot]!;
-      if (this.candidates.openSharers(slot, pid, uid)) sharerCount = sharers.kill(uid);
-    }
-    this.kernel.reap(victims.pidfd[row]!, pid, processes.taskCount[slot]! > 1);
-    if (sharerCount > 0) sharers.hurry();
-    sharers.close();
-    this.rows.markDying(row, tsNs, pages, sharerCount, false);
+    const row = this.kernelKills?.adopt(userSlot, pid, tsNs) ?? -1;
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
-    const crossedNs = tsNs - tookNs;
-    this.reportKill(row, crossedNs, Trigger.kernel, tsNs, usagePages, users.creditPages[userSlot]!);
-  }
-
-  /** Row of a process that is to be watched; -1: it is gone already, or there is no room. */
-  private rowOf(userSlot: number, pid: number): number {
-    const { victims, processes } = this.memory;
-    const armed = this.rows.armedOf(userSlot);
-    if (armed >= 0 && victims.pid[armed] === pid) return armed;
-    const slot = this.rows.findProcess(pid);
-    if (slot < 0) return -1;
-    const handle = this.kernel.open(pid);
-    if (handle < 0) return -1;
-    const { nowNs } = this.candidates;
-    const row = this.rows.arm(userSlot, slot, processes.generation[slot]!, handle, nowNs, true);
-    if (row < 0) this.kernel.close(handle);
-    return row;
-  }
-
-  private reportKill(
-    row: number,
-    tsNs: number,
-    trigger: Trigger,
-    killedNs: number,
-    usagePages: number,
-    creditPages: number,
-  ): void {
-    const { users, victims } = this.memory;
-    const userSlot = victims.userSlot[row]!;
-    const pid = victims.pid[row]!;
-    // The victim is dying by now, so this ranks those that were weighed beside it.
-    this.candidates.rankOthers(userSlot);
-    this.reports.put(
-      "kill",
-      killedNs,
-      [
-        users.uid[userSlot]!,
-        pid,
-        trigger,
-        usagePages,
-        users.hardPages[userSlot]!,
-        victims.pages[row]!,
-        (killedNs - tsNs) / 1000,
-        this.dryRun ? 1 : 0,
-        victims.sharers[row]!,
-        creditPages,
-        this.rows.freed.pages(userSlot),
-        Atomics.load(this.memory.header, HeaderWord.degraded),
-      ],
-      this.kernel.comm(pid),
-      this.receipt.rows(userSlot, pid, this.candidates.nowNs),
-    );
+    const crossed = { row, userSlot, pid, tsNs: tsNs - tookNs, trigger: Trigger.kernel };
+    const creditPages = users.creditPages[userSlot]!;
+    this.killReports.put({ ...crossed, killedNs: tsNs, usagePages, creditPages, isDryRun: false });
   }
 
   /** Users of whom nobody could be killed are looked at again. */

@@ -25,7 +25,7 @@ import type { RulesView } from "./published_rules.ts";
 import type { Memory } from "../memory/memory.ts";
 import { Relief } from "./relief.ts";
 import { ADOPT, ORDER } from "../messages/records.ts";
-import type { KernelLimits } from "./kernel_trigger.ts";
+import type { KernelLimits } from "../kill/kernel_trigger.ts";
 import { RecordWriter } from "../messages/record_writer.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { RingProducer } from "../memory/ring.ts";
