@@ -7,17 +7,16 @@
 import type { KernelCandidates, KernelLimits } from "../../pipeline/kill/kernel_trigger.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
-import { attachArray } from "./objects.ts";
+import { attachArray, runProgram } from "./objects.ts";
 import {
   type BooksShape,
   CONTROL_BYTES,
   Mode,
-  Slot,
   slotOfMmId,
-  SlotState,
   User,
   USERS_MAX,
 } from "./programs/books_layout.ts";
+import { DyingContext } from "./programs/lifecycle.ts";
 
 function attachUsers({ fds }: KernelBooksSpec): { users: KernelUsers; rows: ArrayBuffer } {
   const rows = attachArray(fds.users, USERS_MAX * User.bytes);
@@ -57,19 +56,15 @@ export class BpfLimits implements KernelLimits {
 export class BpfCandidates implements KernelCandidates {
   private readonly shape: BooksShape;
   private readonly users: KernelUsers;
-  private readonly userNumbers: BigInt64Array;
-  private readonly slots: DataView;
-  private readonly slotNumbers: BigInt64Array;
+  private readonly dyingFd: number;
+  private readonly context = new Uint8Array(DyingContext.bytes);
+  private readonly words = new DataView(this.context.buffer);
 
   /** @throws {KernelError} */
   constructor(spec: KernelBooksSpec) {
-    const { users, rows } = attachUsers(spec);
     this.shape = spec.shape;
-    this.users = users;
-    this.userNumbers = new BigInt64Array(rows);
-    const slots = attachArray(spec.fds.slots, spec.shape.slots * Slot.bytes);
-    this.slots = new DataView(slots);
-    this.slotNumbers = new BigInt64Array(slots);
+    this.users = attachUsers(spec).users;
+    this.dyingFd = spec.fds.dying;
   }
 
   arm(uid: number, tgid: number, mmId: number): void {
@@ -79,19 +74,10 @@ export class BpfCandidates implements KernelCandidates {
 
   noteDying(uid: number, tgid: number, mmId: number): void {
     const index = this.users.find(uid);
-    if (index === 0) return;
-    const slot = slotOfMmId(this.shape, mmId);
-    const at = slot * Slot.bytes;
-    const isThere = this.slots.getUint32(at + Slot.tgid, true) === tgid &&
-      this.slots.getUint32(at + Slot.user, true) === index;
-    if (!isThere || (this.slots.getUint32(at + Slot.state, true) & SlotState.dying) !== 0) return;
-    // As the programs do: first the mark, so that no change is missed; what it has is pending then.
-    this.slots.setUint32(at + Slot.state, SlotState.dying, true);
-    let pages = 0n;
-    for (let member = 0; member < 4; member++) {
-      pages += this.slotNumbers[(at + Slot.pages) / 8 + member]!;
-    }
-    Atomics.add(this.slotNumbers, (at + Slot.credited) / 8, pages);
-    Atomics.add(this.userNumbers, (index * User.bytes + User.pendingPages) / 8, pages);
+    if (index === 0 || mmId === 0) return;
+    this.words.setUint32(DyingContext.slot, slotOfMmId(this.shape, mmId), true);
+    this.words.setUint32(DyingContext.tgid, tgid, true);
+    this.words.setUint32(DyingContext.user, index, true);
+    runProgram(this.dyingFd, "toom_dying", this.context);
   }
 }

@@ -61,7 +61,7 @@ export class BpfUsers implements RecordedUsers {
   rulesChanged(): void {
     for (const uid of this.users.uids()) {
       const index = this.users.find(uid);
-      if (this.rules.find(uid) === undefined) this.users.remove(index);
+      if (this.rules.find(this.owners.ownerOf(uid)) === undefined) this.users.remove(index);
       else this.users.setRecordAbove(index, this.softPagesOf(uid));
     }
   }

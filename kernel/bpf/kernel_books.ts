@@ -34,6 +34,7 @@ import {
 } from "./objects.ts";
 import { execProgram, exitProgram, freeProgram } from "./programs/tasks.ts";
 import {
+  dyingProgram,
   exitMmapProgram,
   newTaskProgram,
   offsetsProgram,
@@ -69,9 +70,9 @@ export interface KernelBooksSpec {
   readonly fds: {
     readonly control: number;
     readonly users: number;
-    readonly slots: number;
-    readonly keys: number;
     readonly records: number;
+    /** Of the program that marks a slot whose process was signalled. */
+    readonly dying: number;
     /** Of the link of the iterator that books who was there before. */
     readonly seed: number;
   };
@@ -83,8 +84,8 @@ export class KernelBooks implements Disposable {
   private readonly stack = new DisposableStack();
   readonly users: KernelUsers;
   private readonly control: BigUint64Array;
-  private readonly slots: DataView;
-  private readonly keys: BigUint64Array;
+  private readonly slotArray: MappedArray;
+  private readonly keyArray: MappedArray;
   readonly records: BpfMap;
   private readonly recordBytes: number;
   private readonly fds: KernelBooksSpec["fds"];
@@ -128,8 +129,8 @@ export class KernelBooks implements Disposable {
       );
       this.control = new BigUint64Array(control.buffer, 0, Control.heads / 8);
       this.users = new KernelUsers(users.buffer, control.buffer);
-      this.slots = new DataView(slotArray.buffer);
-      this.keys = new BigUint64Array(keys.buffer);
+      this.slotArray = slotArray;
+      this.keyArray = keys;
       const references = {
         maps: new Map(
           [control, users, slotArray, keys, seen, offsets].map(({ map }) =>
@@ -181,9 +182,8 @@ export class KernelBooks implements Disposable {
       this.fds = {
         control: control.map.fd,
         users: users.map.fd,
-        slots: slotArray.map.fd,
-        keys: keys.map.fd,
         records: this.records.fd,
+        dying: load("toom_dying", dyingProgram(target), syscall, none, 0).fd,
         seed: this.seedLink.fd,
       };
       const find = load("toom_offsets", offsetsProgram(target), syscall, none, 0);
@@ -229,7 +229,7 @@ export class KernelBooks implements Disposable {
 
   /** Forgets all address spaces. Only while nothing is attached. */
   clear(): void {
-    this.keys.fill(0n);
+    new BigUint64Array(this.keyArray.buffer).fill(0n);
     this.users.clearPages();
   }
 
@@ -238,28 +238,21 @@ export class KernelBooks implements Disposable {
   /** The address spaces of a user that are in the books. */
   slotsOf(index: number): KernelSlot[] {
     const found: KernelSlot[] = [];
+    const keys = new BigUint64Array(this.keyArray.buffer);
+    const slots = new DataView(this.slotArray.buffer);
     for (let slot = 0; slot < this.shape.slots; slot++) {
-      if (this.keys[slot]! < 2n) continue;
+      if (keys[slot]! < 2n) continue;
       const at = slot * Slot.bytes;
-      if (this.slots.getUint32(at + Slot.user, true) !== index) continue;
+      if (slots.getUint32(at + Slot.user, true) !== index) continue;
       found.push({
         index: slot,
-        uid: this.slots.getUint32(at + Slot.uid, true),
-        tgid: this.slots.getUint32(at + Slot.tgid, true),
-        isDying: (this.slots.getUint32(at + Slot.state, true) & SlotState.dying) !== 0,
-        pages: this.pagesOf(slot),
+        uid: slots.getUint32(at + Slot.uid, true),
+        tgid: slots.getUint32(at + Slot.tgid, true),
+        isDying: (slots.getUint32(at + Slot.state, true) & SlotState.dying) !== 0,
+        pages: pagesOf(slots, slot),
       });
     }
     return found;
-  }
-
-  /** Counted pages of a slot, while programs change it. */
-  private pagesOf(slot: number): number {
-    let pages = 0;
-    for (let member = 0; member < 4; member++) {
-      pages += Number(this.slots.getBigInt64(slot * Slot.bytes + Slot.pages + 8 * member, true));
-    }
-    return pages;
   }
 
   /** What all programs have counted. */
@@ -287,4 +280,13 @@ export class KernelBooks implements Disposable {
     this.detach();
     this.stack.dispose();
   }
+}
+
+/** Counted pages of a slot, while programs change it. */
+function pagesOf(slots: DataView, slot: number): number {
+  let pages = 0;
+  for (let member = 0; member < 4; member++) {
+    pages += Number(slots.getBigInt64(slot * Slot.bytes + Slot.pages + 8 * member, true));
+  }
+  return pages;
 }

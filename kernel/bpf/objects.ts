@@ -69,28 +69,30 @@ export function attachArray(fd: number, bytes: number): ArrayBuffer {
 /** An array map whose values this process reads and writes as memory. */
 export class MappedArray implements Disposable {
   readonly map: BpfMap;
-  /** All values, one after the other, each at a multiple of {@link valueBytes}. */
-  readonly buffer: ArrayBuffer;
-  readonly valueBytes: number;
+  private readonly bytes: number;
+  private mapped: ArrayBuffer | undefined;
 
   /**
    * @param valueBytes A multiple of 8.
    * @throws {KernelError}
    */
   constructor(name: string, valueBytes: number, entries = 1) {
-    this.valueBytes = valueBytes;
+    this.bytes = valueBytes * entries;
     this.map = new BpfMap(name, MapType.array, {
       keyBytes: 4,
       valueBytes,
       entries,
       flags: MAP_MMAPABLE,
     });
-    try {
-      this.buffer = attachArray(this.map.fd, valueBytes * entries);
-    } catch (error) {
-      this.map[Symbol.dispose]();
-      throw error;
-    }
+  }
+
+  /**
+   * All values, one after the other. Mapped when it is asked for: the kernel maps all pages at once, and
+   * they count as this process's.
+   * @throws {KernelError}
+   */
+  get buffer(): ArrayBuffer {
+    return this.mapped ??= attachArray(this.map.fd, this.bytes);
   }
 
   [Symbol.dispose](): void {
@@ -142,22 +144,33 @@ export class BpfProgram implements Disposable {
     this.fd = result;
   }
 
-  /**
-   * Runs a program of type syscall.
-   * @param context Bytes that it may read and write.
-   * @returns What it returned.
-   * @throws {KernelError}
-   */
+  /** As {@link runProgram}. */
   run(context: Uint8Array<ArrayBuffer>): number {
-    const attributes = new BpfAttributes().u32(0, this.fd);
-    if (context.length > 0) attributes.u32(40, context.length).address(48, context);
-    check(bpfCall(Command.programRun, attributes), "bpf(PROG_TEST_RUN)", this.name);
-    return attributes.getU32(4);
+    return runProgram(this.fd, this.name, context);
   }
 
   [Symbol.dispose](): void {
     closeFd(this.fd);
   }
+}
+
+/**
+ * Runs a program of type syscall.
+ * @param programFd Of the {@link BpfProgram}; any thread may.
+ * @param name For the error.
+ * @param context Bytes that it may read and write.
+ * @returns What it returned.
+ * @throws {KernelError}
+ */
+export function runProgram(
+  programFd: number,
+  name: string,
+  context: Uint8Array<ArrayBuffer>,
+): number {
+  const attributes = new BpfAttributes().u32(0, programFd);
+  if (context.length > 0) attributes.u32(40, context.length).address(48, context);
+  check(bpfCall(Command.programRun, attributes), "bpf(PROG_TEST_RUN)", name);
+  return attributes.getU32(4);
 }
 
 function load(options: ProgramOptions, log: Uint8Array<ArrayBuffer> | undefined): number {

@@ -182,7 +182,7 @@ export class Sweep {
       }
       if (!limited) outdated = true;
       else if (users !== undefined) {
-        users.admit(status.realUid);
+        users.admit(teller.ownUid);
         // What the reading says is as of a time when it was recorded.
         this.tell(clock.nowNs(), pid, true);
         continue;
@@ -321,7 +321,7 @@ export class Sweep {
     // A login: had its parent been traced at its birth, it would be too.
     if (!hasWaited && this.slotOf(status.ppid) >= 0) return;
     if (users !== undefined) {
-      users.admit(status.realUid);
+      users.admit(teller.ownUid);
       users.settle();
       this.tell(clock.nowNs(), status.tgid, true);
       return;

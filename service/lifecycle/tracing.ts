@@ -40,11 +40,15 @@ export interface TracingOptions {
   readonly formerFds?: readonly number[];
 }
 
-/** Room for address spaces in the kernel's books, on machines of up to so many CPUs. */
-const SLOTS_MAX = 32_768;
-const SLOTS_MAX_CPUS = 32;
-/** Of the programs' ring buffer. */
-const RECORDS_KIB_MAX = 16_384;
+/** Room for address spaces in the kernel's books; each CPU has 16 bytes of each. */
+const SLOTS_MAX = 65_536;
+const SLOTS_MIN = 8192;
+const SLOT_CPUS_MAX = 2 ** 20;
+/**
+ * Of the programs' ring buffer: 14 000 records. Pages are told one by one only above soft, so that it need
+ * not be as large as the kernel's buffers.
+ */
+const RECORD_BYTES = 2 ** 20;
 /** Room for the execs of each CPU: 16 000 of them. */
 const LOGINS_BUFFER_KIB = 1024;
 /** What is recorded of traced tasks. No exec: its text line holds a file name, perhaps a forged line. */
@@ -73,8 +77,8 @@ export class Tracing {
   readonly loginPipes: PipesSpec;
   /** Instances that a dead predecessor had left behind. */
   readonly removed: readonly string[];
-  /** Why the raw source is not used although it was preferred. */
-  readonly fallback: string | undefined;
+  /** Why sources are not used that would be preferred. */
+  private readonly fallbacks: string[] = [];
   readonly logins: TraceInstance;
   private readonly instances: TraceInstance[] = [];
   private readonly fds: number[] = [];
@@ -110,13 +114,19 @@ export class Tracing {
       const { formats } = this;
       const { pageBytes } = options;
       const rawProblem = problemOfRaw(formats, pageBytes);
-      this.source = chooseSource(options.source, rawProblem);
-      this.fallback = options.source === "auto" ? rawProblem : undefined;
+      const bpf = options.source === "auto" || options.source === "bpf"
+        ? openBooks(options)
+        : undefined;
+      this.books = typeof bpf === "string" ? undefined : bpf;
+      this.source = chooseSource(options.source, bpf, rawProblem);
       const { source } = this;
-      if (source === "bpf") {
-        this.books = openBooks(options);
-        this.readers = [{ source, books: this.books.spec }];
-      } else {
+      if (options.source === "auto") {
+        if (typeof bpf === "string") this.fallbacks.push(`not bpf: ${bpf}`);
+        if (source === "text") this.fallbacks.push(`not raw: ${rawProblem}`);
+      }
+      if (this.books !== undefined) this.readers = [{ source: "bpf", books: this.books.spec }];
+      else {
+        const source = this.source === "text" ? "text" : "raw";
         this.readers = this.openReaders(source, options.readers).map((pipes) => ({
           source,
           pipes,
@@ -192,9 +202,10 @@ export class Tracing {
     for (const name of this.removed) {
       journal.publish({ event: "config", message: `removed the instance ${name} of a dead toom` });
     }
-    if (this.fallback === undefined) return;
-    const message = `uses the text source, as the raw one does not work here: ${this.fallback}`;
-    journal.publish({ event: "config", message });
+    for (const reason of this.fallbacks) {
+      const message = `uses the ${this.source} source, ${reason}`;
+      journal.publish({ event: "config", message });
+    }
   }
 
   /** Stops recording, closes the pipes and removes the instances. Never throws. */
@@ -343,40 +354,34 @@ function problemOfRaw(formats: FormatTexts, pageBytes: number): string | undefin
   }
 }
 
-/** Bytes of the programs' ring buffer: as much as the kernel's of all CPUs, rounded up. */
-function recordBytesOf(bufferKib: number, cpus: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.min(bufferKib * cpus, RECORDS_KIB_MAX) * 1024));
-}
-
-/** Room for address spaces: with more CPUs, each of which has some bytes a slot, there is less. */
+/** Room for address spaces: the more CPUs, the less. A power of two. */
 function slotsFor(cpus: number): number {
-  return cpus <= SLOTS_MAX_CPUS ? SLOTS_MAX : SLOTS_MAX / 4;
+  const slots = 2 ** Math.floor(Math.log2(SLOT_CPUS_MAX / cpus));
+  return Math.max(SLOTS_MIN, Math.min(SLOTS_MAX, slots));
 }
 
-/** @throws {StartError} Saying why this kernel cannot. */
-function openBooks({ countMask, bufferKib, readers }: TracingOptions): KernelBooks {
-  if (readers > 1) {
-    throw new StartError(
-      "the bpf source has one reader",
-      "leave --readers out, or use --source raw",
-    );
-  }
+/** @returns Why this kernel cannot, in a line, if it cannot. */
+function openBooks({ countMask, readers }: TracingOptions): KernelBooks | string {
+  if (readers > 1) return "it has one reader";
   try {
     const cpus = possibleCpus();
     const layout = kernelLayout(new Btf(readFile(KERNEL_BTF_PATH)));
     const shape = { slots: slotsFor(cpus), cpus, countMask };
-    return new KernelBooks(layout, shape, recordBytesOf(bufferKib, cpus));
+    return new KernelBooks(layout, shape, RECORD_BYTES);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new StartError(`the bpf source does not work here: ${reason}`, "use --source raw");
+    return error instanceof Error ? error.message : String(error);
   }
 }
 
 function chooseSource(
-  wanted: "auto" | "bpf" | "raw" | "text",
+  wanted: TracingOptions["source"],
+  bpf: KernelBooks | string | undefined,
   rawProblem: string | undefined,
 ): "bpf" | "raw" | "text" {
-  if (wanted === "bpf") return wanted;
+  if (wanted === "bpf" && typeof bpf === "string") {
+    throw new StartError(`the bpf source does not work here: ${bpf}`, "use --source raw");
+  }
+  if (bpf !== undefined && typeof bpf !== "string") return "bpf";
   if (wanted === "raw" && rawProblem !== undefined) {
     throw new StartError(`the raw source does not work here: ${rawProblem}`, "use --source text");
   }

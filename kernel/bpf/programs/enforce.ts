@@ -281,7 +281,7 @@ function judge(a: Assembler, task: "r7", refuse: string, target: Target): void {
 }
 
 /** The slot at r8 is dying: what it has is pending. r7 = its pages. */
-function markDying(a: Assembler, { shape }: Target): void {
+export function markDying(a: Assembler, { shape }: Target): void {
   a.store("u32", "r8", Slot.state, SlotState.dying, "from here on each change is pending too");
   sumOf(a, "r7", "r8", countedMembers(shape));
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r8", Slot.credited, "r1");

@@ -4,12 +4,21 @@
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
-import { BooksMap, BpfRecord, BpfRecordKind, Slot } from "./books_layout.ts";
+import { BooksMap, BpfRecord, BpfRecordKind, KEY_BYTES, Slot, SlotState } from "./books_layout.ts";
+import { markDying } from "./enforce.ts";
 import { emitEnroll, emitLeave } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
 import { emitMmEnd, emitRecordPage, recordMembers } from "./record.ts";
 import { emitTaskRecord, TASK_RECORD_AT } from "./tasks.ts";
-import { addressToNumber, findSlot, findUser, slotAt, type Target, uidOf } from "./parts.ts";
+import {
+  addressToNumber,
+  findSlot,
+  findUser,
+  slotAt,
+  type Target,
+  uidOf,
+  userAt,
+} from "./parts.ts";
 
 /** Of clone(2): the child runs on the mm of its parent. linux/sched.h */
 const CLONE_VM = 0x100;
@@ -102,6 +111,28 @@ export function seedProgram(target: Target): Assembler {
   a.label("end").op("r0", "=", 0).exit();
   emitEnroll(a, target);
   emitLeave(a, target);
+  return a;
+}
+
+/** What {@link dyingProgram} is given: u32 each. */
+export const DyingContext = { bytes: 16, slot: 0, tgid: 4, user: 8 } as const;
+
+/** Run when this process has signalled a process: what it has is pending. */
+export function dyingProgram(target: Target): Assembler {
+  const { shape } = target;
+  const a = new Assembler();
+  a.load("r2", "u32", "r1", DyingContext.slot, "index of the slot").op("r2", "&=", shape.slots - 1);
+  a.load("r3", "u32", "r1", DyingContext.tgid, "its process");
+  a.load("r4", "u32", "r1", DyingContext.user, "index of the user");
+  a.op("r2", "<<=", Math.log2(KEY_BYTES), "offset of the key");
+  slotAt(a, "r8", "r2", "r5");
+  a.load("r1", "u32", "r8", Slot.tgid).jumpIf("r1", "!=", "r3", "end", "it is another's by now");
+  a.load("r1", "u32", "r8", Slot.user).jumpIf("r1", "!=", "r4", "end");
+  a.load("r1", "u32", "r8", Slot.state).op("r1", "&=", SlotState.dying);
+  a.jumpIf("r1", "!=", 0, "end", "a program has ended it");
+  userAt(a, "r6", "r4", "r1");
+  markDying(a, target);
+  a.label("end").op("r0", "=", 0).exit();
   return a;
 }
 

@@ -37,8 +37,10 @@ export function emitTaskRecord(
 ): void {
   uidOf(a, task, target);
   a.op("r4", "=", "r0", "real uid");
-  a.store("u32", "r10", AT + BpfRecord.uid, "r4");
   findUser(a, "r4", "r9", "end", "user");
+  userAt(a, "r1", "r9", "r2");
+  a.load("r1", "u32", "r1", User.uid, "of whom it is charged to");
+  a.store("u32", "r10", AT + BpfRecord.uid, "r1");
   a.store("u64", "r10", AT + BpfRecord.pages, 0).store("u64", "r10", AT + BpfRecord.totalPages, 0);
   a.store("u32", "r10", AT + BpfRecord.member, 0).store("u32", "r10", AT + BpfRecord.mmId, 0);
   fill();
