@@ -99,6 +99,10 @@ export interface RecordedUsers {
   rulesChanged(): void;
   /** Books the processes that those have who were admitted since the last time. */
   settle(): void;
+  /** When {@link catchUp} has something to do; Infinity: nothing is missing. Nanoseconds. */
+  readonly nextNs: number;
+  /** Has events written of what was booked and not told, which is little for each process. */
+  catchUp(nowNs: number): void;
 }
 
 /** Where a reader's events come from. What they say goes to the writer that it was opened with. */

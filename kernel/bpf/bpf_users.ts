@@ -5,13 +5,16 @@
  */
 import type { OwnersView } from "../../pipeline/limits/owners.ts";
 import type { RulesView } from "../../pipeline/limits/published_rules.ts";
-import type { RecordedUsers } from "../../pipeline/ports.ts";
+import type { Clock, RecordedUsers } from "../../pipeline/ports.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
 import { attachArray, runIterator } from "./objects.ts";
-import { CONTROL_BYTES, Mode, User, USERS_MAX } from "./programs/books_layout.ts";
+import { Control, CONTROL_BYTES, Mode, User, USERS_MAX } from "./programs/books_layout.ts";
 
 const READ_BYTES = 4096;
+/** What was booked is recorded at most so often, and for at most this part of a CPU. */
+const CATCH_UP_NS = 250e6;
+const CATCH_UP_SHARE = 200;
 
 export class BpfUsers implements RecordedUsers {
   private readonly users: KernelUsers;
@@ -19,16 +22,21 @@ export class BpfUsers implements RecordedUsers {
   private readonly rules: RulesView;
   private readonly owners: OwnersView;
   private readonly buffer = new Uint8Array(READ_BYTES);
+  private readonly recordFd: number;
+  private readonly clock: Clock;
+  private readonly unrecorded: Uint32Array;
+  private dueNs = 0;
   /** Somebody was admitted whose processes are not all in the books. */
   private isUnsettled = true;
 
   /** @throws {KernelError} */
-  constructor({ fds }: KernelBooksSpec, rules: RulesView, owners: OwnersView) {
-    this.users = new KernelUsers(
-      attachArray(fds.users, USERS_MAX * User.bytes),
-      attachArray(fds.control, CONTROL_BYTES),
-    );
+  constructor({ fds }: KernelBooksSpec, rules: RulesView, owners: OwnersView, clock: Clock) {
+    const control = attachArray(fds.control, CONTROL_BYTES);
+    this.users = new KernelUsers(attachArray(fds.users, USERS_MAX * User.bytes), control);
+    this.unrecorded = new Uint32Array(control, Control.unrecorded, 1);
     this.seedFd = fds.seed;
+    this.recordFd = fds.record;
+    this.clock = clock;
     this.rules = rules;
     this.owners = owners;
   }
@@ -64,6 +72,18 @@ export class BpfUsers implements RecordedUsers {
       if (this.rules.find(this.owners.ownerOf(uid)) === undefined) this.users.remove(index);
       else this.users.setRecordAbove(index, this.softPagesOf(uid));
     }
+  }
+
+  get nextNs(): number {
+    return this.unrecorded[0] === 0 ? Infinity : this.dueNs;
+  }
+
+  catchUp(nowNs: number): void {
+    if (this.unrecorded[0] === 0 || nowNs < this.dueNs) return;
+    this.unrecorded[0] = 0;
+    runIterator(this.recordFd, "toom_record", this.buffer);
+    const tookNs = this.clock.nowNs() - nowNs;
+    this.dueNs = nowNs + Math.max(CATCH_UP_NS, tookNs * CATCH_UP_SHARE);
   }
 
   settle(): void {

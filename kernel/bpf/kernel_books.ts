@@ -38,6 +38,7 @@ import {
   exitMmapProgram,
   newTaskProgram,
   offsetsProgram,
+  recordProgram,
   seedProgram,
 } from "./programs/lifecycle.ts";
 import { rssStatProgram } from "./programs/rss_stat.ts";
@@ -75,6 +76,8 @@ export interface KernelBooksSpec {
     readonly dying: number;
     /** Of the link of the iterator that books who was there before. */
     readonly seed: number;
+    /** Of that which records what was booked and not recorded. */
+    readonly record: number;
   };
   readonly recordBytes: number;
 }
@@ -178,6 +181,13 @@ export class KernelBooks implements Disposable {
         iterator,
         kernel.ids.taskIterator,
       );
+      const record = load(
+        "toom_record",
+        recordProgram(target),
+        tracing,
+        iterator,
+        kernel.ids.taskIterator,
+      );
       this.seedLink = stack.use(new IteratorLink(seed));
       this.fds = {
         control: control.map.fd,
@@ -185,6 +195,7 @@ export class KernelBooks implements Disposable {
         records: this.records.fd,
         dying: load("toom_dying", dyingProgram(target), syscall, none, 0).fd,
         seed: this.seedLink.fd,
+        record: stack.use(new IteratorLink(record)).fd,
       };
       const find = load("toom_offsets", offsetsProgram(target), syscall, none, 0);
       const result = find.run(NOBODY);

@@ -130,7 +130,9 @@ class LinuxSweeperWorld implements SweeperWorld {
   }
 
   recordedUsers(rules: RulesView, owners: OwnersView): RecordedUsers | undefined {
-    return this.books === undefined ? undefined : new BpfUsers(this.books, rules, owners);
+    return this.books === undefined
+      ? undefined
+      : new BpfUsers(this.books, rules, owners, this.clock);
   }
 
   listenToPressure(): void {

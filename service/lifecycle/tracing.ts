@@ -124,8 +124,11 @@ export class Tracing {
         if (typeof bpf === "string") this.fallbacks.push(`not bpf: ${bpf}`);
         if (source === "text") this.fallbacks.push(`not raw: ${rawProblem}`);
       }
-      if (this.books !== undefined) this.readers = [{ source: "bpf", books: this.books.spec }];
-      else {
+      if (this.books !== undefined) {
+        // Nobody writes into the instance of events. While a pipe of it is open, it has an owner.
+        this.open(this.events.pipePath);
+        this.readers = [{ source: "bpf", books: this.books.spec }];
+      } else {
         const source = this.source === "text" ? "text" : "raw";
         this.readers = this.openReaders(source, options.readers).map((pipes) => ({
           source,

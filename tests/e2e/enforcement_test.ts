@@ -25,7 +25,7 @@ for (const source of ["bpf", "raw", "text"]) {
         assertEquals((await hog.end()).signal, "SIGKILL");
         const kill = await toom.waitFor("kill", (line) => line["pid"] === hog.pid);
         assertEquals(kill["uid"], UID);
-        assertEquals(kill["trigger"], "user");
+        assertEquals(kill["trigger"], source === "bpf" ? "kernel" : "user");
         assertEquals(kill["hardPages"], 64 * MIB_PAGES);
         assertEquals(kill["dryRun"], false);
         assertEquals(kill["comm"], "python3");

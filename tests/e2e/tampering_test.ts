@@ -131,7 +131,11 @@ Deno.test({
   ),
   fn: async (t) => {
     // Without the timer: what is found is found by the guard.
-    await using toom = await Toom.start([`--limit=${UID}=64MiB`, "--interval=1h"]);
+    await using toom = await Toom.start([
+      `--limit=${UID}=64MiB`,
+      "--interval=1h",
+      "--source=raw",
+    ]);
     const events = instanceOf(toom, "events");
     await using neighbour = await new Workload(UID, "hold", 10).until("held");
     for (const [file, text] of DEEDS) {
@@ -188,7 +192,11 @@ for (const source of ["raw", "text"]) {
 Deno.test({
   ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run notices that another reads its pipes"),
   fn: async () => {
-    await using toom = await Toom.start([`--limit=${UID}=64MiB`, "--interval=1h"]);
+    await using toom = await Toom.start([
+      `--limit=${UID}=64MiB`,
+      "--interval=1h",
+      "--source=raw",
+    ]);
     const events = instanceOf(toom, "events");
     // Text is not to be had at all.
     const cat = await new Deno.Command("cat", { args: [`${events}/trace_pipe`] }).output();

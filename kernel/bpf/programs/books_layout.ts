@@ -55,6 +55,8 @@ export const Slot = {
   last: 32,
   /** s64 for each member: its pages. */
   pages: 64,
+  /** s32 for each member: its pages when they were recorded last. */
+  recorded: 104,
   /** s64: of these, what a fork or exec has built so far, and its user is not charged with yet. */
   inherited: 96,
 } as const;
@@ -146,6 +148,8 @@ export const Control = {
   recordsShed: 40,
   /** u32: 1 while the reader waits, and nobody has woken it. */
   readerWaits: 48,
+  /** u32: 1 when a page was booked and not recorded. */
+  unrecorded: 52,
   /** u8: index of the first user for the lower bits of a uid. */
   heads: 64,
 } as const;

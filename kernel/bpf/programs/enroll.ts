@@ -105,6 +105,7 @@ export function emitEnroll(a: Assembler, target: Target): void {
   a.load("r1", "u32", "r10", Stack.state).store("u32", "r5", Slot.state, "r1");
   a.store("u64", "r5", Slot.inherited, 0);
   a.store("u64", "r5", Slot.credited, 0);
+  a.store("u64", "r5", Slot.recorded, 0).store("u64", "r5", Slot.recorded + 8, 0);
   a.load("r1", "u32", "r5", Slot.generation).op("r1", "+=", 1);
   a.store("u32", "r5", Slot.generation, "r1", "another address space from here on");
   for (let member = 0; member < 4; member++) {

@@ -8,7 +8,7 @@ import { BooksMap, BpfRecord, BpfRecordKind, KEY_BYTES, Slot, SlotState } from "
 import { markDying } from "./enforce.ts";
 import { emitEnroll, emitLeave } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
-import { emitMmEnd, emitRecordPage, recordMembers } from "./record.ts";
+import { emitMmEnd, emitRecordPage, recordLatecomers, recordMembers } from "./record.ts";
 import { emitTaskRecord, TASK_RECORD_AT } from "./tasks.ts";
 import {
   addressToNumber,
@@ -111,6 +111,25 @@ export function seedProgram(target: Target): Assembler {
   a.label("end").op("r0", "=", 0).exit();
   emitEnroll(a, target);
   emitLeave(a, target);
+  return a;
+}
+
+/** Run for each task by an iterator: records what was booked and not recorded. */
+export function recordProgram(target: Target): Assembler {
+  const { kernel } = target;
+  const a = new Assembler();
+  a.load("r7", "u64", "r1", 8, "the task; NULL at the end");
+  a.jumpIf("r7", "==", 0, "end");
+  a.load("r6", "u64", "r7", kernel.task.mm, "its mm");
+  addressToNumber(a, "r6", "its address is its key");
+  a.jumpIf("r6", "==", 0, "end", "it has none");
+  findSlot(a, "r6", "found", target);
+  a.label("end").op("r0", "=", 0).exit();
+  a.label("found");
+  a.op("r6", "=", "r1", "offset of the key");
+  slotAt(a, "r8", "r6", "r1");
+  recordLatecomers(a, "r6", target);
+  a.jump("end");
   return a;
 }
 

@@ -28,6 +28,7 @@ export const Wakeup = { never: 1, always: 2 } as const;
  * @param at Offset from r10 of 64 bytes with all other fields.
  * @param name Of this place in the program, for labels.
  * @param wakeup {@link Wakeup}, or a register.
+ * @param process Register with the process that it is of; who runs this, when left out.
  */
 export function emitOutput(
   a: Assembler,
@@ -35,13 +36,19 @@ export function emitOutput(
   kind: number,
   name: string,
   wakeup: number | Register,
+  process?: Register,
 ): void {
   a.store("u32", "r10", at + BpfRecord.kind, kind);
   callHelper(a, "get_smp_processor_id", "r0 = this CPU");
   a.store("u32", "r10", at + BpfRecord.cpu, "r0");
-  callHelper(a, "get_current_pid_tgid", "r0 = process in the upper half, task in the lower");
-  a.store("u32", "r10", at + BpfRecord.tid, "r0");
-  a.op("r0", ">>=", 32).store("u32", "r10", at + BpfRecord.tgid, "r0");
+  if (process === undefined) {
+    callHelper(a, "get_current_pid_tgid", "r0 = process in the upper half, task in the lower");
+    a.store("u32", "r10", at + BpfRecord.tid, "r0");
+    a.op("r0", ">>=", 32).store("u32", "r10", at + BpfRecord.tgid, "r0");
+  } else {
+    a.store("u32", "r10", at + BpfRecord.tid, process);
+    a.store("u32", "r10", at + BpfRecord.tgid, process);
+  }
   callHelper(a, "ktime_get_ns", "r0 = CLOCK_MONOTONIC");
   a.store("u64", "r10", at + BpfRecord.tsNs, "r0");
   a.op("r4", "=", wakeup, "whether the reader is woken");
@@ -115,6 +122,8 @@ export function emitRecordPage(a: Assembler, target: Target): void {
   slotAt(a, "r8", "r6", "r1");
   a.op("r1", "=", "r7").op("r1", "<<=", 3).op("r1", "+=", "r8");
   a.load("r1", "u64", "r1", Slot.pages).store("u64", "r10", at + BpfRecord.pages, "r1");
+  a.op("r2", "=", "r7").op("r2", "<<=", 2).op("r2", "+=", "r8");
+  a.store("u32", "r2", Slot.recorded, "r1", "recorded from here on");
   a.load("r1", "u32", "r8", Slot.user);
   userAt(a, "r9", "r1", "r2");
   a.load("r1", "u32", "r9", User.uid).store("u32", "r10", at + BpfRecord.uid, "r1");
@@ -150,6 +159,35 @@ export function emitRecordPage(a: Assembler, target: Target): void {
 export function recordMembers(a: Assembler, key: Register, { shape }: Target): void {
   for (const member of countedMembers(shape)) {
     a.op("r1", "=", key).op("r2", "=", member).callLocal("record_page");
+  }
+}
+
+/**
+ * Records each member of the slot at r8 that is not recorded as it is: as if its process told of itself.
+ * Changes r0 to r5, r7 and r9.
+ * @param key Register, kept over calls, with the offset of the slot's key.
+ */
+export function recordLatecomers(a: Assembler, key: Register, target: Target): void {
+  const at = PAGE_RECORD_AT;
+  const { shape } = target;
+  a.load("r1", "u32", "r8", Slot.user);
+  userAt(a, "r9", "r1", "r2");
+  a.load("r1", "u32", "r9", User.uid).store("u32", "r10", at + BpfRecord.uid, "r1");
+  a.load("r1", "u64", "r9", User.totalPages).store("u64", "r10", at + BpfRecord.totalPages, "r1");
+  a.op("r2", "=", key).op("r2", ">>=", Math.log2(KEY_BYTES), "index of the slot");
+  storeMmId(a, at, "r8", "r2", target);
+  a.store("u32", "r10", at + BpfRecord.other, 0).store("u64", "r10", at + BpfRecord.result, 0);
+  a.load("r7", "u32", "r8", Slot.tgid);
+  for (const member of countedMembers(shape)) {
+    const next = `late${member}_next`;
+    a.load("r1", "u64", "r8", Slot.pages + 8 * member);
+    a.load("r2", "u32", "r8", Slot.recorded + 4 * member).signExtend("r2");
+    a.jumpIf("r1", "==", "r2", next, "it is recorded");
+    a.store("u64", "r10", at + BpfRecord.pages, "r1");
+    a.store("u32", "r8", Slot.recorded + 4 * member, "r1");
+    a.store("u32", "r10", at + BpfRecord.member, member | PAGE_CURR);
+    emitOutput(a, at, BpfRecordKind.page, `late${member}`, Wakeup.never, "r7");
+    a.label(next);
   }
 }
 

@@ -12,7 +12,7 @@
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
-import { BooksMap, Slot, SlotState, User } from "./books_layout.ts";
+import { BooksMap, Control, Slot, SlotState, User } from "./books_layout.ts";
 import { emitEnforce } from "./enforce.ts";
 import { emitEnroll } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
@@ -147,7 +147,11 @@ export function rssStatProgram(target: Target): Assembler {
   a.label("recorded");
   a.jumpIf("r7", "==", 0, "record", "a carry is told: one of some 32 pages");
   a.load("r2", "u64", "r5", User.recordAbovePages);
-  a.jumpIf("r1", "s<=", "r2", "end", "not near enough for each page to be told");
+  a.jumpIf("r1", "s>", "r2", "record", "each page is told");
+  a.mapValue("r1", BooksMap.control, Control.unrecorded).load("r2", "u32", "r1", 0);
+  a.jumpIf("r2", "!=", 0, "end", "known already");
+  a.store("u32", "r1", 0, 1, "to be recorded when there is time");
+  a.jump("end");
   a.label("record");
   a.op("r1", "=", "r8", "key").load("r2", "u32", "r10", Stack.member);
   a.callLocal("record_page");
