@@ -72,6 +72,8 @@ export interface RunOptions {
   readonly pathCpu: number | "auto";
   /** Soft arms the killer; `--no-arm` shows what that is worth. */
   readonly arms: boolean;
+  /** Programs in the kernel may end a process themselves, where there are any. */
+  readonly kernelTrigger: boolean;
   /** Faults may be provoked over the control socket. */
   readonly debugFaults: boolean;
 }
@@ -117,6 +119,7 @@ export function parseRunOptions(
     ),
     pathCpu: values["cpu"],
     arms: !values["no-arm"],
+    kernelTrigger: values.trigger === "kernel",
     debugFaults: values["debug-faults"],
   });
 }
@@ -127,6 +130,7 @@ function schemaOf(host: LimitHost) {
   return z.strictObject({
     limit: z.array(z.string()),
     source: oneOf(["auto", "bpf", "raw", "text"]),
+    trigger: oneOf(["kernel", "user"]),
     readers: wholeNumber(1, READERS_MAX),
     count: readAs(parseCounted),
     victim: oneOf(["largest", "newest", "growing"]),

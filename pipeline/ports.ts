@@ -99,9 +99,14 @@ export interface RecordedUsers {
   rulesChanged(): void;
   /** Books the processes that those have who were admitted since the last time. */
   settle(): void;
+  /** A process has changed its user. */
+  userChanged(): void;
   /** When {@link catchUp} has something to do; Infinity: nothing is missing. Nanoseconds. */
   readonly nextNs: number;
-  /** Has events written of what was booked and not told, which is little for each process. */
+  /**
+   * Has events written of what was booked and not told, which is little for each process, and books what
+   * processes have who changed their user.
+   */
   catchUp(nowNs: number): void;
 }
 

@@ -35,9 +35,12 @@ export class BpfLimits implements KernelLimits {
     this.numbers = new BigInt64Array(rows);
   }
 
-  set(uid: number, limitPages: number, mayKill: boolean): void {
+  set(uid: number, limitPages: number, mayKill: boolean): boolean {
     const index = this.users.find(uid);
-    if (index !== 0) this.users.setLine(index, limitPages, mayKill ? Mode.kill : Mode.wake);
+    if (index === 0) return true;
+    const isExact = this.users.isExact(index);
+    this.users.setLine(index, limitPages, mayKill && isExact ? Mode.kill : Mode.wake);
+    return isExact;
   }
 
   chargeInherited(uid: number, pages: number): void {

@@ -26,6 +26,9 @@ export class BpfUsers implements RecordedUsers {
   private readonly clock: Clock;
   private readonly unrecorded: Uint32Array;
   private dueNs = 0;
+  /** A process has changed its user, and may be booked for the one that it had. */
+  private hasChanged = false;
+  private changesDueNs = 0;
   /** Somebody was admitted whose processes are not all in the books. */
   private isUnsettled = true;
 
@@ -74,11 +77,24 @@ export class BpfUsers implements RecordedUsers {
     }
   }
 
+  userChanged(): void {
+    this.hasChanged = true;
+  }
+
   get nextNs(): number {
-    return this.unrecorded[0] === 0 ? Infinity : this.dueNs;
+    return Math.min(
+      this.unrecorded[0] === 0 ? Infinity : this.dueNs,
+      this.hasChanged ? this.changesDueNs : Infinity,
+    );
   }
 
   catchUp(nowNs: number): void {
+    if (this.hasChanged && nowNs >= this.changesDueNs) {
+      this.isUnsettled = true;
+      this.settle();
+      this.hasChanged = false;
+      this.changesDueNs = nowNs + (this.clock.nowNs() - nowNs) * CATCH_UP_SHARE;
+    }
     if (this.unrecorded[0] === 0 || nowNs < this.dueNs) return;
     this.unrecorded[0] = 0;
     runIterator(this.recordFd, "toom_record", this.buffer);

@@ -167,6 +167,11 @@ export class KernelUsers {
     this.rows.setUint32(at + 4, slot, true);
   }
 
+  /** Whether there was a slot for each of its address spaces. */
+  isExact(index: number): boolean {
+    return this.rows.getUint32(index * User.bytes + User.full, true) === 0;
+  }
+
   read(index: number): KernelUser {
     const at = index * User.bytes;
     const number = (field: number): number => Number(this.rows.getBigInt64(at + field, true));

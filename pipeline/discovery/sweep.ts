@@ -268,6 +268,7 @@ export class Sweep {
    * when it has, or a moment later.
    */
   noteUserChange(pid: number): void {
+    this.context.users?.userChanged();
     if (this.slotOf(pid) >= 0) this.look(pid);
     else this.readLater(pid);
   }

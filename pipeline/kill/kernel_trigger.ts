@@ -13,8 +13,9 @@ export interface KernelLimits {
    * @param uid As in the tables.
    * @param limitPages Counted pages: hard and share credit.
    * @param mayKill Programs may end the user's candidate; else they only tell.
+   * @returns false when not all of its pages are known to programs: then they only tell.
    */
-  set(uid: number, limitPages: number, mayKill: boolean): void;
+  set(uid: number, limitPages: number, mayKill: boolean): boolean;
   /** The credit has what a fork copied: from here on programs charge it. @param pages 0 or more. */
   chargeInherited(uid: number, pages: number): void;
   /** Nobody is armed any more. */

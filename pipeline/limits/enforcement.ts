@@ -21,6 +21,7 @@ import {
   Trigger,
   UserState,
 } from "../memory/layout.ts";
+import { KernelLines } from "./kernel_lines.ts";
 import type { RulesView } from "./published_rules.ts";
 import type { Memory } from "../memory/memory.ts";
 import { Relief } from "./relief.ts";
@@ -66,6 +67,7 @@ export class Enforcement {
    */
   private isFirstSweep = false;
   readonly kernel: KernelLimits | undefined;
+  private readonly kernelLines: KernelLines | undefined;
   private readonly books: Books;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
@@ -104,6 +106,7 @@ export class Enforcement {
     this.verify = context.verify;
     this.rules = context.rules;
     this.kernel = context.kernel;
+    this.kernelLines = context.kernel && new KernelLines({ ...context, kernel: context.kernel });
     // Orders for which there is no room are counted, and given again: nobody waits for the killer.
     this.orders = new RecordWriter(new RingProducer(buffer, plan.orderRing), () => {});
     this.killerBell = new Doorbell(memory, Role.killer);
@@ -166,7 +169,7 @@ export class Enforcement {
     const { users } = this.books;
     const creditPages = users.creditPages[userSlot]!;
     this.quietPages[userSlot] = this.farPages[userSlot]! + creditPages;
-    if (this.kernel !== undefined) this.tellKernelOf(userSlot, this.kernel);
+    this.kernelLines?.tell(userSlot, tsNs, this.isFirstSweep);
     if (creditPages === 0 || users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
     if (tsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
     this.measureAskedNs[userSlot] = tsNs;
@@ -175,19 +178,7 @@ export class Enforcement {
 
   /** Programs in the kernel are told the lines of all users, and about whom they may decide. */
   tellKernel(): void {
-    if (this.kernel === undefined) return;
-    const { users, userSlots } = this.books;
-    for (let slot = 0; slot < userSlots.highWater; slot++) {
-      if (users.state[slot] !== UserState.free) this.tellKernelOf(slot, this.kernel);
-    }
-  }
-
-  private tellKernelOf(userSlot: number, kernel: KernelLimits): void {
-    const { uid, hardPages, creditPages, doubtTsNs } = this.books.users;
-    const isDoubtful = this.header[HeaderWord.degraded] !== 0 && doubtTsNs[userSlot] !== 0;
-    const { dryRun, arms } = this.rules.settings;
-    const mayKill = arms && !dryRun && !isDoubtful && !this.isFirstSweep;
-    kernel.set(uid[userSlot]!, hardPages[userSlot]! + creditPages[userSlot]!, mayKill);
+    this.kernelLines?.tellAll(this.nowNs[0]!, this.isFirstSweep);
   }
 
   /** A program in the kernel has ended a process: the killer takes it for a victim of its own. */

@@ -24,6 +24,8 @@ export interface SupervisorOptions {
   readonly psi: boolean;
   readonly dryRun: boolean;
   readonly arms: boolean;
+  /** Programs in the kernel may end a process themselves, where there are any. */
+  readonly kernelTrigger: boolean;
   readonly bufferKib: number;
   readonly subbufKib: number | undefined;
   readonly controlSocketPath: string;

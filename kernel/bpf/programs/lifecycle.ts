@@ -82,7 +82,11 @@ export function newTaskProgram(target: Target): Assembler {
   return a;
 }
 
-/** Run for each task by an iterator: books those of near users that were there before. */
+/**
+ * Run for each task by an iterator: books those of near users that were there before, and moves those
+ * whose process has changed its user since. An event on another CPU at that moment may be booked for
+ * the user before; who changes its user has one thread as a rule.
+ */
 export function seedProgram(target: Target): Assembler {
   const { kernel } = target;
   const a = new Assembler();
@@ -95,10 +99,20 @@ export function seedProgram(target: Target): Assembler {
   a.load("r8", "u64", "r6", kernel.mm.owner, "whose process's the mm is");
   addressToNumber(a, "r6", "its address is its key");
   a.jumpIf("r8", "==", 0, "end");
+  findSlot(a, "r6", "booked", target);
+  a.jump("new");
+  a.label("booked");
+  a.op("r9", "=", "r1", "offset of the key");
+  uidOf(a, "r8", target);
+  slotAt(a, "r5", "r9", "r1");
+  a.load("r1", "u32", "r5", Slot.uid);
+  a.jumpIf32("r1", "==", "r0", "end", "it is whose it was");
+  a.op("r1", "=", "r9").op("r2", "=", "r6");
+  a.callLocal("leave", "its process has changed its user: its pages go from one to the other");
+  a.label("new");
   uidOf(a, "r8", target);
   a.op("r4", "=", "r0");
   findUser(a, "r4", "r9", "end", "user");
-  findSlot(a, "r6", "end", target);
   a.op("r1", "=", "r6", "mm").op("r2", "=", "r4", "uid").op("r3", "=", "r9", "user");
   a.load("r4", "u32", "r8", kernel.task.tgid, "process").op("r5", "=", 0, "in use");
   a.callLocal("enroll");
