@@ -478,6 +478,7 @@ export class Accounting {
       this.reports.put("degraded", tsNs, [reason]);
     }
     this.facts.degraded = true;
+    this.enforcement.tellKernel();
   }
 
   /**
@@ -498,6 +499,7 @@ export class Accounting {
     if (userSlot < 0 || uid !== this.verifyUid) return;
     if (users.doubtTsNs[userSlot]! > this.verifyBeganNs) this.enforcement.endAskedVerify(userSlot);
     else users.doubtTsNs[userSlot] = 0;
+    this.enforcement.tellKernel();
     this.enforcement.evaluate(userSlot, tsNs, Trigger.lastDefense);
   }
 
