@@ -312,7 +312,7 @@ export class Accounting {
       if (books.users.uid[user] === UNKNOWN_UID) books.shares.credit(mm, delta);
       if (books.users.usagePages[user]! > enforcement.quietPages[user]!) {
         enforcement.nowNs[0] = tsNs;
-        enforcement.compare(user, Trigger.user);
+        enforcement.compareGrown(user);
       }
     } else if (delta < 0) {
       const user = processes.userSlot[mms.processSlot1[mm]! - 1]!;
@@ -352,6 +352,14 @@ export class Accounting {
         enforcement.kernel?.chargeInherited(uid, pages);
         break;
       }
+      case RecordKind.kernelOver:
+        this.lastTsNs = tsNs;
+        enforcement.evaluate(
+          this.books.findUser(inbox.kernelOver.at(word).uid),
+          tsNs,
+          Trigger.user,
+        );
+        break;
       case RecordKind.kernelKill: {
         const { tid, uid, usagePages, tookNs } = inbox.kernelKill.at(word);
         enforcement.killedByKernel(tsNs, tid, uid, usagePages, tookNs);

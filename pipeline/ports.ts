@@ -91,6 +91,12 @@ export interface TraceList {
   appendPidsAsync(tids: Iterable<number>): Promise<void>;
 }
 
+/** Users whose usage must be exact and as of now, because somebody decides by it. */
+export interface ExactUsers {
+  /** @param uid Real uid. @returns false: not yet, as the user is not known. */
+  setExact(uid: number, isExact: boolean): boolean;
+}
+
 /** Users whose tasks the kernel records, whichever these are: then no task need be on a list. */
 export interface RecordedUsers {
   /** Has the kernel record a real uid. @returns false: there is no room for it. */
@@ -99,6 +105,18 @@ export interface RecordedUsers {
   rulesChanged(): void;
   /** Books the processes that those have who were admitted since the last time. */
   settle(): void;
+  /** Whether each page of them is booked; else {@link look} must be called. */
+  readonly isAttached: boolean;
+  /** Has each page booked from here on. */
+  attach(): void;
+  /** Pages cost nothing any more. */
+  detach(): void;
+  /** While it is not attached: somebody was admitted whom nobody has looked at, or must be exact. */
+  readonly hasNews: boolean;
+  /** While it is not attached: books what each user has at this moment. */
+  look(): void;
+  /** How far each user is from its soft limit as of the last look, pages; negative: above it. */
+  distances(visit: (uid: number, pages: number) => void): void;
   /** A process has changed its user. */
   userChanged(): void;
   /** When {@link catchUp} has something to do; Infinity: nothing is missing. Nanoseconds. */

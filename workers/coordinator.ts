@@ -12,6 +12,8 @@ import { Role } from "../pipeline/memory/layout.ts";
 import { ReportWriter } from "../pipeline/messages/reports.ts";
 import { RingProducer } from "../pipeline/memory/ring.ts";
 import { TmallocServer } from "../pipeline/promises/tmalloc_server.ts";
+import { BpfExactUsers } from "../kernel/bpf/bpf_trigger.ts";
+import { EventFd } from "../kernel/ffi/fd.ts";
 import { MonotonicClock } from "../kernel/ffi/clock.ts";
 import { ProcReader } from "../kernel/proc/proc.ts";
 import { procErrorPages } from "../kernel/proc/proc_accuracy.ts";
@@ -23,6 +25,8 @@ import { runWorker, type WorkerAgent, type WorkerContext } from "./shell.ts";
 function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
   const { tmalloc, pageBytes } = init.config;
   if (tmalloc === undefined) return makeIdle(memory);
+  const { books } = init.config.sweeper;
+  const sweeperWake = new EventFd(init.config.wakeFds.sweeper);
   const counters = attachCounters(memory, Role.coordinator);
   const server = new TmallocServer({
     memory,
@@ -35,6 +39,7 @@ function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
     ),
     clock: new MonotonicClock(),
     sockets: openSockets(tmalloc),
+    exact: books && new BpfExactUsers(books, () => sweeperWake.ring()),
     proc: new ProcReader(),
     pageBytes,
     procErrorPages: procErrorPages(Deno.osRelease(), navigator.hardwareConcurrency),

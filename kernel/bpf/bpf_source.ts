@@ -6,7 +6,7 @@
  */
 import { packRss } from "../../pipeline/memory/record_words.ts";
 import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
-import { INHERITED, KERNEL_KILL } from "../../pipeline/messages/records.ts";
+import { INHERITED, KERNEL_KILL, KERNEL_OVER } from "../../pipeline/messages/records.ts";
 import type { TraceSource } from "../../pipeline/ports.ts";
 import { EventFd } from "../ffi/fd.ts";
 import { POLLIN, PollSet } from "../ffi/poll.ts";
@@ -137,8 +137,7 @@ export class BpfDecoder {
       case BpfRecordKind.killed:
         return this.killed(at, tsNs);
       case BpfRecordKind.over:
-        // It wakes the reader; the page behind it says what there is.
-        return;
+        return this.isOver(at, tsNs);
       default:
         counters.malformed++;
     }
@@ -149,6 +148,14 @@ export class BpfDecoder {
     const record = writer.open(INHERITED, tsNs);
     record.pages = words[at + Word.pages]!;
     record.uid = words[at + Word.uid]!;
+    writer.close();
+  }
+
+  private isOver(at: number, tsNs: number): void {
+    const { words, writer } = this;
+    const record = writer.open(KERNEL_OVER, tsNs);
+    record.uid = words[at + Word.uid]!;
+    record.refusal = words[at + Word.result]!;
     writer.close();
   }
 

@@ -4,12 +4,18 @@
  *
  * @module
  */
-import type { KernelCandidates, KernelLimits } from "../../pipeline/kill/kernel_trigger.ts";
+import {
+  type KernelCandidates,
+  type KernelLimits,
+  LineState,
+} from "../../pipeline/kill/kernel_trigger.ts";
+import type { ExactUsers } from "../../pipeline/ports.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
-import { attachArray, runProgram } from "./objects.ts";
+import { attachArray, runIterator, runProgram } from "./objects.ts";
 import {
   type BooksShape,
+  Control,
   CONTROL_BYTES,
   Mode,
   slotOfMmId,
@@ -17,6 +23,8 @@ import {
   USERS_MAX,
 } from "./programs/books_layout.ts";
 import { DyingContext } from "./programs/lifecycle.ts";
+
+const READ_BYTES = 4096;
 
 function attachUsers({ fds }: KernelBooksSpec): { users: KernelUsers; rows: ArrayBuffer } {
   const rows = attachArray(fds.users, USERS_MAX * User.bytes);
@@ -35,12 +43,12 @@ export class BpfLimits implements KernelLimits {
     this.numbers = new BigInt64Array(rows);
   }
 
-  set(uid: number, limitPages: number, mayKill: boolean): boolean {
+  set(uid: number, limitPages: number, mayKill: boolean): LineState {
     const index = this.users.find(uid);
-    if (index === 0) return true;
+    if (index === 0) return LineState.unknown;
     const isExact = this.users.isExact(index);
     this.users.setLine(index, limitPages, mayKill && isExact ? Mode.kill : Mode.wake);
-    return isExact;
+    return isExact ? LineState.exact : LineState.inexact;
   }
 
   chargeInherited(uid: number, pages: number): void {
@@ -82,5 +90,37 @@ export class BpfCandidates implements KernelCandidates {
     this.words.setUint32(DyingContext.tgid, tgid, true);
     this.words.setUint32(DyingContext.user, index, true);
     runProgram(this.dyingFd, "toom_dying", this.context);
+  }
+}
+
+/** The coordinator's end: of users who ask for memory each page is told at once. */
+export class BpfExactUsers implements ExactUsers {
+  private readonly users: KernelUsers;
+  private readonly wantsAttach: Uint32Array;
+  private readonly recordFd: number;
+  private readonly wakeSweeper: () => void;
+  private readonly buffer = new Uint8Array(READ_BYTES);
+
+  /**
+   * @param wakeSweeper It has each page booked, if none is.
+   * @throws {KernelError}
+   */
+  constructor(spec: KernelBooksSpec, wakeSweeper: () => void) {
+    this.users = attachUsers(spec).users;
+    const control = attachArray(spec.fds.control, CONTROL_BYTES);
+    this.wantsAttach = new Uint32Array(control, Control.wantsAttach, 1);
+    this.recordFd = spec.fds.record;
+    this.wakeSweeper = wakeSweeper;
+  }
+
+  setExact(uid: number, isExact: boolean): boolean {
+    const index = this.users.find(uid);
+    if (index === 0) return false;
+    this.users.setRecordAll(index, isExact);
+    if (!isExact) return true;
+    runIterator(this.recordFd, "toom_record", this.buffer);
+    this.wantsAttach[0] = 1;
+    this.wakeSweeper();
+    return true;
   }
 }

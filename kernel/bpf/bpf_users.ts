@@ -6,23 +6,36 @@
 import type { OwnersView } from "../../pipeline/limits/owners.ts";
 import type { RulesView } from "../../pipeline/limits/published_rules.ts";
 import type { Clock, RecordedUsers } from "../../pipeline/ports.ts";
+import { closeFd } from "../ffi/fd.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
-import { attachArray, runIterator } from "./objects.ts";
-import { Control, CONTROL_BYTES, Mode, User, USERS_MAX } from "./programs/books_layout.ts";
+import { attachArray, clearArray, openTracepoint, runIterator } from "./objects.ts";
+import {
+  Control,
+  CONTROL_BYTES,
+  KEY_BYTES,
+  Mode,
+  User,
+  USERS_MAX,
+} from "./programs/books_layout.ts";
 
 const READ_BYTES = 4096;
 /** What was booked is recorded at most so often, and for at most this part of a CPU. */
 const CATCH_UP_NS = 250e6;
 const CATCH_UP_SHARE = 200;
+/** No program runs longer, but on a machine that stands still. */
+const PROGRAM_NS_MAX = 1e6;
 
 export class BpfUsers implements RecordedUsers {
   private readonly users: KernelUsers;
-  private readonly seedFd: number;
   private readonly rules: RulesView;
   private readonly owners: OwnersView;
   private readonly buffer = new Uint8Array(READ_BYTES);
-  private readonly recordFd: number;
+  private readonly fds: KernelBooksSpec["fds"];
+  private readonly keyBytes: number;
+  /** See {@link Control.rssLink}. */
+  private readonly rssLink: Uint32Array;
+  private readonly wantsAttach: Uint32Array;
   private readonly clock: Clock;
   private readonly unrecorded: Uint32Array;
   private dueNs = 0;
@@ -33,12 +46,14 @@ export class BpfUsers implements RecordedUsers {
   private isUnsettled = true;
 
   /** @throws {KernelError} */
-  constructor({ fds }: KernelBooksSpec, rules: RulesView, owners: OwnersView, clock: Clock) {
+  constructor({ fds, shape }: KernelBooksSpec, rules: RulesView, owners: OwnersView, clock: Clock) {
     const control = attachArray(fds.control, CONTROL_BYTES);
     this.users = new KernelUsers(attachArray(fds.users, USERS_MAX * User.bytes), control);
     this.unrecorded = new Uint32Array(control, Control.unrecorded, 1);
-    this.seedFd = fds.seed;
-    this.recordFd = fds.record;
+    this.rssLink = new Uint32Array(control, Control.rssLink, 1);
+    this.keyBytes = shape.slots * KEY_BYTES;
+    this.wantsAttach = new Uint32Array(control, Control.wantsAttach, 1);
+    this.fds = fds;
     this.clock = clock;
     this.rules = rules;
     this.owners = owners;
@@ -97,14 +112,52 @@ export class BpfUsers implements RecordedUsers {
     }
     if (this.unrecorded[0] === 0 || nowNs < this.dueNs) return;
     this.unrecorded[0] = 0;
-    runIterator(this.recordFd, "toom_record", this.buffer);
+    runIterator(this.fds.record, "toom_record", this.buffer);
     const tookNs = this.clock.nowNs() - nowNs;
     this.dueNs = nowNs + Math.max(CATCH_UP_NS, tookNs * CATCH_UP_SHARE);
   }
 
+  get isAttached(): boolean {
+    return this.rssLink[0] !== 0;
+  }
+
+  attach(): void {
+    this.wantsAttach[0] = 0;
+    if (this.isAttached) return;
+    // Nobody is found any more, and what programs have begun they have ended a moment later.
+    clearArray(this.fds.keys, "toom_keys", this.keyBytes);
+    const untilNs = this.clock.nowNs() + PROGRAM_NS_MAX;
+    while (this.clock.nowNs() < untilNs);
+    this.users.clearPages();
+    this.rssLink[0] = openTracepoint(this.fds.rssStat, "toom_rss_stat") + 1;
+    this.isUnsettled = true;
+    this.settle();
+    runIterator(this.fds.record, "toom_record", this.buffer);
+  }
+
+  detach(): void {
+    if (!this.isAttached) return;
+    closeFd(this.rssLink[0]! - 1);
+    this.rssLink[0] = 0;
+  }
+
+  look(): void {
+    runIterator(this.fds.look, "toom_look", this.buffer);
+    this.isUnsettled = false;
+  }
+
+  get hasNews(): boolean {
+    return !this.isAttached && (this.isUnsettled || this.wantsAttach[0] !== 0);
+  }
+
+  distances(visit: (uid: number, pages: number) => void): void {
+    this.users.forEachDistance(visit);
+  }
+
   settle(): void {
-    if (!this.isUnsettled) return;
-    runIterator(this.seedFd, "toom_seed", this.buffer);
+    // A look finds them too.
+    if (!this.isUnsettled || !this.isAttached) return;
+    runIterator(this.fds.seed, "toom_seed", this.buffer);
     this.isUnsettled = false;
   }
 }

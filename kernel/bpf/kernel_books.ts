@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { readTextFile } from "../ffi/fd.ts";
+import { closeFd, readTextFile } from "../ffi/fd.ts";
 import type { Assembler } from "./asm/assembler.ts";
 import {
   BooksMap,
@@ -29,6 +29,7 @@ import {
   IteratorLink,
   MappedArray,
   MapType,
+  openTracepoint,
   ProgramType,
   TracepointLink,
 } from "./objects.ts";
@@ -36,6 +37,7 @@ import { execProgram, exitProgram, freeProgram } from "./programs/tasks.ts";
 import {
   dyingProgram,
   exitMmapProgram,
+  lookProgram,
   newTaskProgram,
   offsetsProgram,
   recordProgram,
@@ -72,6 +74,11 @@ export interface KernelBooksSpec {
     readonly control: number;
     readonly users: number;
     readonly records: number;
+    readonly keys: number;
+    /** Of the program at rss_stat. */
+    readonly rssStat: number;
+    /** Of the link of the iterator that books what far users have. */
+    readonly look: number;
     /** Of the program that marks a slot whose process was signalled. */
     readonly dying: number;
     /** Of the link of the iterator that books who was there before. */
@@ -87,6 +94,7 @@ export class KernelBooks implements Disposable {
   private readonly stack = new DisposableStack();
   readonly users: KernelUsers;
   private readonly control: BigUint64Array;
+  private readonly rssLink: Uint32Array;
   private readonly slotArray: MappedArray;
   private readonly keyArray: MappedArray;
   readonly records: BpfMap;
@@ -132,6 +140,7 @@ export class KernelBooks implements Disposable {
       );
       this.control = new BigUint64Array(control.buffer, 0, Control.heads / 8);
       this.users = new KernelUsers(users.buffer, control.buffer);
+      this.rssLink = new Uint32Array(control.buffer, Control.rssLink, 1);
       this.slotArray = slotArray;
       this.keyArray = keys;
       const references = {
@@ -171,12 +180,19 @@ export class KernelBooks implements Disposable {
         trace("toom_exec", execProgram(target), sched_process_exec),
         trace("toom_exit", exitProgram(target), sched_process_exit),
         trace("toom_free", freeProgram(target), sched_process_free),
-        trace("toom_rss_stat", rssStatProgram(target), rss_stat),
       ];
+      const rssStat = trace("toom_rss_stat", rssStatProgram(target), rss_stat);
       const { iterator, none } = AttachType;
       const seed = load(
         "toom_seed",
         seedProgram(target),
+        tracing,
+        iterator,
+        kernel.ids.taskIterator,
+      );
+      const look = load(
+        "toom_look",
+        lookProgram(target),
         tracing,
         iterator,
         kernel.ids.taskIterator,
@@ -193,6 +209,9 @@ export class KernelBooks implements Disposable {
         control: control.map.fd,
         users: users.map.fd,
         records: this.records.fd,
+        keys: keys.map.fd,
+        rssStat: rssStat.fd,
+        look: stack.use(new IteratorLink(look)).fd,
         dying: load("toom_dying", dyingProgram(target), syscall, none, 0).fd,
         seed: this.seedLink.fd,
         record: stack.use(new IteratorLink(record)).fd,
@@ -220,6 +239,7 @@ export class KernelBooks implements Disposable {
     const links: TracepointLink[] = [];
     try {
       for (const program of this.programs) links.push(new TracepointLink(program));
+      this.rssLink[0] = openTracepoint(this.fds.rssStat, "toom_rss_stat") + 1;
     } catch (error) {
       for (const link of links) link[Symbol.dispose]();
       throw error;
@@ -234,6 +254,8 @@ export class KernelBooks implements Disposable {
 
   /** The books are not kept from here on, and must be cleared before the next time. */
   detach(): void {
+    if (this.rssLink[0] !== 0) closeFd(this.rssLink[0]! - 1);
+    this.rssLink[0] = 0;
     for (const link of this.links.reverse()) link[Symbol.dispose]();
     this.links = [];
   }

@@ -167,6 +167,31 @@ export class KernelUsers {
     this.rows.setUint32(at + 4, slot, true);
   }
 
+  /** Has each page of a user recorded, or not. @param index Of its row, or of one charged to it. */
+  setRecordAll(index: number, recordsAll: boolean): void {
+    const account = this.rows.getUint32(index * User.bytes + User.account, true);
+    this.rows.setUint32(account * User.bytes + User.recordAll, recordsAll ? 1 : 0, true);
+  }
+
+  /**
+   * How far each user is from the line above which its pages are recorded; negative: above it, 0 of one
+   * whose pages are all recorded.
+   */
+  forEachDistance(visit: (uid: number, pages: number) => void): void {
+    for (const head of this.heads) {
+      for (let index = head; index !== 0;) {
+        const at = index * User.bytes;
+        if (this.rows.getUint32(at + User.account, true) === index) {
+          const pages = Number(this.rows.getBigInt64(at + User.totalPages, true));
+          const line = Number(this.rows.getBigInt64(at + User.recordAbovePages, true));
+          const isExact = this.rows.getUint32(at + User.recordAll, true) !== 0;
+          visit(this.rows.getUint32(at + User.uid, true), isExact ? 0 : line - pages);
+        }
+        index = this.rows.getUint32(at + User.next, true);
+      }
+    }
+  }
+
   /** Whether there was a slot for each of its address spaces. */
   isExact(index: number): boolean {
     return this.rows.getUint32(index * User.bytes + User.full, true) === 0;

@@ -11,7 +11,6 @@ import { mapFd } from "../ffi/mapping.ts";
 
 const Command = {
   mapCreate: 0,
-  mapLookup: 1,
   mapUpdate: 2,
   programLoad: 5,
   programRun: 10,
@@ -55,6 +54,17 @@ export class BpfMap implements Disposable {
   [Symbol.dispose](): void {
     closeFd(this.fd);
   }
+}
+
+/**
+ * Fills the only value of an array with zeros.
+ * @throws {KernelError}
+ */
+export function clearArray(fd: number, name: string, bytes: number): void {
+  const key = new Uint8Array(4);
+  const attributes = new BpfAttributes().u32(0, fd).address(8, key)
+    .address(16, new Uint8Array(bytes));
+  check(bpfCall(Command.mapUpdate, attributes), "bpf(MAP_UPDATE_ELEM)", name);
 }
 
 /**
@@ -189,15 +199,27 @@ export class TracepointLink implements Disposable {
 
   /** @throws {KernelError} */
   constructor(program: BpfProgram) {
-    const attributes = new BpfAttributes().u32(8, program.fd);
-    const result = bpfCall(Command.rawTracepointOpen, attributes);
-    this.fd = check(result, "bpf(RAW_TRACEPOINT_OPEN)", program.name);
+    this.fd = openTracepoint(program.fd, program.name);
   }
 
   /** No program that began before it returns is guaranteed to have ended. */
   [Symbol.dispose](): void {
     closeFd(this.fd);
   }
+}
+
+/**
+ * Attaches a program to its tracepoint; any thread may.
+ * @returns Descriptor of the link.
+ * @throws {KernelError}
+ */
+export function openTracepoint(programFd: number, name: string): number {
+  const attributes = new BpfAttributes().u32(8, programFd);
+  return check(
+    bpfCall(Command.rawTracepointOpen, attributes),
+    "bpf(RAW_TRACEPOINT_OPEN)",
+    name,
+  );
 }
 
 /** A program that the kernel runs for each of its objects, such as tasks, when somebody reads. */

@@ -17,9 +17,7 @@ import {
   type UserChanges,
   Woken,
 } from "../../pipeline/discovery/sweeper_world.ts";
-import type { OwnersView } from "../../pipeline/limits/owners.ts";
-import type { RulesView } from "../../pipeline/limits/published_rules.ts";
-import type { RecordedUsers, TraceCounts } from "../../pipeline/ports.ts";
+import type { TraceCounts } from "../../pipeline/ports.ts";
 import { BpfUsers } from "../bpf/bpf_users.ts";
 import type { KernelBooksSpec } from "../bpf/kernel_books.ts";
 import { MonotonicClock } from "../ffi/clock.ts";
@@ -90,7 +88,7 @@ class LinuxSweeperWorld implements SweeperWorld {
   readonly userChanges: UserChanges | undefined;
   readonly shares: ShareFacts;
   readonly openExecs: OpenExecs;
-  private readonly books: KernelBooksSpec | undefined;
+  readonly recordedUsers?: NonNullable<SweeperWorld["recordedUsers"]>;
   private readonly fifoPriority: number;
   private readonly poll: PollSet;
   private readonly wake: EventFd;
@@ -101,7 +99,10 @@ class LinuxSweeperWorld implements SweeperWorld {
 
   constructor(spec: SweeperSpec, fifoPriority: number) {
     this.fifoPriority = fifoPriority;
-    this.books = spec.books;
+    const { books } = spec;
+    if (books !== undefined) {
+      this.recordedUsers = (rules, owners) => new BpfUsers(books, rules, owners, this.clock);
+    }
     this.list = spec.books === undefined
       ? TraceInstance.attach(spec.instanceName, spec.tracefsPath)
       : NO_LIST;
@@ -127,12 +128,6 @@ class LinuxSweeperWorld implements SweeperWorld {
     this.closers.push(() => connector.close());
     this.poll.add(connector.fd, POLLIN);
     return new ConnectorChanges(connector);
-  }
-
-  recordedUsers(rules: RulesView, owners: OwnersView): RecordedUsers | undefined {
-    return this.books === undefined
-      ? undefined
-      : new BpfUsers(this.books, rules, owners, this.clock);
   }
 
   listenToPressure(): void {

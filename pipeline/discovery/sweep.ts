@@ -268,7 +268,14 @@ export class Sweep {
    * when it has, or a moment later.
    */
   noteUserChange(pid: number): void {
-    this.context.users?.userChanged();
+    const { users, rules } = this.context;
+    if (users !== undefined) {
+      users.userChanged();
+      // Its pages are booked from now on, even if what it has is told later.
+      if (this.read(pid) === true && rules.find(this.teller.status.realUid) !== undefined) {
+        users.admit(this.teller.ownUid);
+      }
+    }
     if (this.slotOf(pid) >= 0) this.look(pid);
     else this.readLater(pid);
   }

@@ -21,6 +21,7 @@ import { RingConsumer } from "../memory/ring.ts";
 import { OOM_VICTIM, RESOLVE, VERIFY } from "../messages/records.ts";
 import { RecordOutlet } from "../messages/record_outlet.ts";
 import type { RecordedUsers } from "../ports.ts";
+import { Nearness } from "./nearness.ts";
 import { ProcTrial } from "./proc_trial.ts";
 import { type ExecListener, ExecStream } from "./exec_stream.ts";
 import { ShareMeasure } from "./share_measure.ts";
@@ -32,6 +33,9 @@ import { TraceWatch } from "./trace_watch.ts";
 
 /** Reads of changes of user in one turn, of 256 each: as many as can be looked at. */
 const CHANGE_READS_MAX = 16;
+
+/** Where programs in the kernel book what users have, all of /proc is read once in so many intervals. */
+const LOOKS_A_SWEEP = 60;
 
 export interface SweeperOptions {
   /** Of this incarnation. */
@@ -60,6 +64,7 @@ export class Sweeper implements ExecListener {
   private readonly verify;
   private readonly resolve;
   private readonly users: RecordedUsers | undefined;
+  private readonly nearness: Nearness | undefined;
   private readonly sweep: Sweep;
   private readonly schedule: SweepSchedule;
   private readonly execs: ExecStream;
@@ -88,9 +93,12 @@ export class Sweeper implements ExecListener {
     this.queries = new RingConsumer(buffer, plan.queryRing);
     this.verify = VERIFY.view(this.queries.words);
     this.resolve = RESOLVE.view(this.queries.words);
-    this.schedule = new SweepSchedule(() => rules.settings.intervalMs);
+    // Where users are looked at otherwise, all of /proc is read for what only it can tell.
+    const looks = world.recordedUsers === undefined ? 1 : LOOKS_A_SWEEP;
+    this.schedule = new SweepSchedule(() => rules.settings.intervalMs * looks);
     const owners = new OwnersView(memory.owners);
-    this.users = world.recordedUsers?.(rules, owners);
+    const users = this.users = world.recordedUsers?.(rules, owners);
+    this.nearness = users && new Nearness({ memory, users, clock, cpus, pageBytes });
     this.sweep = new Sweep({
       memory,
       writer,
@@ -146,6 +154,7 @@ export class Sweeper implements ExecListener {
     const { clock, userChanges } = this.world;
     if (this.rules.refresh()) {
       sweep.rulesChanged();
+      this.nearness?.hurry();
       if (this.rules.settings.psi) this.world.listenToPressure();
       schedule.want();
       // The supervisor cannot: see worker_wakes.ts.
@@ -162,6 +171,7 @@ export class Sweeper implements ExecListener {
     this.measure?.step();
     const nowNs = clock.nowNs();
     this.users?.catchUp(nowNs);
+    this.nearness?.step(nowNs);
     // While a write to the list is under way, the kernel would let a look at it wait.
     if (!sweep.isWaiting) this.watch.look(nowNs);
     if (schedule.isDue(nowNs, sweep.isWaiting)) this.sweepAll(schedule.begin(nowNs));
@@ -175,6 +185,7 @@ export class Sweeper implements ExecListener {
       this.sweep.nextReadNs,
       this.measure?.nextNs ?? Infinity,
       this.users?.nextNs ?? Infinity,
+      this.nearness?.nextNs ?? Infinity,
     );
     const dueMs = Math.min((dueNs - nowNs) / 1e6, this.schedule.waitMs(nowNs));
     const woken = this.world.wait(Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs))));
@@ -187,6 +198,7 @@ export class Sweeper implements ExecListener {
 
   private sweepAll(isAfterLoss: boolean): void {
     const { counters, options, world } = this;
+    this.nearness?.attach(world.clock.nowNs());
     // Reading all of /proc may take long: not before everybody else, unless nothing is enforced until it
     // is done.
     const yields = options.realTime && (options.isFirstStart || counters[CounterIndex.sweeps]! > 0);

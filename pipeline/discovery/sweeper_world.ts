@@ -45,7 +45,7 @@ export interface SweeperWorld {
   readonly proc: Proc;
   readonly list: TraceList & GuardedList;
   /** Undefined where tasks are recorded, not users. */
-  recordedUsers?(rules: RulesView, owners: OwnersView): RecordedUsers | undefined;
+  readonly recordedUsers?: (rules: RulesView, owners: OwnersView) => RecordedUsers;
   readonly shares: ShareFacts;
   readonly instance: GuardedInstance;
   /** Undefined where toom reads text. */

@@ -11,6 +11,9 @@ import type { Candidates } from "./candidates.ts";
 import type { KillKernel } from "./kill_kernel.ts";
 import type { VictimRows } from "./victim_rows.ts";
 
+/** The killer has signalled it at the same moment, and told of it. */
+export const VICTIM_ALREADY = -2;
+
 export interface KernelKillsContext {
   readonly memory: Memory;
   readonly kernel: KillKernel;
@@ -57,11 +60,13 @@ export class KernelKills {
    * A program has signalled a process: from here on it is a victim like others.
    *
    * @param tsNs When it was signalled.
-   * @returns Its row; -1: it is gone already, or there is no room.
+   * @returns Its row; -1: it is gone already, or there is no room; {@link VICTIM_ALREADY}.
    */
   adopt(userSlot: number, pid: number, tsNs: number): number {
     const { memory, kernel, rows, candidates } = this.context;
     const { users, victims, processes } = memory;
+    const known = rows.findProcess(pid);
+    if (known >= 0 && rows.isVictim(known, processes.generation[known]!)) return VICTIM_ALREADY;
     const row = this.rowOf(userSlot, pid);
     if (row < 0) return row;
     const slot = victims.processSlot[row]!;

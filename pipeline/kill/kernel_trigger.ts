@@ -5,6 +5,17 @@
  * @module
  */
 
+/** What programs know of a user. */
+export const LineState = {
+  /** Nothing: nobody has had them book it. */
+  unknown: 0,
+  /** Each page. */
+  exact: 1,
+  /** Not all, as there was no room for an address space. */
+  inexact: 2,
+} as const;
+export type LineState = typeof LineState[keyof typeof LineState];
+
 /** Accounting's end: who is over when. */
 export interface KernelLimits {
   /**
@@ -13,9 +24,9 @@ export interface KernelLimits {
    * @param uid As in the tables.
    * @param limitPages Counted pages: hard and share credit.
    * @param mayKill Programs may end the user's candidate; else they only tell.
-   * @returns false when not all of its pages are known to programs: then they only tell.
+   * @returns {@link LineState}: only of an exact one programs end anybody.
    */
-  set(uid: number, limitPages: number, mayKill: boolean): boolean;
+  set(uid: number, limitPages: number, mayKill: boolean): LineState;
   /** The credit has what a fork copied: from here on programs charge it. @param pages 0 or more. */
   chargeInherited(uid: number, pages: number): void;
   /** Nobody is armed any more. */

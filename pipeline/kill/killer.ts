@@ -34,7 +34,7 @@ import { SettingsView } from "../memory/settings.ts";
 import type { View } from "../messages/codec.ts";
 import { ADOPT, ORDER } from "../messages/records.ts";
 import type { KernelCandidates } from "./kernel_trigger.ts";
-import { KernelKills } from "./kernel_kills.ts";
+import { KernelKills, VICTIM_ALREADY } from "./kernel_kills.ts";
 import { ReportWriter } from "../messages/reports.ts";
 import { KillReports } from "./kill_reports.ts";
 import { Receipt } from "./receipt.ts";
@@ -421,6 +421,7 @@ export class Killer {
     if (users.generation[userSlot] !== generation) return;
     this.candidates.begin(this.kernel.nowNs());
     const row = this.kernelKills?.adopt(userSlot, pid, tsNs) ?? -1;
+    if (row === VICTIM_ALREADY) return;
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
     const crossed = { row, userSlot, pid, tsNs: tsNs - tookNs, trigger: Trigger.kernel };

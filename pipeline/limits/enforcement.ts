@@ -66,6 +66,7 @@ export class Enforcement {
    * known, and of those that share an mm perhaps one.
    */
   private isFirstSweep = false;
+  private isLeftToKernel = false;
   readonly kernel: KernelLimits | undefined;
   private readonly kernelLines: KernelLines | undefined;
   private readonly books: Books;
@@ -261,6 +262,16 @@ export class Enforcement {
       this.books.users.state[userSlot]! > UserState.ok;
   }
 
+  /**
+   * A user has grown by a page. Where programs in the kernel end the candidate, they have been asked
+   * before: two that decide at once would take two victims. If they could not, they say so.
+   */
+  compareGrown(userSlot: number): void {
+    this.isLeftToKernel = this.kernelLines?.decides(userSlot) === true;
+    this.compare(userSlot, Trigger.user);
+    this.isLeftToKernel = false;
+  }
+
   /** A user has grown, and is past soft or not far from hard. */
   compare(userSlot: number, trigger: Trigger): void {
     const { users } = this.books;
@@ -299,7 +310,7 @@ export class Enforcement {
       users.crossedTsNs[userSlot] = tsNs;
       Atomics.store(users.state, userSlot, UserState.hard);
     }
-    if (this.isFirstSweep) return;
+    if (this.isFirstSweep || this.isLeftToKernel) return;
     if (this.header[HeaderWord.degraded] !== 0 && users.doubtTsNs[userSlot] !== 0) {
       this.askVerify(userSlot, tsNs);
       return;

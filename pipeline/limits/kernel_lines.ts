@@ -8,7 +8,7 @@ import { type Books, TableNumber } from "../books/books.ts";
 import { HeaderWord, UserState } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { ReportWriter } from "../messages/reports.ts";
-import type { KernelLimits } from "../kill/kernel_trigger.ts";
+import { type KernelLimits, LineState } from "../kill/kernel_trigger.ts";
 import type { RulesView } from "./published_rules.ts";
 
 /** That the kernel's books of somebody are not exact is told at most so often. */
@@ -25,9 +25,17 @@ export interface KernelLinesContext {
 export class KernelLines {
   private readonly context: KernelLinesContext;
   private inexactReportedNs = -Infinity;
+  /** By user slot. */
+  private readonly isDeciding: Uint8Array;
 
   constructor(context: KernelLinesContext) {
     this.context = context;
+    this.isDeciding = new Uint8Array(context.memory.plan.capacity.users);
+  }
+
+  /** Whether programs end the user's candidate when a page of it crosses the line. */
+  decides(userSlot: number): boolean {
+    return this.isDeciding[userSlot] !== 0;
   }
 
   /** @param isFirstSweep Not everybody is known: nobody is to be killed. */
@@ -46,7 +54,9 @@ export class KernelLines {
     const { dryRun, arms, kernelTrigger } = rules.settings;
     const mayKill = kernelTrigger && arms && !dryRun && !isDoubtful && !isFirstSweep;
     const limitPages = hardPages[userSlot]! + creditPages[userSlot]!;
-    if (kernel.set(uid[userSlot]!, limitPages, mayKill)) return;
+    const state = kernel.set(uid[userSlot]!, limitPages, mayKill);
+    this.isDeciding[userSlot] = mayKill && state === LineState.exact ? 1 : 0;
+    if (state !== LineState.inexact) return;
     if (nowNs - this.inexactReportedNs < INEXACT_REPORT_NS) return;
     this.inexactReportedNs = nowNs;
     reports.put("tableFull", nowNs, [TableNumber.kernelSlots, uid[userSlot]!]);

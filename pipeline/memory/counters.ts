@@ -40,6 +40,11 @@ export const CounterIndex = {
   timedOut: 24,
   /** Coordinator: connections closed at once, because there were too many. */
   connectionsRefused: 25,
+  /** Sweeper: looks at far users, and the time that they took, nanoseconds. */
+  looks: 26,
+  lookNs: 27,
+  /** Sweeper: since when each page is booked, nanoseconds; negative: since when none is. */
+  nearSinceNs: 28,
   /** Coordinator: as of now. */
   connections: 32,
   clients: 33,

@@ -50,6 +50,7 @@ export const RecordKind = {
   kernelKill: 28,
   inherited: 29,
   adopt: 30,
+  kernelOver: 31,
 } as const;
 export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
 

@@ -60,6 +60,16 @@ export const KERNEL_KILL = new Codec(
   },
 );
 
+export const KERNEL_OVER = new Codec(
+  RecordKind.kernelOver,
+  "kernelOver",
+  "A user is over, and no program in the kernel could end a process of it",
+  {
+    uid: field("tid", "id", "the user"),
+    refusal: field("a", "number", "why; see kernel/bpf/programs/enforce.ts"),
+  },
+);
+
 export const INHERITED = new Codec(
   RecordKind.inherited,
   "inherited",
@@ -248,6 +258,7 @@ export const CODECS: readonly Codec[] = [
   FREE,
   LOST,
   KERNEL_KILL,
+  KERNEL_OVER,
   INHERITED,
   PROC,
   PROC_PAGES,

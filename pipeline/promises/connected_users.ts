@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { ReadySet, Sockets } from "../ports.ts";
+import type { ExactUsers, ReadySet, Sockets } from "../ports.ts";
 import { Fairness, Share } from "./fairness.ts";
 import type { OwnedHandles } from "./owned_handles.ts";
 import { KEY_NUMBER_MASK, KeyKind } from "./ready_key.ts";
@@ -22,9 +22,12 @@ export interface ConnectedUser {
   readonly key: number;
   readonly share: Share;
   connections: number;
+  /** Its usage is exact, and as of now. */
+  isExact: boolean;
 }
 
 export class ConnectedUsers {
+  private readonly exact: ExactUsers | undefined;
   private readonly sockets: Sockets;
   private readonly top: ReadySet;
   private readonly handles: OwnedHandles;
@@ -36,7 +39,14 @@ export class ConnectedUsers {
   private readonly parked: ConnectedUser[] = [];
   private untilNs = Infinity;
 
-  constructor(sockets: Sockets, top: ReadySet, handles: OwnedHandles) {
+  /** @param exact Where usage is exact only of those that are named. */
+  constructor(
+    sockets: Sockets,
+    top: ReadySet,
+    handles: OwnedHandles,
+    exact: ExactUsers | undefined,
+  ) {
+    this.exact = exact;
     this.sockets = sockets;
     this.top = top;
     this.handles = handles;
@@ -61,14 +71,22 @@ export class ConnectedUsers {
       this.handles.close(set.handle);
       return undefined;
     }
-    const user = { uid, set, key, connections: 0, share: this.shareOf(uid) };
+    const share = this.shareOf(uid);
+    const user = { uid, set, key, connections: 0, share, isExact: this.exact === undefined };
+    this.makeExact(user);
     this.byUid.set(uid, user);
     this.byKey.set(key, user);
     return user;
   }
 
+  /** Has the usage of a user exact, if it is not: before it is served, as answers go by it. */
+  makeExact(user: ConnectedUser): void {
+    if (!user.isExact) user.isExact = this.exact?.setExact(user.uid, true) ?? true;
+  }
+
   dropIfAlone(user: ConnectedUser): void {
     if (user.connections > 0) return;
+    this.exact?.setExact(user.uid, false);
     this.byUid.delete(user.uid);
     this.byKey.delete(user.key);
     this.handles.close(user.set.handle);

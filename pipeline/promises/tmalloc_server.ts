@@ -11,7 +11,14 @@ import { SettingsView } from "../memory/settings.ts";
 import { invariant } from "../memory/invariant.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { OwnersView } from "../limits/owners.ts";
-import { type Clock, type Listener, type ReadySet, SocketFailure, type Sockets } from "../ports.ts";
+import {
+  type Clock,
+  type ExactUsers,
+  type Listener,
+  type ReadySet,
+  SocketFailure,
+  type Sockets,
+} from "../ports.ts";
 import { type ConnectedUser, ConnectedUsers } from "./connected_users.ts";
 import { Coordinator } from "./coordinator.ts";
 import type { CoordinatorHost, ProcessIdentity } from "./coordinator_host.ts";
@@ -55,6 +62,8 @@ export interface TmallocServerOptions extends Omit<ProcessWatchOptions, "setting
   readonly reports: ReportWriter;
   readonly clock: Clock;
   readonly sockets: Sockets;
+  /** Where usage is exact only of those that are named. */
+  readonly exact?: ExactUsers | undefined;
 }
 
 export class TmallocServer implements CoordinatorHost {
@@ -100,7 +109,7 @@ export class TmallocServer implements CoordinatorHost {
     this.handles.own(top.handle);
     this.listening = new Listening(sockets.listeners, top);
     this.listening.resume(options.clock.nowNs());
-    this.users = new ConnectedUsers(sockets, top, this.handles);
+    this.users = new ConnectedUsers(sockets, top, this.handles, options.exact);
     const settings = new SettingsView(memory.settings);
     this.processes = new ProcessWatch({ ...options, settings }, sockets, top, this.handles);
     const isHeard = top.add(sockets.wakeHandle, KEY_WAKE) >= 0;
@@ -178,6 +187,7 @@ export class TmallocServer implements CoordinatorHost {
   private serveUser(key: number, nowNs: number): void {
     const user = this.users.find(key);
     if (user === undefined) return;
+    this.users.makeExact(user);
     // Not the turn's time: what others took before must not be charged to this one.
     const startNs = this.options.clock.nowNs();
     const ready = user.set.wait(0);

@@ -45,10 +45,10 @@ const SLOTS_MAX = 65_536;
 const SLOTS_MIN = 8192;
 const SLOT_CPUS_MAX = 2 ** 20;
 /**
- * Of the programs' ring buffer: 14 000 records. Pages are told one by one only above soft, so that it need
+ * Of the programs' ring buffer: 7 000 records. Pages are told one by one only above soft, so that it need
  * not be as large as the kernel's buffers.
  */
-const RECORD_BYTES = 2 ** 20;
+const RECORD_BYTES = 2 ** 19;
 /** Room for the execs of each CPU: 16 000 of them. */
 const LOGINS_BUFFER_KIB = 1024;
 /** What is recorded of traced tasks. No exec: its text line holds a file name, perhaps a forged line. */

@@ -3,7 +3,11 @@
  *
  * @module
  */
-import type { KernelCandidates, KernelLimits } from "../../pipeline/kill/kernel_trigger.ts";
+import {
+  type KernelCandidates,
+  type KernelLimits,
+  LineState,
+} from "../../pipeline/kill/kernel_trigger.ts";
 
 export interface Line {
   readonly limitPages: number;
@@ -19,9 +23,9 @@ export class FakeKernelTrigger implements KernelLimits, KernelCandidates {
   /** Users of whom not all address spaces have a slot. */
   readonly inexact = new Set<number>();
 
-  set(uid: number, limitPages: number, mayKill: boolean): boolean {
+  set(uid: number, limitPages: number, mayKill: boolean): LineState {
     this.lines.set(uid, { limitPages, mayKill });
-    return !this.inexact.has(uid);
+    return this.inexact.has(uid) ? LineState.inexact : LineState.exact;
   }
 
   chargeInherited(uid: number, pages: number): void {

@@ -104,6 +104,8 @@ export const User = {
   recordAbovePages: 24,
   /** u64: process in the lower half, index of its slot in the upper; 0 none. */
   candidate: 32,
+  /** u32: 1 while each page is to be recorded, wherever the user is. */
+  recordAll: 40,
   // A cache line of its own: changed by each event.
   /** s64 */
   totalPages: 64,
@@ -150,6 +152,10 @@ export const Control = {
   readerWaits: 48,
   /** u32: 1 when a page was booked and not recorded. */
   unrecorded: 52,
+  /** u32: descriptor of the link of the program at rss_stat, and 1; 0 while it is not attached. */
+  rssLink: 56,
+  /** u32: 1 when this process wants each page to be booked at once. */
+  wantsAttach: 60,
   /** u8: index of the first user for the lower bits of a uid. */
   heads: 64,
 } as const;

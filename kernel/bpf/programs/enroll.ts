@@ -37,6 +37,8 @@ const Stack = {
   parts: (member: number): number => -64 + 8 * member,
   /** s32 read for each member. */
   part: (member: number): number => -80 + 4 * member,
+  /** Sum of each member's parts. */
+  sum: (member: number): number => -112 + 8 * member,
 } as const;
 
 /**
@@ -46,8 +48,7 @@ const Stack = {
  * is doing it, or there is no room.
  */
 export function emitEnroll(a: Assembler, target: Target): void {
-  const { shape, kernel } = target;
-  const members = countedMembers(shape);
+  const { shape } = target;
   a.label("enroll");
   a.op("r6", "=", "r1", "mm").op("r7", "=", "r2", "uid").op("r8", "=", "r3", "user");
   a.store("u32", "r10", Stack.tgid, "r4", "process").store("u32", "r10", Stack.state, "r5");
@@ -111,39 +112,10 @@ export function emitEnroll(a: Assembler, target: Target): void {
   for (let member = 0; member < 4; member++) {
     a.store("u64", "r5", Slot.last + 8 * member, 0).store("u64", "r5", Slot.pages + 8 * member, 0);
   }
-  for (const member of members) {
-    a.op("r1", "=", "r6").op("r1", "+=", kernel.mm.rssStat + member * kernel.counter.bytes);
-    castToCounter(a, target);
-    a.load("r3", "u64", "r0", kernel.counter.count, `member ${member}: common count`);
-    a.load("r4", "u64", "r0", kernel.counter.parts, "where the CPUs' parts are");
-    a.store("u64", "r10", Stack.parts(member), "r4");
-    slotAt(a, "r5", "r9", "r1");
-    a.store("u64", "r5", Slot.last + 8 * member, "r3");
-    a.store("u64", "r5", Slot.pages + 8 * member, "r3");
-  }
-  a.store("u32", "r10", Stack.cpu, 0);
-  a.op("r7", "=", 0, "CPU; the uid is not needed any more");
-  a.label("enroll_cpu");
-  for (const member of members) {
-    partAddress(a, "r7", Stack.parts(member), shape.cpus, "enroll_summed");
-    readInt(a, "r3", target);
-    a.store("u32", "r10", Stack.part(member), "r3");
-    slotAt(a, "r5", "r9", "r1");
-    a.load("r1", "u64", "r5", Slot.pages + 8 * member).op("r1", "+=", "r3");
-    a.store("u64", "r5", Slot.pages + 8 * member, "r1");
-  }
-  seenAt(a, "r9", Stack.cpu, "enroll_summed");
-  for (let member = 0; member < 4; member++) {
-    if (members.includes(member)) a.load("r3", "u32", "r10", Stack.part(member));
-    else a.op("r3", "=", 0);
-    a.store("u32", "r0", 4 * member, "r3", `member ${member}: booked so far`);
-  }
-  a.op("r7", "+=", 1, "the next CPU");
-  a.store("u32", "r10", Stack.cpu, "r7");
-  a.jumpIf("r7", "<", shape.cpus, "enroll_cpu");
-  a.label("enroll_summed");
+  a.op("r1", "=", "r9").op("r2", "=", "r6");
+  a.callLocal("fill", "r0 = all its pages");
+  a.op("r3", "=", "r0");
   slotAt(a, "r5", "r9", "r1");
-  sumOf(a, "r3", "r5", members);
   userAt(a, "r1", "r8", "r2");
   a.load("r2", "u32", "r10", Stack.state).op("r2", "&=", SlotState.building);
   a.jumpIf("r2", "==", 0, "enroll_charge");
@@ -156,6 +128,57 @@ export function emitEnroll(a: Assembler, target: Target): void {
   a.mapValue("r5", BooksMap.keys, 0).op("r5", "+=", "r9", "the key");
   a.atomic("exchange", "u64", "r5", 0, "r6", "from here on it is found");
   a.op("r0", "=", "r9").exit("offset of the key");
+}
+
+/**
+ * `fill`: books what the counters of an mm say, all parts of all CPUs, whatever was booked before. r1
+ * offset of the slot's key, r2 mm. Result: pages that it has more than were booked.
+ */
+export function emitFill(a: Assembler, target: Target): void {
+  const { shape, kernel } = target;
+  const members = countedMembers(shape);
+  a.label("fill");
+  a.op("r9", "=", "r1").op("r9", "&=", shape.slots * KEY_BYTES - KEY_BYTES, "at most the last key");
+  a.op("r6", "=", "r2");
+  slotAt(a, "r5", "r9", "r1");
+  sumOf(a, "r8", "r5", members);
+  for (const member of members) {
+    a.op("r1", "=", "r6").op("r1", "+=", kernel.mm.rssStat + member * kernel.counter.bytes);
+    castToCounter(a, target);
+    a.load("r3", "u64", "r0", kernel.counter.count, `member ${member}: common count`);
+    a.load("r4", "u64", "r0", kernel.counter.parts, "where the CPUs' parts are");
+    a.store("u64", "r10", Stack.parts(member), "r4");
+    slotAt(a, "r5", "r9", "r1");
+    a.store("u64", "r5", Slot.last + 8 * member, "r3");
+    a.store("u64", "r10", Stack.sum(member), "r3");
+  }
+  a.store("u32", "r10", Stack.cpu, 0);
+  a.op("r7", "=", 0, "CPU");
+  a.label("fill_cpu");
+  for (const member of members) {
+    partAddress(a, "r7", Stack.parts(member), shape.cpus, "fill_summed");
+    readInt(a, "r3", target);
+    a.store("u32", "r10", Stack.part(member), "r3");
+    a.load("r1", "u64", "r10", Stack.sum(member)).op("r1", "+=", "r3");
+    a.store("u64", "r10", Stack.sum(member), "r1");
+  }
+  seenAt(a, "r9", Stack.cpu, "fill_summed");
+  for (let member = 0; member < 4; member++) {
+    if (members.includes(member)) a.load("r3", "u32", "r10", Stack.part(member));
+    else a.op("r3", "=", 0);
+    a.store("u32", "r0", 4 * member, "r3", `member ${member}: booked so far`);
+  }
+  a.op("r7", "+=", 1, "the next CPU");
+  a.store("u32", "r10", Stack.cpu, "r7");
+  a.jumpIf("r7", "<", shape.cpus, "fill_cpu");
+  a.label("fill_summed");
+  slotAt(a, "r5", "r9", "r1");
+  a.op("r0", "=", 0).op("r0", "-=", "r8", "less what was booked");
+  for (const member of members) {
+    a.load("r1", "u64", "r10", Stack.sum(member));
+    a.store("u64", "r5", Slot.pages + 8 * member, "r1").op("r0", "+=", "r1");
+  }
+  a.exit("pages more");
 }
 
 /**

@@ -111,7 +111,7 @@ const PAGE_RECORD_AT = -64;
 
 /**
  * `record_page`: a record of the pages that a member of an mm has. r1 offset of the slot's key, r2
- * member. The reader is woken for users above soft: all others have time.
+ * member. Wakes the reader if it waits; it does so no more often than limits/urgency.ts lets it.
  */
 export function emitRecordPage(a: Assembler, target: Target): void {
   const { kernel, shape } = target;
@@ -128,15 +128,13 @@ export function emitRecordPage(a: Assembler, target: Target): void {
   userAt(a, "r9", "r1", "r2");
   a.load("r1", "u32", "r9", User.uid).store("u32", "r10", at + BpfRecord.uid, "r1");
   a.load("r1", "u64", "r9", User.totalPages).store("u64", "r10", at + BpfRecord.totalPages, "r1");
-  a.load("r2", "u64", "r9", User.recordAbovePages);
   a.op("r9", "=", Wakeup.never);
-  a.jumpIf("r1", "s<=", "r2", "record_page_far", "there is time: the reader looks by itself");
   // Not the kernel's own rule, which wakes only who has read all: some records wake nobody.
   a.mapValue("r1", BooksMap.control, Control.readerWaits).load("r2", "u32", "r1", 0);
-  a.jumpIf("r2", "==", 0, "record_page_far", "it reads, or was woken");
+  a.jumpIf("r2", "==", 0, "record_page_awake", "it reads, or was woken");
   a.store("u32", "r1", 0, 0, "woken once");
   a.op("r9", "=", Wakeup.always);
-  a.label("record_page_far");
+  a.label("record_page_awake");
   a.op("r2", "=", "r6").op("r2", ">>=", Math.log2(KEY_BYTES), "index of the slot");
   storeMmId(a, at, "r8", "r2", target);
   a.store("u32", "r10", at + BpfRecord.other, 0).store("u64", "r10", at + BpfRecord.result, 0);

@@ -14,7 +14,7 @@
 import { Assembler } from "../asm/assembler.ts";
 import { BooksMap, Control, Slot, SlotState, User } from "./books_layout.ts";
 import { emitEnforce } from "./enforce.ts";
-import { emitEnroll } from "./enroll.ts";
+import { emitEnroll, emitFill } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
 import {
   addressToNumber,
@@ -148,6 +148,8 @@ export function rssStatProgram(target: Target): Assembler {
   a.jumpIf("r7", "==", 0, "record", "a carry is told: one of some 32 pages");
   a.load("r2", "u64", "r5", User.recordAbovePages);
   a.jumpIf("r1", "s>", "r2", "record", "each page is told");
+  a.load("r2", "u32", "r5", User.recordAll);
+  a.jumpIf("r2", "!=", 0, "record", "each is, of who asks for memory");
   a.mapValue("r1", BooksMap.control, Control.unrecorded).load("r2", "u32", "r1", 0);
   a.jumpIf("r2", "!=", 0, "end", "known already");
   a.store("u32", "r1", 0, 1, "to be recorded when there is time");
@@ -157,6 +159,7 @@ export function rssStatProgram(target: Target): Assembler {
   a.callLocal("record_page");
   a.jump("end");
   emitEnroll(a, target);
+  emitFill(a, target);
   emitEnforce(a, target);
   emitRecordPage(a, target);
   return a;

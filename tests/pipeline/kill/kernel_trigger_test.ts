@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { Trigger } from "../../../pipeline/memory/layout.ts";
 import type { Settings } from "../../../pipeline/memory/settings.ts";
 import { PATIENCE_NS } from "../../../pipeline/memory/timing.ts";
-import { INHERITED, KERNEL_KILL } from "../../../pipeline/messages/records.ts";
+import { INHERITED, KERNEL_KILL, KERNEL_OVER } from "../../../pipeline/messages/records.ts";
 import { TableNumber } from "../../../pipeline/books/books.ts";
 import { Desk } from "../../_support/desk.ts";
 import { FakeKernelTrigger } from "../../_support/fake_kernel_trigger.ts";
@@ -107,6 +107,34 @@ function killed({ desk }: Stage, tid: number, usagePages: number): void {
   desk.put(KERNEL_KILL, { tid, uid: ANN, victimPages: 700, usagePages, tookNs: 12_000 });
 }
 
+/** A user is over, and no program could end anybody. */
+function over({ desk, scene }: Stage): void {
+  desk.put(KERNEL_OVER, { uid: ANN, refusal: -1001 });
+  scene.run();
+}
+
+Deno.test("a page past the line is left to programs that may decide, and not where they may not", () => {
+  const { scene } = makeStage();
+  scene.add(10, ANN, 500).run();
+  scene.grow(10, 1100).run();
+  assertEquals(scene.hands.killed, []);
+  const other = makeStage({ kernelTrigger: false });
+  other.scene.add(10, ANN, 500).run();
+  other.scene.grow(10, 1100).run();
+  assertEquals(other.scene.hands.killed, [10]);
+});
+
+Deno.test("who was signalled by both at once is one victim, told of once", () => {
+  const stage = makeStage();
+  const { scene } = stage;
+  scene.add(10, ANN, 500).add(11, ANN, 300).run();
+  scene.grow(10, 1100).run();
+  over(stage);
+  killed(stage, 10, 1001);
+  scene.run();
+  assertEquals(scene.reports("kill").length, 1);
+});
+
 Deno.test("whom a program has ended is a victim as others: told of, reaped, watched", () => {
   const stage = makeStage();
   const { scene, desk } = stage;
@@ -141,13 +169,17 @@ Deno.test("I2: while whom a program has ended suffices, nobody else goes", () =>
   scene.grow(11, 320).run();
   assertEquals(scene.hands.killed, []);
   scene.grow(11, 1100).run();
+  assertEquals(scene.hands.killed, [], "programs are asked first");
+  over(stage);
   assertEquals(scene.hands.killed, [11], "what remains is over by itself");
 });
 
 Deno.test("programs hear of whom the killer has signalled", () => {
-  const { kernel, scene } = makeStage();
+  const stage = makeStage();
+  const { kernel, scene } = stage;
   scene.add(10, ANN, 500).add(11, ANN, 300).run();
   scene.grow(10, 1100).run();
+  over(stage);
   assertEquals(scene.hands.killed, [10]);
   assertEquals(kernel.dying, [[ANN, 10, 70]]);
 });

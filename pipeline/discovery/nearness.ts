@@ -1,0 +1,148 @@
+/**
+ * Whether anybody could reach its soft limit before the next look: if so, each page is booked; if not,
+ * pages cost nothing, and every user is looked at now and then.
+ *
+ *     interval = distance to soft / the most that all CPUs can take in that time
+ *
+ * at most {@link LOOK_EVERY_NS_MAX}. Where looks so often would cost more than {@link LOOK_SHARE} of a
+ * CPU, booking each page is cheaper, and everybody counts as near.
+ *
+ * @module
+ */
+import { attachCounters, type Memory } from "../memory/memory.ts";
+import { CounterIndex, Role, TABLE_HEADER_BYTES, TableWord } from "../memory/layout.ts";
+import { UserState } from "../memory/layout.ts";
+import type { Clock, RecordedUsers } from "../ports.ts";
+
+/** Everybody is looked at at least so often. */
+export const LOOK_EVERY_NS_MAX = 1e9;
+/** More often would be late each time on a busy machine. */
+const LOOK_EVERY_NS_MIN = 20e6;
+/** All looks together take no more of a CPU. */
+const LOOK_SHARE = 0.01;
+/** What a look costs, until one was made. */
+const LOOK_NS_GUESS = 1e6;
+/** From the end of an interval until each page is booked. */
+const ATTACH_NS = 10e6;
+/** Nobody must have been near for so long before pages are not booked any more. */
+const FAR_AFTER_NS = 2e9;
+/** And by so much, because attaching costs more than a look. */
+const FAR_FACTOR = 2;
+/** While pages are booked, distances are compared so often. */
+const COMPARE_EVERY_NS = 100e6;
+/**
+ * The most that a CPU takes: huge pages, which the kernel clears at 33 MiB a millisecond
+ * (limits/urgency.ts).
+ */
+const GROWTH_BYTES_PER_NS = 33 * 2 ** 20 / 1e6;
+
+export interface NearnessOptions {
+  readonly memory: Memory;
+  readonly users: RecordedUsers;
+  readonly clock: Clock;
+  /** CPUs that the users' programs run on. */
+  readonly cpus: number;
+  readonly pageBytes: number;
+}
+
+export class Nearness {
+  private readonly options: NearnessOptions;
+  private readonly counters: Float64Array;
+  private readonly userHeader: Int32Array;
+  private readonly growthPagesPerNs: number;
+  private lookNs = LOOK_NS_GUESS;
+  private dueNs = 0;
+  /** Since when nobody is near; Infinity: somebody is. */
+  private farSinceNs = Infinity;
+  private readonly promised = new Map<number, number>();
+  private leastPages = Infinity;
+  private readonly takeDistance = (uid: number, pages: number): void => {
+    const distance = pages - (this.promised.get(uid) ?? 0);
+    if (distance < this.leastPages) this.leastPages = distance;
+  };
+
+  constructor(options: NearnessOptions) {
+    const { memory, cpus, pageBytes } = options;
+    this.options = options;
+    this.counters = attachCounters(memory, Role.sweeper);
+    this.userHeader = new Int32Array(memory.buffer, memory.plan.users, TABLE_HEADER_BYTES / 4);
+    this.growthPagesPerNs = cpus * GROWTH_BYTES_PER_NS / pageBytes;
+  }
+
+  /** When {@link step} has something to do, nanoseconds. */
+  get nextNs(): number {
+    const { users } = this.options;
+    return users.hasNews ? 0 : this.dueNs;
+  }
+
+  /** Something has happened that may bring somebody near: a limit, a login, long work ahead. */
+  hurry(): void {
+    this.dueNs = 0;
+  }
+
+  /** Long work is ahead, during which nobody could be looked at: each page is booked. */
+  attach(nowNs: number): void {
+    const { users } = this.options;
+    this.farSinceNs = Infinity;
+    this.dueNs = nowNs + COMPARE_EVERY_NS;
+    if (users.isAttached) return;
+    users.attach();
+    this.counters[CounterIndex.nearSinceNs] = nowNs;
+  }
+
+  step(nowNs: number): void {
+    if (nowNs < this.nextNs) return;
+    if (this.options.users.isAttached) this.compare(nowNs);
+    else this.look(nowNs);
+  }
+
+  private compare(nowNs: number): void {
+    this.dueNs = nowNs + COMPARE_EVERY_NS;
+    const everyNs = this.everyNs() / FAR_FACTOR;
+    if (!this.isAffordable(everyNs)) {
+      this.farSinceNs = Infinity;
+      return;
+    }
+    if (this.farSinceNs === Infinity) this.farSinceNs = nowNs;
+    if (nowNs - this.farSinceNs < FAR_AFTER_NS) return;
+    this.options.users.detach();
+    this.counters[CounterIndex.nearSinceNs] = -nowNs;
+    this.look(nowNs);
+  }
+
+  private look(nowNs: number): void {
+    const { users, clock } = this.options;
+    users.look();
+    this.lookNs = clock.nowNs() - nowNs;
+    this.counters[CounterIndex.looks]!++;
+    this.counters[CounterIndex.lookNs]! += this.lookNs;
+    const everyNs = this.everyNs();
+    if (this.isAffordable(everyNs)) this.dueNs = nowNs + everyNs;
+    else this.attach(nowNs);
+  }
+
+  /** How long nobody can reach its soft limit. */
+  private everyNs(): number {
+    this.findPromises();
+    this.leastPages = Infinity;
+    this.options.users.distances(this.takeDistance);
+    return Math.min(LOOK_EVERY_NS_MAX, this.leastPages / this.growthPagesPerNs - ATTACH_NS);
+  }
+
+  private isAffordable(everyNs: number): boolean {
+    return everyNs >= LOOK_EVERY_NS_MIN && this.lookNs <= everyNs * LOOK_SHARE;
+  }
+
+  /** What tmalloc has promised counts as used: a grant is never refused. */
+  private findPromises(): void {
+    const { users } = this.options.memory;
+    this.promised.clear();
+    const highWater = Atomics.load(this.userHeader, TableWord.highWater);
+    for (let slot = 0; slot < highWater; slot++) {
+      const pages = users.promisedPages[slot]!;
+      if (pages > 0 && users.state[slot] !== UserState.free) {
+        this.promised.set(users.uid[slot]! >>> 0, pages);
+      }
+    }
+  }
+}
