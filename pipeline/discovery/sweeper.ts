@@ -65,6 +65,7 @@ export class Sweeper implements ExecListener {
   private readonly resolve;
   private readonly users: RecordedUsers | undefined;
   private readonly nearness: Nearness | undefined;
+  private shortageDueNs = 0;
   private readonly sweep: Sweep;
   private readonly schedule: SweepSchedule;
   private readonly execs: ExecStream;
@@ -172,6 +173,8 @@ export class Sweeper implements ExecListener {
     const nowNs = clock.nowNs();
     this.users?.catchUp(nowNs);
     this.nearness?.step(nowNs);
+    // Sweeps are too rare for it there.
+    if (this.nearness !== undefined && nowNs >= this.shortageDueNs) this.checkShortage(nowNs);
     // While a write to the list is under way, the kernel would let a look at it wait.
     if (!sweep.isWaiting) this.watch.look(nowNs);
     if (schedule.isDue(nowNs, sweep.isWaiting)) this.sweepAll(schedule.begin(nowNs));
@@ -185,7 +188,7 @@ export class Sweeper implements ExecListener {
       this.sweep.nextReadNs,
       this.measure?.nextNs ?? Infinity,
       this.users?.nextNs ?? Infinity,
-      this.nearness?.nextNs ?? Infinity,
+      this.nearness === undefined ? Infinity : Math.min(this.nearness.nextNs, this.shortageDueNs),
     );
     const dueMs = Math.min((dueNs - nowNs) / 1e6, this.schedule.waitMs(nowNs));
     const woken = this.world.wait(Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs))));
@@ -194,6 +197,11 @@ export class Sweeper implements ExecListener {
     if ((woken & Woken.byPressure) === 0 || !this.rules.settings.psi) return;
     this.trial.run(() => this.shortage.pressed(this.world.clock.nowNs()));
     this.outlet.publish();
+  }
+
+  private checkShortage(nowNs: number): void {
+    this.shortageDueNs = nowNs + this.rules.settings.intervalMs * 1e6;
+    this.trial.run(() => this.shortage.check(nowNs));
   }
 
   private sweepAll(isAfterLoss: boolean): void {
@@ -208,7 +216,7 @@ export class Sweeper implements ExecListener {
     this.watch.listWasRead(world.clock.nowNs());
     counters[CounterIndex.sweeps]!++;
     Atomics.store(this.header, HeaderWord.discovered, 1);
-    this.trial.run(() => this.shortage.check(world.clock.nowNs()));
+    this.checkShortage(world.clock.nowNs());
   }
 
   private answerQueries(): void {
