@@ -76,6 +76,7 @@ export function statusLines(report: StatusReport): readonly string[] {
     `${events.unattributed} unattributed`,
     `sweeps  ${events.sweeps}, drift corrected ${events.driftPages} pages`,
     ...measuringLines(report),
+    ...nearLines(report),
     `tmalloc ${tmallocLine(report.tmalloc)}`,
     ...shedLines(report),
     ...journalLines(report),
@@ -93,6 +94,17 @@ function measuringLines({ measuring, uptimeSeconds }: StatusReport): string[] {
     `shares  measured ${measuring.users} times in ${measuring.ms} ms, ${
       percent.toFixed(2)
     }% of a CPU`,
+  ];
+}
+
+/** Whether pages cost anything at this moment, and what it costs that they do not. */
+function nearLines({ near, uptimeSeconds }: StatusReport): string[] {
+  if (near === undefined) return [];
+  const percent = near.lookMs / Math.max(1, uptimeSeconds * 10);
+  const state = near.isNear ? "somebody is near: each page is booked" : "all are far: none is";
+  return [
+    `near    ${state}, for ${formatSeconds(near.seconds)}; ${near.looks} looks in ` +
+    `${near.lookMs} ms, ${percent.toFixed(2)}% of a CPU`,
   ];
 }
 

@@ -66,6 +66,9 @@ export class Nearness {
     this.options = options;
     this.counters = attachCounters(memory, Role.sweeper);
     this.userHeader = new Int32Array(memory.buffer, memory.plan.users, TABLE_HEADER_BYTES / 4);
+    if (this.counters[CounterIndex.nearSinceNs] === 0) {
+      this.counters[CounterIndex.nearSinceNs] = options.clock.nowNs();
+    }
     this.growthPagesPerNs = cpus * GROWTH_BYTES_PER_NS / pageBytes;
   }
 

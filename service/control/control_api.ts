@@ -167,6 +167,11 @@ export const StatusReport = z.object({
   }),
   /** How often a user's sharing was measured, and how long reading it from /proc took in all. */
   measuring: z.object({ users: count, ms: count }).optional(),
+  /**
+   * With the bpf source: whether each page of limited users is booked (somebody is near its limit), for
+   * how long that has been so, and how often all were looked at while it was not.
+   */
+  near: z.object({ isNear: z.boolean(), seconds: count, looks: count, lookMs: count }).optional(),
   tmalloc: TmallocReport,
   workers: z.array(WorkerReport),
   memory: z.object({ rssBytes: count }),

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { MonotonicClock } from "../../kernel/ffi/clock.ts";
 import type { Memory } from "../../pipeline/memory/memory.ts";
 import type { StatusReport } from "../control/control_api.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -39,6 +40,7 @@ export function daemonStatus(parts: DaemonStatusParts): StatusReport {
     nameOf: (uid) => names.nameOf(uid),
     eventsPerSecond: parts.rate.perSecond,
     tmallocSocketPath: parts.tmallocSocketPath,
+    nowNs: new MonotonicClock().nowNs(),
   });
   return {
     version: options.version,

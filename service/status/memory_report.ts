@@ -33,6 +33,8 @@ export interface StatusContext {
   readonly rules: readonly LimitRule[];
   readonly nameOf: NameOf;
   readonly eventsPerSecond: number;
+  /** CLOCK_MONOTONIC, nanoseconds. */
+  readonly nowNs: number;
   /** null: not served. */
   readonly tmallocSocketPath: string | null;
 }
@@ -41,7 +43,10 @@ export interface StatusContext {
 export function memoryReport(
   memory: Memory,
   context: StatusContext,
-): Pick<StatusReport, "degraded" | "users" | "kills" | "events" | "measuring" | "tmalloc"> {
+): Pick<
+  StatusReport,
+  "degraded" | "users" | "kills" | "events" | "measuring" | "near" | "tmalloc"
+> {
   const accounting = attachCounters(memory, Role.accounting);
   const killer = attachCounters(memory, Role.killer);
   const sweeper = attachCounters(memory, Role.sweeper);
@@ -77,7 +82,22 @@ export function memoryReport(
       users: sweeper[CounterIndex.measurings]!,
       ms: Math.round(sweeper[CounterIndex.measureNs]! / 1e6),
     },
+    ...nearReport(sweeper, context.nowNs),
     tmalloc: tmallocReport(memory, context.tmallocSocketPath),
+  };
+}
+
+/** Nothing where users are recorded by what each of their tasks does. */
+function nearReport(sweeper: Float64Array, nowNs: number): Pick<StatusReport, "near"> {
+  const sinceNs = sweeper[CounterIndex.nearSinceNs]!;
+  if (sinceNs === 0) return {};
+  return {
+    near: {
+      isNear: sinceNs > 0,
+      seconds: Math.max(0, Math.round((nowNs - Math.abs(sinceNs)) / 1e8) / 10),
+      looks: sweeper[CounterIndex.looks]!,
+      lookMs: Math.round(sweeper[CounterIndex.lookNs]! / 1e6),
+    },
   };
 }
 
