@@ -21,11 +21,14 @@ export const KERNEL_FUNCTIONS = {
 } as const;
 export type KernelFunction = keyof typeof KERNEL_FUNCTIONS;
 
+/** How any integer is shown among parameters: compilers name them differently. */
+const INTEGER = "integer";
+
 /** Tracepoints that programs are attached to, with the parameters that are expected of them. */
 const TRACEPOINTS = {
-  rss_stat: ["mm_struct", "int"],
-  exit_mmap: ["mm_struct"],
-  task_newtask: ["task_struct", "unsigned long"],
+  rss_stat: ["mm_struct *", INTEGER],
+  exit_mmap: ["mm_struct *"],
+  task_newtask: ["task_struct *", INTEGER],
 } as const;
 export type Tracepoint = keyof typeof TRACEPOINTS;
 
@@ -60,8 +63,25 @@ export interface KernelLayout {
   readonly functions: ReadonlyMap<string, number>;
 }
 
+const STRUCTURES = [
+  "mm_struct",
+  "task_struct",
+  "cred",
+  "signal_struct",
+  "bpf_array",
+  "bpf_iter_meta",
+  "kref",
+];
+const TASK_ITERATOR = "bpf_iter_task";
+
 /** @throws {BtfError} Saying what was expected and what this kernel has. */
 export function kernelLayout(btf: Btf): KernelLayout {
+  btf.lookUp([
+    ...STRUCTURES.map((name) => [BtfKind.struct, name] as const),
+    ...[...Object.keys(KERNEL_FUNCTIONS), TASK_ITERATOR]
+      .map((name) => [BtfKind.function, name] as const),
+    ...Object.keys(TRACEPOINTS).map((name) => [BtfKind.typedef, typedefOf(name)] as const),
+  ]);
   const struct = (name: string): number => btf.get(BtfKind.struct, name);
   const offset = (type: number, field: string): number => btf.field(type, field).offsetBytes;
   const mm = struct("mm_struct");
@@ -96,7 +116,7 @@ export function kernelLayout(btf: Btf): KernelLayout {
     ids: {
       counter,
       int: struct("kref"),
-      taskIterator: btf.get(BtfKind.function, "bpf_iter_task"),
+      taskIterator: btf.get(BtfKind.function, TASK_ITERATOR),
     },
     tracepoints: {
       rss_stat: tracepoint(btf, "rss_stat"),
@@ -145,21 +165,27 @@ function mmOwner(btf: Btf, mm: number): number {
 
 /** @returns Id of a tracepoint that has the expected parameters. */
 function tracepoint(btf: Btf, name: Tracepoint): number {
-  const id = btf.find(BtfKind.typedef, `btf_trace_${name}`);
+  const id = btf.find(BtfKind.typedef, typedefOf(name));
   if (id === 0) throw new BtfError(`This kernel has no tracepoint ${name}`);
   // The first is the tracepoint's own.
   const parameters = btf.parametersOf(id).slice(1).map(({ type }) => parameterName(btf, type));
   const expected = TRACEPOINTS[name];
   const shown = parameters.join(", ");
-  if (
-    parameters.length !== expected.length || parameters[0] !== expected[0]
-  ) throw new BtfError(`Tracepoint ${name} has (${shown}), expected (${expected.join(", ")})`);
+  if (parameters.length !== expected.length || expected.some((one, i) => parameters[i] !== one)) {
+    throw new BtfError(`Tracepoint ${name} has (${shown}), expected (${expected.join(", ")})`);
+  }
   return id;
+}
+
+/** Of a tracepoint's prototype. */
+function typedefOf(tracepoint: string): string {
+  return `btf_trace_${tracepoint}`;
 }
 
 function parameterName(btf: Btf, type: number): string {
   const here = btf.resolve(type);
+  if (btf.kindOf(here) === BtfKind.int) return INTEGER;
   return btf.kindOf(here) === BtfKind.pointer
-    ? btf.nameOf(btf.resolve(btf.target(here)))
+    ? `${btf.nameOf(btf.resolve(btf.target(here)))} *`
     : btf.nameOf(here);
 }

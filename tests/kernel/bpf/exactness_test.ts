@@ -33,7 +33,7 @@ const CASES: readonly Case[] = [
 Deno.test({
   name: `KernelBooks has each user's pages exactly${why === undefined ? "" : ` (skipped: ${why})`}`,
   ignore: why !== undefined,
-  async fn(t) {
+  async fn(t): Promise<void> {
     using program = new WorkloadProgram();
     using books = new KernelBooks(layout(), {
       slots: 8192,
