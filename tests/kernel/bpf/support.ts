@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { BpfRecord } from "../../../kernel/bpf/programs/books_layout.ts";
+import type { RingBuffer } from "../../../kernel/bpf/ring_buffer.ts";
 import { Btf, KERNEL_BTF_PATH } from "../../../kernel/bpf/types/btf.ts";
 import { type KernelLayout, kernelLayout } from "../../../kernel/bpf/types/kernel_layout.ts";
 import { hasFile, isRoot } from "../../_support/real_kernel.ts";
@@ -99,8 +101,18 @@ export class Workload implements AsyncDisposable {
 
   async go(): Promise<void> {
     await this.says("ready");
-    await this.writer.write(new Uint8Array([1]));
+    await this.goOn();
     await this.says("go");
+  }
+
+  /** Gives it the byte that it waits for. */
+  async goOn(): Promise<void> {
+    await this.writer.write(new Uint8Array([1]));
+  }
+
+  /** Forgets what it has said, to wait for the same word again. */
+  forget(): void {
+    this.said = "";
   }
 
   /** Lets it end. */
@@ -119,6 +131,38 @@ export class Workload implements AsyncDisposable {
     }
     await this.end();
   }
+}
+
+/** What a program has recorded; pages. */
+export interface TestRecord {
+  readonly kind: number;
+  readonly tsNs: number;
+  readonly tgid: number;
+  readonly uid: number;
+  readonly pages: number;
+  readonly totalPages: number;
+  readonly limitPages: number;
+  readonly result: number;
+}
+
+/** Takes the records that there are. */
+export function takeRecords(ring: RingBuffer): TestRecord[] {
+  const records: TestRecord[] = [];
+  const { data } = ring;
+  ring.read((at) => {
+    const number = (field: number): number => Number(data.getBigInt64(at + field, true));
+    records.push({
+      kind: data.getUint32(at + BpfRecord.kind, true),
+      tsNs: number(BpfRecord.tsNs),
+      tgid: data.getUint32(at + BpfRecord.tgid, true),
+      uid: data.getUint32(at + BpfRecord.uid, true),
+      pages: number(BpfRecord.pages),
+      totalPages: number(BpfRecord.totalPages),
+      limitPages: number(BpfRecord.limitPages),
+      result: number(BpfRecord.result),
+    });
+  });
+  return records;
 }
 
 /** Processes of a user. */
