@@ -9,6 +9,10 @@
  * value proves that the whole change is in the part. Looking at the count each time would book what
  * other CPUs have carried and not told of yet.
  *
+ * At every moment a user's total is at most what is booked of its mms: what grows is booked before it
+ * counts, what shrinks is booked after. So `enforce`, which has what is booked of an mm corrected by its
+ * full sum, never takes a user for larger than it is, wherever the other CPUs are held up.
+ *
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
@@ -34,10 +38,10 @@ import { emitRecord } from "./record.ts";
 const Stack = {
   cpu: -4,
   member: -8,
-  count: -16,
-  parts: -24,
   /** Address of the percpu_counter. */
-  counter: -32,
+  counter: -16,
+  /** Address of what this CPU has booked of the member. */
+  seen: -24,
   record: -96,
 } as const;
 
@@ -74,8 +78,6 @@ export function rssStatProgram(target: Target): Assembler {
   a.store("u64", "r10", Stack.counter, "r1");
   castToCounter(a, target);
   a.load("r9", "u64", "r0", kernel.counter.parts, "the CPUs' parts");
-  a.load("r7", "u64", "r0", kernel.counter.count, "common count, before the part is read");
-  a.store("u64", "r10", Stack.count, "r7");
   callHelper(a, "get_smp_processor_id", "r0 = this CPU; inlined");
   a.jumpIf("r0", ">=", shape.cpus, "end", "never: for the verifier");
   a.store("u32", "r10", Stack.cpu, "r0");
@@ -87,43 +89,23 @@ export function rssStatProgram(target: Target): Assembler {
   a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 2);
   a.op("r0", "+=", "r1", "what this CPU has booked of the member");
   a.load("r9", "u32", "r0", 0).signExtend("r9");
-  a.store("u32", "r0", 0, "r7", "only this CPU writes it");
   a.op("r1", "=", "r7").op("r1", "-=", "r9").op("r9", "=", "r1", "r9 = pages added in the part");
   slotAt(a, "r6", "r8", "r1");
-  a.jumpIf("r7", "!=", 0, "total", "no carry: the part holds the whole change");
-
-  a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
-  a.op("r6", "+=", "r1", "the member's count of the slot, less its offset");
-  a.load("r3", "u64", "r10", Stack.count);
-  for (let attempt = 0; attempt < 4; attempt++) {
-    a.load("r0", "u64", "r6", Slot.last, "common count booked last");
-    a.jumpIf("r0", "==", "r3", "counted", "nothing was carried, or another CPU has booked it");
-    a.op("r4", "=", "r0").op("r5", "=", "r3");
-    a.atomic("compareExchange", "u64", "r6", Slot.last, "r5", "book the new one");
-    if (attempt === 3) break;
-    a.jumpIf("r0", "!=", "r4", `again${attempt}`, "another CPU was first");
-    a.op("r9", "+=", "r3").op("r9", "-=", "r4", "pages that were carried").jump("counted");
-    a.label(`again${attempt}`);
-    a.load("r1", "u64", "r10", Stack.counter);
-    castToCounter(a, target);
-    a.load("r3", "u64", "r0", kernel.counter.count, "the count as it is now");
-  }
-  a.jumpIf("r0", "!=", "r4", "counted", "the next event of this CPU books it");
-  a.op("r9", "+=", "r3").op("r9", "-=", "r4");
-  a.label("counted");
-  slotAt(a, "r6", "r8", "r1");
+  a.jumpIf("r7", "==", 0, "carry", "else the part holds the whole change");
 
   a.label("total");
-  a.jumpIf("r9", "==", 0, "end", "all was booked before");
-  a.load("r7", "u32", "r6", Slot.user);
-  userAt(a, "r5", "r7", "r1");
+  a.jumpIf("r9", "s<=", 0, "shrinks");
+  a.store("u32", "r0", 0, "r7", "what grows is booked before it counts; only this CPU writes it");
+  a.label("shrinks");
+  a.load("r2", "u32", "r6", Slot.user);
+  userAt(a, "r5", "r2", "r1");
   a.op("r1", "=", "r9");
   a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "r1 = before");
   a.op("r1", "+=", "r9", "what the user has now");
+  a.store("u32", "r0", 0, "r7", "what shrinks is booked after it counts");
   a.load("r2", "u32", "r6", Slot.dying);
   a.jumpIf("r2", "==", 0, "compare", "mostly");
-  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.credited, "r2", "it is being freed:");
-  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.pendingPages, "r2", "so are these");
+  pending(a, "r9");
   a.label("compare");
   a.jumpIf("r9", "s<=", 0, "end", "who shrinks does not go over");
   a.load("r2", "u64", "r5", User.limitPages);
@@ -142,10 +124,77 @@ export function rssStatProgram(target: Target): Assembler {
   a.jump("end");
 
   a.label("over");
-  a.op("r1", "=", "r7", "user").op("r2", "=", "r8", "key");
+  a.load("r1", "u32", "r6", Slot.user).op("r2", "=", "r8", "key");
   a.callLocal("enforce", "it may be over its limit");
   a.jump("end");
+  a.label("carry");
+  bookCount(a, target);
+  a.jump("total");
   emitEnroll(a, target);
   emitEnforce(a, target);
   return a;
+}
+
+/**
+ * Books what the common count of the member has changed by. In: r0 what this CPU has booked, r6 slot,
+ * r8 offset of its key, r9 pages added in the part, which is 0. Out: the same, with r7 = 0 and the
+ * change in r9 where it does not count yet.
+ */
+function bookCount(a: Assembler, target: Target): void {
+  a.store("u64", "r10", Stack.seen, "r0");
+  a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
+  a.op("r6", "+=", "r1", "the member's count of the slot, less its offset");
+  for (let attempt = 0; attempt < 4; attempt++) {
+    const [again, shrinks] = [`again${attempt}`, `count_shrinks${attempt}`];
+    // In this order: when another CPU books a count in between, the exchange fails. With a count that
+    // was read before, it would put an old one back.
+    a.load("r7", "u64", "r6", Slot.last, "common count booked last");
+    a.load("r1", "u64", "r10", Stack.counter);
+    castToCounter(a, target);
+    a.load("r3", "u64", "r0", target.kernel.counter.count, "the count as it is now").op(
+      "r4",
+      "=",
+      "r3",
+    );
+    a.op("r3", "-=", "r7", "pages that were carried");
+    a.jumpIf("r3", "==", 0, "counted", "none, or another CPU has booked them");
+    a.op("r0", "=", "r7");
+    a.jumpIf("r3", "s<", 0, shrinks);
+    a.atomic("compareExchange", "u64", "r6", Slot.last, "r4", "book them: they count below");
+    a.jumpIf("r0", "!=", "r7", again, "another CPU was first");
+    a.op("r9", "+=", "r3").jump("counted");
+
+    a.label(shrinks);
+    slotAt(a, "r1", "r8", "r2");
+    a.load("r1", "u32", "r1", Slot.user);
+    userAt(a, "r5", "r1", "r2");
+    a.op("r1", "=", "r3").atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "they count,");
+    a.atomic("compareExchange", "u64", "r6", Slot.last, "r4", "and then are booked");
+    a.jumpIf("r0", "==", "r7", "count_shrunk");
+    a.op("r1", "=", "r3").negate("r1");
+    a.atomic(
+      "fetchAdd",
+      "u64",
+      "r5",
+      User.totalPages,
+      "r1",
+      "another CPU was first: it has counted",
+    );
+    a.label(again);
+  }
+  a.jump("counted", "the next event of this CPU books it");
+  a.label("count_shrunk");
+  slotAt(a, "r6", "r8", "r1");
+  a.load("r1", "u32", "r6", Slot.dying);
+  a.jumpIf("r1", "==", 0, "counted");
+  pending(a, "r3");
+  a.label("counted");
+  slotAt(a, "r6", "r8", "r1");
+  a.load("r0", "u64", "r10", Stack.seen).op("r7", "=", 0);
+}
+
+/** What a dying mm has changed by changes what is pending: slot at r6, user at r5. Changes r2. */
+function pending(a: Assembler, pages: "r3" | "r9"): void {
+  a.op("r2", "=", pages).atomic("fetchAdd", "u64", "r6", Slot.credited, "r2", "it is being freed:");
+  a.op("r2", "=", pages).atomic("fetchAdd", "u64", "r5", User.pendingPages, "r2", "so are these");
 }

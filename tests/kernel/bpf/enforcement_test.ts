@@ -232,6 +232,27 @@ const CASES: readonly [name: string, run: (scene: Scene) => Promise<void>][] = [
     assert(kills.length >= 3, `${kills.length} kills of 4 with 64 MiB each and room for 8`);
   }],
 
+  ["of many that end by themselves while they are killed nothing stays pending", async (scene) => {
+    const mother = scene.start(UID, "brood", 3000, 3);
+    await mother.go();
+    scene.limit(0);
+    let isDone = false;
+    const done = mother.says("done").then(() => isDone = true);
+    while (!isDone) {
+      for (let look = 0; look < 20; look++) {
+        const children = scene.books.slotsOf(USER).filter(({ tgid, isDying }) =>
+          tgid !== mother.pid && !isDying
+        );
+        scene.books.setCandidate(USER, children.at(-1));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    await done;
+    if (canSignalOthers) assert(scene.kills > 0, "some were killed");
+    assert(await until(() => scene.books.slotsOf(USER).length === 1), "the mother is left");
+    assertEquals(scene.books.user(USER).pendingPages, 0);
+  }],
+
   ["a process that is over already dies of its next page", async (scene) => {
     const hog = await scene.hog(64);
     scene.limit(-1, scene.slotOf(hog));

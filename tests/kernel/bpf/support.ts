@@ -41,7 +41,7 @@ export class WorkloadProgram implements Disposable {
   constructor() {
     Deno.chmodSync(this.dirPath, 0o755);
     const { success, stderr } = new Deno.Command(COMPILER!, {
-      args: ["-O2", "-pthread", "-o", this.path, SOURCE],
+      args: ["-O2", "-pthread", "-Wl,-z,now", "-o", this.path, SOURCE],
     }).outputSync();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
   }

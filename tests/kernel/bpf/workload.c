@@ -240,6 +240,22 @@ static void fail_forks(int count, size_t bytes) {
   }
 }
 
+/* So many children, some at a time, each of which grows a little and ends. */
+static void brood(int count, int at_once) {
+  int alive = 0;
+  for (int i = 0; i < count; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      touch(small_pages(64 * PAGE), 64 * PAGE);
+      _exit(0);
+    }
+    if (pid > 0) alive++;
+    while (alive >= at_once && wait(NULL) > 0) alive--;
+  }
+  while (wait(NULL) > 0) {
+  }
+}
+
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : "";
   long a = argc > 2 ? atol(argv[2]) : 0;
@@ -261,6 +277,7 @@ int main(int argc, char **argv) {
   else if (strcmp(name, "hog") == 0) hog(a << 20, 0, argc > 3 ? argv[3] : NULL);
   else if (strcmp(name, "hughog") == 0) hog(a << 20, 1, argc > 3 ? argv[3] : NULL);
   else if (strcmp(name, "become") == 0) become(a << 20, b, c);
+  else if (strcmp(name, "brood") == 0) brood(a, b);
   else if (strcmp(name, "execute") == 0) execute(argv[0], a << 20);
   else if (strcmp(name, "failforks") == 0) fail_forks(a, b << 20);
   else if (strcmp(name, "leader") == 0) {
