@@ -119,16 +119,16 @@ export function kernelLayout(btf: Btf): KernelLayout {
       taskIterator: btf.get(BtfKind.function, TASK_ITERATOR),
     },
     tracepoints: {
-      rss_stat: tracepoint(btf, "rss_stat"),
-      exit_mmap: tracepoint(btf, "exit_mmap"),
-      task_newtask: tracepoint(btf, "task_newtask"),
+      rss_stat: checkTracepoint(btf, "rss_stat"),
+      exit_mmap: checkTracepoint(btf, "exit_mmap"),
+      task_newtask: checkTracepoint(btf, "task_newtask"),
     },
     functions,
   };
 }
 
-/** @returns Id of `struct percpu_counter`. */
-function rssCounter(btf: Btf, mm: number): number {
+/** @returns Id of `struct percpu_counter`. @throws {BtfError} rss_stat is no array of it. */
+export function rssCounter(btf: Btf, mm: number): number {
   const { type } = btf.field(mm, "rss_stat");
   const here = btf.resolve(type);
   if (btf.kindOf(here) !== BtfKind.array) {
@@ -155,7 +155,8 @@ function rssCounter(btf: Btf, mm: number): number {
   return counter;
 }
 
-function mmOwner(btf: Btf, mm: number): number {
+/** @returns Offset of the owner. @throws {BtfError} There is none. */
+export function mmOwner(btf: Btf, mm: number): number {
   const owner = btf.findField(mm, "owner");
   if (owner === undefined) {
     throw new BtfError("mm_struct has no owner, expected a kernel with CONFIG_MEMCG");
@@ -163,8 +164,8 @@ function mmOwner(btf: Btf, mm: number): number {
   return owner.offsetBytes;
 }
 
-/** @returns Id of a tracepoint that has the expected parameters. */
-function tracepoint(btf: Btf, name: Tracepoint): number {
+/** @returns Id of a tracepoint. @throws {BtfError} It has other parameters than expected. */
+export function checkTracepoint(btf: Btf, name: Tracepoint): number {
   const id = btf.find(BtfKind.typedef, typedefOf(name));
   if (id === 0) throw new BtfError(`This kernel has no tracepoint ${name}`);
   // The first is the tracepoint's own.
