@@ -12,9 +12,11 @@ import type { Assembler } from "./asm/assembler.ts";
 import {
   BooksMap,
   type BooksShape,
+  CHAIN_MAX,
   Control,
   CONTROL_BYTES,
   HEAD_BITS,
+  headOf,
   Mode,
   SEEN_BYTES,
   Slot,
@@ -237,10 +239,21 @@ export class KernelBooks implements Disposable {
 
   /**
    * Makes a user near. @param index 1 to {@link USERS_MAX} - 1, of nobody else.
+   * @throws {RangeError} Programs would not find it: its list is too long.
    */
   addUser(index: number, uid: number, setting: UserSetting): void {
     const at = index * User.bytes;
-    const head = uid & (1 << HEAD_BITS) - 1;
+    const head = headOf(uid);
+    let length = 0;
+    for (let other = this.heads[head]!; other !== 0; length++) {
+      other = this.users.getUint32(other * User.bytes + User.next, true);
+    }
+    if (length >= CHAIN_MAX) {
+      throw new RangeError(
+        `uid ${uid} is in list ${head} of the kernel's books, which has ${length} users, ` +
+          `expected less than ${CHAIN_MAX}`,
+      );
+    }
     this.users.setUint32(at + User.uid, uid, true);
     this.users.setUint32(at + User.next, this.heads[head]!, true);
     this.setUser(index, setting);
@@ -262,7 +275,7 @@ export class KernelBooks implements Disposable {
     const at = index * User.bytes;
     const uid = this.users.getUint32(at + User.uid, true);
     this.users.setUint32(at + User.mode, Mode.book, true);
-    const head = uid & (1 << HEAD_BITS) - 1;
+    const head = headOf(uid);
     const next = this.users.getUint32(at + User.next, true);
     if (this.heads[head] === index) this.heads[head] = next;
     else {
