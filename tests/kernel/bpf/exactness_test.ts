@@ -27,6 +27,7 @@ const CASES: readonly Case[] = [
   { name: "memory that grows and shrinks by mremap", args: ["remap", 32] },
   { name: "a storm of forks, some of which execute a program", args: ["forks", 8, 40] },
   { name: "children that stay and copy", args: ["family", 6, 16], children: 6 },
+  { name: "forks that fail half way", args: ["failforks", 20, 8] },
   { name: "a process whose leader has ended", args: ["leader", 16] },
 ];
 

@@ -175,14 +175,14 @@ export function pidsOf(uid: number): number[] {
 }
 
 /** Counted pages of a user: the sum over its processes, of which those share no mm. */
-export function truePagesOf(uid: number): number {
+export function truePagesOf(uid: number, fields: readonly string[] = COUNTED): number {
   let pages = 0;
   for (const pid of pidsOf(uid)) {
     // A leader that has ended has no memory to tell of; its other threads have.
     for (const { name: tid } of Deno.readDirSync(`/proc/${pid}/task`)) {
       const status = statusOf(`${pid}/task/${tid}`);
       if (!status.includes("RssAnon")) continue;
-      for (const field of COUNTED) {
+      for (const field of fields) {
         const kib = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1];
         pages += Number(kib ?? 0) / PAGE_KIB;
       }
