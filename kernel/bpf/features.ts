@@ -27,6 +27,7 @@ import {
   kernelLayout,
   mmOwner,
   rssCounter,
+  typedefOf,
 } from "./types/kernel_layout.ts";
 
 /** With more the verifier would have to follow more than its million instructions. */
@@ -108,7 +109,7 @@ class Kernel {
 
   /** Loads a program at rss_stat, where the books are kept. */
   loadAtTracepoint(write: (a: Assembler) => void): void {
-    const id = checkTracepoint(this.btf(), "rss_stat");
+    const id = this.btf().get(BtfKind.typedef, typedefOf("rss_stat"));
     this.load(ProgramType.tracing, AttachType.rawTracepoint, id, write);
   }
 

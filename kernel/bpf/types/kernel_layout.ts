@@ -179,7 +179,7 @@ export function checkTracepoint(btf: Btf, name: Tracepoint): number {
 }
 
 /** Of a tracepoint's prototype. */
-function typedefOf(tracepoint: string): string {
+export function typedefOf(tracepoint: string): string {
   return `btf_trace_${tracepoint}`;
 }
 
