@@ -91,7 +91,10 @@ export class KernelBooks implements Disposable {
   private readonly control: BigUint64Array;
   private readonly heads: Uint8Array;
   private readonly users: DataView;
+  /** The same as numbers of 64 bits: a DataView may write them byte by byte. */
+  private readonly userWords: BigInt64Array;
   private readonly slots: DataView;
+  private readonly slotWords: BigInt64Array;
   private readonly keys: BigUint64Array;
   /** By CPU, slot and member. */
   private readonly seen: Int32Array;
@@ -136,7 +139,9 @@ export class KernelBooks implements Disposable {
       this.control = new BigUint64Array(control.buffer, 0, Control.heads / 8);
       this.heads = new Uint8Array(control.buffer, Control.heads, 1 << HEAD_BITS);
       this.users = new DataView(users.buffer);
+      this.userWords = new BigInt64Array(users.buffer, 0, USERS_MAX * User.bytes / 8);
       this.slots = new DataView(slotArray.buffer);
+      this.slotWords = new BigInt64Array(slotArray.buffer, 0, slots * Slot.bytes / 8);
       this.keys = new BigUint64Array(keys.buffer);
       this.seen = new Int32Array(seen.buffer);
       const references = {
@@ -230,7 +235,7 @@ export class KernelBooks implements Disposable {
     for (let index = 1; index < USERS_MAX; index++) {
       const at = index * User.bytes;
       for (let field = User.totalPages; field < User.bytes; field += 8) {
-        this.users.setBigInt64(at + field, 0n, true);
+        this.setWord(at + field, 0n);
       }
     }
   }
@@ -265,8 +270,8 @@ export class KernelBooks implements Disposable {
     const at = index * User.bytes;
     const { recordAbovePages } = setting;
     const record = recordAbovePages === undefined ? FOREVER : BigInt(recordAbovePages);
-    this.users.setBigInt64(at + User.recordAbovePages, record, true);
-    this.users.setBigInt64(at + User.limitPages, BigInt(setting.limitPages), true);
+    this.setWord(at + User.recordAbovePages, record);
+    this.setWord(at + User.limitPages, BigInt(setting.limitPages));
     this.users.setUint32(at + User.mode, setting.mode, true);
   }
 
@@ -291,12 +296,18 @@ export class KernelBooks implements Disposable {
   /** The process that goes when the user is over; undefined: this process decides. */
   setCandidate(index: number, slot: KernelSlot | undefined): void {
     const value = slot === undefined ? 0n : BigInt(slot.index) << 32n | BigInt(slot.tgid);
-    this.users.setBigUint64(index * User.bytes + User.candidate, value, true);
+    this.setWord(index * User.bytes + User.candidate, BigInt.asIntN(64, value));
+  }
+
+  /** Programs see the old or the new number, never a part of both. */
+  private setWord(offsetBytes: number, value: bigint): void {
+    Atomics.store(this.userWords, offsetBytes / 8, value);
   }
 
   user(index: number): KernelUser {
     const at = index * User.bytes;
-    const number = (field: number): number => Number(this.users.getBigInt64(at + field, true));
+    const number = (field: number): number =>
+      Number(Atomics.load(this.userWords, (at + field) / 8));
     return {
       totalPages: number(User.totalPages),
       pendingPages: number(User.pendingPages),
@@ -335,7 +346,7 @@ export class KernelBooks implements Disposable {
     let pages = 0;
     for (let member = 0; member < 4; member++) {
       if ((countMask >> member & 1) === 0) continue;
-      pages += Number(this.slots.getBigInt64(slot * Slot.bytes + Slot.last + 8 * member, true));
+      pages += Number(Atomics.load(this.slotWords, (slot * Slot.bytes + Slot.last) / 8 + member));
       for (let cpu = 0; cpu < cpus; cpu++) pages += this.seen[(cpu * slots + slot) * 4 + member]!;
     }
     return pages;
