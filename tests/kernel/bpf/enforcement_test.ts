@@ -6,6 +6,7 @@ import { RingBuffer } from "../../../kernel/bpf/ring_buffer.ts";
 import { hasCapability } from "../../_support/real_kernel.ts";
 import {
   layout,
+  scratchUid,
   takeRecords,
   type TestRecord,
   until,
@@ -14,7 +15,7 @@ import {
   WorkloadProgram,
 } from "./support.ts";
 
-const [UID, OTHER_UID] = [60_403, 60_404];
+const [UID, OTHER_UID] = [scratchUid(0), scratchUid(1)];
 const [USER, OTHER] = [1, 2];
 const RECORD_BYTES = 1 << 18;
 const HUGE_PAGES = 512;
@@ -25,7 +26,7 @@ const why = whyNoBpf();
 const canSignalOthers = why === undefined && layout().functions.has("bpf_send_signal_task");
 /** To protect a process: CAP_SYS_RESOURCE. */
 const mayProtect = hasCapability(24);
-/** Touches of pages at the limit. */
+/** Touches of pages at the limit; fewer for slow machines. */
 const RIDE_TOUCHES = Number(Deno.env.get("TOOM_RIDE_TOUCHES") ?? 300_000);
 
 /** The books, of one or two users, and the processes of a test. */
@@ -233,7 +234,7 @@ const CASES: readonly [name: string, run: (scene: Scene) => Promise<void>][] = [
   }],
 
   ["of many that end by themselves while they are killed nothing stays pending", async (scene) => {
-    const mother = scene.start(UID, "brood", 3000, 3);
+    const mother = scene.start(UID, "brood", Math.min(3000, RIDE_TOUCHES / 100), 3);
     await mother.go();
     scene.limit(0);
     let isDone = false;

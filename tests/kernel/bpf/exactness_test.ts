@@ -1,9 +1,18 @@
 import { assertEquals } from "@std/assert";
 import { Mode } from "../../../kernel/bpf/programs/books_layout.ts";
 import { KernelBooks, possibleCpus } from "../../../kernel/bpf/kernel_books.ts";
-import { layout, pidsOf, sleep, truePagesOf, until, whyNoBpf, WorkloadProgram } from "./support.ts";
+import {
+  layout,
+  pidsOf,
+  scratchUid,
+  sleep,
+  truePagesOf,
+  until,
+  whyNoBpf,
+  WorkloadProgram,
+} from "./support.ts";
 
-const UID = 60_401;
+const UID = scratchUid(2);
 const USER = 1;
 const why = whyNoBpf();
 

@@ -6,9 +6,9 @@ import { assert, assertEquals } from "@std/assert";
 import { KernelBooks, possibleCpus } from "../../../kernel/bpf/kernel_books.ts";
 import { Mode } from "../../../kernel/bpf/programs/books_layout.ts";
 import { hasFile } from "../../_support/real_kernel.ts";
-import { layout, truePagesOf, until, whyNoBpf, WorkloadProgram } from "./support.ts";
+import { layout, scratchUid, truePagesOf, until, whyNoBpf, WorkloadProgram } from "./support.ts";
 
-const UID = 60_409;
+const UID = scratchUid(6);
 const ONLINE_PATH = "/sys/devices/system/cpu/cpu1/online";
 const why = Deno.env.get("TOOM_TEST_HOTPLUG") !== "1"
   ? "TOOM_TEST_HOTPLUG=1 allows it"

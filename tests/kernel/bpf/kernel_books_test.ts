@@ -2,7 +2,15 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { KernelBooks, possibleCpus } from "../../../kernel/bpf/kernel_books.ts";
 import { CHAIN_MAX, HEAD_BITS, headOf, Mode } from "../../../kernel/bpf/programs/books_layout.ts";
 import { CPUS_MAX } from "../../../kernel/bpf/features.ts";
-import { layout, pidsOf, truePagesOf, until, whyNoBpf, WorkloadProgram } from "./support.ts";
+import {
+  layout,
+  pidsOf,
+  scratchUid,
+  truePagesOf,
+  until,
+  whyNoBpf,
+  WorkloadProgram,
+} from "./support.ts";
 
 const why = whyNoBpf();
 const skipped = why === undefined ? "" : ` (skipped: ${why})`;
@@ -71,7 +79,7 @@ test("Users are found whose uids are in one list, or above 2^31; one too many is
 });
 
 test("With the file member counted, files count", async () => {
-  const uid = 60_407;
+  const uid = scratchUid(3);
   using program = new WorkloadProgram();
   using books = makeBooks(65_536, 0b1111);
   books.addUser(1, uid, SETTING);
@@ -92,7 +100,7 @@ test(`Programs for ${CPUS_MAX} CPUs pass the verifier, whatever counts`, () => {
 });
 
 test("Without room the user is told of, and ends at 0 all the same", async () => {
-  const uid = 60_408;
+  const uid = scratchUid(4);
   using program = new WorkloadProgram();
   // Eight address spaces, because they all are in one bucket.
   using books = makeBooks(8);

@@ -10,7 +10,7 @@ import {
 } from "../../../kernel/bpf/objects.ts";
 import { BpfRecord, BpfRecordKind, Mode } from "../../../kernel/bpf/programs/books_layout.ts";
 import { RingBuffer } from "../../../kernel/bpf/ring_buffer.ts";
-import { layout, takeRecords, until, whyNoBpf, WorkloadProgram } from "./support.ts";
+import { layout, scratchUid, takeRecords, until, whyNoBpf, WorkloadProgram } from "./support.ts";
 
 const why = whyNoBpf();
 const skipped = why === undefined ? "" : ` (skipped: ${why})`;
@@ -158,7 +158,7 @@ test("counts its bytes beyond 32 bits", () => {
 
 test("without room: the books count what was not recorded", async () => {
   const bytes = 4096;
-  const uid = 60_405;
+  const uid = scratchUid(5);
   const pages = 2048;
   using program = new WorkloadProgram();
   using books = new KernelBooks(

@@ -65,6 +65,11 @@ export class WorkloadProgram implements Disposable {
   }
 }
 
+/** A uid that no other run of the tests has, though two may run at the same time; some above 61000. */
+export function scratchUid(index: number): number {
+  return 61_000 + Deno.pid % 4096 * 8 + index;
+}
+
 export class Workload implements AsyncDisposable {
   readonly pid: number;
   readonly status: Promise<Deno.CommandStatus>;
