@@ -64,7 +64,7 @@ class Scene implements AsyncDisposable {
   }
 
   /** A process that grows, but not before it is told to go. */
-  async hog(mib: number, kind: "hog" | "hughog" = "hog"): Promise<Workload> {
+  async hog(mib: number, kind: "hog" | "hughog" | "sharehog" = "hog"): Promise<Workload> {
     const workload = this.start(UID, kind, mib, this.progressPath(this.workloads.length));
     await workload.says("ready");
     return workload;
@@ -174,6 +174,17 @@ const CASES: readonly [name: string, run: (scene: Scene) => Promise<void>][] = [
     assertEquals([first?.kind, more.length], [BpfRecordKind.killed, 0]);
     const over = first!.totalPages - limitPages;
     assert(over >= 1 && over <= HUGE_PAGES, `${over} pages over`);
+  }],
+
+  ["with shared memory it dies of the first pages over", async (scene) => {
+    const hog = await scene.hog(64, "sharehog");
+    const limitPages = scene.limit(8 * MIB_PAGES, scene.slotOf(hog));
+    await hog.go();
+    assertEquals((await hog.status).signal, "SIGKILL");
+    const [first, ...more] = scene.records();
+    assertEquals([first?.kind, more.length], [BpfRecordKind.killed, 0]);
+    const over = first!.totalPages - limitPages;
+    assert(over >= 1 && over <= FEW_PAGES, `${over} pages over`);
   }],
 
   ...[2, 4].map((hogs): [string, (scene: Scene) => Promise<void>] => [

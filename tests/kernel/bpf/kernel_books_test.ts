@@ -1,4 +1,7 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { AssemblerError } from "../../../kernel/bpf/asm/assembler.ts";
+import { VerifierError } from "../../../kernel/bpf/objects.ts";
+import { KernelError } from "../../../kernel/ffi/errno.ts";
 import { KernelBooks, possibleCpus } from "../../../kernel/bpf/kernel_books.ts";
 import { CHAIN_MAX, HEAD_BITS, headOf, Mode } from "../../../kernel/bpf/programs/books_layout.ts";
 import { CPUS_MAX } from "../../../kernel/bpf/features.ts";
@@ -76,6 +79,28 @@ test("Users are found whose uids are in one list, or above 2^31; one too many is
   await workload.says("done");
   assertEquals(books.user(100).totalPages, truePagesOf(last));
   await workload.end();
+});
+
+test("Books that cannot be made leave nothing open", () => {
+  const open = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
+  const shape = { slots: 64, cpus: possibleCpus(), countMask: 0b1110 };
+  const before = open();
+  // A ring buffer's size is a power of two: the last map, behind six others.
+  const error = assertThrows(() => new KernelBooks(layout(), shape, 5000), KernelError);
+  assertStringIncludes(error.message, "toom_records");
+  // And a program that the kernel refuses, behind all maps.
+  const functions = new Map([...layout().functions].filter(([name]) => name !== "bpf_rdonly_cast"));
+  assertThrows(
+    () => new KernelBooks({ ...layout(), functions }, shape),
+    AssemblerError,
+    "There is no function of the kernel bpf_rdonly_cast",
+  );
+  assertThrows(
+    () => new KernelBooks({ ...layout(), ids: { ...layout().ids, counter: 0x7fffffff } }, shape),
+    VerifierError,
+    "program toom_rss_stat",
+  );
+  assertEquals(open(), before);
 });
 
 test("With the file member counted, files count", async () => {

@@ -186,8 +186,12 @@ static void ride_limit(int threads, int pages_each, int rounds) {
 }
 
 /* Grows until it is killed. Writes into a file, of which a page is mapped, how many pages it has. */
-static void hog(size_t bytes, int is_huge, const char *path) {
-  volatile char *at = is_huge ? area(bytes) : small_pages(bytes);
+static void hog(size_t bytes, int is_huge, int is_shared, const char *path) {
+  volatile char *at = is_huge || is_shared ? area(bytes) : small_pages(bytes);
+  if (is_shared) {
+    at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) _exit(4);
+  }
   if (is_huge) madvise((void *)at, bytes, MADV_HUGEPAGE);
   static volatile long unseen;
   volatile long *pages = &unseen;
@@ -274,8 +278,9 @@ int main(int argc, char **argv) {
   else if (strcmp(name, "forks") == 0) fork_storm(a, b);
   else if (strcmp(name, "family") == 0) family(a, b << 20);
   else if (strcmp(name, "ride") == 0) ride_limit(a, b, c);
-  else if (strcmp(name, "hog") == 0) hog(a << 20, 0, argc > 3 ? argv[3] : NULL);
-  else if (strcmp(name, "hughog") == 0) hog(a << 20, 1, argc > 3 ? argv[3] : NULL);
+  else if (strcmp(name, "hog") == 0) hog(a << 20, 0, 0, argc > 3 ? argv[3] : NULL);
+  else if (strcmp(name, "hughog") == 0) hog(a << 20, 1, 0, argc > 3 ? argv[3] : NULL);
+  else if (strcmp(name, "sharehog") == 0) hog(a << 20, 0, 1, argc > 3 ? argv[3] : NULL);
   else if (strcmp(name, "become") == 0) become(a << 20, b, c);
   else if (strcmp(name, "brood") == 0) brood(a, b);
   else if (strcmp(name, "execute") == 0) execute(argv[0], a << 20);
