@@ -36,9 +36,18 @@ export const RUN_COMMAND: CommandSpec = {
     {
       name: "source",
       kind: "string",
-      value: "auto|raw|text",
+      value: "auto|bpf|raw|text",
       default: "auto",
-      help: "How events are read: raw pages where that works, or lines of text",
+      help:
+        "How events are read: raw pages where that works, or lines of text; bpf: by programs in the kernel",
+    },
+    {
+      name: "trigger",
+      kind: "string",
+      value: "kernel|user",
+      default: "kernel",
+      help:
+        "Who ends a process at the line: programs in the kernel, with the bpf source, or this process alone",
     },
     {
       name: "readers",

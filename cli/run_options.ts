@@ -36,7 +36,7 @@ const USER_PROCESSES_MIN = 64;
 export interface RunOptions {
   /** One for each range; more may be set while running. */
   readonly limits: readonly LimitRule[];
-  readonly source: "auto" | "raw" | "text";
+  readonly source: "auto" | "bpf" | "raw" | "text";
   /** 1 to 64. */
   readonly readerCount: number;
   /** Counted members: bit {@link Member}.anon and so on. Never 0. */
@@ -72,6 +72,8 @@ export interface RunOptions {
   readonly pathCpu: number | "auto";
   /** Soft arms the killer; `--no-arm` shows what that is worth. */
   readonly arms: boolean;
+  /** Programs in the kernel may end a process themselves, where there are any. */
+  readonly kernelTrigger: boolean;
   /** Faults may be provoked over the control socket. */
   readonly debugFaults: boolean;
 }
@@ -117,6 +119,7 @@ export function parseRunOptions(
     ),
     pathCpu: values["cpu"],
     arms: !values["no-arm"],
+    kernelTrigger: values.trigger === "kernel",
     debugFaults: values["debug-faults"],
   });
 }
@@ -126,7 +129,8 @@ export function parseRunOptions(
 function schemaOf(host: LimitHost) {
   return z.strictObject({
     limit: z.array(z.string()),
-    source: oneOf(["auto", "raw", "text"]),
+    source: oneOf(["auto", "bpf", "raw", "text"]),
+    trigger: oneOf(["kernel", "user"]),
     readers: wholeNumber(1, READERS_MAX),
     count: readAs(parseCounted),
     victim: oneOf(["largest", "newest", "growing"]),

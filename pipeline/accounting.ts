@@ -34,6 +34,7 @@ import { Attribution } from "./books/attribution.ts";
 import { Books, TABLE_NAMES, UNKNOWN_UID } from "./books/books.ts";
 import { Doorbell } from "./memory/doorbell.ts";
 import { Enforcement } from "./limits/enforcement.ts";
+import type { KernelLimits } from "./kill/kernel_trigger.ts";
 import { Measuring } from "./books/measuring.ts";
 import { ProcFacts } from "./books/proc_facts.ts";
 import { type Inbox, makeInbox } from "./messages/inbox.ts";
@@ -67,6 +68,8 @@ export interface AccountingOptions {
    * for a capture, which cannot be asked.
    */
   readonly hasProc?: boolean;
+  /** Programs in the kernel that compare users with their limits too. */
+  readonly kernel?: KernelLimits | undefined;
 }
 
 export class Accounting {
@@ -147,6 +150,7 @@ export class Accounting {
       counters: this.counters,
       marginPages: options.marginPages,
       rules: this.rules,
+      kernel: options.kernel,
       measure: (uid) => this.questions.measure(uid, this.lastTsNs),
       verify: (uid) => this.questions.verify(uid, this.lastTsNs),
     });
@@ -343,6 +347,16 @@ export class Accounting {
         counters[CounterIndex.lifecycle]!++;
         attribution.free(inbox.free.at(word).pid, tsNs);
         break;
+      case RecordKind.inherited: {
+        const { pages, uid } = inbox.inherited.at(word);
+        enforcement.kernel?.chargeInherited(uid, pages);
+        break;
+      }
+      case RecordKind.kernelKill: {
+        const { tid, uid, usagePages, tookNs } = inbox.kernelKill.at(word);
+        enforcement.killedByKernel(tsNs, tid, uid, usagePages, tookNs);
+        break;
+      }
       case RecordKind.lost:
         this.lost(tsNs, kindCpu >> CPU_SHIFT, inbox.lost.at(word).events);
         break;
@@ -464,6 +478,7 @@ export class Accounting {
       this.reports.put("degraded", tsNs, [reason]);
     }
     this.facts.degraded = true;
+    this.enforcement.tellKernel();
   }
 
   /**
@@ -474,6 +489,7 @@ export class Accounting {
     if (!this.hasProc) return;
     const { users, userSlots } = this.books;
     users.doubtTsNs.fill(Math.max(1, this.degradedSinceNs), 0, userSlots.highWater);
+    this.enforcement.tellKernel();
   }
 
   /** All processes that the books have of a user were read. */
@@ -483,6 +499,7 @@ export class Accounting {
     if (userSlot < 0 || uid !== this.verifyUid) return;
     if (users.doubtTsNs[userSlot]! > this.verifyBeganNs) this.enforcement.endAskedVerify(userSlot);
     else users.doubtTsNs[userSlot] = 0;
+    this.enforcement.tellKernel();
     this.enforcement.evaluate(userSlot, tsNs, Trigger.lastDefense);
   }
 
@@ -534,6 +551,8 @@ export class Accounting {
     }
     this.counters[CounterIndex.sweeps]!++;
     Atomics.store(this.header, HeaderWord.sweepDone, sweep);
+    // Rows of users in the kernel come and go with what the sweeper finds.
+    this.enforcement.tellKernel();
   }
 
   /** A whole sweep has read everybody. */

@@ -91,6 +91,25 @@ export interface TraceList {
   appendPidsAsync(tids: Iterable<number>): Promise<void>;
 }
 
+/** Users whose tasks the kernel records, whichever these are: then no task need be on a list. */
+export interface RecordedUsers {
+  /** Has the kernel record a real uid. @returns false: there is no room for it. */
+  admit(uid: number): boolean;
+  /** Limits have changed: who has none is recorded no more. */
+  rulesChanged(): void;
+  /** Books the processes that those have who were admitted since the last time. */
+  settle(): void;
+  /** A process has changed its user. */
+  userChanged(): void;
+  /** When {@link catchUp} has something to do; Infinity: nothing is missing. Nanoseconds. */
+  readonly nextNs: number;
+  /**
+   * Has events written of what was booked and not told, which is little for each process, and books what
+   * processes have who changed their user.
+   */
+  catchUp(nowNs: number): void;
+}
+
 /** Where a reader's events come from. What they say goes to the writer that it was opened with. */
 export interface TraceSource {
   /** A CPU that it reads; -1: of all CPUs, merged by the kernel. */

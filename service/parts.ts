@@ -63,6 +63,7 @@ export function openParts(
   const tracing = open.adopt(
     new Tracing({
       source: options.source,
+      countMask: options.memberMask,
       readers: options.readerCount,
       bufferKib: options.bufferKib,
       subbufKib: options.subbufKib,

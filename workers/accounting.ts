@@ -17,6 +17,7 @@ import {
   WARM_UP_KILLS,
   warmUp,
 } from "../pipeline/replay/warm_up.ts";
+import { BpfLimits } from "../kernel/bpf/bpf_trigger.ts";
 import { MonotonicClock } from "../kernel/ffi/clock.ts";
 import { EventFd } from "../kernel/ffi/fd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
@@ -26,12 +27,14 @@ runWorker(
   { fifoPriority: FIFO_PRIORITY.accounting, cpu: "pathCpu" },
   ({ memory, init, alive }) => {
     const clock = new MonotonicClock();
+    const { books } = init.config.sweeper;
     const bell = new BellSleeper(memory, Role.accounting);
     const sweeper = new EventFd(init.config.wakeFds.sweeper);
     const coordinator = new EventFd(init.config.wakeFds.coordinator);
     const options = {
       unknownUid: UNKNOWN_UID,
       marginPages: marginPages(navigator.hardwareConcurrency, init.config.pageBytes),
+      kernel: books === undefined ? undefined : new BpfLimits(books),
       wakeSweeper: () => sweeper.ring(),
       wakeCoordinator: () => coordinator.ring(),
     };

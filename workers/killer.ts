@@ -13,6 +13,7 @@ import { Role } from "../pipeline/memory/layout.ts";
 import { SettingsView } from "../pipeline/memory/settings.ts";
 import { OwnersView } from "../pipeline/limits/owners.ts";
 import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/replay/warm_up.ts";
+import { BpfCandidates } from "../kernel/bpf/bpf_trigger.ts";
 import { PidfdKillKernel, PidKillKernel } from "../kernel/kill/kill_kernel.ts";
 import { probePidfd } from "../kernel/kill/pidfd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
@@ -22,7 +23,8 @@ const WATCH_MS = 1;
 
 runWorker(
   { fifoPriority: FIFO_PRIORITY.killer, cpu: "pathCpu" },
-  ({ memory, alive }) => {
+  ({ memory, init, alive }) => {
+    const { books } = init.config.sweeper;
     const bell = new BellSleeper(memory, Role.killer);
     const pidfd = probePidfd();
     const owners = new OwnersView(memory.owners);
@@ -35,6 +37,7 @@ runWorker(
     const rehearsalKernel = makeKernel(true);
     const killer = new Killer(memory, kernel, {
       patienceNs: PATIENCE_NS,
+      kernelCandidates: books === undefined ? undefined : new BpfCandidates(books),
     });
     killer.start();
     const rehearse = (kills: number): void => {

@@ -6,6 +6,7 @@
  * @module
  */
 import type { SocketsSpec } from "../kernel/sockets/tmalloc_sockets.ts";
+import type { BpfSourceSpec } from "../kernel/bpf/bpf_source.ts";
 import type { SweeperSpec } from "../kernel/discovery/sweeper_world.ts";
 import type { TraceSourceSpec } from "../kernel/trace/trace_source.ts";
 
@@ -29,7 +30,7 @@ export interface WorkerConfig {
   /** CPUs of all other threads; empty: any. */
   readonly otherCpus: readonly number[];
   /** What each reader reads. */
-  readonly readers: readonly TraceSourceSpec[];
+  readonly readers: readonly (TraceSourceSpec | BpfSourceSpec)[];
   readonly sweeper: SweeperSpec;
   /** eventfd(2) of those whom other workers wake up and who do not sleep on a bell. */
   readonly wakeFds: {

@@ -12,17 +12,15 @@ import type { Assembler } from "./asm/assembler.ts";
 import {
   BooksMap,
   type BooksShape,
-  CHAIN_MAX,
   Control,
   CONTROL_BYTES,
-  HEAD_BITS,
-  headOf,
-  Mode,
   SEEN_BYTES,
   Slot,
+  SlotState,
   User,
   USERS_MAX,
 } from "./programs/books_layout.ts";
+import { KernelUsers } from "./kernel_users.ts";
 import type { KernelLayout } from "./types/kernel_layout.ts";
 import {
   AttachType,
@@ -34,10 +32,13 @@ import {
   ProgramType,
   TracepointLink,
 } from "./objects.ts";
+import { execProgram, exitProgram, freeProgram } from "./programs/tasks.ts";
 import {
+  dyingProgram,
   exitMmapProgram,
   newTaskProgram,
   offsetsProgram,
+  recordProgram,
   seedProgram,
 } from "./programs/lifecycle.ts";
 import { rssStatProgram } from "./programs/rss_stat.ts";
@@ -54,18 +55,6 @@ export function possibleCpus(text: string = readTextFile(POSSIBLE_CPUS_PATH)): n
   return Number(last) + 1;
 }
 
-/** One user, as programs keep it; pages. */
-export interface KernelUser {
-  readonly totalPages: number;
-  readonly pendingPages: number;
-  readonly kills: number;
-  readonly refusals: number;
-  readonly lastError: number;
-  readonly unconfirmed: number;
-  readonly slots: number;
-  readonly full: number;
-}
-
 /** One address space in the books. */
 export interface KernelSlot {
   readonly index: number;
@@ -76,29 +65,33 @@ export interface KernelSlot {
   readonly pages: number;
 }
 
-export interface UserSetting {
-  readonly limitPages: number;
-  /** {@link Mode} */
-  readonly mode: number;
-  readonly recordAbovePages?: number;
+/** Descriptors of the books, for other threads. Plain data; they belong to the process. */
+export interface KernelBooksSpec {
+  readonly shape: BooksShape;
+  readonly fds: {
+    readonly control: number;
+    readonly users: number;
+    readonly records: number;
+    /** Of the program that marks a slot whose process was signalled. */
+    readonly dying: number;
+    /** Of the link of the iterator that books who was there before. */
+    readonly seed: number;
+    /** Of that which records what was booked and not recorded. */
+    readonly record: number;
+  };
+  readonly recordBytes: number;
 }
-
-const FOREVER = 2n ** 62n;
 
 export class KernelBooks implements Disposable {
   readonly shape: BooksShape;
   private readonly stack = new DisposableStack();
+  readonly users: KernelUsers;
   private readonly control: BigUint64Array;
-  private readonly heads: Uint8Array;
-  private readonly users: DataView;
-  /** The same as numbers of 64 bits: a DataView may write them byte by byte. */
-  private readonly userWords: BigInt64Array;
-  private readonly slots: DataView;
-  private readonly slotWords: BigInt64Array;
-  private readonly keys: BigUint64Array;
-  /** By CPU, slot and member. */
-  private readonly seen: Int32Array;
+  private readonly slotArray: MappedArray;
+  private readonly keyArray: MappedArray;
   readonly records: BpfMap;
+  private readonly recordBytes: number;
+  private readonly fds: KernelBooksSpec["fds"];
   private readonly programs: readonly BpfProgram[];
   private readonly seedLink: IteratorLink;
   private links: TracepointLink[] = [];
@@ -111,6 +104,7 @@ export class KernelBooks implements Disposable {
    */
   constructor(kernel: KernelLayout, shape: BooksShape, recordBytes = 1 << 18) {
     this.shape = shape;
+    this.recordBytes = recordBytes;
     const { slots, cpus } = shape;
     const stack = this.stack;
     try {
@@ -137,13 +131,9 @@ export class KernelBooks implements Disposable {
         }),
       );
       this.control = new BigUint64Array(control.buffer, 0, Control.heads / 8);
-      this.heads = new Uint8Array(control.buffer, Control.heads, 1 << HEAD_BITS);
-      this.users = new DataView(users.buffer);
-      this.userWords = new BigInt64Array(users.buffer, 0, USERS_MAX * User.bytes / 8);
-      this.slots = new DataView(slotArray.buffer);
-      this.slotWords = new BigInt64Array(slotArray.buffer, 0, slots * Slot.bytes / 8);
-      this.keys = new BigUint64Array(keys.buffer);
-      this.seen = new Int32Array(seen.buffer);
+      this.users = new KernelUsers(users.buffer, control.buffer);
+      this.slotArray = slotArray;
+      this.keyArray = keys;
       const references = {
         maps: new Map(
           [control, users, slotArray, keys, seen, offsets].map(({ map }) =>
@@ -171,12 +161,16 @@ export class KernelBooks implements Disposable {
       const target = { kernel, shape };
       const { tracing, syscall } = ProgramType;
       const { rss_stat, exit_mmap, task_newtask } = kernel.tracepoints;
+      const { sched_process_exec, sched_process_exit, sched_process_free } = kernel.tracepoints;
       const trace = (name: string, assembler: Assembler, attachTo: number): BpfProgram =>
         load(name, assembler, tracing, AttachType.rawTracepoint, attachTo);
       this.programs = [
         // Ends are followed before anything is booked, and until nothing is booked any more.
-        trace("toom_exit", exitMmapProgram(target), exit_mmap),
+        trace("toom_mm_end", exitMmapProgram(target), exit_mmap),
         trace("toom_newtask", newTaskProgram(target), task_newtask),
+        trace("toom_exec", execProgram(target), sched_process_exec),
+        trace("toom_exit", exitProgram(target), sched_process_exit),
+        trace("toom_free", freeProgram(target), sched_process_free),
         trace("toom_rss_stat", rssStatProgram(target), rss_stat),
       ];
       const { iterator, none } = AttachType;
@@ -187,7 +181,22 @@ export class KernelBooks implements Disposable {
         iterator,
         kernel.ids.taskIterator,
       );
+      const record = load(
+        "toom_record",
+        recordProgram(target),
+        tracing,
+        iterator,
+        kernel.ids.taskIterator,
+      );
       this.seedLink = stack.use(new IteratorLink(seed));
+      this.fds = {
+        control: control.map.fd,
+        users: users.map.fd,
+        records: this.records.fd,
+        dying: load("toom_dying", dyingProgram(target), syscall, none, 0).fd,
+        seed: this.seedLink.fd,
+        record: stack.use(new IteratorLink(record)).fd,
+      };
       const find = load("toom_offsets", offsetsProgram(target), syscall, none, 0);
       const result = find.run(NOBODY);
       if (result !== 0) {
@@ -231,93 +240,8 @@ export class KernelBooks implements Disposable {
 
   /** Forgets all address spaces. Only while nothing is attached. */
   clear(): void {
-    this.keys.fill(0n);
-    for (let index = 1; index < USERS_MAX; index++) {
-      const at = index * User.bytes;
-      for (let field = User.totalPages; field < User.bytes; field += 8) {
-        this.setWord(at + field, 0n);
-      }
-    }
-  }
-
-  // --------------------------------------------------------------------------------- users
-
-  /**
-   * Makes a user near. @param index 1 to {@link USERS_MAX} - 1, of nobody else.
-   * @throws {RangeError} Programs would not find it: its list is too long.
-   */
-  addUser(index: number, uid: number, setting: UserSetting): void {
-    const at = index * User.bytes;
-    const head = headOf(uid);
-    let length = 0;
-    for (let other = this.heads[head]!; other !== 0; length++) {
-      other = this.users.getUint32(other * User.bytes + User.next, true);
-    }
-    if (length >= CHAIN_MAX) {
-      throw new RangeError(
-        `uid ${uid} is in list ${head} of the kernel's books, which has ${length} users, ` +
-          `expected less than ${CHAIN_MAX}`,
-      );
-    }
-    this.users.setUint32(at + User.uid, uid, true);
-    this.users.setUint32(at + User.next, this.heads[head]!, true);
-    this.setUser(index, setting);
-    // From here on programs find it.
-    this.heads[head] = index;
-  }
-
-  setUser(index: number, setting: UserSetting): void {
-    const at = index * User.bytes;
-    const { recordAbovePages } = setting;
-    const record = recordAbovePages === undefined ? FOREVER : BigInt(recordAbovePages);
-    this.setWord(at + User.recordAbovePages, record);
-    this.setWord(at + User.limitPages, BigInt(setting.limitPages));
-    this.users.setUint32(at + User.mode, setting.mode, true);
-  }
-
-  /** Makes a user far: its events are not booked any more. Its slots stay until their mms end. */
-  removeUser(index: number): void {
-    const at = index * User.bytes;
-    const uid = this.users.getUint32(at + User.uid, true);
-    this.users.setUint32(at + User.mode, Mode.book, true);
-    const head = headOf(uid);
-    const next = this.users.getUint32(at + User.next, true);
-    if (this.heads[head] === index) this.heads[head] = next;
-    else {
-      for (let other = this.heads[head]!; other !== 0;) {
-        const otherAt = other * User.bytes;
-        const following = this.users.getUint32(otherAt + User.next, true);
-        if (following === index) this.users.setUint32(otherAt + User.next, next, true);
-        other = following;
-      }
-    }
-  }
-
-  /** The process that goes when the user is over; undefined: this process decides. */
-  setCandidate(index: number, slot: KernelSlot | undefined): void {
-    const value = slot === undefined ? 0n : BigInt(slot.index) << 32n | BigInt(slot.tgid);
-    this.setWord(index * User.bytes + User.candidate, BigInt.asIntN(64, value));
-  }
-
-  /** Programs see the old or the new number, never a part of both. */
-  private setWord(offsetBytes: number, value: bigint): void {
-    Atomics.store(this.userWords, offsetBytes / 8, value);
-  }
-
-  user(index: number): KernelUser {
-    const at = index * User.bytes;
-    const number = (field: number): number =>
-      Number(Atomics.load(this.userWords, (at + field) / 8));
-    return {
-      totalPages: number(User.totalPages),
-      pendingPages: number(User.pendingPages),
-      kills: number(User.kills),
-      refusals: number(User.refusals),
-      lastError: number(User.lastError),
-      unconfirmed: number(User.unconfirmed),
-      slots: number(User.slots),
-      full: number(User.full),
-    };
+    new BigUint64Array(this.keyArray.buffer).fill(0n);
+    this.users.clearPages();
   }
 
   // --------------------------------------------------------------------------------- slots
@@ -325,31 +249,21 @@ export class KernelBooks implements Disposable {
   /** The address spaces of a user that are in the books. */
   slotsOf(index: number): KernelSlot[] {
     const found: KernelSlot[] = [];
+    const keys = new BigUint64Array(this.keyArray.buffer);
+    const slots = new DataView(this.slotArray.buffer);
     for (let slot = 0; slot < this.shape.slots; slot++) {
-      if (this.keys[slot]! < 2n) continue;
+      if (keys[slot]! < 2n) continue;
       const at = slot * Slot.bytes;
-      if (this.slots.getUint32(at + Slot.user, true) !== index) continue;
+      if (slots.getUint32(at + Slot.user, true) !== index) continue;
       found.push({
         index: slot,
-        uid: this.slots.getUint32(at + Slot.uid, true),
-        tgid: this.slots.getUint32(at + Slot.tgid, true),
-        isDying: this.slots.getUint32(at + Slot.dying, true) !== 0,
-        pages: this.pagesOf(slot),
+        uid: slots.getUint32(at + Slot.uid, true),
+        tgid: slots.getUint32(at + Slot.tgid, true),
+        isDying: (slots.getUint32(at + Slot.state, true) & SlotState.dying) !== 0,
+        pages: pagesOf(slots, slot),
       });
     }
     return found;
-  }
-
-  /** Counted pages of a slot, while programs change it. */
-  private pagesOf(slot: number): number {
-    const { cpus, slots, countMask } = this.shape;
-    let pages = 0;
-    for (let member = 0; member < 4; member++) {
-      if ((countMask >> member & 1) === 0) continue;
-      pages += Number(Atomics.load(this.slotWords, (slot * Slot.bytes + Slot.last) / 8 + member));
-      for (let cpu = 0; cpu < cpus; cpu++) pages += this.seen[(cpu * slots + slot) * 4 + member]!;
-    }
-    return pages;
   }
 
   /** What all programs have counted. */
@@ -366,9 +280,24 @@ export class KernelBooks implements Disposable {
     };
   }
 
+  /** What other threads need to work with these books. */
+  get spec(): KernelBooksSpec {
+    const { shape } = this;
+    return { shape, fds: this.fds, recordBytes: this.recordBytes };
+  }
+
   /** Detaches all; what is mapped stays so. */
   [Symbol.dispose](): void {
     this.detach();
     this.stack.dispose();
   }
+}
+
+/** Counted pages of a slot, while programs change it. */
+function pagesOf(slots: DataView, slot: number): number {
+  let pages = 0;
+  for (let member = 0; member < 4; member++) {
+    pages += Number(slots.getBigInt64(slot * Slot.bytes + Slot.pages + 8 * member, true));
+  }
+  return pages;
 }

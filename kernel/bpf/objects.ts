@@ -57,32 +57,42 @@ export class BpfMap implements Disposable {
   }
 }
 
+/**
+ * Maps an array that was made by {@link MappedArray}, by its descriptor: in another thread.
+ * @param bytes Of all values.
+ * @throws {KernelError}
+ */
+export function attachArray(fd: number, bytes: number): ArrayBuffer {
+  return mapFd(fd, Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES);
+}
+
 /** An array map whose values this process reads and writes as memory. */
 export class MappedArray implements Disposable {
   readonly map: BpfMap;
-  /** All values, one after the other, each at a multiple of {@link valueBytes}. */
-  readonly buffer: ArrayBuffer;
-  readonly valueBytes: number;
+  private readonly bytes: number;
+  private mapped: ArrayBuffer | undefined;
 
   /**
    * @param valueBytes A multiple of 8.
    * @throws {KernelError}
    */
   constructor(name: string, valueBytes: number, entries = 1) {
-    this.valueBytes = valueBytes;
+    this.bytes = valueBytes * entries;
     this.map = new BpfMap(name, MapType.array, {
       keyBytes: 4,
       valueBytes,
       entries,
       flags: MAP_MMAPABLE,
     });
-    const bytes = Math.ceil(valueBytes * entries / PAGE_BYTES) * PAGE_BYTES;
-    try {
-      this.buffer = mapFd(this.map.fd, bytes);
-    } catch (error) {
-      this.map[Symbol.dispose]();
-      throw error;
-    }
+  }
+
+  /**
+   * All values, one after the other. Mapped when it is asked for: the kernel maps all pages at once, and
+   * they count as this process's.
+   * @throws {KernelError}
+   */
+  get buffer(): ArrayBuffer {
+    return this.mapped ??= attachArray(this.map.fd, this.bytes);
   }
 
   [Symbol.dispose](): void {
@@ -133,22 +143,33 @@ export class BpfProgram implements Disposable {
     this.fd = result;
   }
 
-  /**
-   * Runs a program of type syscall.
-   * @param context Bytes that it may read and write.
-   * @returns What it returned.
-   * @throws {KernelError}
-   */
+  /** As {@link runProgram}. */
   run(context: Uint8Array<ArrayBuffer>): number {
-    const attributes = new BpfAttributes().u32(0, this.fd);
-    if (context.length > 0) attributes.u32(40, context.length).address(48, context);
-    check(bpfCall(Command.programRun, attributes), "bpf(PROG_TEST_RUN)", this.name);
-    return attributes.getU32(4);
+    return runProgram(this.fd, this.name, context);
   }
 
   [Symbol.dispose](): void {
     closeFd(this.fd);
   }
+}
+
+/**
+ * Runs a program of type syscall.
+ * @param programFd Of the {@link BpfProgram}; any thread may.
+ * @param name For the error.
+ * @param context Bytes that it may read and write.
+ * @returns What it returned.
+ * @throws {KernelError}
+ */
+export function runProgram(
+  programFd: number,
+  name: string,
+  context: Uint8Array<ArrayBuffer>,
+): number {
+  const attributes = new BpfAttributes().u32(0, programFd);
+  if (context.length > 0) attributes.u32(40, context.length).address(48, context);
+  check(bpfCall(Command.programRun, attributes), "bpf(PROG_TEST_RUN)", name);
+  return attributes.getU32(4);
 }
 
 function load(options: ProgramOptions, log: Uint8Array<ArrayBuffer> | undefined): number {
@@ -190,30 +211,43 @@ export class IteratorLink implements Disposable {
     this.fd = check(bpfCall(Command.linkCreate, attributes), "bpf(LINK_CREATE)", program.name);
   }
 
-  /**
-   * Runs it for all objects.
-   * @param take Called with what the program wrote, piece by piece; a piece is valid until it returns.
-   * @throws {KernelError}
-   */
+  /** As {@link runIterator}. */
   run(buffer: Uint8Array<ArrayBuffer>, take?: (bytes: Uint8Array<ArrayBuffer>) => void): void {
-    const attributes = new BpfAttributes().u32(0, this.fd);
-    const fd = check(bpfCall(Command.iteratorCreate, attributes), "bpf(ITER_CREATE)", this.name);
-    try {
-      for (;;) {
-        const count = readFd(fd, buffer);
-        if (count === 0) return;
-        // An iterator that wrote nothing for a thousand objects asks to be read again.
-        if (count === -Errno.EAGAIN || count === -Errno.EINTR) continue;
-        if (count < 0) throw new KernelError("read", -count, { detail: `iterator ${this.name}` });
-        take?.(buffer.subarray(0, count));
-      }
-    } finally {
-      closeFd(fd);
-    }
+    runIterator(this.fd, this.name, buffer, take);
   }
 
   [Symbol.dispose](): void {
     closeFd(this.fd);
+  }
+}
+
+/**
+ * Has an iterator run for all objects.
+ *
+ * @param linkFd Of its {@link IteratorLink}; any thread may.
+ * @param name For the error.
+ * @param take Called with what the program wrote, piece by piece; a piece is valid until it returns.
+ * @throws {KernelError}
+ */
+export function runIterator(
+  linkFd: number,
+  name: string,
+  buffer: Uint8Array<ArrayBuffer>,
+  take?: (bytes: Uint8Array<ArrayBuffer>) => void,
+): void {
+  const attributes = new BpfAttributes().u32(0, linkFd);
+  const fd = check(bpfCall(Command.iteratorCreate, attributes), "bpf(ITER_CREATE)", name);
+  try {
+    for (;;) {
+      const count = readFd(fd, buffer);
+      if (count === 0) return;
+      // An iterator that wrote nothing for a thousand objects asks to be read again.
+      if (count === -Errno.EAGAIN || count === -Errno.EINTR) continue;
+      if (count < 0) throw new KernelError("read", -count, { detail: `iterator ${name}` });
+      take?.(buffer.subarray(0, count));
+    }
+  } finally {
+    closeFd(fd);
   }
 }
 

@@ -6,7 +6,6 @@
  */
 import { mapFd } from "../ffi/mapping.ts";
 import { pageBytes } from "../ffi/libc.ts";
-import type { BpfMap } from "./objects.ts";
 
 const HEADER_BYTES = 8;
 /** Of a header's first word: the record is being written; it is to be left out. */
@@ -15,9 +14,8 @@ const DISCARD = 1 << 30;
 const LENGTH_MASK = DISCARD - 1;
 
 export class RingBuffer {
-  /** The data, twice in a row, so that a record never wraps around. */
-  readonly data: DataView;
-  private readonly words: Int32Array;
+  /** The data, as words and twice in a row, so that a record never wraps around. */
+  readonly words: Int32Array;
   /** Positions are counts of bytes since the beginning. */
   private readonly consumed: BigUint64Array;
   private readonly produced: Int32Array;
@@ -27,15 +25,15 @@ export class RingBuffer {
   private wraps = 0n;
 
   /**
-   * @param bytes Size of the map.
+   * @param fd Of the map.
+   * @param bytes Its size.
    * @throws {KernelError}
    */
-  constructor(map: BpfMap, bytes: number) {
+  constructor(fd: number, bytes: number) {
     const page = pageBytes();
-    this.consumed = new BigUint64Array(mapFd(map.fd, page), 0, 1);
-    const rest = mapFd(map.fd, page + 2 * bytes, "read", page);
+    this.consumed = new BigUint64Array(mapFd(fd, page), 0, 1);
+    const rest = mapFd(fd, page + 2 * bytes, "read", page);
     this.produced = new Int32Array(rest, 0, 1);
-    this.data = new DataView(rest, page);
     this.words = new Int32Array(rest, page);
     this.mask = bytes - 1;
     const consumed = this.consumed[0]!;
@@ -45,20 +43,21 @@ export class RingBuffer {
 
   /**
    * Takes what there is, oldest first.
-   * @param take Called with the offset in {@link data} of each record; valid until it returns.
+   * @param take Called with the index in {@link words} of each record; valid until it returns.
+   * @param recordsMax At most so many.
    * @returns Records taken.
    */
-  read(take: (offsetBytes: number, bytes: number) => void): number {
+  read(take: (word: number) => void, recordsMax = Infinity): number {
     let taken = 0;
     let moved = false;
     const end = Atomics.load(this.produced, 0);
-    while (this.at !== end) {
+    while (this.at !== end && taken < recordsMax) {
       const offset = (this.at >>> 0) & this.mask;
       const header = Atomics.load(this.words, offset >> 2);
       if ((header & BUSY) !== 0) break;
       const bytes = header & LENGTH_MASK;
       if ((header & DISCARD) === 0) {
-        take(offset + HEADER_BYTES, bytes);
+        take((offset + HEADER_BYTES) >> 2);
         taken++;
       }
       const before = this.at >>> 0;

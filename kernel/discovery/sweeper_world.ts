@@ -17,7 +17,11 @@ import {
   type UserChanges,
   Woken,
 } from "../../pipeline/discovery/sweeper_world.ts";
-import type { TraceCounts } from "../../pipeline/ports.ts";
+import type { OwnersView } from "../../pipeline/limits/owners.ts";
+import type { RulesView } from "../../pipeline/limits/published_rules.ts";
+import type { RecordedUsers, TraceCounts } from "../../pipeline/ports.ts";
+import { BpfUsers } from "../bpf/bpf_users.ts";
+import type { KernelBooksSpec } from "../bpf/kernel_books.ts";
 import { MonotonicClock } from "../ffi/clock.ts";
 import { Errno } from "../ffi/errno.ts";
 import { closeFd, EventFd } from "../ffi/fd.ts";
@@ -39,6 +43,8 @@ export interface DiscoverySpec {
   /** Name of the instance with the traced users' events. */
   readonly instanceName: string;
   readonly tracefsPath: string;
+  /** Where programs in the kernel record users; undefined where the instance records tasks. */
+  readonly books: KernelBooksSpec | undefined;
   /** Files of both instances that nobody else may change. */
   readonly guardedFiles: readonly GuardedFile[];
   /** What the kernel counts of each CPU that readers read; empty where they read text. */
@@ -65,15 +71,26 @@ class ConnectorChanges implements UserChanges {
   }
 }
 
+/** Where users are recorded, no task need be. */
+const NO_LIST: SweeperWorld["list"] = {
+  readPids: () => [],
+  writePids: () => {},
+  appendPids: () => {},
+  appendPidsAsync: () => Promise.resolve(),
+  hadSentinel: true,
+  restoreSentinel: () => {},
+};
+
 class LinuxSweeperWorld implements SweeperWorld {
   readonly clock = new MonotonicClock();
   readonly proc = new ProcReader();
-  readonly list: TraceInstance;
+  readonly list: SweeperWorld["list"];
   readonly instance: InstanceFiles;
   readonly traceCounts: TraceCounts | undefined;
   readonly userChanges: UserChanges | undefined;
   readonly shares: ShareFacts;
   readonly openExecs: OpenExecs;
+  private readonly books: KernelBooksSpec | undefined;
   private readonly fifoPriority: number;
   private readonly poll: PollSet;
   private readonly wake: EventFd;
@@ -84,7 +101,10 @@ class LinuxSweeperWorld implements SweeperWorld {
 
   constructor(spec: SweeperSpec, fifoPriority: number) {
     this.fifoPriority = fifoPriority;
-    this.list = TraceInstance.attach(spec.instanceName, spec.tracefsPath);
+    this.books = spec.books;
+    this.list = spec.books === undefined
+      ? TraceInstance.attach(spec.instanceName, spec.tracefsPath)
+      : NO_LIST;
     this.instance = new InstanceFiles(spec.guardedFiles);
     this.traceCounts = spec.statsFds.length === 0 ? undefined : new StatsFiles(spec.statsFds);
     this.shares = {
@@ -107,6 +127,12 @@ class LinuxSweeperWorld implements SweeperWorld {
     this.closers.push(() => connector.close());
     this.poll.add(connector.fd, POLLIN);
     return new ConnectorChanges(connector);
+  }
+
+  recordedUsers(rules: RulesView, owners: OwnersView): RecordedUsers | undefined {
+    return this.books === undefined
+      ? undefined
+      : new BpfUsers(this.books, rules, owners, this.clock);
   }
 
   listenToPressure(): void {

@@ -5,9 +5,7 @@
  *
  * @module
  */
-import { RECORD_BYTES } from "../../pipeline/memory/layout.ts";
-import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
-import { ringBytes, RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
+import { Nowhere } from "./nowhere.ts";
 import type { LifecycleLayout, RawFormats } from "./page_format.ts";
 import { RawMerger } from "./raw_merger.ts";
 import { RawPageCursor } from "./raw_parser.ts";
@@ -20,29 +18,6 @@ export const REFRESH_READS = 100;
 
 const PAGE_WORDS = 1024;
 const EVENTS_A_PAGE = 48;
-const RING_RECORDS = 4096;
-
-/** A writer whose records nobody wants. */
-class Nowhere {
-  readonly writer: RecordWriter;
-  records = 0;
-  private readonly ring: RingProducer;
-  private readonly consumer: RingConsumer;
-
-  constructor() {
-    const memory = new SharedArrayBuffer(ringBytes(RING_RECORDS, RECORD_BYTES));
-    const place = { byteOffset: 0, records: RING_RECORDS, recordBytes: RECORD_BYTES };
-    this.ring = new RingProducer(memory, place);
-    this.consumer = new RingConsumer(memory, place);
-    this.writer = new RecordWriter(this.ring, () => this.empty());
-  }
-
-  empty(): void {
-    this.ring.publish();
-    while (this.consumer.next() >= 0) this.records++;
-    this.consumer.release();
-  }
-}
 
 /** Writes events into a page, see raw_parser.ts. */
 class PageWriter {

@@ -14,7 +14,7 @@ import type { OwnersView } from "../limits/owners.ts";
 import type { Memory } from "../memory/memory.ts";
 import { GONE, SWEEP_BEGIN, SWEEP_END, VERIFY_BEGIN, VERIFY_END } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
-import type { Clock, Proc, TraceList } from "../ports.ts";
+import type { Clock, Proc, RecordedUsers, TraceList } from "../ports.ts";
 import { ProcTrial } from "./proc_trial.ts";
 import { Teller } from "./teller.ts";
 
@@ -37,6 +37,8 @@ export interface SweepContext {
   readonly rules: RulesView;
   readonly owners: OwnersView;
   readonly list: TraceList;
+  /** Undefined: the list says who is recorded. */
+  readonly users?: RecordedUsers | undefined;
   readonly proc: Proc;
   readonly clock: Clock;
   readonly pageBytes: number;
@@ -91,6 +93,7 @@ export class Sweep {
   rulesChanged(): void {
     this.others.clear();
     this.rulesAreNew = true;
+    this.context.users?.rulesChanged();
   }
 
   /**
@@ -114,6 +117,7 @@ export class Sweep {
     const waits = sweep === 1 || this.rulesAreNew || afterLoss;
     for (let round = 1; round <= ROUNDS_MAX; round++) {
       const tids = this.round();
+      this.context.users?.settle();
       if (tids.length === 0) break;
       if (!waits && this.missing.length <= LOGINS_MAX) {
         for (const pid of this.missing) this.untraced.add(pid);
@@ -140,10 +144,10 @@ export class Sweep {
    * @returns Tasks that should be traced and are not; whose they are is in {@link missing}.
    */
   private round(): number[] {
-    const { rules, list, proc, clock, alive, ownPid } = this.context;
+    const { rules, list, users, proc, clock, alive, ownPid } = this.context;
     const { teller } = this;
     const { status } = teller;
-    const traced = new Set(list.readPids());
+    const traced = new Set(users === undefined ? list.readPids() : []);
     const count = this.trial.run(() => proc.listPids(this.pids)) ?? 0;
     const othersEvery = Math.ceil(this.others.size / OTHERS_A_SWEEP);
     if (this.others.size > 2 * count) this.others.clear();
@@ -177,7 +181,12 @@ export class Sweep {
         }
       }
       if (!limited) outdated = true;
-      else if (this.rulesAreNew) keep.push(...this.tids(pid));
+      else if (users !== undefined) {
+        users.admit(teller.ownUid);
+        // What the reading says is as of a time when it was recorded.
+        this.tell(clock.nowNs(), pid, true);
+        continue;
+      } else if (this.rulesAreNew) keep.push(...this.tids(pid));
       const before = missing.length;
       if (limited) {
         for (const tid of this.tids(pid)) if (!traced.has(tid)) missing.push(tid);
@@ -259,6 +268,7 @@ export class Sweep {
    * when it has, or a moment later.
    */
   noteUserChange(pid: number): void {
+    this.context.users?.userChanged();
     if (this.slotOf(pid) >= 0) this.look(pid);
     else this.readLater(pid);
   }
@@ -297,7 +307,7 @@ export class Sweep {
    *   whoever its parent is.
    */
   private lookAt(pid: number, hasWaited: boolean): void {
-    const { rules, clock, memory, ownPid } = this.context;
+    const { rules, clock, memory, ownPid, users } = this.context;
     const { teller } = this;
     const { status } = teller;
     const tsNs = clock.nowNs();
@@ -311,6 +321,12 @@ export class Sweep {
     if (rules.find(status.realUid) === undefined) return;
     // A login: had its parent been traced at its birth, it would be too.
     if (!hasWaited && this.slotOf(status.ppid) >= 0) return;
+    if (users !== undefined) {
+      users.admit(teller.ownUid);
+      users.settle();
+      this.tell(clock.nowNs(), status.tgid, true);
+      return;
+    }
     this.untraced.add(status.tgid);
     this.tell(tsNs, status.tgid, false);
   }

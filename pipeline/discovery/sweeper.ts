@@ -20,6 +20,7 @@ import { attachCounters, type Memory } from "../memory/memory.ts";
 import { RingConsumer } from "../memory/ring.ts";
 import { OOM_VICTIM, RESOLVE, VERIFY } from "../messages/records.ts";
 import { RecordOutlet } from "../messages/record_outlet.ts";
+import type { RecordedUsers } from "../ports.ts";
 import { ProcTrial } from "./proc_trial.ts";
 import { type ExecListener, ExecStream } from "./exec_stream.ts";
 import { ShareMeasure } from "./share_measure.ts";
@@ -58,6 +59,7 @@ export class Sweeper implements ExecListener {
   private readonly queries: RingConsumer;
   private readonly verify;
   private readonly resolve;
+  private readonly users: RecordedUsers | undefined;
   private readonly sweep: Sweep;
   private readonly schedule: SweepSchedule;
   private readonly execs: ExecStream;
@@ -87,12 +89,15 @@ export class Sweeper implements ExecListener {
     this.verify = VERIFY.view(this.queries.words);
     this.resolve = RESOLVE.view(this.queries.words);
     this.schedule = new SweepSchedule(() => rules.settings.intervalMs);
+    const owners = new OwnersView(memory.owners);
+    this.users = world.recordedUsers?.(rules, owners);
     this.sweep = new Sweep({
       memory,
       writer,
       rules,
-      owners: new OwnersView(memory.owners),
+      owners,
       list,
+      users: this.users,
       proc,
       clock,
       pageBytes,
@@ -156,6 +161,7 @@ export class Sweeper implements ExecListener {
     }
     this.measure?.step();
     const nowNs = clock.nowNs();
+    this.users?.catchUp(nowNs);
     // While a write to the list is under way, the kernel would let a look at it wait.
     if (!sweep.isWaiting) this.watch.look(nowNs);
     if (schedule.isDue(nowNs, sweep.isWaiting)) this.sweepAll(schedule.begin(nowNs));
@@ -165,7 +171,11 @@ export class Sweeper implements ExecListener {
   /** Waits until there is something to do. */
   sleep(timeoutMs: number): void {
     const nowNs = this.world.clock.nowNs();
-    const dueNs = Math.min(this.sweep.nextReadNs, this.measure?.nextNs ?? Infinity);
+    const dueNs = Math.min(
+      this.sweep.nextReadNs,
+      this.measure?.nextNs ?? Infinity,
+      this.users?.nextNs ?? Infinity,
+    );
     const dueMs = Math.min((dueNs - nowNs) / 1e6, this.schedule.waitMs(nowNs));
     const woken = this.world.wait(Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs))));
     if (woken === Woken.none) return;

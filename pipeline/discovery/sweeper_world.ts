@@ -3,7 +3,16 @@
  *
  * @module
  */
-import type { Clock, GuardedInstance, Proc, TraceCounts, TraceList } from "../ports.ts";
+import type { OwnersView } from "../limits/owners.ts";
+import type { RulesView } from "../limits/published_rules.ts";
+import type {
+  Clock,
+  GuardedInstance,
+  Proc,
+  RecordedUsers,
+  TraceCounts,
+  TraceList,
+} from "../ports.ts";
 import type { OpenExecs } from "./exec_stream.ts";
 import type { ShareFacts } from "./share_measure.ts";
 import type { MachineMemory } from "./shortage.ts";
@@ -35,6 +44,8 @@ export interface SweeperWorld {
   readonly clock: Clock;
   readonly proc: Proc;
   readonly list: TraceList & GuardedList;
+  /** Undefined where tasks are recorded, not users. */
+  recordedUsers?(rules: RulesView, owners: OwnersView): RecordedUsers | undefined;
   readonly shares: ShareFacts;
   readonly instance: GuardedInstance;
   /** Undefined where toom reads text. */

@@ -42,6 +42,8 @@ export interface TellerOptions {
 export class Teller {
   /** The process that was read last. */
   readonly status = new ProcStatus();
+  /** Its real uid, of which {@link status} has the owner. */
+  ownUid = 0;
   /** How long the machine has been suspended, milliseconds: births are counted without that. */
   suspendedMs = 0;
   /** Number of the sweep under way. */
@@ -63,7 +65,8 @@ export class Teller {
   /** Reads a living process, by any of its threads; its real uid then is the one it counts for. */
   read(pid: number): boolean {
     if (readLivingThread(this.options.proc, pid, this.status) === 0) return false;
-    this.status.realUid = this.options.ownerOf(this.status.realUid);
+    this.ownUid = this.status.realUid;
+    this.status.realUid = this.options.ownerOf(this.ownUid);
     return true;
   }
 

@@ -16,10 +16,13 @@ import {
 import {
   CounterIndex,
   HeaderWord,
+  KIND_MASK,
   OrderKind,
   ProcessFlag,
+  RecordKind,
+  RecordWord,
   Role,
-  type Trigger,
+  Trigger,
 } from "../memory/layout.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
 import { Answers } from "./answers.ts";
@@ -29,8 +32,11 @@ import { Doorbell } from "../memory/doorbell.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 import { SettingsView } from "../memory/settings.ts";
 import type { View } from "../messages/codec.ts";
-import { ORDER } from "../messages/records.ts";
+import { ADOPT, ORDER } from "../messages/records.ts";
+import type { KernelCandidates } from "./kernel_trigger.ts";
+import { KernelKills } from "./kernel_kills.ts";
 import { ReportWriter } from "../messages/reports.ts";
+import { KillReports } from "./kill_reports.ts";
 import { Receipt } from "./receipt.ts";
 import { RingConsumer, RingProducer } from "../memory/ring.ts";
 import { ScoreReader } from "./score_reader.ts";
@@ -43,6 +49,8 @@ export { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 export interface KillerOptions {
   /** A victim that has given nothing back for so long is stuck, and not dying any more; nanoseconds. */
   readonly patienceNs: number;
+  /** Programs in the kernel that end the candidate themselves. */
+  readonly kernelCandidates?: KernelCandidates | undefined;
 }
 
 /** And that is told at most so often. */
@@ -60,12 +68,14 @@ export class Killer {
   private dryRun: boolean;
   private readonly orders: RingConsumer;
   private readonly order: View<typeof ORDER.fields>;
+  private readonly adopted: View<typeof ADOPT.fields>;
+  private readonly kernelKills: KernelKills | undefined;
   private readonly answers: Answers;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
   private readonly candidates: Candidates;
   private readonly scores: ScoreReader;
-  private readonly receipt: Receipt;
+  private readonly killReports: KillReports;
   /** By user slot: when it was told last that nobody may be killed. */
   private readonly noVictimReportedNs: Float64Array;
   private readonly waiting: WaitingUsers;
@@ -82,6 +92,7 @@ export class Killer {
     this.counters = attachCounters(memory, Role.killer);
     this.orders = new RingConsumer(buffer, plan.orderRing);
     this.order = ORDER.view(this.orders.words);
+    this.adopted = ADOPT.view(this.orders.words);
     this.answers = new Answers(memory, kernel);
     this.reports = new ReportWriter(
       new RingProducer(buffer, plan.reportRings[Role.killer]!),
@@ -99,10 +110,24 @@ export class Killer {
       tellEnded: (pid, slot, generation) => this.answers.gone(pid, slot, generation),
     });
     const { ranking, verdicts } = this.candidates;
-    this.receipt = new Receipt(memory, ranking, verdicts, this.rows);
+    this.killReports = new KillReports({
+      memory,
+      kernel,
+      rows: this.rows,
+      candidates: this.candidates,
+      reports: this.reports,
+      receipt: new Receipt(memory, ranking, verdicts, this.rows),
+    });
     this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
     this.noVictimReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
     this.waiting = new WaitingUsers(plan.capacity.users, this.answers);
+    this.kernelKills = options.kernelCandidates && new KernelKills({
+      memory,
+      kernel,
+      rows: this.rows,
+      candidates: this.candidates,
+      kernelCandidates: options.kernelCandidates,
+    });
     this.victims = new VictimWatch({
       memory,
       kernel,
@@ -132,10 +157,14 @@ export class Killer {
     for (;;) {
       const word = this.orders.next();
       if (word < 0) break;
-      const { order, userSlot, generation, trigger, leastPages } = this.order.at(word);
-      if (this.memory.users.generation[userSlot] === generation) {
-        const tsNs = this.orders.doubles[word >> 1]!;
-        this.act(userSlot, tsNs, trigger as Trigger, order, leastPages);
+      const tsNs = this.orders.doubles[word >> 1]!;
+      if ((this.orders.words[word + RecordWord.kindCpu]! & KIND_MASK) === RecordKind.adopt) {
+        this.adopt(tsNs, word);
+      } else {
+        const { order, userSlot, generation, trigger, leastPages } = this.order.at(word);
+        if (this.memory.users.generation[userSlot] === generation) {
+          this.act(userSlot, tsNs, trigger as Trigger, order, leastPages);
+        }
       }
       this.orders.release();
       done++;
@@ -185,6 +214,7 @@ export class Killer {
       this.counters[CounterIndex.arms]!++;
       Atomics.add(this.memory.users.armsDone, userSlot, 1);
       this.take(userSlot, tsNs, trigger, kind, Math.max(1, this.candidates.overPages(userSlot)));
+      this.kernelKills?.arm(userSlot);
       this.scores.refresh(userSlot, this.candidates.ranking, this.candidates.nowNs);
     } else if (kind === OrderKind.relieve) {
       this.relieve(userSlot, tsNs, trigger, usefulPages);
@@ -375,46 +405,27 @@ export class Killer {
     }
     sharers.close();
     // From here on everything is bookkeeping: kill first, record after (I6).
+    if (!dryRun) this.kernelKills?.noteDying(uid, pid, slot);
     this.rows.markDying(row, killedNs, pages, sharerCount, dryRun);
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
-    this.reportKill(row, tsNs, trigger, killedNs, usagePages, creditPages);
+    const what = { row, userSlot, pid, tsNs, trigger, killedNs };
+    this.killReports.put({ ...what, usagePages, creditPages, isDryRun: dryRun });
     return true;
   }
 
-  private reportKill(
-    row: number,
-    tsNs: number,
-    trigger: Trigger,
-    killedNs: number,
-    usagePages: number,
-    creditPages: number,
-  ): void {
-    const { users, victims } = this.memory;
-    const userSlot = victims.userSlot[row]!;
-    const pid = victims.pid[row]!;
-    // The victim is dying by now, so this ranks those that were weighed beside it.
-    this.candidates.rankOthers(userSlot);
-    this.reports.put(
-      "kill",
-      killedNs,
-      [
-        users.uid[userSlot]!,
-        pid,
-        trigger,
-        usagePages,
-        users.hardPages[userSlot]!,
-        victims.pages[row]!,
-        (killedNs - tsNs) / 1000,
-        this.dryRun ? 1 : 0,
-        victims.sharers[row]!,
-        creditPages,
-        this.rows.freed.pages(userSlot),
-        Atomics.load(this.memory.header, HeaderWord.degraded),
-      ],
-      this.kernel.comm(pid),
-      this.receipt.rows(userSlot, pid, this.candidates.nowNs),
-    );
+  /** A program in the kernel has signalled a process: it is told of as those are that this has. */
+  private adopt(tsNs: number, word: number): void {
+    const { pid, userSlot, generation, usagePages, tookNs } = this.adopted.at(word);
+    const { users } = this.memory;
+    if (users.generation[userSlot] !== generation) return;
+    this.candidates.begin(this.kernel.nowNs());
+    const row = this.kernelKills?.adopt(userSlot, pid, tsNs) ?? -1;
+    users.kills[userSlot]!++;
+    this.counters[CounterIndex.kills]!++;
+    const crossed = { row, userSlot, pid, tsNs: tsNs - tookNs, trigger: Trigger.kernel };
+    const creditPages = users.creditPages[userSlot]!;
+    this.killReports.put({ ...crossed, killedNs: tsNs, usagePages, creditPages, isDryRun: false });
   }
 
   /** Users of whom nobody could be killed are looked at again. */

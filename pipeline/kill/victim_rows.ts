@@ -153,7 +153,8 @@ export class VictimRows {
     }
   }
 
-  private findProcess(pid: number): number {
+  /** Slot of a living process in the tables; -1 when it has none. */
+  findProcess(pid: number): number {
     const { tgid, state } = this.memory.processes;
     const highWater = Atomics.load(this.processHeader, TableWord.highWater);
     for (let slot = 0; slot < highWater; slot++) {

@@ -21,10 +21,12 @@ import {
   Trigger,
   UserState,
 } from "../memory/layout.ts";
+import { KernelLines } from "./kernel_lines.ts";
 import type { RulesView } from "./published_rules.ts";
 import type { Memory } from "../memory/memory.ts";
 import { Relief } from "./relief.ts";
-import { ORDER } from "../messages/records.ts";
+import { ADOPT, ORDER } from "../messages/records.ts";
+import type { KernelLimits } from "../kill/kernel_trigger.ts";
 import { RecordWriter } from "../messages/record_writer.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { RingProducer } from "../memory/ring.ts";
@@ -45,6 +47,8 @@ export interface EnforcementContext {
   readonly marginPages: number;
   /** Limits and settings; refreshed by accounting. */
   readonly rules: RulesView;
+  /** Programs in the kernel that compare users too. */
+  readonly kernel?: KernelLimits | undefined;
   /** Has the shares of a user measured. */
   readonly measure: (uid: number) => void;
   /** Has a user read whose books are in doubt. */
@@ -62,6 +66,8 @@ export class Enforcement {
    * known, and of those that share an mm perhaps one.
    */
   private isFirstSweep = false;
+  readonly kernel: KernelLimits | undefined;
+  private readonly kernelLines: KernelLines | undefined;
   private readonly books: Books;
   private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
@@ -99,6 +105,8 @@ export class Enforcement {
     this.measure = context.measure;
     this.verify = context.verify;
     this.rules = context.rules;
+    this.kernel = context.kernel;
+    this.kernelLines = context.kernel && new KernelLines({ ...context, kernel: context.kernel });
     // Orders for which there is no room are counted, and given again: nobody waits for the killer.
     this.orders = new RecordWriter(new RingProducer(buffer, plan.orderRing), () => {});
     this.killerBell = new Doorbell(memory, Role.killer);
@@ -161,10 +169,40 @@ export class Enforcement {
     const { users } = this.books;
     const creditPages = users.creditPages[userSlot]!;
     this.quietPages[userSlot] = this.farPages[userSlot]! + creditPages;
+    this.kernelLines?.tell(userSlot, tsNs, this.isFirstSweep);
     if (creditPages === 0 || users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
     if (tsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
     this.measureAskedNs[userSlot] = tsNs;
     this.measure(users.uid[userSlot]!);
+  }
+
+  /** Programs in the kernel are told the lines of all users, and about whom they may decide. */
+  tellKernel(): void {
+    this.kernelLines?.tellAll(this.nowNs[0]!, this.isFirstSweep);
+  }
+
+  /** A program in the kernel has ended a process: the killer takes it for a victim of its own. */
+  killedByKernel(
+    tsNs: number,
+    pid: number,
+    uid: number,
+    usagePages: number,
+    tookNs: number,
+  ): void {
+    const userSlot = this.books.findUser(uid);
+    const record = userSlot < 0 ? undefined : this.orders.tryOpen(ADOPT, tsNs);
+    if (record === undefined) {
+      this.counters[CounterIndex.ordersShed]!++;
+      return;
+    }
+    record.pid = pid;
+    record.userSlot = userSlot;
+    record.generation = this.books.users.generation[userSlot]!;
+    record.usagePages = usagePages;
+    record.tookNs = tookNs;
+    this.orders.close();
+    this.orders.ring.publish();
+    this.killerBell.ring();
   }
 
   /** What a user is charged: a lower bound of what it holds. */
@@ -200,6 +238,7 @@ export class Enforcement {
   everybodyTold(tsNs: number): void {
     if (!this.isFirstSweep) return;
     this.isFirstSweep = false;
+    this.tellKernel();
     const { users, userSlots } = this.books;
     for (let slot = 0; slot < userSlots.highWater; slot++) {
       if (users.state[slot] !== UserState.free) this.evaluate(slot, tsNs, Trigger.lastDefense);
@@ -315,6 +354,7 @@ export class Enforcement {
       if (users.state[userSlot] !== UserState.ok) {
         Atomics.store(users.state, userSlot, UserState.ok);
         users.crossedTsNs[userSlot] = 0;
+        this.kernel?.clearCandidate(users.uid[userSlot]!);
       }
     } else if (users.state[userSlot] === UserState.hard) {
       Atomics.store(users.state, userSlot, UserState.soft);

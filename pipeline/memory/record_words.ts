@@ -47,6 +47,9 @@ export const RecordKind = {
   measure: 25,
   lender: 26,
   recheck: 27,
+  kernelKill: 28,
+  inherited: 29,
+  adopt: 30,
 } as const;
 export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
 

@@ -28,6 +28,8 @@ export interface Settings {
   readonly dryRun: boolean;
   /** Soft arms the killer; without, all is left to do at hard. */
   readonly arms: boolean;
+  /** Programs in the kernel may end the candidate, where there are any; without, they only tell. */
+  readonly kernelTrigger: boolean;
   /** The kernel's pressure stall information is listened to. */
   readonly psi: boolean;
   /** Period of the last defense, 1 or more. */
@@ -45,20 +47,21 @@ export const DEFAULT_SETTINGS: Settings = Object.freeze({
   creditsShares: true,
   dryRun: false,
   arms: true,
+  kernelTrigger: true,
   psi: true,
   intervalMs: 1000,
   minAvailableBytes: 0,
   userProcessesMax: 0x7fffffff,
 });
 
-const Flag = { creditsShares: 1, dryRun: 2, arms: 4, psi: 8 } as const;
+const Flag = { creditsShares: 1, dryRun: 2, arms: 4, psi: 8, kernelTrigger: 16 } as const;
 const WORD_SPAN = 0x1_0000_0000;
 
 /** Stores settings; between the two steps of a publication. */
 export function storeSettings(words: Int32Array, settings: Settings): void {
-  const { creditsShares, dryRun, arms, psi, minAvailableBytes } = settings;
+  const { creditsShares, dryRun, arms, kernelTrigger, psi, minAvailableBytes } = settings;
   const flags = (creditsShares ? Flag.creditsShares : 0) | (dryRun ? Flag.dryRun : 0) |
-    (arms ? Flag.arms : 0) | (psi ? Flag.psi : 0);
+    (arms ? Flag.arms : 0) | (kernelTrigger ? Flag.kernelTrigger : 0) | (psi ? Flag.psi : 0);
   const policy = VICTIM_POLICIES.indexOf(settings.victimPolicy);
   Atomics.store(words, SettingsWord.victimPolicy, policy);
   Atomics.store(words, SettingsWord.countMask, settings.countMask);
@@ -109,6 +112,7 @@ export class SettingsCopy implements Settings {
   creditsShares = DEFAULT_SETTINGS.creditsShares;
   dryRun = DEFAULT_SETTINGS.dryRun;
   arms = DEFAULT_SETTINGS.arms;
+  kernelTrigger = DEFAULT_SETTINGS.kernelTrigger;
   psi = DEFAULT_SETTINGS.psi;
   intervalMs = DEFAULT_SETTINGS.intervalMs;
   minAvailableBytes = DEFAULT_SETTINGS.minAvailableBytes;
@@ -123,6 +127,7 @@ export class SettingsCopy implements Settings {
     this.creditsShares = (flags & Flag.creditsShares) !== 0;
     this.dryRun = (flags & Flag.dryRun) !== 0;
     this.arms = (flags & Flag.arms) !== 0;
+    this.kernelTrigger = (flags & Flag.kernelTrigger) !== 0;
     this.psi = (flags & Flag.psi) !== 0;
     this.intervalMs = Atomics.load(words, SettingsWord.intervalMs);
     this.userProcessesMax = Atomics.load(words, SettingsWord.userProcessesMax);

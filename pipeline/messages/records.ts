@@ -47,6 +47,29 @@ export const LOST = new Codec(RecordKind.lost, "lost", "The kernel overwrote eve
   events: field("a", "events", "how many, -1 unknown"),
 });
 
+export const KERNEL_KILL = new Codec(
+  RecordKind.kernelKill,
+  "kernelKill",
+  "A program in the kernel has ended a process of a user that was over",
+  {
+    tid: field("tid", "id", "the process"),
+    uid: field("a", "id", "the user"),
+    victimPages: field("b", "pages", "that it had"),
+    usagePages: field("c", "pages", "of the user, less what was pending"),
+    tookNs: field("d", "ns", "from the page that crossed the line to the signal"),
+  },
+);
+
+export const INHERITED = new Codec(
+  RecordKind.inherited,
+  "inherited",
+  "A fork has built the mm of the newTask record before",
+  {
+    pages: field("tid", "pages", "that it copied"),
+    uid: field("a", "id", "the user"),
+  },
+);
+
 // ----------------------------------------------------------------- sweeper to accounting
 
 export const PROC = new Codec(RecordKind.proc, "proc", "A process as /proc has it", {
@@ -178,6 +201,19 @@ export const ORDER = new Codec(RecordKind.order, "order", "Somebody is to be arm
   leastPages: field("tid", "pages", "that a victim must give back at least, to relieve"),
 });
 
+export const ADOPT = new Codec(
+  RecordKind.adopt,
+  "adopt",
+  "A program in the kernel has ended a process: it is a victim like others from here on",
+  {
+    pid: field("tid", "id", "the process"),
+    userSlot: field("a", "row", "of the table of users"),
+    generation: field("b", "number", "of that row"),
+    usagePages: field("c", "pages", "of the user, less what was pending"),
+    tookNs: field("d", "ns", "from the page that crossed the line to the signal"),
+  },
+);
+
 export const RECHECK = new Codec(
   RecordKind.recheck,
   "recheck",
@@ -211,6 +247,8 @@ export const CODECS: readonly Codec[] = [
   EXIT,
   FREE,
   LOST,
+  KERNEL_KILL,
+  INHERITED,
   PROC,
   PROC_PAGES,
   LENDER,
@@ -227,6 +265,7 @@ export const CODECS: readonly Codec[] = [
   PRESSURE,
   VICTIM_GONE,
   ORDER,
+  ADOPT,
   RECHECK,
   RESOLVE,
   RESYNC,

@@ -148,7 +148,7 @@ export const StatusReport = z.object({
   pid: count,
   uptimeSeconds: z.number().nonnegative(),
   pageBytes: count,
-  source: z.enum(["raw", "text"]),
+  source: z.enum(["bpf", "raw", "text"]),
   /** The books are not to be trusted at this moment. */
   degraded: z.boolean(),
   dryRun: z.boolean(),

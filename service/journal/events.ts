@@ -45,7 +45,7 @@ export interface ReadyEvent {
   readonly event: "ready";
   readonly version: string;
   readonly pid: number;
-  readonly source: "raw" | "text";
+  readonly source: "bpf" | "raw" | "text";
   readonly readers: number;
   /** Rules in force. */
   readonly limits: number;

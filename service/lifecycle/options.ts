@@ -10,7 +10,7 @@ import type { LimitRule, SoftSpec } from "../../pipeline/limits/limits.ts";
 export interface SupervisorOptions {
   readonly version: string;
   readonly limits: readonly LimitRule[];
-  readonly source: "auto" | "raw" | "text";
+  readonly source: "auto" | "bpf" | "raw" | "text";
   readonly readerCount: number;
   readonly memberMask: MemberMask;
   /** Pages that are counted more than once are credited; else usage is the sum over processes. */
@@ -24,6 +24,8 @@ export interface SupervisorOptions {
   readonly psi: boolean;
   readonly dryRun: boolean;
   readonly arms: boolean;
+  /** Programs in the kernel may end a process themselves, where there are any. */
+  readonly kernelTrigger: boolean;
   readonly bufferKib: number;
   readonly subbufKib: number | undefined;
   readonly controlSocketPath: string;

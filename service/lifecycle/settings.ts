@@ -15,6 +15,7 @@ export function settingsOf(options: SupervisorOptions, journal: Journal): Settin
     creditsShares: creditsShares(options, journal),
     dryRun: options.dryRun,
     arms: options.arms,
+    kernelTrigger: options.kernelTrigger,
     psi: options.psi,
     intervalMs: options.intervalMs,
     minAvailableBytes: options.minAvailableBytes,

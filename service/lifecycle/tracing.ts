@@ -8,7 +8,11 @@
  * @module
  */
 import { Errno, KernelError } from "../../kernel/ffi/errno.ts";
-import { closeFd, openFd, OpenFlag } from "../../kernel/ffi/fd.ts";
+import { closeFd, openFd, OpenFlag, readFile } from "../../kernel/ffi/fd.ts";
+import type { BpfSourceSpec } from "../../kernel/bpf/bpf_source.ts";
+import { KernelBooks, possibleCpus } from "../../kernel/bpf/kernel_books.ts";
+import { Btf, KERNEL_BTF_PATH } from "../../kernel/bpf/types/btf.ts";
+import { kernelLayout } from "../../kernel/bpf/types/kernel_layout.ts";
 import { findTracefs } from "../../kernel/trace/tracefs.ts";
 import { hasOwner } from "../../kernel/trace/instance_owner.ts";
 import { parseInstanceName } from "../../kernel/trace/instance_name.ts";
@@ -24,7 +28,9 @@ import type { Journal } from "../journal/journal.ts";
 import { StartError } from "./errors.ts";
 
 export interface TracingOptions {
-  readonly source: "auto" | "raw" | "text";
+  readonly source: "auto" | "bpf" | "raw" | "text";
+  /** Bits of the counted members. */
+  readonly countMask: number;
   readonly readers: number;
   /** Kernel buffer of each CPU. */
   readonly bufferKib: number;
@@ -34,6 +40,15 @@ export interface TracingOptions {
   readonly formerFds?: readonly number[];
 }
 
+/** Room for address spaces in the kernel's books; each CPU has 16 bytes of each. */
+const SLOTS_MAX = 65_536;
+const SLOTS_MIN = 8192;
+const SLOT_CPUS_MAX = 2 ** 20;
+/**
+ * Of the programs' ring buffer: 14 000 records. Pages are told one by one only above soft, so that it need
+ * not be as large as the kernel's buffers.
+ */
+const RECORD_BYTES = 2 ** 20;
 /** Room for the execs of each CPU: 16 000 of them. */
 const LOGINS_BUFFER_KIB = 1024;
 /** What is recorded of traced tasks. No exec: its text line holds a file name, perhaps a forged line. */
@@ -51,17 +66,19 @@ const EVENTS = "events";
 const LOGINS = "logins";
 
 export class Tracing {
-  readonly source: "raw" | "text";
+  readonly source: "bpf" | "raw" | "text";
   readonly tracefsPath: string;
   readonly events: TraceInstance;
   readonly formats: FormatTexts;
   /** What each reader reads. */
-  readonly readers: readonly PipesSpec[];
+  readonly readers: readonly (PipesSpec | Omit<BpfSourceSpec, "wakeFd">)[];
+  /** Programs that record in place of the instance of events. */
+  private readonly books: KernelBooks | undefined;
   readonly loginPipes: PipesSpec;
   /** Instances that a dead predecessor had left behind. */
   readonly removed: readonly string[];
-  /** Why the raw source is not used although it was preferred. */
-  readonly fallback: string | undefined;
+  /** Why sources are not used that would be preferred. */
+  private readonly fallbacks: string[] = [];
   readonly logins: TraceInstance;
   private readonly instances: TraceInstance[] = [];
   private readonly fds: number[] = [];
@@ -97,15 +114,29 @@ export class Tracing {
       const { formats } = this;
       const { pageBytes } = options;
       const rawProblem = problemOfRaw(formats, pageBytes);
-      this.source = chooseSource(options.source, rawProblem);
-      this.fallback = options.source === "auto" ? rawProblem : undefined;
+      const bpf = options.source === "auto" || options.source === "bpf"
+        ? openBooks(options)
+        : undefined;
+      this.books = typeof bpf === "string" ? undefined : bpf;
+      this.source = chooseSource(options.source, bpf, rawProblem);
       const { source } = this;
-      this.readers = this.openReaders(options.readers).map((pipes) => ({
-        source,
-        pipes,
-        formats,
-        pageBytes,
-      }));
+      if (options.source === "auto") {
+        if (typeof bpf === "string") this.fallbacks.push(`not bpf: ${bpf}`);
+        if (source === "text") this.fallbacks.push(`not raw: ${rawProblem}`);
+      }
+      if (this.books !== undefined) {
+        // Nobody writes into the instance of events. While a pipe of it is open, it has an owner.
+        this.open(this.events.pipePath);
+        this.readers = [{ source: "bpf", books: this.books.spec }];
+      } else {
+        const source = this.source === "text" ? "text" : "raw";
+        this.readers = this.openReaders(source, options.readers).map((pipes) => ({
+          source,
+          pipes,
+          formats,
+          pageBytes,
+        }));
+      }
       // Pages even where the source is text: no file name can pose as an event in them.
       const loginSource = rawProblem === undefined ? "raw" : "text";
       const pipes = this.openLogins(loginSource);
@@ -118,17 +149,19 @@ export class Tracing {
 
   /** Starts recording. Before this nobody is on the list, so nothing is recorded but logins. */
   start(): void {
-    const { events, logins } = this;
-    events.writePids([]);
-    // Should a limited user be root: never the readers themselves.
-    events.writeNotracePids(new ProcReader().listTids(Deno.pid));
-    for (const [system, event] of TRACED_EVENTS) events.enableEvent(system, event);
+    const { events, logins, books } = this;
+    if (books === undefined) {
+      events.writePids([]);
+      // Should a limited user be root: never the readers themselves.
+      events.writeNotracePids(new ProcReader().listTids(Deno.pid));
+      for (const [system, event] of TRACED_EVENTS) events.enableEvent(system, event);
+    } else books.attach();
     if (this.loginPipes.source === "text") {
       logins.setFilter("sched", "sched_process_exec", EXEC_TEXT_FILTER);
     }
     logins.enableEvent("sched", "sched_process_exec");
     if (this.formats.oomVictim !== undefined) logins.enableEvent("oom", "mark_victim");
-    events.setTracing(true);
+    events.setTracing(books === undefined);
     logins.setTracing(true);
   }
 
@@ -138,6 +171,7 @@ export class Tracing {
       logins: this.loginPipes,
       instanceName: this.events.name,
       tracefsPath: this.tracefsPath,
+      books: this.books?.spec,
       guardedFiles: this.guarded(),
       statsFds: this.statsFds(),
     };
@@ -153,14 +187,15 @@ export class Tracing {
     }
     const open = (path: string): number => this.open(path);
     return [
-      ...guardedFiles(this.events, EVENTS, traced, true, open),
+      // Nothing is recorded there otherwise, it only shows that a toom is here.
+      ...(this.books === undefined ? guardedFiles(this.events, EVENTS, traced, true, open) : []),
       ...guardedFiles(this.logins, LOGINS, execs, false, open),
     ];
   }
 
   /** What the kernel counts of each CPU; none where text is read, see {@link ReaderGuard}. */
   private statsFds(): number[] {
-    if (this.source === "text") return [];
+    if (this.source !== "raw") return [];
     const { events } = this;
     return events.cpus().map((cpu) => this.open(`${events.path}/per_cpu/cpu${cpu}/stats`));
   }
@@ -170,13 +205,15 @@ export class Tracing {
     for (const name of this.removed) {
       journal.publish({ event: "config", message: `removed the instance ${name} of a dead toom` });
     }
-    if (this.fallback === undefined) return;
-    const message = `uses the text source, as the raw one does not work here: ${this.fallback}`;
-    journal.publish({ event: "config", message });
+    for (const reason of this.fallbacks) {
+      const message = `uses the ${this.source} source, ${reason}`;
+      journal.publish({ event: "config", message });
+    }
   }
 
   /** Stops recording, closes the pipes and removes the instances. Never throws. */
   close(): void {
+    this.books?.[Symbol.dispose]();
     for (const fd of this.fds.splice(0)) closeFd(fd);
     for (const instance of this.instances.splice(0)) {
       try {
@@ -222,15 +259,15 @@ export class Tracing {
   }
 
   /** Each reader has its share of the CPUs, as the kernel has one buffer a CPU. */
-  private openReaders(readers: number): TracePipe[][] {
-    if (this.source === "text" && readers === 1) {
+  private openReaders(source: "raw" | "text", readers: number): TracePipe[][] {
+    if (source === "text" && readers === 1) {
       return [[{ cpu: -1, fd: this.open(this.events.pipePath) }]];
     }
     // Never read: while it is open nobody else can open a pipe of text, and take events away.
-    if (this.source === "raw") this.open(this.events.pipePath);
+    if (source === "raw") this.open(this.events.pipePath);
     const pipes: TracePipe[][] = Array.from({ length: readers }, () => []);
     this.events.cpus().forEach((cpu, index) => {
-      const path = this.source === "raw"
+      const path = source === "raw"
         ? this.events.cpuRawPipePath(cpu)
         : this.events.cpuPipePath(cpu);
       pipes[index % readers]!.push({ cpu, fd: this.open(path) });
@@ -320,10 +357,34 @@ function problemOfRaw(formats: FormatTexts, pageBytes: number): string | undefin
   }
 }
 
+/** Room for address spaces: the more CPUs, the less. A power of two. */
+function slotsFor(cpus: number): number {
+  const slots = 2 ** Math.floor(Math.log2(SLOT_CPUS_MAX / cpus));
+  return Math.max(SLOTS_MIN, Math.min(SLOTS_MAX, slots));
+}
+
+/** @returns Why this kernel cannot, in a line, if it cannot. */
+function openBooks({ countMask, readers }: TracingOptions): KernelBooks | string {
+  if (readers > 1) return "it has one reader";
+  try {
+    const cpus = possibleCpus();
+    const layout = kernelLayout(new Btf(readFile(KERNEL_BTF_PATH)));
+    const shape = { slots: slotsFor(cpus), cpus, countMask };
+    return new KernelBooks(layout, shape, RECORD_BYTES);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 function chooseSource(
-  wanted: "auto" | "raw" | "text",
+  wanted: TracingOptions["source"],
+  bpf: KernelBooks | string | undefined,
   rawProblem: string | undefined,
-): "raw" | "text" {
+): "bpf" | "raw" | "text" {
+  if (wanted === "bpf" && typeof bpf === "string") {
+    throw new StartError(`the bpf source does not work here: ${bpf}`, "use --source raw");
+  }
+  if (bpf !== undefined && typeof bpf !== "string") return "bpf";
   if (wanted === "raw" && rawProblem !== undefined) {
     throw new StartError(`the raw source does not work here: ${rawProblem}`, "use --source text");
   }

@@ -22,7 +22,7 @@ export interface WorkerConfigParts {
 
 export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
   const { options, tracing, wakes, tmalloc, isFirstStart, tell } = parts;
-  const isNarrow = options.readerCount === 1 && tracing.source === "raw";
+  const isNarrow = options.readerCount === 1 && tracing.source !== "text";
   return {
     pageBytes: options.pageBytes,
     isFirstStart,

@@ -18,7 +18,7 @@ import { memoryReport, workerReports } from "./memory_report.ts";
 
 export interface DaemonStatusParts {
   readonly options: SupervisorOptions;
-  readonly source: "raw" | "text";
+  readonly source: "bpf" | "raw" | "text";
   /** null: not served. */
   readonly tmallocSocketPath: string | null;
   readonly memory: Memory;

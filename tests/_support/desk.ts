@@ -21,6 +21,7 @@ import {
   type Settings,
   SettingsPublisher,
 } from "../../pipeline/memory/settings.ts";
+import type { KernelLimits } from "../../pipeline/kill/kernel_trigger.ts";
 import { LimitRules } from "../../pipeline/limits/limits.ts";
 import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import {
@@ -78,6 +79,8 @@ export interface DeskOptions {
   readonly capacity?: Partial<Capacity>;
   readonly settings?: Partial<Settings>;
   readonly marginPages?: number;
+  /** Programs in the kernel. */
+  readonly kernel?: KernelLimits;
 }
 
 /** Sizes of members in pages; what is not named is not changed, or 0. */
@@ -103,6 +106,7 @@ export class Desk {
   private readonly rules = new LimitRules();
   settings: Settings;
   private readonly marginPages: number;
+  private readonly kernel: KernelLimits | undefined;
   private sweepNumber = 0;
 
   constructor(options: DeskOptions = {}) {
@@ -126,6 +130,7 @@ export class Desk {
     };
     new SettingsPublisher(memory.settings).publish(this.settings);
     this.marginPages = options.marginPages ?? 0;
+    this.kernel = options.kernel;
     this.accounting = this.startAccounting();
   }
 
@@ -133,6 +138,7 @@ export class Desk {
     this.accounting = new Accounting(this.memory, {
       unknownUid: UNKNOWN_UID,
       marginPages: this.marginPages,
+      kernel: this.kernel,
       wakeSweeper: () => {},
       wakeCoordinator: () => {},
     });

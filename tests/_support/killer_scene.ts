@@ -13,6 +13,7 @@ import {
   Refusal,
   Signal,
 } from "../../pipeline/kill/killer.ts";
+import type { KernelCandidates } from "../../pipeline/kill/kernel_trigger.ts";
 import { Role } from "../../pipeline/memory/layout.ts";
 import { readReport, type Report } from "../../pipeline/messages/reports.ts";
 import { RingConsumer } from "../../pipeline/memory/ring.ts";
@@ -144,10 +145,11 @@ export class Scene {
     settings: Partial<Settings> = {},
     desk = new Desk({ settings }),
     patienceNs = PATIENCE_NS,
+    kernelCandidates?: KernelCandidates,
   ) {
     this.desk = desk;
     this.hands = new Hands(desk);
-    this.options = { patienceNs };
+    this.options = { patienceNs, kernelCandidates };
     this.killer = this.start();
     this.reportRing = new RingConsumer(
       desk.memory.buffer,

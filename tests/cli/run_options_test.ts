@@ -37,6 +37,7 @@ Deno.test("parseRunOptions() has a default for everything", () => {
     userProcessesMax: 4096,
     pathCpu: "auto",
     arms: true,
+    kernelTrigger: true,
     debugFaults: false,
   });
 });
@@ -75,6 +76,7 @@ Deno.test("parseRunOptions() reads every option and freezes the result", () => {
     userProcessesMax: 32,
     pathCpu: -1,
     arms: false,
+    kernelTrigger: true,
     debugFaults: true,
   });
   assert(Object.isFrozen(options) && Object.isFrozen(options?.limits));
@@ -157,7 +159,7 @@ Deno.test("parseRunOptions() says what was expected", () => {
   );
   assertEquals(
     message("--source", "csv"),
-    `toom run: --source: expected auto, raw, text, not "csv"${see}`,
+    `toom run: --source: expected auto, bpf, raw, text, not "csv"${see}`,
   );
   assertEquals(
     message("--interval", "99ms"),

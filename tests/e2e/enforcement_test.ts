@@ -10,7 +10,7 @@ const CROWD_UID = 60014;
 const CROWD_MIB = 128;
 const MIB_PAGES = 256;
 
-for (const source of ["raw", "text"]) {
+for (const source of ["bpf", "raw", "text"]) {
   Deno.test({
     ...needing(E2E_POSSIBLE, E2E_NEEDS, `toom run kills what crosses the line (${source})`),
     fn: async (t) => {
@@ -25,7 +25,7 @@ for (const source of ["raw", "text"]) {
         assertEquals((await hog.end()).signal, "SIGKILL");
         const kill = await toom.waitFor("kill", (line) => line["pid"] === hog.pid);
         assertEquals(kill["uid"], UID);
-        assertEquals(kill["trigger"], "user");
+        assertEquals(kill["trigger"], source === "bpf" ? "kernel" : "user");
         assertEquals(kill["hardPages"], 64 * MIB_PAGES);
         assertEquals(kill["dryRun"], false);
         assertEquals(kill["comm"], "python3");

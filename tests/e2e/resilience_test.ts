@@ -35,6 +35,7 @@ Deno.test({
       `--limit=${UID}=1GiB`,
       "--buffer-kib=16",
       "--interval=1h",
+      "--source=raw",
     ]);
     // On one CPU, so in one buffer.
     await using first = await new Workload(UID, "hold-on-go", 20, "pinned").until("here");
@@ -67,7 +68,11 @@ Deno.test({
 Deno.test({
   ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run enforces while it loses events"),
   fn: async () => {
-    await using toom = await Toom.start([`--limit=${UID}=64MiB`, "--buffer-kib=16"]);
+    await using toom = await Toom.start([
+      `--limit=${UID}=64MiB`,
+      "--buffer-kib=16",
+      "--source=raw",
+    ]);
     await using churn = await new Workload(UID, "churn", 8).until("here");
     for (let i = 0; i < 3; i++) await assertEnforced(toom);
     assert(churn.alive, "who stays below lives");

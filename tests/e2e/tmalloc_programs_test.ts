@@ -52,7 +52,7 @@ function count(text: string, line: RegExp): number {
   return text.split("\n").filter((one) => line.test(one)).length;
 }
 
-for (const source of ["raw", "text"]) {
+for (const source of ["bpf", "raw", "text"]) {
   Deno.test({
     ...needing(
       POSSIBLE,

@@ -25,7 +25,7 @@ async function assertBooksTrue(toom: Toom, uid: number, what: string): Promise<n
   return truth;
 }
 
-for (const source of ["raw", "text"]) {
+for (const source of ["bpf", "raw", "text"]) {
   Deno.test({
     ...needing(E2E_POSSIBLE, E2E_NEEDS, `usage equals /proc in every way to live (${source})`),
     fn: async (t) => {

@@ -93,6 +93,7 @@ struct finding {
 };
 
 static int first_uid, last_uid, good_last_uid;
+enum { PAGE_BYTES = 4096 };
 static int64_t hard, rate;
 static struct process processes[PROCESSES_MAX];
 static int process_count;
@@ -235,7 +236,7 @@ static int64_t at_most(struct process *process) {
     text[length] = '\0';
     resident = strchr(text, ' ');
   }
-  int64_t bytes = resident == NULL ? 0 : strtoll(resident, NULL, 10) * 4096;
+  int64_t bytes = resident == NULL ? 0 : strtoll(resident, NULL, 10) * PAGE_BYTES;
   if (bytes > 0)
     process->bound = bytes;
   else if (process->bound > 0 && (process->has_shared_mm || !is_leaving(process->pid)))
@@ -390,7 +391,8 @@ static void judge(int uid, int pid, int64_t at_us, int64_t usage, const char *tr
     find("no-limit", uid, pid, at_us, 0, 0, usage, trigger);
     return;
   }
-  if (strcmp(trigger, "kernel") == 0) {
+  /* Programs in the kernel kill who is over; the kernel's word of a shortage, who need not be. */
+  if (strcmp(trigger, "kernel") == 0 && usage * PAGE_BYTES <= hard) {
     by_pressure++;
     return;
   }

@@ -36,21 +36,37 @@ export const KEY_BYTES = 8;
  */
 export const KEY_BUSY = 1;
 
-/** One address space. */
+/** One address space: two cache lines, of which events of all CPUs change the second. */
 export const Slot = {
-  bytes: 64,
+  bytes: 128,
   /** Shift from the offset of a key to that of its slot. */
-  shiftFromKey: 3,
+  shiftFromKey: 4,
   /** u32: real uid of its owner, index of the user, process. */
   uid: 0,
   user: 4,
   tgid: 8,
-  /** u32: 1 when it is being freed. */
-  dying: 12,
+  /** u32: {@link SlotState}, bits. */
+  state: 12,
   /** s64: what was added to its user's pending pages. */
   credited: 16,
+  /** u32: how often the slot was given away; with its index it names one address space and no later. */
+  generation: 24,
   /** s64 for each member: the common count of its counter when it was booked last. */
   last: 32,
+  /** s64 for each member: its pages. */
+  pages: 64,
+  /** s32 for each member: its pages when they were recorded last. */
+  recorded: 104,
+  /** s64: of these, what a fork or exec has built so far, and its user is not charged with yet. */
+  inherited: 96,
+} as const;
+
+/** What an address space is in, besides being used. */
+export const SlotState = {
+  /** Its process was ended: what it has is pending. */
+  dying: 1,
+  /** A fork or exec is building it: a fork copies what its parent has been charged with. */
+  building: 2,
 } as const;
 
 /** What each CPU has booked of each slot: s32 for each member. */
@@ -76,10 +92,12 @@ export const User = {
   // Written by this process.
   /** u32 */
   uid: 0,
-  /** u32: index of the next user in the same list; 0 none. */
+  /** u32: index of the next user whose uid has the same lower bits; 0 none. */
   next: 4,
   /** u32: {@link Mode} */
   mode: 8,
+  /** u32: index of the user that it is charged to; its own, but for subordinate uids. */
+  account: 12,
   /** s64: over it the user is over its hard limit: hard and share credit. */
   limitPages: 16,
   /** s64: above it pages are recorded. */
@@ -92,6 +110,11 @@ export const User = {
   // Changed by kills.
   /** s64: pages of those that are being freed. */
   pendingPages: 128,
+  /**
+   * s64: what forks have built, and this process has not taken into account by the limit. Programs add to
+   * it, and take back what turned out not to be inherited; this process takes off what it was told of.
+   */
+  inheritedPages: 200,
   /** u64: 1 while a program decides about the user. */
   busy: 136,
   /** u64 */
@@ -123,6 +146,10 @@ export const Control = {
   full: 32,
   /** Records for which the ring buffer had no room. */
   recordsShed: 40,
+  /** u32: 1 while the reader waits, and nobody has woken it. */
+  readerWaits: 48,
+  /** u32: 1 when a page was booked and not recorded. */
+  unrecorded: 52,
   /** u8: index of the first user for each {@link headOf} a uid. */
   heads: 64,
 } as const;
@@ -140,7 +167,20 @@ export function headOf(uid: number): number {
 }
 
 /** What a record is about. */
-export const BpfRecordKind = { page: 1, killed: 2, over: 3 } as const;
+export const BpfRecordKind = {
+  /** A member of an mm has another size. */
+  page: 1,
+  /** An mm has ended. */
+  mmEnd: 2,
+  /** A program has ended a process. */
+  killed: 3,
+  /** A user is over, and no program has ended anybody. */
+  over: 4,
+  newTask: 5,
+  exec: 6,
+  exit: 7,
+  free: 8,
+} as const;
 
 /** A record of the ring buffer. */
 export const BpfRecord = {
@@ -149,19 +189,38 @@ export const BpfRecord = {
   tsNs: 0,
   /** u32 */
   kind: 8,
-  tgid: 12,
-  uid: 16,
-  member: 20,
-  /** s64: of a page the member's pages of the mm; of a kill the victim's. */
-  pages: 24,
-  /** s64: of the user, without what is pending. */
-  totalPages: 32,
-  limitPages: 40,
-  /** u64: address of the mm. */
-  mm: 48,
-  /** s64: of a kill how long it took, nanoseconds; of an over the result of the refused signal. */
+  cpu: 12,
+  /** u32: who ran, a task and its process. */
+  tid: 16,
+  tgid: 20,
+  /** u32: the user. */
+  uid: 24,
+  /** u32: of a page the member, and {@link PAGE_CURR}. */
+  member: 28,
+  /** u32: of an mm its generation and slot, see {@link mmIdOf}. */
+  mmId: 32,
+  /** u32: of a kill the victim's process; of a task the other task's number. */
+  other: 36,
+  /** s64: of a page the member's pages; of a kill the victim's. */
+  pages: 40,
+  /** s64: of the user; where it is over, without what is pending. */
+  totalPages: 48,
+  /** s64: of a kill how long it took, nanoseconds; of an over the refusal; flags of a clone. */
   result: 56,
 } as const;
+
+/** Of a page: whose mm it is runs at this moment. */
+export const PAGE_CURR = 0x100;
+
+/** Names an address space: the slot's index in the lower bits, and its generation above. */
+export function mmIdOf(shape: BooksShape, generation: number, slot: number): number {
+  return generation << Math.log2(shape.slots) | slot;
+}
+
+/** Index of the slot of an mm by its id. */
+export function slotOfMmId(shape: BooksShape, mmId: number): number {
+  return mmId & shape.slots - 1;
+}
 
 /** Members that are counted, ascending. */
 export function countedMembers(shape: BooksShape): number[] {

@@ -8,19 +8,20 @@ import {
   BooksMap,
   BpfRecordKind,
   countedMembers,
+  KEY_BUSY,
   KEY_BYTES,
   Mode,
   Slot,
+  SlotState,
   TELL_EVERY_NS,
   User,
 } from "./books_layout.ts";
-import { partAddress } from "./enroll.ts";
+import { partAddress, sumOf } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
 import {
   addressToNumber,
   castToCounter,
   readInt,
-  seenAt,
   slotAt,
   type Target,
   uidOf,
@@ -46,17 +47,13 @@ export const Refused = {
 
 /** Offsets from r10. */
 const Stack = {
-  cpu: -4,
   /** s64: pages without what is pending, as it was first seen. */
   effective: -16,
   /** s64: what is booked of the mm, and what its counters say. */
   booked: -24,
   truth: -32,
-  /** u64: address of the victim's mm. */
-  victim: -40,
   result: -48,
   beganNs: -56,
-  candidate: -64,
   keyOfEvent: -72,
   parts: (member: number): number => -112 + 8 * member,
   count: (member: number): number => -144 + 8 * member,
@@ -100,7 +97,6 @@ export function emitEnforce(a: Assembler, target: Target): void {
   a.jumpIf("r9", "==", 0, "enforce_tell", "nobody is armed");
   a.op("r1", "=", "r9").op("r1", ">>=", 32, "index of the candidate's slot");
   a.op("r1", "&=", shape.slots - 1).op("r1", "<<=", 3, "offset of its key");
-  a.store("u64", "r10", Stack.candidate, "r1");
   slotAt(a, "r7", "r1", "r2");
   a.mapValue("r2", BooksMap.keys, 0).op("r2", "+=", "r1").load("r2", "u64", "r2", 0, "its mm");
   a.jumpIf("r2", "<", 2, "enforce_tell", "it is gone");
@@ -110,10 +106,9 @@ export function emitEnforce(a: Assembler, target: Target): void {
   a.op("r4", "=", "r6").mapValue("r5", BooksMap.users, 0).op("r4", "-=", "r5");
   a.op("r4", ">>=", User.shift, "index of this user");
   a.jumpIf32("r3", "!=", "r4", "enforce_tell", "or another user's");
-  a.load("r3", "u32", "r7", Slot.dying);
+  a.load("r3", "u32", "r7", Slot.state).op("r3", "&=", SlotState.dying);
   a.jumpIf("r3", "!=", 0, "enforce_tell", "it is dying, and more is needed");
   a.op("r8", "=", "r7", "r8 = slot of the victim").op("r9", "=", "r2", "r9 = its mm");
-  a.store("u64", "r10", Stack.victim, "r9");
   sendSignal(a, target);
 
   // What came of it.
@@ -132,7 +127,7 @@ export function emitEnforce(a: Assembler, target: Target): void {
     totalPages: "r9",
     pages: "r7",
     result: Stack.result,
-  });
+  }, target);
   a.jump("enforce_unlock");
 
   a.label("enforce_refused");
@@ -150,7 +145,7 @@ export function emitEnforce(a: Assembler, target: Target): void {
     slotPointer: "r8",
     totalPages: "r9",
     result: Stack.result,
-  });
+  }, target);
   a.jump("enforce_unlock");
   a.label("enforce_spare");
   a.op("r1", "=", 1).atomic("fetchAdd", "u64", "r6", User.unconfirmed, "r1");
@@ -164,6 +159,8 @@ export function emitEnforce(a: Assembler, target: Target): void {
 function effectivePages(a: Assembler, destination: "r7"): void {
   a.load(destination, "u64", "r6", User.totalPages, "what the user has");
   a.load("r1", "u64", "r6", User.pendingPages).op(destination, "-=", "r1", "less what goes");
+  a.load("r1", "u64", "r6", User.inheritedPages);
+  a.op(destination, "-=", "r1", "less what forks have copied a moment ago");
 }
 
 /**
@@ -176,11 +173,8 @@ function confirm(a: Assembler, target: Target): void {
   const members = countedMembers(shape);
   a.load("r8", "u64", "r10", Stack.keyOfEvent).op("r8", "&=", shape.slots * KEY_BYTES - KEY_BYTES);
   slotAt(a, "r5", "r8", "r1");
-  a.op("r1", "=", 0);
-  for (const member of members) {
-    a.load("r2", "u64", "r5", Slot.last + 8 * member).op("r1", "+=", "r2");
-  }
-  a.store("u64", "r10", Stack.booked, "r1", "what is booked: the common counts");
+  sumOf(a, "r2", "r5", members);
+  a.store("u64", "r10", Stack.booked, "r2", "what is booked");
   a.mapValue("r1", BooksMap.keys, 0).op("r1", "+=", "r8").load("r9", "u64", "r1", 0, "the mm");
   a.store("u64", "r10", Stack.truth, 0);
   for (const member of members) {
@@ -190,7 +184,7 @@ function confirm(a: Assembler, target: Target): void {
     a.store("u64", "r10", Stack.parts(member), "r2");
     a.store("u64", "r10", Stack.count(member), "r1");
   }
-  a.op("r7", "=", 0, "CPU").store("u32", "r10", Stack.cpu, 0);
+  a.op("r7", "=", 0, "CPU");
   a.label("confirm_cpu");
   for (const member of members) {
     partAddress(a, "r7", Stack.parts(member), shape.cpus, "confirm_summed");
@@ -198,13 +192,7 @@ function confirm(a: Assembler, target: Target): void {
     a.load("r1", "u64", "r10", Stack.truth).op("r1", "+=", "r3");
     a.store("u64", "r10", Stack.truth, "r1");
   }
-  seenAt(a, "r8", Stack.cpu, "confirm_summed");
-  a.load("r1", "u64", "r10", Stack.booked);
-  for (const member of members) {
-    a.load("r3", "u32", "r0", 4 * member).signExtend("r3").op("r1", "+=", "r3");
-  }
-  a.store("u64", "r10", Stack.booked, "r1");
-  a.op("r7", "+=", 1).store("u32", "r10", Stack.cpu, "r7");
+  a.op("r7", "+=", 1);
   a.jumpIf("r7", "<", shape.cpus, "confirm_cpu");
   a.label("confirm_summed");
   for (const member of members) {
@@ -285,54 +273,35 @@ function sendSignal(a: Assembler, target: Target): void {
   a.label("signalled");
 }
 
-/** Jumps to `refuse` when the task at `task` is not the user's at r6, or is protected. */
+/** Jumps to `refuse` when the task at `task` has not the uid of the slot at r8, or is protected. */
 function judge(a: Assembler, task: "r7", refuse: string, target: Target): void {
   const { kernel } = target;
   uidOf(a, task, target);
-  a.load("r1", "u32", "r6", User.uid);
-  a.jumpIf32("r0", "!=", "r1", refuse, "its real uid is another");
+  a.load("r1", "u32", "r8", Slot.uid);
+  a.jumpIf32("r0", "!=", "r1", refuse, "its real uid is another by now");
   a.load("r1", "u64", task, kernel.task.signal);
   a.load("r1", "u16", "r1", kernel.oomScoreAdj).op("r1", "<<=", 48).op("r1", "s>>=", 48);
   a.jumpIf("r1", "==", OOM_SCORE_ADJ_NEVER, refuse, "it asked never to be chosen");
 }
 
-/** The slot at r8 is dying: what it has is pending. r7 = its pages. */
-function markDying(a: Assembler, { shape }: Target): void {
-  const members = countedMembers(shape);
-  a.op("r7", "=", 0);
-  for (const member of members) {
-    a.load("r1", "u64", "r8", Slot.last + 8 * member).op("r7", "+=", "r1");
-  }
-  a.load("r9", "u64", "r10", Stack.candidate, "offset of its key");
-  a.op("r9", "&=", shape.slots * KEY_BYTES - KEY_BYTES);
-  a.store("u32", "r10", Stack.cpu, 0).store("u64", "r10", Stack.truth, "r7");
-  a.op("r7", "=", 0, "CPU");
-  a.label("dying_cpu");
-  seenAt(a, "r9", Stack.cpu, "dying_summed");
-  a.load("r1", "u64", "r10", Stack.truth);
-  for (const member of members) {
-    a.load("r3", "u32", "r0", 4 * member).signExtend("r3").op("r1", "+=", "r3");
-  }
-  a.store("u64", "r10", Stack.truth, "r1");
-  a.op("r7", "+=", 1).store("u32", "r10", Stack.cpu, "r7");
-  a.jumpIf("r7", "<", shape.cpus, "dying_cpu");
-  a.label("dying_summed");
-  a.load("r7", "u64", "r10", Stack.truth, "its pages");
+/** The slot at r8 is dying: what it has is pending for the user at r6. r7 = its pages. Changes r0 to r5. */
+export function markDying(a: Assembler, { shape }: Target): void {
+  a.op("r5", "=", "r8").mapValue("r1", BooksMap.slots, 0).op("r5", "-=", "r1");
+  a.op("r5", ">>=", Slot.shiftFromKey, "offset of its key");
+  a.op("r5", "&=", shape.slots * KEY_BYTES - KEY_BYTES);
+  a.mapValue("r4", BooksMap.keys, 0).op("r4", "+=", "r5", "its key");
+  a.load("r5", "u64", "r4", 0, "its mm");
+  sumOf(a, "r7", "r8", countedMembers(shape));
+  a.jumpIf("r5", "==", 0, "dying_there", "the slot is nobody's");
+  a.jumpIf("r5", "&", KEY_BUSY, "dying_there", "it is being given back");
   // After the sum: what is freed during it may be pending for too long, but is never taken off twice.
-  a.store("u32", "r8", Slot.dying, 1, "from here on each change is pending too");
+  a.store("u32", "r8", Slot.state, SlotState.dying, "from here on each change is pending too");
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r8", Slot.credited, "r1");
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r6", User.pendingPages, "r1");
-  a.mapValue("r1", BooksMap.keys, 0).op("r1", "+=", "r9").load("r1", "u64", "r1", 0, "its key");
-  a.load("r2", "u64", "r10", Stack.victim);
-  a.jumpIf("r1", "==", "r2", "dying_there", "its end takes back what is pending");
-  a.op("r3", "=", 0).store(
-    "u32",
-    "r8",
-    Slot.dying,
-    "r3",
-    "it has ended meanwhile: taken back here",
-  );
-  a.atomic("exchange", "u64", "r8", Slot.credited, "r3", "unless its end has done so").negate("r3");
-  a.atomic("fetchAdd", "u64", "r6", User.pendingPages, "r3");
+  a.load("r1", "u64", "r4", 0, "its key, again");
+  a.jumpIf("r1", "==", "r5", "dying_there", "its end takes back what is pending");
+  a.store("u32", "r8", Slot.state, 0, "it has ended meanwhile: taken back here,");
+  a.op("r3", "=", 0).atomic("exchange", "u64", "r8", Slot.credited, "r3", "unless its end has");
+  a.negate("r3").atomic("fetchAdd", "u64", "r6", User.pendingPages, "r3");
   a.label("dying_there");
 }

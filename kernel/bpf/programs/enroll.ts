@@ -4,6 +4,7 @@
  * @module
  */
 import type { Assembler } from "../asm/assembler.ts";
+import type { Register } from "../asm/encoding.ts";
 import {
   BooksMap,
   Control,
@@ -11,6 +12,7 @@ import {
   KEY_BUSY,
   KEY_BYTES,
   Slot,
+  SlotState,
   User,
   WAYS,
 } from "./books_layout.ts";
@@ -29,7 +31,7 @@ import {
 const Stack = {
   cpu: -4,
   tgid: -8,
-  sum: -16,
+  state: -12,
   bucket: -24,
   /** Address of each member's parts, by member. */
   parts: (member: number): number => -64 + 8 * member,
@@ -40,7 +42,7 @@ const Stack = {
 /**
  * `enroll`: takes a free slot for an mm and books all that its counters say.
  *
- * r1 mm, r2 uid, r3 index of the user, r4 process. Result: offset of the slot's key, or -1: another CPU
+ * r1 mm, r2 uid, r3 index of the user, r4 process, r5 {@link SlotState}. Result: offset of the slot's key, or -1: another CPU
  * is doing it, or there is no room.
  */
 export function emitEnroll(a: Assembler, target: Target): void {
@@ -48,7 +50,7 @@ export function emitEnroll(a: Assembler, target: Target): void {
   const members = countedMembers(shape);
   a.label("enroll");
   a.op("r6", "=", "r1", "mm").op("r7", "=", "r2", "uid").op("r8", "=", "r3", "user");
-  a.store("u32", "r10", Stack.tgid, "r4", "process");
+  a.store("u32", "r10", Stack.tgid, "r4", "process").store("u32", "r10", Stack.state, "r5");
   bucketOf(a, "r6", target);
   a.store("u64", "r10", Stack.bucket, "r1", "offset of the bucket");
   a.mapValue("r5", BooksMap.keys, 0, "the keys").op("r5", "+=", "r1", "the bucket");
@@ -100,29 +102,35 @@ export function emitEnroll(a: Assembler, target: Target): void {
   a.store("u32", "r5", Slot.user, "r8");
   a.load("r1", "u32", "r10", Stack.tgid);
   a.store("u32", "r5", Slot.tgid, "r1");
-  a.store("u32", "r5", Slot.dying, 0);
+  a.load("r1", "u32", "r10", Stack.state).store("u32", "r5", Slot.state, "r1");
+  a.store("u64", "r5", Slot.inherited, 0);
   a.store("u64", "r5", Slot.credited, 0);
-  for (let member = 0; member < 4; member++) a.store("u64", "r5", Slot.last + 8 * member, 0);
-  a.op("r7", "=", 0, "sum of all parts; the uid is not needed any more");
+  a.store("u64", "r5", Slot.recorded, 0).store("u64", "r5", Slot.recorded + 8, 0);
+  a.load("r1", "u32", "r5", Slot.generation).op("r1", "+=", 1);
+  a.store("u32", "r5", Slot.generation, "r1", "another address space from here on");
+  for (let member = 0; member < 4; member++) {
+    a.store("u64", "r5", Slot.last + 8 * member, 0).store("u64", "r5", Slot.pages + 8 * member, 0);
+  }
   for (const member of members) {
     a.op("r1", "=", "r6").op("r1", "+=", kernel.mm.rssStat + member * kernel.counter.bytes);
     castToCounter(a, target);
     a.load("r3", "u64", "r0", kernel.counter.count, `member ${member}: common count`);
     a.load("r4", "u64", "r0", kernel.counter.parts, "where the CPUs' parts are");
     a.store("u64", "r10", Stack.parts(member), "r4");
-    a.op("r7", "+=", "r3");
     slotAt(a, "r5", "r9", "r1");
     a.store("u64", "r5", Slot.last + 8 * member, "r3");
+    a.store("u64", "r5", Slot.pages + 8 * member, "r3");
   }
   a.store("u32", "r10", Stack.cpu, 0);
-  a.store("u64", "r10", Stack.sum, "r7");
-  a.op("r7", "=", 0, "CPU");
+  a.op("r7", "=", 0, "CPU; the uid is not needed any more");
   a.label("enroll_cpu");
   for (const member of members) {
     partAddress(a, "r7", Stack.parts(member), shape.cpus, "enroll_summed");
     readInt(a, "r3", target);
     a.store("u32", "r10", Stack.part(member), "r3");
-    a.load("r1", "u64", "r10", Stack.sum).op("r1", "+=", "r3").store("u64", "r10", Stack.sum, "r1");
+    slotAt(a, "r5", "r9", "r1");
+    a.load("r1", "u64", "r5", Slot.pages + 8 * member).op("r1", "+=", "r3");
+    a.store("u64", "r5", Slot.pages + 8 * member, "r1");
   }
   seenAt(a, "r9", Stack.cpu, "enroll_summed");
   for (let member = 0; member < 4; member++) {
@@ -134,8 +142,14 @@ export function emitEnroll(a: Assembler, target: Target): void {
   a.store("u32", "r10", Stack.cpu, "r7");
   a.jumpIf("r7", "<", shape.cpus, "enroll_cpu");
   a.label("enroll_summed");
-  a.load("r3", "u64", "r10", Stack.sum);
+  slotAt(a, "r5", "r9", "r1");
+  sumOf(a, "r3", "r5", members);
   userAt(a, "r1", "r8", "r2");
+  a.load("r2", "u32", "r10", Stack.state).op("r2", "&=", SlotState.building);
+  a.jumpIf("r2", "==", 0, "enroll_charge");
+  a.store("u64", "r5", Slot.inherited, "r3", "what there is, is built");
+  a.op("r2", "=", "r3").atomic("fetchAdd", "u64", "r1", User.inheritedPages, "r2");
+  a.label("enroll_charge");
   a.atomic("fetchAdd", "u64", "r1", User.totalPages, "r3", "the user has it");
   a.op("r3", "=", 1).atomic("fetchAdd", "u64", "r1", User.slots, "r3");
   count(a, Control.enrolled, "slots given so far");
@@ -164,6 +178,19 @@ export function partAddress(
   a.load("r1", "u64", "r10", partsAt).op("r1", "+=", "r3", "address of its part");
 }
 
+/** `destination` = counted pages of the slot at `slot`. Changes r1. */
+export function sumOf(
+  a: Assembler,
+  destination: Register,
+  slot: Register,
+  members: readonly number[],
+): void {
+  a.op(destination, "=", 0, "sum of the members");
+  for (const member of members) {
+    a.load("r1", "u64", slot, Slot.pages + 8 * member).op(destination, "+=", "r1");
+  }
+}
+
 /**
  * `leave`: takes back what is booked of a slot, and frees it. r1 offset of its key, r2 mm. Result 0.
  */
@@ -180,24 +207,7 @@ export function emitLeave(a: Assembler, target: Target): void {
   a.jumpIf("r0", "!=", "r6", "leave_end", "somebody else has done it");
   slotAt(a, "r5", "r9", "r1");
   a.load("r8", "u32", "r5", Slot.user, "whose it is");
-  a.op("r7", "=", 0, "sum of what is booked");
-  for (const member of members) {
-    a.load("r3", "u64", "r5", Slot.last + 8 * member).op("r7", "+=", "r3");
-  }
-  a.store("u64", "r10", Stack.sum, "r7");
-  a.op("r7", "=", 0, "CPU").store("u32", "r10", Stack.cpu, 0);
-  a.label("leave_cpu");
-  seenAt(a, "r9", Stack.cpu, "leave_summed");
-  a.load("r1", "u64", "r10", Stack.sum);
-  for (const member of members) {
-    a.load("r3", "u32", "r0", 4 * member).signExtend("r3").op("r1", "+=", "r3");
-  }
-  a.store("u64", "r10", Stack.sum, "r1");
-  a.op("r7", "+=", 1).store("u32", "r10", Stack.cpu, "r7");
-  a.jumpIf("r7", "<", shape.cpus, "leave_cpu");
-  a.label("leave_summed");
-  a.load("r7", "u64", "r10", Stack.sum);
-  slotAt(a, "r5", "r9", "r1");
+  sumOf(a, "r7", "r5", members);
   userAt(a, "r1", "r8", "r2");
   a.op("r3", "=", "r7").negate("r3");
   a.atomic("fetchAdd", "u64", "r1", User.totalPages, "r3", "the user has it no more");
@@ -205,6 +215,8 @@ export function emitLeave(a: Assembler, target: Target): void {
   a.atomic("exchange", "u64", "r5", Slot.credited, "r3", "enforce may credit at this moment");
   a.negate("r3");
   a.atomic("fetchAdd", "u64", "r1", User.pendingPages, "r3", "and it is not pending any more");
+  a.load("r3", "u64", "r5", Slot.inherited, "0 but when a fork or exec has failed").negate("r3");
+  a.atomic("fetchAdd", "u64", "r1", User.inheritedPages, "r3");
   a.op("r3", "=", -1).atomic("fetchAdd", "u64", "r1", User.slots, "r3");
   a.jumpIf("r7", "==", 0, "leave_zero", "so it is when an mm has ended");
   a.mapValue("r1", BooksMap.control, Control.leftSum).store("u64", "r1", 0, "r7");

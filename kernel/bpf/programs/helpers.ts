@@ -9,6 +9,7 @@ export const Helper = {
   map_lookup_elem: 1,
   ktime_get_ns: 5,
   get_smp_processor_id: 8,
+  get_current_pid_tgid: 14,
   send_signal: 109,
   probe_read_kernel: 113,
   seq_write: 127,

@@ -4,13 +4,26 @@
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
-import { BooksMap, Slot } from "./books_layout.ts";
+import { BooksMap, BpfRecord, BpfRecordKind, KEY_BYTES, Slot, SlotState } from "./books_layout.ts";
+import { markDying } from "./enforce.ts";
 import { emitEnroll, emitLeave } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
-import { addressToNumber, findSlot, findUser, slotAt, type Target, uidOf } from "./parts.ts";
+import { emitMmEnd, emitRecordPage, recordLatecomers, recordMembers } from "./record.ts";
+import { emitTaskRecord, TASK_RECORD_AT } from "./tasks.ts";
+import {
+  addressToNumber,
+  findSlot,
+  findUser,
+  slotAt,
+  type Target,
+  uidOf,
+  userAt,
+} from "./parts.ts";
 
 /** Of clone(2): the child runs on the mm of its parent. linux/sched.h */
 const CLONE_VM = 0x100;
+/** Offset from r10: what a child has inherited. */
+const INHERITED_AT = -72;
 /** Of a task's flags: a thread of the kernel, which may borrow an mm. linux/sched.h */
 const PF_KTHREAD = 0x00200000;
 
@@ -22,35 +35,58 @@ export function exitMmapProgram(target: Target): Assembler {
   findSlot(a, "r6", "found", target);
   a.label("end").op("r0", "=", 0).exit("it has no slot");
   a.label("found");
-  a.op("r2", "=", "r6", "r1 = offset of the key");
+  a.op("r7", "=", "r1", "offset of the key");
+  emitMmEnd(a, "r7", target);
+  a.op("r1", "=", "r7").op("r2", "=", "r6");
   a.callLocal("leave").jump("end");
   emitLeave(a, target);
   return a;
 }
 
 /**
- * At task:task_newtask: a child's mm is filled before the child has its number, and was booked under
- * that of its parent (kernel/fork.c, dup_mm() is before alloc_pid()).
+ * At task:task_newtask: tells of the new task. A child's mm is filled before the child has its number,
+ * and was booked under that of its parent (kernel/fork.c: dup_mm() is before alloc_pid()).
  */
 export function newTaskProgram(target: Target): Assembler {
   const { kernel } = target;
   const a = new Assembler();
   a.load("r7", "u64", "r1", 0, "the new task");
-  a.load("r2", "u64", "r1", 8, "flags of clone(2)").op("r2", "&=", CLONE_VM);
-  a.jumpIf("r2", "!=", 0, "end", "it runs on its parent's mm");
+  a.load("r8", "u64", "r1", 8, "flags of clone(2)");
+  a.store("u64", "r10", INHERITED_AT, 0);
+  a.op("r1", "=", "r8").op("r1", "&=", CLONE_VM);
+  a.jumpIf("r1", "!=", 0, "tell", "it runs on its parent's mm");
   a.load("r6", "u64", "r7", kernel.task.mm, "mm");
   addressToNumber(a, "r6", "its address is its key");
   a.jumpIf("r6", "==", 0, "end", "a thread of the kernel");
   findSlot(a, "r6", "found", target);
-  a.label("end").op("r0", "=", 0).exit();
+  a.jump("tell");
   a.label("found");
-  slotAt(a, "r5", "r1", "r2");
+  a.op("r6", "=", "r1", "offset of the key");
+  slotAt(a, "r5", "r6", "r2");
   a.load("r1", "u32", "r7", kernel.task.tgid, "the number that it has now");
-  a.store("u32", "r5", Slot.tgid, "r1").jump("end");
+  a.store("u32", "r5", Slot.tgid, "r1");
+  a.load("r1", "u64", "r5", Slot.inherited).store("u64", "r10", INHERITED_AT, "r1", "told of");
+  a.store("u64", "r5", Slot.inherited, 0, "it stays off its user until this process has heard");
+  a.store("u32", "r5", Slot.state, 0, "it is built");
+  recordMembers(a, "r6", target);
+  a.label("tell");
+  emitTaskRecord(a, "r7", BpfRecordKind.newTask, target, () => {
+    a.load("r1", "u32", "r7", kernel.task.pid, "number of the new task");
+    a.store("u32", "r10", TASK_RECORD_AT + BpfRecord.other, "r1");
+    a.store("u64", "r10", TASK_RECORD_AT + BpfRecord.result, "r8");
+    a.load("r1", "u64", "r10", INHERITED_AT);
+    a.store("u64", "r10", TASK_RECORD_AT + BpfRecord.pages, "r1");
+  });
+  a.label("end").op("r0", "=", 0).exit();
+  emitRecordPage(a, target);
   return a;
 }
 
-/** Run for each task by an iterator: books those of near users that were there before. */
+/**
+ * Run for each task by an iterator: books those of near users that were there before, and moves those
+ * whose process has changed its user since. An event on another CPU at that moment may be booked for
+ * the user before; who changes its user has one thread as a rule.
+ */
 export function seedProgram(target: Target): Assembler {
   const { kernel } = target;
   const a = new Assembler();
@@ -63,12 +99,22 @@ export function seedProgram(target: Target): Assembler {
   a.load("r8", "u64", "r6", kernel.mm.owner, "whose process's the mm is");
   addressToNumber(a, "r6", "its address is its key");
   a.jumpIf("r8", "==", 0, "end");
+  findSlot(a, "r6", "booked", target);
+  a.jump("new");
+  a.label("booked");
+  a.op("r9", "=", "r1", "offset of the key");
+  uidOf(a, "r8", target);
+  slotAt(a, "r5", "r9", "r1");
+  a.load("r1", "u32", "r5", Slot.uid);
+  a.jumpIf32("r1", "==", "r0", "end", "it is whose it was");
+  a.op("r1", "=", "r9").op("r2", "=", "r6");
+  a.callLocal("leave", "its process has changed its user: its pages go from one to the other");
+  a.label("new");
   uidOf(a, "r8", target);
   a.op("r4", "=", "r0");
   findUser(a, "r4", "r9", "end", "user");
-  findSlot(a, "r6", "end", target);
   a.op("r1", "=", "r6", "mm").op("r2", "=", "r4", "uid").op("r3", "=", "r9", "user");
-  a.load("r4", "u32", "r8", kernel.task.tgid, "process");
+  a.load("r4", "u32", "r8", kernel.task.tgid, "process").op("r5", "=", 0, "in use");
   a.callLocal("enroll");
   a.jumpIf("r0", "s<", 0, "end", "another CPU was first, or there is no room");
   a.load("r1", "u64", "r7", kernel.task.mm, "has it ended meanwhile?");
@@ -79,6 +125,47 @@ export function seedProgram(target: Target): Assembler {
   a.label("end").op("r0", "=", 0).exit();
   emitEnroll(a, target);
   emitLeave(a, target);
+  return a;
+}
+
+/** Run for each task by an iterator: records what was booked and not recorded. */
+export function recordProgram(target: Target): Assembler {
+  const { kernel } = target;
+  const a = new Assembler();
+  a.load("r7", "u64", "r1", 8, "the task; NULL at the end");
+  a.jumpIf("r7", "==", 0, "end");
+  a.load("r6", "u64", "r7", kernel.task.mm, "its mm");
+  addressToNumber(a, "r6", "its address is its key");
+  a.jumpIf("r6", "==", 0, "end", "it has none");
+  findSlot(a, "r6", "found", target);
+  a.label("end").op("r0", "=", 0).exit();
+  a.label("found");
+  a.op("r6", "=", "r1", "offset of the key");
+  slotAt(a, "r8", "r6", "r1");
+  recordLatecomers(a, "r6", target);
+  a.jump("end");
+  return a;
+}
+
+/** What {@link dyingProgram} is given: u32 each. */
+export const DyingContext = { bytes: 16, slot: 0, tgid: 4, user: 8 } as const;
+
+/** Run when this process has signalled a process: what it has is pending. */
+export function dyingProgram(target: Target): Assembler {
+  const { shape } = target;
+  const a = new Assembler();
+  a.load("r2", "u32", "r1", DyingContext.slot, "index of the slot").op("r2", "&=", shape.slots - 1);
+  a.load("r3", "u32", "r1", DyingContext.tgid, "its process");
+  a.load("r4", "u32", "r1", DyingContext.user, "index of the user");
+  a.op("r2", "<<=", Math.log2(KEY_BYTES), "offset of the key");
+  slotAt(a, "r8", "r2", "r5");
+  a.load("r1", "u32", "r8", Slot.tgid).jumpIf("r1", "!=", "r3", "end", "it is another's by now");
+  a.load("r1", "u32", "r8", Slot.user).jumpIf("r1", "!=", "r4", "end");
+  a.load("r1", "u32", "r8", Slot.state).op("r1", "&=", SlotState.dying);
+  a.jumpIf("r1", "!=", 0, "end", "a program has ended it");
+  userAt(a, "r6", "r4", "r1");
+  markDying(a, target);
+  a.label("end").op("r0", "=", 0).exit();
   return a;
 }
 

@@ -130,7 +130,7 @@ export function userAt(
 }
 
 /**
- * `user` = index of the user whose real uid is in `uid`. Changes r0 to r3, r5.
+ * `user` = index of the user that is charged for the real uid in `uid`. Changes r0 to r3, r5.
  * @param none Label to jump to when it is not near.
  */
 export function findUser(
@@ -155,6 +155,7 @@ export function findUser(
   }
   a.jump(none, "the list is longer than allowed");
   a.label(found);
+  a.load(user, "u32", "r1", User.account, "whom its pages are charged to");
 }
 
 /**

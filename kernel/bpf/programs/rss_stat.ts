@@ -9,14 +9,14 @@
  * value proves that the whole change is in the part. Looking at the count each time would book what
  * other CPUs have carried and not told of yet.
  *
- * At every moment a user's total is at most what is booked of its mms: what grows is booked before it
- * counts, what shrinks is booked after. So `enforce`, which has what is booked of an mm corrected by its
- * full sum, never takes a user for larger than it is, wherever the other CPUs are held up.
+ * At every moment a user's total is at most what is booked of its mms: what grows is booked of the mm
+ * first, what shrinks is taken off the user first. So `enforce`, which has what is booked of an mm
+ * corrected by its full sum, never takes a user for larger than it is, wherever other CPUs are held up.
  *
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
-import { BooksMap, BpfRecordKind, Slot, User } from "./books_layout.ts";
+import { BooksMap, Control, Slot, SlotState, User } from "./books_layout.ts";
 import { emitEnforce } from "./enforce.ts";
 import { emitEnroll } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
@@ -32,17 +32,15 @@ import {
   uidOf,
   userAt,
 } from "./parts.ts";
-import { emitRecord } from "./record.ts";
+import { emitRecordPage } from "./record.ts";
 
 /** Offsets from r10. */
 const Stack = {
   cpu: -4,
   member: -8,
+  uid: -44,
   /** Address of the percpu_counter. */
-  counter: -16,
-  /** Address of what this CPU has booked of the member. */
-  seen: -24,
-  record: -96,
+  counter: -32,
 } as const;
 
 export function rssStatProgram(target: Target): Assembler {
@@ -64,9 +62,14 @@ export function rssStatProgram(target: Target): Assembler {
   a.label("find");
   findSlot(a, "r6", "book", target);
   a.jumpIf("r8", "==", 0, "end", "it is torn down, and nobody's");
-  a.op("r1", "=", "r6", "mm").op("r2", "=", "r4", "uid").op("r3", "=", "r9", "user");
+  a.store("u32", "r10", Stack.uid, "r4");
+  stateOf(a, target);
   a.load("r4", "u32", "r8", kernel.task.tgid, "process");
+  a.op("r1", "=", "r6", "mm").load("r2", "u32", "r10", Stack.uid).op("r3", "=", "r9", "user");
   a.callLocal("enroll", "books all that there is");
+  a.jumpIf("r0", "s<", 0, "end", "another CPU does, or there is no room");
+  a.op("r1", "=", "r0").op("r2", "=", "r7", "member");
+  a.callLocal("record_page", "the first of an mm is always told");
   a.label("end");
   a.op("r0", "=", 0).exit();
 
@@ -89,112 +92,96 @@ export function rssStatProgram(target: Target): Assembler {
   a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 2);
   a.op("r0", "+=", "r1", "what this CPU has booked of the member");
   a.load("r9", "u32", "r0", 0).signExtend("r9");
+  a.store("u32", "r0", 0, "r7", "only this CPU writes it");
   a.op("r1", "=", "r7").op("r1", "-=", "r9").op("r9", "=", "r1", "r9 = pages added in the part");
   slotAt(a, "r6", "r8", "r1");
-  a.jumpIf("r7", "==", 0, "carry", "else the part holds the whole change");
+  a.jumpIf("r7", "!=", 0, "total", "no carry: the part holds the whole change");
 
-  a.label("total");
-  a.jumpIf("r9", "s<=", 0, "shrinks");
-  a.store("u32", "r0", 0, "r7", "what grows is booked before it counts; only this CPU writes it");
-  a.label("shrinks");
-  a.load("r2", "u32", "r6", Slot.user);
-  userAt(a, "r5", "r2", "r1");
-  a.op("r1", "=", "r9");
-  a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "r1 = before");
-  a.op("r1", "+=", "r9", "what the user has now");
-  a.store("u32", "r0", 0, "r7", "what shrinks is booked after it counts");
-  a.load("r2", "u32", "r6", Slot.dying);
-  a.jumpIf("r2", "==", 0, "compare", "mostly");
-  pending(a, "r9");
-  a.label("compare");
-  a.jumpIf("r9", "s<=", 0, "end", "who shrinks does not go over");
-  a.load("r2", "u64", "r5", User.limitPages);
-  a.jumpIf("r1", "s>", "r2", "over");
-  a.load("r2", "u64", "r5", User.recordAbovePages);
-  a.jumpIf("r1", "s<=", "r2", "end", "not near enough to be recorded");
-  a.op("r9", "=", "r1");
-  emitRecord(a, BpfRecordKind.page, {
-    at: Stack.record,
-    userPointer: "r5",
-    slotPointer: "r6",
-    totalPages: "r9",
-    memberAt: Stack.member,
-    result: 0,
-  });
-  a.jump("end");
-
-  a.label("over");
-  a.load("r1", "u32", "r6", Slot.user).op("r2", "=", "r8", "key");
-  a.callLocal("enforce", "it may be over its limit");
-  a.jump("end");
-  a.label("carry");
-  bookCount(a, target);
-  a.jump("total");
-  emitEnroll(a, target);
-  emitEnforce(a, target);
-  return a;
-}
-
-/**
- * Books what the common count of the member has changed by. In: r0 what this CPU has booked, r6 slot,
- * r8 offset of its key, r9 pages added in the part, which is 0. Out: the same, with r7 = 0 and the
- * change in r9 where it does not count yet.
- */
-function bookCount(a: Assembler, target: Target): void {
-  a.store("u64", "r10", Stack.seen, "r0");
   a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
   a.op("r6", "+=", "r1", "the member's count of the slot, less its offset");
   for (let attempt = 0; attempt < 4; attempt++) {
-    const [again, shrinks] = [`again${attempt}`, `count_shrinks${attempt}`];
     // In this order: when another CPU books a count in between, the exchange fails. With a count that
     // was read before, it would put an old one back.
     a.load("r7", "u64", "r6", Slot.last, "common count booked last");
     a.load("r1", "u64", "r10", Stack.counter);
     castToCounter(a, target);
-    a.load("r3", "u64", "r0", target.kernel.counter.count, "the count as it is now").op(
-      "r4",
-      "=",
-      "r3",
-    );
-    a.op("r3", "-=", "r7", "pages that were carried");
-    a.jumpIf("r3", "==", 0, "counted", "none, or another CPU has booked them");
-    a.op("r0", "=", "r7");
-    a.jumpIf("r3", "s<", 0, shrinks);
-    a.atomic("compareExchange", "u64", "r6", Slot.last, "r4", "book them: they count below");
-    a.jumpIf("r0", "!=", "r7", again, "another CPU was first");
-    a.op("r9", "+=", "r3").jump("counted");
-
-    a.label(shrinks);
-    slotAt(a, "r1", "r8", "r2");
-    a.load("r1", "u32", "r1", Slot.user);
-    userAt(a, "r5", "r1", "r2");
-    a.op("r1", "=", "r3").atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "they count,");
-    a.atomic("compareExchange", "u64", "r6", Slot.last, "r4", "and then are booked");
-    a.jumpIf("r0", "==", "r7", "count_shrunk");
-    a.op("r1", "=", "r3").negate("r1");
-    a.atomic(
-      "fetchAdd",
-      "u64",
-      "r5",
-      User.totalPages,
-      "r1",
-      "another CPU was first: it has counted",
-    );
-    a.label(again);
+    a.load("r3", "u64", "r0", kernel.counter.count, "the count as it is now");
+    a.jumpIf("r7", "==", "r3", "counted", "nothing was carried, or another CPU has booked it");
+    a.op("r0", "=", "r7").op("r5", "=", "r3");
+    a.atomic("compareExchange", "u64", "r6", Slot.last, "r5", "book the new one");
+    a.jumpIf("r0", "!=", "r7", `again${attempt}`, "another CPU was first");
+    a.op("r9", "+=", "r3").op("r9", "-=", "r7", "pages that were carried").jump("counted");
+    a.label(`again${attempt}`);
   }
-  a.jump("counted", "the next event of this CPU books it");
-  a.label("count_shrunk");
-  slotAt(a, "r6", "r8", "r1");
-  a.load("r1", "u32", "r6", Slot.dying);
-  a.jumpIf("r1", "==", 0, "counted");
-  pending(a, "r3");
   a.label("counted");
   slotAt(a, "r6", "r8", "r1");
-  a.load("r0", "u64", "r10", Stack.seen).op("r7", "=", 0);
+  a.op("r7", "=", 0, "the part");
+
+  a.label("total");
+  a.jumpIf("r9", "==", 0, "end", "all was booked before");
+  a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
+  a.op("r2", "=", "r6").op("r2", "+=", "r1", "the member's pages of the slot, less their offset");
+  a.load("r4", "u32", "r6", Slot.user);
+  a.op("r3", "=", "r4");
+  userAt(a, "r5", "r4", "r1");
+  a.op("r1", "=", "r9").op("r4", "=", "r9");
+  a.jumpIf("r9", "s<", 0, "shrinks");
+  a.atomic("fetchAdd", "u64", "r2", Slot.pages, "r4", "the mm has them,");
+  a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "then the user");
+  a.jump("summed");
+  a.label("shrinks");
+  a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "the user has them no more,");
+  a.atomic("fetchAdd", "u64", "r2", Slot.pages, "r4", "then the mm");
+  a.label("summed");
+  a.op("r1", "+=", "r9", "what the user has now");
+  a.load("r2", "u32", "r6", Slot.state);
+  a.jumpIf("r2", "==", 0, "compare", "mostly");
+  a.op("r2", "&=", SlotState.building).jumpIf("r2", "==", 0, "dying");
+  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.inherited, "r2", "a fork copies it:");
+  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.inheritedPages, "r2", "not charged");
+  a.jump("recorded");
+  a.label("dying");
+  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.credited, "r2", "it is being freed:");
+  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.pendingPages, "r2", "so are these");
+  a.label("compare");
+  a.jumpIf("r9", "s<=", 0, "recorded", "who shrinks does not go over");
+  a.load("r2", "u64", "r5", User.limitPages);
+  a.jumpIf("r1", "s<=", "r2", "recorded");
+  a.op("r1", "=", "r3", "user").op("r2", "=", "r8", "key");
+  a.callLocal("enforce", "it may be over its limit");
+  a.jump("record");
+  a.label("recorded");
+  a.jumpIf("r7", "==", 0, "record", "a carry is told: one of some 32 pages");
+  a.load("r2", "u64", "r5", User.recordAbovePages);
+  a.jumpIf("r1", "s>", "r2", "record", "each page is told");
+  a.mapValue("r1", BooksMap.control, Control.unrecorded).load("r2", "u32", "r1", 0);
+  a.jumpIf("r2", "!=", 0, "end", "known already");
+  a.store("u32", "r1", 0, 1, "to be recorded when there is time");
+  a.jump("end");
+  a.label("record");
+  a.op("r1", "=", "r8", "key").load("r2", "u32", "r10", Stack.member);
+  a.callLocal("record_page");
+  a.jump("end");
+  emitEnroll(a, target);
+  emitEnforce(a, target);
+  emitRecordPage(a, target);
+  return a;
 }
 
-/** What a dying mm has changed by changes what is pending: slot at r6, user at r5. Changes r2. */
-function pending(a: Assembler, pages: "r3" | "r9"): void {
-  a.op("r2", "=", pages).atomic("fetchAdd", "u64", "r6", Slot.credited, "r2", "it is being freed:");
-  a.op("r2", "=", pages).atomic("fetchAdd", "u64", "r5", User.pendingPages, "r2", "so are these");
+/**
+ * r5 = state of a new slot: whether the mm at r6, whose owner is at r8, is being built by who runs this.
+ * Then the owner is this task, or its child, which is a copy of it up to its number (kernel/fork.c).
+ * Changes r0, r1 and r5.
+ */
+function stateOf(a: Assembler, { kernel }: Target): void {
+  callHelper(a, "get_current_task_btf", "r0 = who runs this");
+  a.op("r5", "=", 0, "in use");
+  a.load("r1", "u64", "r0", kernel.task.mm);
+  addressToNumber(a, "r1", "its mm");
+  a.jumpIf("r1", "==", "r6", "state_known", "it runs on it");
+  a.load("r1", "u32", "r0", kernel.task.pid);
+  a.load("r0", "u32", "r8", kernel.task.pid);
+  a.jumpIf32("r1", "!=", "r0", "state_known", "somebody else's");
+  a.op("r5", "=", SlotState.building);
+  a.label("state_known");
 }

@@ -29,6 +29,9 @@ const TRACEPOINTS = {
   rss_stat: ["mm_struct *", INTEGER],
   exit_mmap: ["mm_struct *"],
   task_newtask: ["task_struct *", INTEGER],
+  sched_process_exec: ["task_struct *", INTEGER, "linux_binprm *"],
+  sched_process_exit: ["task_struct *"],
+  sched_process_free: ["task_struct *"],
 } as const;
 export type Tracepoint = keyof typeof TRACEPOINTS;
 
@@ -40,6 +43,7 @@ export interface KernelLayout {
   readonly counter: { readonly bytes: number; readonly count: number; readonly parts: number };
   readonly task: {
     readonly mm: number;
+    readonly pid: number;
     readonly tgid: number;
     readonly flags: number;
     readonly cred: number;
@@ -59,6 +63,8 @@ export interface KernelLayout {
     readonly taskIterator: number;
   };
   readonly tracepoints: Readonly<Record<Tracepoint, number>>;
+  /** Whether sched_process_exit says if the task is the last of its process. */
+  readonly tellsGroupDead: boolean;
   /** Those that this kernel has. */
   readonly functions: ReadonlyMap<string, number>;
 }
@@ -104,6 +110,7 @@ export function kernelLayout(btf: Btf): KernelLayout {
     },
     task: {
       mm: offset(task, "mm"),
+      pid: offset(task, "pid"),
       tgid: offset(task, "tgid"),
       flags: offset(task, "flags"),
       cred: offset(task, "cred"),
@@ -118,11 +125,10 @@ export function kernelLayout(btf: Btf): KernelLayout {
       int: struct("kref"),
       taskIterator: btf.get(BtfKind.function, TASK_ITERATOR),
     },
-    tracepoints: {
-      rss_stat: checkTracepoint(btf, "rss_stat"),
-      exit_mmap: checkTracepoint(btf, "exit_mmap"),
-      task_newtask: checkTracepoint(btf, "task_newtask"),
-    },
+    tracepoints: Object.fromEntries(
+      Object.keys(TRACEPOINTS).map((name) => [name, checkTracepoint(btf, name as Tracepoint)]),
+    ) as Record<Tracepoint, number>,
+    tellsGroupDead: parametersOfTracepoint(btf, "sched_process_exit") > 1,
     functions,
   };
 }
@@ -164,15 +170,22 @@ export function mmOwner(btf: Btf, mm: number): number {
   return owner.offsetBytes;
 }
 
-/** @returns Id of a tracepoint. @throws {BtfError} It has other parameters than expected. */
+/** How many parameters a tracepoint has; the first in BTF is the kernel's own. */
+function parametersOfTracepoint(btf: Btf, name: Tracepoint): number {
+  return btf.parametersOf(btf.get(BtfKind.typedef, typedefOf(name))).length - 1;
+}
+
+/**
+ * @returns Id of a tracepoint that begins with the expected parameters; kernels have added some.
+ * @throws {BtfError} It has others.
+ */
 export function checkTracepoint(btf: Btf, name: Tracepoint): number {
   const id = btf.find(BtfKind.typedef, typedefOf(name));
   if (id === 0) throw new BtfError(`This kernel has no tracepoint ${name}`);
-  // The first is the tracepoint's own.
   const parameters = btf.parametersOf(id).slice(1).map(({ type }) => parameterName(btf, type));
   const expected = TRACEPOINTS[name];
-  const shown = parameters.join(", ");
-  if (parameters.length !== expected.length || expected.some((one, i) => parameters[i] !== one)) {
+  if (expected.some((one, i) => parameters[i] !== one)) {
+    const shown = parameters.join(", ");
     throw new BtfError(`Tracepoint ${name} has (${shown}), expected (${expected.join(", ")})`);
   }
   return id;

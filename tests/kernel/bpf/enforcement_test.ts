@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { BpfLimits } from "../../../kernel/bpf/bpf_trigger.ts";
 import { KernelBooks, type KernelSlot, possibleCpus } from "../../../kernel/bpf/kernel_books.ts";
 import { BpfRecordKind, Mode, TELL_EVERY_NS } from "../../../kernel/bpf/programs/books_layout.ts";
 import { Refused } from "../../../kernel/bpf/programs/enforce.ts";
@@ -17,7 +18,8 @@ import {
 
 const [UID, OTHER_UID] = [scratchUid(0), scratchUid(1)];
 const [USER, OTHER] = [1, 2];
-const RECORD_BYTES = 1 << 18;
+/** Room for all records of a case: while a user is over each page is one. */
+const RECORD_BYTES = 1 << 22;
 const HUGE_PAGES = 512;
 const MIB_PAGES = 256;
 /** What a process uses beside what it was told to: a page of its stack, of its C library. */
@@ -33,8 +35,10 @@ const RIDE_TOUCHES = Number(Deno.env.get("TOOM_RIDE_TOUCHES") ?? 300_000);
 class Scene implements AsyncDisposable {
   readonly books: KernelBooks;
   private readonly ring: RingBuffer;
+  private readonly limits: BpfLimits;
   private readonly program = new WorkloadProgram();
   private workloads: Workload[] = [];
+  limitPages = 0;
 
   constructor() {
     this.books = new KernelBooks(
@@ -42,9 +46,11 @@ class Scene implements AsyncDisposable {
       { slots: 8192, cpus: possibleCpus(), countMask: 0b1110 },
       RECORD_BYTES,
     );
-    this.ring = new RingBuffer(this.books.records, RECORD_BYTES);
-    this.books.addUser(USER, UID, { limitPages: 2 ** 40, mode: Mode.book });
-    this.books.addUser(OTHER, OTHER_UID, { limitPages: 2 ** 40, mode: Mode.book });
+    this.ring = new RingBuffer(this.books.records.fd, RECORD_BYTES);
+    this.limits = new BpfLimits(this.books.spec);
+    const setting = { limitPages: 2 ** 40, mode: Mode.book };
+    const rows = [UID, OTHER_UID].map((uid) => this.books.users.add(uid, setting));
+    assertEquals(rows, [USER, OTHER]);
     this.books.attach();
     this.books.seed();
   }
@@ -86,7 +92,7 @@ class Scene implements AsyncDisposable {
   }
 
   get pages(): number {
-    return this.books.user(USER).totalPages;
+    return this.books.users.read(USER).totalPages;
   }
 
   slotOf(workload: Workload, user = USER): KernelSlot {
@@ -98,28 +104,39 @@ class Scene implements AsyncDisposable {
   /** The limit lies so many pages above what the user has. */
   limit(pagesAbove: number, candidate?: KernelSlot, mode: number = Mode.kill): number {
     const limitPages = this.pages + pagesAbove;
-    this.books.setCandidate(USER, candidate);
-    this.books.setUser(USER, { limitPages, mode });
+    this.candidate(candidate);
+    this.books.users.set(USER, { limitPages, mode });
+    this.limitPages = limitPages;
     return limitPages;
   }
 
+  /** What forks have copied counts from here on, as when accounting has heard of them. */
+  chargeForks(): void {
+    this.limits.chargeInherited(UID, this.books.users.read(USER).inheritedPages);
+  }
+
+  candidate(slot: KernelSlot | undefined): void {
+    this.books.users.setCandidate(USER, slot?.tgid ?? 0, slot?.index ?? 0);
+  }
+
+  /** Those since it was asked last; it must be asked before the ring buffer is full. */
   records(): TestRecord[] {
     return takeRecords(this.ring);
   }
 
   get kills(): number {
-    return this.books.user(USER).kills + this.books.user(OTHER).kills;
+    return this.books.users.read(USER).kills + this.books.users.read(OTHER).kills;
   }
 
   /** Ends all processes. All that is booked must be gone then. */
   async finish(): Promise<void> {
-    this.books.setCandidate(USER, undefined);
-    this.books.setUser(USER, { limitPages: 2 ** 40, mode: Mode.book });
+    this.books.users.setCandidate(USER, 0, 0);
+    this.books.users.set(USER, { limitPages: 2 ** 40, mode: Mode.book });
     for (const workload of this.workloads) await workload[Symbol.asyncDispose]();
     this.workloads = [];
     for (const user of [USER, OTHER]) {
-      await until(() => this.books.user(user).slots === 0);
-      const { totalPages, pendingPages, slots, full } = this.books.user(user);
+      await until(() => this.books.users.read(user).slots === 0);
+      const { totalPages, pendingPages, slots, full } = this.books.users.read(user);
       assertEquals({ totalPages, pendingPages, slots, full }, {
         totalPages: 0,
         pendingPages: 0,
@@ -151,14 +168,13 @@ const CASES: readonly [name: string, run: (scene: Scene) => Promise<void>][] = [
     assertEquals((await hog.status).signal, "SIGKILL");
     const records = scene.records();
     assertEquals(records.length, 1, "one record");
-    const { kind, tgid, uid, pages, totalPages, limitPages: told } = records[0]!;
-    assertEquals({ kind, tgid, uid, pages, totalPages, told }, {
+    const { kind, other, uid, pages, totalPages } = records[0]!;
+    assertEquals({ kind, other, uid, pages, totalPages }, {
       kind: BpfRecordKind.killed,
-      tgid: hog.pid,
+      other: hog.pid,
       uid: UID,
       pages: limitPages + 1,
       totalPages: limitPages + 1,
-      told: limitPages,
     });
     const touched = scene.touchedBy(hog);
     assert(touched <= limitPages - had, `${touched} pages, ${limitPages - had} allowed`);
@@ -206,9 +222,9 @@ const CASES: readonly [name: string, run: (scene: Scene) => Promise<void>][] = [
         return;
       }
       assertEquals((await victim.status).signal, "SIGKILL");
-      assertEquals(records.map(({ kind, tgid }) => ({ kind, tgid })), [{
+      assertEquals(records.map(({ kind, other }) => ({ kind, other })), [{
         kind: BpfRecordKind.killed,
-        tgid: victim.pid,
+        other: victim.pid,
       }]);
       const { totalPages, pages } = records[0]!;
       assert(totalPages > limitPages, "it was over");
@@ -220,25 +236,29 @@ const CASES: readonly [name: string, run: (scene: Scene) => Promise<void>][] = [
 
   ["all that grow die one after the other, when each is named", async (scene) => {
     const hogs = await Promise.all(Array.from({ length: 4 }, () => scene.hog(64)));
-    scene.limit(8 * MIB_PAGES);
+    const limitPages = scene.limit(8 * MIB_PAGES);
     for (const hog of hogs) await hog.go();
     const ended = new Set<Workload>();
     for (const hog of hogs) hog.status.then(() => ended.add(hog));
+    const records: TestRecord[] = [];
     // This process names who has most, as often as it can.
     for (let round = 0; ended.size < hogs.length && round < 2000; round++) {
       const alive = scene.books.slotsOf(USER).filter(({ isDying }) => !isDying)
         .sort((a, b) => b.pages - a.pages);
-      scene.books.setCandidate(USER, alive[0]);
+      scene.candidate(alive[0]);
+      records.push(...scene.records());
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     // Where a program ends only whom it interrupts, those that were not named in their turn finish.
     if (!canSignalOthers) return;
-    const kills = scene.records().filter(({ kind }) => kind === BpfRecordKind.killed);
-    assertEquals(new Set(kills.map(({ tgid }) => tgid)).size, kills.length, "each once");
-    for (const { totalPages, limitPages } of kills) assert(totalPages > limitPages);
+    const kills = [...records, ...scene.records()].filter(({ kind }) =>
+      kind === BpfRecordKind.killed
+    );
+    assertEquals(new Set(kills.map(({ other }) => other)).size, kills.length, "each once");
+    for (const { totalPages } of kills) assert(totalPages > limitPages);
     for (const hog of hogs) {
       const { signal } = await hog.end();
-      const wasKilled = kills.some(({ tgid }) => tgid === hog.pid);
+      const wasKilled = kills.some(({ other }) => other === hog.pid);
       assertEquals(signal, wasKilled ? "SIGKILL" : null);
     }
     assert(kills.length >= 3, `${kills.length} kills of 4 with 64 MiB each and room for 8`);
@@ -255,14 +275,15 @@ const CASES: readonly [name: string, run: (scene: Scene) => Promise<void>][] = [
         const children = scene.books.slotsOf(USER).filter(({ tgid, isDying }) =>
           tgid !== mother.pid && !isDying
         );
-        scene.books.setCandidate(USER, children.at(-1));
+        scene.candidate(children.at(-1));
+        scene.chargeForks();
       }
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
     await done;
     if (canSignalOthers) assert(scene.kills > 0, "some were killed");
     assert(await until(() => scene.books.slotsOf(USER).length === 1), "the mother is left");
-    assertEquals(scene.books.user(USER).pendingPages, 0);
+    assertEquals(scene.books.users.read(USER).pendingPages, 0);
   }],
 
   ["a process that is over already dies of its next page", async (scene) => {
@@ -363,7 +384,7 @@ const CASES: readonly [name: string, run: (scene: Scene) => Promise<void>][] = [
       scene.limit(0, scene.slotOf(rider));
       await rider.goOn();
       assert(await rider.says("done"), "it lives");
-      const { kills, refusals, unconfirmed } = scene.books.user(USER);
+      const { kills, refusals, unconfirmed } = scene.books.users.read(USER);
       assertEquals(
         [kills, refusals, scene.records().length],
         [0, 0, 0],
@@ -411,9 +432,9 @@ function checkTold(scene: Scene, result: number): void {
   assertEquals(scene.kills, 0);
   const records = scene.records();
   assert(records.length > 0, "it was told");
-  for (const { kind, uid, result: told, totalPages, limitPages } of records) {
+  for (const { kind, uid, result: told, totalPages } of records) {
     assertEquals({ kind, uid, told }, { kind: BpfRecordKind.over, uid: UID, told: result });
-    assert(totalPages > limitPages, "it was over");
+    assert(totalPages > scene.limitPages, "it was over");
   }
   // A record's time is read after the one that decides whether it is told.
   const elapsedNs = records.at(-1)!.tsNs - records[0]!.tsNs;

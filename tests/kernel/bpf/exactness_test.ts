@@ -13,7 +13,6 @@ import {
 } from "./support.ts";
 
 const UID = scratchUid(2);
-const USER = 1;
 const why = whyNoBpf();
 
 /** When the programs are attached: before the process is there, when it has all, or while it works. */
@@ -50,7 +49,7 @@ Deno.test({
       cpus: possibleCpus(),
       countMask: 0b1110,
     });
-    books.addUser(USER, UID, { limitPages: 2 ** 40, mode: Mode.book });
+    const user = books.users.add(UID, { limitPages: 2 ** 40, mode: Mode.book });
     const attach = (): void => {
       books.attach();
       books.seed();
@@ -70,18 +69,18 @@ Deno.test({
           await workload.saysTimes("c", children);
           await until(() => pidsOf(UID).length === 1 + children);
           if (when === "later") attach();
-          const { totalPages, slots } = books.user(USER);
+          const { totalPages, slots } = books.users.read(user);
           assertEquals(totalPages, truePagesOf(UID), "the user's pages");
           assertEquals(slots, 1 + children, "address spaces");
           assertEquals(
-            books.slotsOf(USER).map(({ tgid }) => tgid).sort(),
+            books.slotsOf(user).map(({ tgid }) => tgid).sort(),
             pidsOf(UID).sort(),
             "processes of the slots",
           );
           for (const pid of pidsOf(UID)) if (pid !== workload.pid) Deno.kill(pid, "SIGKILL");
           await workload.end();
-          await until(() => books.user(USER).slots === 0);
-          const { totalPages: left, slots: slotsLeft, pendingPages, full } = books.user(USER);
+          await until(() => books.users.read(user).slots === 0);
+          const { totalPages: left, slots: slotsLeft, pendingPages, full } = books.users.read(user);
           assertEquals({ left, slotsLeft, pendingPages, full }, {
             left: 0,
             slotsLeft: 0,

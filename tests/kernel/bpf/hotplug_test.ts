@@ -28,12 +28,12 @@ Deno.test({
       cpus: possibleCpus(),
       countMask: 0b1110,
     });
-    books.addUser(1, UID, { limitPages: 2 ** 40, mode: Mode.book });
+    books.users.add(UID, { limitPages: 2 ** 40, mode: Mode.book });
     books.attach();
     await using workload = program.start(UID, "hop", 16);
     await workload.go();
     await workload.says("done");
-    assertEquals(books.user(1).totalPages, truePagesOf(UID));
+    assertEquals(books.users.read(1).totalPages, truePagesOf(UID));
     try {
       Deno.writeTextFileSync(ONLINE_PATH, "0");
       await using other = program.start(UID, "threads", 4, 4, 3);
@@ -43,7 +43,7 @@ Deno.test({
       books.clear();
       books.attach();
       books.seed();
-      assertEquals(books.user(1).totalPages, truePagesOf(UID), "seeded anew");
+      assertEquals(books.users.read(1).totalPages, truePagesOf(UID), "seeded anew");
       await other.end();
     } finally {
       Deno.writeTextFileSync(ONLINE_PATH, "1");
@@ -52,10 +52,10 @@ Deno.test({
     await using third = program.start(UID, "threads", 4, 4, 3);
     await third.go();
     await third.says("done");
-    assertEquals(books.user(1).totalPages, truePagesOf(UID), "with the CPU back");
+    assertEquals(books.users.read(1).totalPages, truePagesOf(UID), "with the CPU back");
     await third.end();
     await workload.end();
-    assert(await until(() => books.user(1).slots === 0));
-    assertEquals(books.user(1).totalPages, 0);
+    assert(await until(() => books.users.read(1).slots === 0));
+    assertEquals(books.users.read(1).totalPages, 0);
   },
 });

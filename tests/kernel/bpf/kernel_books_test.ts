@@ -51,12 +51,8 @@ test("Users are found whose uids are in one list, or above 2^31; one too many is
     if (headOf(uid) === headOf(far)) uids.push(uid);
   }
   const last = uids.pop()!;
-  uids.forEach((uid, i) => books.addUser(1 + i, uid, SETTING));
-  assertThrows(
-    () => books.addUser(100, last, SETTING),
-    RangeError,
-    `uid ${last} is in list ${headOf(far)} of the kernel's books, which has 8 users`,
-  );
+  assertEquals(uids.map((uid) => books.users.add(uid, SETTING)), uids.map((_, i) => 1 + i));
+  assertEquals(books.users.add(last, SETTING), 0, "one too many");
   books.attach();
   books.seed();
   // The first of the list, one in its midst, its last; whom they are not.
@@ -64,20 +60,20 @@ test("Users are found whose uids are in one list, or above 2^31; one too many is
     await using workload = program.start(uids[index]!, "touch", 4);
     await workload.go();
     await workload.says("done");
-    const pages = uids.map((_, i) => books.user(1 + i).totalPages);
+    const pages = uids.map((_, i) => books.users.read(1 + i).totalPages);
     assert(pages[index]! > 1024, `${pages}`);
     assertEquals(pages[index], truePagesOf(uids[index]!));
     assertEquals(pages.filter((one) => one !== 0).length, 1, `${pages}`);
     await workload.end();
-    assert(await until(() => books.user(1 + index).slots === 0));
+    assert(await until(() => books.users.read(1 + index).slots === 0));
   }
   // With one less there is room.
-  books.removeUser(3);
-  books.addUser(100, last, SETTING);
+  books.users.remove(3);
+  const row = books.users.add(last, SETTING);
   await using workload = program.start(last, "touch", 4);
   await workload.go();
   await workload.says("done");
-  assertEquals(books.user(100).totalPages, truePagesOf(last));
+  assertEquals(books.users.read(row).totalPages, truePagesOf(last));
   await workload.end();
 });
 
@@ -107,16 +103,19 @@ test("With the file member counted, files count", async () => {
   const uid = scratchUid(3);
   using program = new WorkloadProgram();
   using books = makeBooks(65_536, 0b1111);
-  books.addUser(1, uid, SETTING);
+  assertEquals(books.users.add(uid, SETTING), 1);
   books.attach();
   await using workload = program.start(uid, "touch", 4);
   await workload.go();
   await workload.says("done");
   // The truth of files is what the C library and the program have mapped.
-  assertEquals(books.user(1).totalPages, truePagesOf(uid, ["RssAnon", "RssFile", "RssShmem"]));
+  assertEquals(
+    books.users.read(1).totalPages,
+    truePagesOf(uid, ["RssAnon", "RssFile", "RssShmem"]),
+  );
   await workload.end();
-  assert(await until(() => books.user(1).slots === 0));
-  const { totalPages, full } = books.user(1);
+  assert(await until(() => books.users.read(1).slots === 0));
+  const { totalPages, full } = books.users.read(1);
   assertEquals([totalPages, full], [0, 0]);
 });
 
@@ -129,17 +128,17 @@ test("Without room the user is told of, and ends at 0 all the same", async () =>
   using program = new WorkloadProgram();
   // Eight address spaces, because they all are in one bucket.
   using books = makeBooks(8);
-  books.addUser(1, uid, SETTING);
+  assertEquals(books.users.add(uid, SETTING), 1);
   books.attach();
   await using workload = program.start(uid, "family", 12, 1);
   await workload.go();
   await workload.saysTimes("c", 12);
-  const { slots, full } = books.user(1);
+  const { slots, full } = books.users.read(1);
   assertEquals(slots, 8);
   assert(full > 0, "told");
   assert(books.counters().full >= full);
   for (const pid of pidsOf(uid)) if (pid !== workload.pid) Deno.kill(pid, "SIGKILL");
   await workload.end();
-  assert(await until(() => books.user(1).slots === 0));
-  assertEquals(books.user(1).totalPages, 0);
+  assert(await until(() => books.users.read(1).slots === 0));
+  assertEquals(books.users.read(1).totalPages, 0);
 });

@@ -9,7 +9,7 @@ interface Oddities {
   readonly rssStat?: "structure" | "five" | "words" | "lazy" | "wide";
   readonly hasOwner?: false;
   readonly without?: string;
-  readonly rssStatParameters?: "more" | "other" | "pointer";
+  readonly rssStatParameters?: "more" | "less" | "other" | "pointer";
 }
 
 /** A kernel in some forty types. */
@@ -39,6 +39,7 @@ function kernel({ rssStat, hasOwner, without, rssStatParameters }: Oddities = {}
   const task = b.struct("task_struct", 1024, [
     { name: "flags", type: int, bits: 8 * 44 },
     { name: "mm", type: b.pointer(mm), bits: 8 * 512 },
+    { name: "pid", type: int, bits: 8 * 596 },
     { name: "tgid", type: int, bits: 8 * 600 },
     { name: "cred", type: long, bits: 8 * 700 },
     { name: "signal", type: long, bits: 8 * 800 },
@@ -62,8 +63,12 @@ function kernel({ rssStat, hasOwner, without, rssStatParameters }: Oddities = {}
     rss_stat: [mmPointer, int],
     exit_mmap: [mmPointer],
     task_newtask: [taskPointer, long],
+    sched_process_exec: [taskPointer, int, b.pointer(b.struct("linux_binprm", 8, []))],
+    sched_process_exit: rssStatParameters === "more" ? [taskPointer, int] : [taskPointer],
+    sched_process_free: [taskPointer],
   };
   if (rssStatParameters === "more") tracepoints["rss_stat"] = [mmPointer, int, long];
+  if (rssStatParameters === "less") tracepoints["rss_stat"] = [mmPointer];
   if (rssStatParameters === "other") tracepoints["rss_stat"] = [taskPointer, int];
   if (rssStatParameters === "pointer") tracepoints["rss_stat"] = [mmPointer, mmPointer];
   for (const [name, types] of Object.entries(tracepoints)) {
@@ -84,11 +89,12 @@ Deno.test("kernelLayout() gives offsets and ids of what programs need", () => {
   assertEquals(offsets, {
     mm: { rssStat: 96, owner: 304 },
     counter: { bytes: 40, count: 8, parts: 32 },
-    task: { mm: 512, tgid: 600, flags: 44, cred: 700, signal: 800 },
+    task: { mm: 512, pid: 596, tgid: 600, flags: 44, cred: 700, signal: 800 },
     credUid: 8,
     oomScoreAdj: 10,
     arrayPerCpu: 32,
     iteratorSeq: 0,
+    tellsGroupDead: false,
   });
   assertEquals([ids.counter, ids.int, ids.taskIterator].map((id) => btf.nameOf(id)), [
     "percpu_counter",
@@ -99,9 +105,17 @@ Deno.test("kernelLayout() gives offsets and ids of what programs need", () => {
     ["rss_stat", "btf_trace_rss_stat"],
     ["exit_mmap", "btf_trace_exit_mmap"],
     ["task_newtask", "btf_trace_task_newtask"],
+    ["sched_process_exec", "btf_trace_sched_process_exec"],
+    ["sched_process_exit", "btf_trace_sched_process_exit"],
+    ["sched_process_free", "btf_trace_sched_process_free"],
   ]);
   // Before Linux 6.13 others cannot be signalled by a program; the rest works.
   assertEquals([...functions.keys()], ["bpf_rdonly_cast", "bpf_task_from_pid", "bpf_task_release"]);
+});
+
+Deno.test("kernelLayout() takes a tracepoint with more parameters than are expected", () => {
+  const { tellsGroupDead } = kernelLayout(kernel({ rssStatParameters: "more" }));
+  assertEquals(tellsGroupDead, true, "sched_process_exit says which exit is the last");
 });
 
 const REFUSED: readonly [name: string, Oddities, says: string][] = [
@@ -124,9 +138,9 @@ const REFUSED: readonly [name: string, Oddities, says: string][] = [
     "mm_struct has no owner, expected a kernel with CONFIG_MEMCG",
   ],
   [
-    "whose rss_stat has one parameter more",
-    { rssStatParameters: "more" },
-    "Tracepoint rss_stat has (mm_struct *, integer, integer), expected (mm_struct *, integer)",
+    "whose rss_stat has one parameter less",
+    { rssStatParameters: "less" },
+    "Tracepoint rss_stat has (mm_struct *), expected (mm_struct *, integer)",
   ],
   ["whose rss_stat has another", { rssStatParameters: "other" }, "has (task_struct *, integer)"],
   ["whose rss_stat has a pointer", { rssStatParameters: "pointer" }, "has (mm_struct *, mm_struct"],
@@ -169,6 +183,7 @@ Deno.test({
       "percpu_counter.count": found.counter.count,
       "percpu_counter.counters": found.counter.parts,
       "task_struct.mm": found.task.mm,
+      "task_struct.pid": found.task.pid,
       "task_struct.tgid": found.task.tgid,
       "task_struct.flags": found.task.flags,
       "task_struct.cred": found.task.cred,

@@ -27,8 +27,8 @@ const { RingBuffer } = await import("${kernelModule("bpf/ring_buffer.ts")}");
 const { kernelFeatures } = await import("${kernelModule("bpf/features.ts")}");
 const books = new KernelBooks(kernelFeatures().layout,
   { slots: 1024, cpus: possibleCpus(), countMask: 0b1110 });
-new RingBuffer(books.records, 1 << 18);
-books.addUser(1, 60406, { limitPages: 1000, mode: 2 });
+new RingBuffer(books.records.fd, 1 << 18);
+books.users.add(60406, { limitPages: 1000, mode: 2 });
 books.attach();
 books.seed();
 const ids = [];

@@ -32,7 +32,7 @@ class Scene implements Disposable {
     this.map = this.stack.use(
       new BpfMap("test_ring", MapType.ringBuffer, { keyBytes: 0, valueBytes: 0, entries: bytes }),
     );
-    this.ring = new RingBuffer(this.map, bytes);
+    this.ring = new RingBuffer(this.map.fd, bytes);
   }
 
   /** Writes a record of so many bytes, at most 256, that begins with a number. @returns 0, or FULL. */
@@ -81,8 +81,11 @@ class Scene implements Disposable {
   /** Numbers and sizes of the records that there are. */
   take(): [number: number, bytes: number][] {
     const found: [number, number][] = [];
-    const taken = this.ring.read((at, bytes) => {
-      found.push([Number(this.ring.data.getBigUint64(at, true)), bytes]);
+    const { words } = this.ring;
+    const view = new DataView(words.buffer, words.byteOffset);
+    const taken = this.ring.read((word) => {
+      // Its length is in the header before it.
+      found.push([Number(view.getBigUint64(word * 4, true)), words[word - 2]!]);
     });
     assertEquals(taken, found.length);
     return found;
@@ -166,19 +169,19 @@ test("without room: the books count what was not recorded", async () => {
     { slots: 1024, cpus: possibleCpus(), countMask: 0b1110 },
     bytes,
   );
-  const ring = new RingBuffer(books.records, bytes);
-  books.addUser(1, uid, { limitPages: 2 ** 40, mode: Mode.book, recordAbovePages: 0 });
+  const ring = new RingBuffer(books.records.fd, bytes);
+  books.users.add(uid, { limitPages: 2 ** 40, mode: Mode.book, recordAbovePages: 0 });
   books.attach();
   await using workload = program.start(uid, "touch", pages / 256);
   await workload.go();
   await workload.says("done");
   const { recordsShed } = books.counters();
-  const records = takeRecords(ring).filter(({ kind }) => kind === BpfRecordKind.page);
+  const records = takeRecords(ring, Object.values(BpfRecordKind));
   assert(records.length > 0 && records.length <= bytes / (BpfRecord.bytes + HEADER_BYTES));
   assert(recordsShed + records.length >= pages, `${recordsShed} shed, ${records.length} taken`);
   // The books do not depend on records.
-  assert(books.user(1).totalPages >= pages);
+  assert(books.users.read(1).totalPages >= pages);
   await workload.end();
-  await until(() => books.user(1).slots === 0);
-  assertEquals(books.user(1).totalPages, 0);
+  await until(() => books.users.read(1).slots === 0);
+  assertEquals(books.users.read(1).totalPages, 0);
 });

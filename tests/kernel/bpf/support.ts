@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BpfRecord } from "../../../kernel/bpf/programs/books_layout.ts";
+import { BpfRecord, BpfRecordKind } from "../../../kernel/bpf/programs/books_layout.ts";
 import type { RingBuffer } from "../../../kernel/bpf/ring_buffer.ts";
 import { Btf, KERNEL_BTF_PATH } from "../../../kernel/bpf/types/btf.ts";
 import { type KernelLayout, kernelLayout } from "../../../kernel/bpf/types/kernel_layout.ts";
@@ -138,32 +138,38 @@ export class Workload implements AsyncDisposable {
   }
 }
 
-/** What a program has recorded; pages. */
+/** A kill that a program has recorded, or that somebody is over; pages. */
 export interface TestRecord {
   readonly kind: number;
   readonly tsNs: number;
-  readonly tgid: number;
+  /** Of a kill the victim's process. */
+  readonly other: number;
   readonly uid: number;
   readonly pages: number;
   readonly totalPages: number;
-  readonly limitPages: number;
   readonly result: number;
 }
 
-/** Takes the records that there are. */
-export function takeRecords(ring: RingBuffer): TestRecord[] {
+/** Takes the records that there are, and gives those of some kinds. */
+export function takeRecords(
+  ring: RingBuffer,
+  kinds: readonly number[] = [BpfRecordKind.killed, BpfRecordKind.over],
+): TestRecord[] {
   const records: TestRecord[] = [];
-  const { data } = ring;
-  ring.read((at) => {
+  const { buffer, byteOffset } = ring.words;
+  const data = new DataView(buffer, byteOffset);
+  ring.read((word) => {
+    const at = word * 4;
     const number = (field: number): number => Number(data.getBigInt64(at + field, true));
+    const kind = data.getUint32(at + BpfRecord.kind, true);
+    if (!kinds.includes(kind)) return;
     records.push({
-      kind: data.getUint32(at + BpfRecord.kind, true),
+      kind,
       tsNs: number(BpfRecord.tsNs),
-      tgid: data.getUint32(at + BpfRecord.tgid, true),
+      other: data.getUint32(at + BpfRecord.other, true),
       uid: data.getUint32(at + BpfRecord.uid, true),
       pages: number(BpfRecord.pages),
       totalPages: number(BpfRecord.totalPages),
-      limitPages: number(BpfRecord.limitPages),
       result: number(BpfRecord.result),
     });
   });

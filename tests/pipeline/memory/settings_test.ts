@@ -17,6 +17,7 @@ const OTHER: Settings = {
   creditsShares: false,
   dryRun: true,
   arms: false,
+  kernelTrigger: false,
   psi: false,
   intervalMs: 250,
   minAvailableBytes: 5 * 2 ** 40 + 4097,

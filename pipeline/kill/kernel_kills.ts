@@ -1,0 +1,96 @@
+/**
+ * What the killer has to do with programs in the kernel that end the candidate themselves: it tells them
+ * who that is and who is dying already, and takes over what they have signalled.
+ *
+ * @module
+ */
+import type { KernelCandidates } from "./kernel_trigger.ts";
+import { ProcessFlag } from "../memory/layout.ts";
+import type { Memory } from "../memory/memory.ts";
+import type { Candidates } from "./candidates.ts";
+import type { KillKernel } from "./kill_kernel.ts";
+import type { VictimRows } from "./victim_rows.ts";
+
+export interface KernelKillsContext {
+  readonly memory: Memory;
+  readonly kernel: KillKernel;
+  readonly rows: VictimRows;
+  readonly candidates: Candidates;
+  readonly kernelCandidates: KernelCandidates;
+}
+
+export class KernelKills {
+  private readonly context: KernelKillsContext;
+
+  constructor(context: KernelKillsContext) {
+    this.context = context;
+  }
+
+  /**
+   * Makes the armed candidate of a user known to the programs. One that lends its mm is not: whoever runs
+   * on that mm goes with it, and these must be found first.
+   */
+  arm(userSlot: number): void {
+    const { memory, rows, kernelCandidates } = this.context;
+    const { users, victims, processes } = memory;
+    const row = rows.armedOf(userSlot);
+    if (row < 0) return;
+    const slot = victims.processSlot[row]!;
+    if ((processes.flags[slot]! & ProcessFlag.lends) !== 0) return;
+    const mmId = this.mmIdOf(slot);
+    if (mmId !== 0) kernelCandidates.arm(users.uid[userSlot]!, victims.pid[row]!, mmId);
+  }
+
+  /** The id of the mm that a process runs on; 0 when no event has named it. */
+  private mmIdOf(processSlot: number): number {
+    const { processes, mms } = this.context.memory;
+    const mm1 = processes.mmSlot1[processSlot]!;
+    return mm1 === 0 ? 0 : mms.mmId[mm1 - 1]!;
+  }
+
+  /** The killer has signalled a process: for the programs too, what it has is pending. */
+  noteDying(uid: number, pid: number, processSlot: number): void {
+    this.context.kernelCandidates.noteDying(uid, pid, this.mmIdOf(processSlot));
+  }
+
+  /**
+   * A program has signalled a process: from here on it is a victim like others.
+   *
+   * @param tsNs When it was signalled.
+   * @returns Its row; -1: it is gone already, or there is no room.
+   */
+  adopt(userSlot: number, pid: number, tsNs: number): number {
+    const { memory, kernel, rows, candidates } = this.context;
+    const { users, victims, processes } = memory;
+    const row = this.rowOf(userSlot, pid);
+    if (row < 0) return row;
+    const slot = victims.processSlot[row]!;
+    const pages = processes.pages[slot]!;
+    const { sharers } = candidates;
+    let sharerCount = 0;
+    if ((processes.flags[slot]! & ProcessFlag.lends) !== 0) {
+      const uid = users.uid[userSlot]!;
+      if (candidates.openSharers(slot, pid, uid)) sharerCount = sharers.kill(uid);
+    }
+    kernel.reap(victims.pidfd[row]!, pid, processes.taskCount[slot]! > 1);
+    if (sharerCount > 0) sharers.hurry();
+    sharers.close();
+    rows.markDying(row, tsNs, pages, sharerCount, false);
+    return row;
+  }
+
+  private rowOf(userSlot: number, pid: number): number {
+    const { memory, kernel, rows, candidates } = this.context;
+    const { victims, processes } = memory;
+    const armed = rows.armedOf(userSlot);
+    if (armed >= 0 && victims.pid[armed] === pid) return armed;
+    const slot = rows.findProcess(pid);
+    if (slot < 0) return -1;
+    const handle = kernel.open(pid);
+    if (handle < 0) return -1;
+    const generation = processes.generation[slot]!;
+    const row = rows.arm(userSlot, slot, generation, handle, candidates.nowNs, true);
+    if (row < 0) kernel.close(handle);
+    return row;
+  }
+}
