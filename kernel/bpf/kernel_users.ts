@@ -1,10 +1,18 @@
 /**
- * The users whose pages programs keep: rows of an array that programs look up by real uid, in lists by
- * the lower bits of it. One thread writes them.
+ * The users whose pages programs keep: rows of an array that programs look up by real uid, in lists.
+ * One thread writes them.
  *
  * @module
  */
-import { CHAIN_MAX, Control, HEAD_BITS, Mode, User, USERS_MAX } from "./programs/books_layout.ts";
+import {
+  CHAIN_MAX,
+  Control,
+  HEAD_BITS,
+  headOf,
+  Mode,
+  User,
+  USERS_MAX,
+} from "./programs/books_layout.ts";
 
 /** One user, as programs keep it; pages. */
 export interface KernelUser {
@@ -33,6 +41,8 @@ const NEVER = 2n ** 62n;
 
 export class KernelUsers {
   private readonly rows: DataView;
+  /** The same as numbers of 32 bits: V8 writes those of a DataView byte by byte until it optimizes. */
+  private readonly words: Uint32Array;
   private readonly heads: Uint8Array;
 
   /**
@@ -41,6 +51,7 @@ export class KernelUsers {
    */
   constructor(users: ArrayBuffer, control: ArrayBuffer) {
     this.rows = new DataView(users);
+    this.words = new Uint32Array(users);
     this.heads = new Uint8Array(control, Control.heads, 1 << HEAD_BITS);
   }
 
@@ -57,7 +68,7 @@ export class KernelUsers {
    * Gives a user a row.
    *
    * @param account Index of the row that it is charged to; its own when left out.
-   * @returns Its index; 0 when there is no room, or too many have the same lower bits.
+   * @returns Its index; 0 when there is no room, or too many are in the same list.
    */
   add(uid: number, setting: UserSetting, account?: number): number {
     const index = this.freeIndex();
@@ -102,9 +113,9 @@ export class KernelUsers {
   setLine(index: number, limitPages: number, mode: number): void {
     const at = index * User.bytes;
     // Two halves: the upper one changes only between a limit and none, and none is above all.
-    this.rows.setUint32(at + User.limitPages + 4, Math.floor(limitPages / 2 ** 32), true);
-    this.rows.setUint32(at + User.limitPages, limitPages >>> 0, true);
-    this.rows.setUint32(at + User.mode, mode, true);
+    this.words[(at + User.limitPages) / 4 + 1] = Math.floor(limitPages / 2 ** 32);
+    this.words[(at + User.limitPages) / 4] = limitPages >>> 0;
+    this.words[(at + User.mode) / 4] = mode;
   }
 
   /** Above so many pages each page is recorded. Changes nothing else. */
@@ -120,8 +131,7 @@ export class KernelUsers {
     const at = index * User.bytes;
     const record = recordAbovePages === undefined ? NEVER : BigInt(recordAbovePages);
     this.rows.setBigInt64(at + User.recordAbovePages, record, true);
-    this.rows.setBigInt64(at + User.limitPages, BigInt(limitPages), true);
-    this.rows.setUint32(at + User.mode, mode, true);
+    this.setLine(index, limitPages, mode);
   }
 
   /**
@@ -163,8 +173,8 @@ export class KernelUsers {
    */
   setCandidate(index: number, tgid: number, slot: number): void {
     const at = index * User.bytes + User.candidate;
-    this.rows.setUint32(at, tgid, true);
-    this.rows.setUint32(at + 4, slot, true);
+    this.words[at / 4] = tgid;
+    this.words[at / 4 + 1] = slot;
   }
 
   /** Has each page of a user recorded, or not. @param index Of its row, or of one charged to it. */
@@ -222,8 +232,4 @@ export class KernelUsers {
       }
     }
   }
-}
-
-function headOf(uid: number): number {
-  return uid & (1 << HEAD_BITS) - 1;
 }

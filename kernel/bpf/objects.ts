@@ -116,11 +116,10 @@ export class VerifierError extends KernelError {
 
   constructor(program: string, errno: number, log: string) {
     const reason = log.trim().split("\n").findLast((line) =>
-      !/^(processed|verification)/.test(line)
+      line !== "" && !/^(processed|verification)/.test(line)
     );
-    super("bpf(PROG_LOAD)", errno, {
-      detail: `program ${program}${reason === undefined ? "" : `: ${reason}`}`,
-    });
+    // Who may not load programs is refused before the verifier has seen one.
+    super("bpf(PROG_LOAD)", errno, { detail: `program ${program}: ${reason ?? hintOf(errno)}` });
     this.log = log;
   }
 }

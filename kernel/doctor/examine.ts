@@ -5,6 +5,7 @@
  * @module
  */
 import { readTextFile } from "../ffi/fd.ts";
+import { checkKernelBooks } from "./bpf_checks.ts";
 import { type Examination, Examiner } from "./examiner.ts";
 import { checkKilling, checkProtection, checkTriggers } from "./machine_checks.ts";
 import { checkProcess } from "./process_checks.ts";
@@ -22,6 +23,7 @@ export async function examine(lockPath: string): Promise<Examination> {
   const notes: string[] = [];
   await checkProcess(examiner);
   await checkEvents(examiner, notes);
+  await checkKernelBooks(examiner, notes);
   await checkKilling(examiner);
   await checkProtection(examiner);
   await checkTriggers(examiner);

@@ -33,6 +33,8 @@ const CHECKS = [
   "raw-pages",
   "mm-ids",
   "event-fork",
+  "kernel-books",
+  "kernel-kills",
   "pidfd",
   "process_mrelease",
   "oom_score_adj",

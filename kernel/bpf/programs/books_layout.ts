@@ -156,14 +156,21 @@ export const Control = {
   rssLink: 56,
   /** u32: 1 when this process wants each page to be booked at once. */
   wantsAttach: 60,
-  /** u8: index of the first user for the lower bits of a uid. */
+  /** u8: index of the first user for each {@link headOf} a uid. */
   heads: 64,
 } as const;
-/** Bits of a uid that choose a list of users. */
+/** How many lists of users there are, as bits. */
 export const HEAD_BITS = 12;
+/** 2^32 divided by the golden ratio, a prime: uids of containers lie 65536 apart, and spread too. */
+export const HEAD_SPREAD = 0x9e3779b1;
 export const CONTROL_BYTES = Control.heads + (1 << HEAD_BITS);
 /** A list of users is followed so far. */
 export const CHAIN_MAX = 8;
+
+/** Which list a uid is in, 0 to 2^HEAD_BITS - 1. */
+export function headOf(uid: number): number {
+  return Math.imul(uid, HEAD_SPREAD) >>> 32 - HEAD_BITS;
+}
 
 /** What a record is about. */
 export const BpfRecordKind = {

@@ -8,6 +8,7 @@ import {
   BooksMap,
   BpfRecordKind,
   countedMembers,
+  KEY_BUSY,
   KEY_BYTES,
   Mode,
   Slot,
@@ -51,13 +52,12 @@ const Stack = {
   /** s64: what is booked of the mm, and what its counters say. */
   booked: -24,
   truth: -32,
-  /** u64: whether a common count changed meanwhile. */
-  changed: -40,
   result: -48,
   beganNs: -56,
   keyOfEvent: -72,
   parts: (member: number): number => -112 + 8 * member,
-  record: -176,
+  count: (member: number): number => -144 + 8 * member,
+  record: -208,
 } as const;
 
 /**
@@ -164,8 +164,9 @@ function effectivePages(a: Assembler, destination: "r7"): void {
 }
 
 /**
- * Sums the mm of the event over all CPUs, once: another thread may be between a carry and its event.
- * When nobody has booked meanwhile, the difference corrects what is booked. r7 = pages of the user.
+ * Sums the mm of the event over all CPUs, once: another thread may be between a carry and its event,
+ * and then its part is booked twice. A sum while others carry may be too low by what they carry, not too
+ * high; then nobody dies of this page, and the next is looked at in the same way. r7 = pages of the user.
  */
 function confirm(a: Assembler, target: Target): void {
   const { kernel, shape } = target;
@@ -175,16 +176,13 @@ function confirm(a: Assembler, target: Target): void {
   sumOf(a, "r2", "r5", members);
   a.store("u64", "r10", Stack.booked, "r2", "what is booked");
   a.mapValue("r1", BooksMap.keys, 0).op("r1", "+=", "r8").load("r9", "u64", "r1", 0, "the mm");
-  a.store("u64", "r10", Stack.changed, 0).store("u64", "r10", Stack.truth, 0);
+  a.store("u64", "r10", Stack.truth, 0);
   for (const member of members) {
     counterOf(a, member, target);
     a.load("r1", "u64", "r0", kernel.counter.count, `member ${member}`);
     a.load("r2", "u64", "r0", kernel.counter.parts);
     a.store("u64", "r10", Stack.parts(member), "r2");
-    a.load("r2", "u64", "r10", Stack.truth).op("r2", "+=", "r1");
-    a.store("u64", "r10", Stack.truth, "r2");
-    a.load("r2", "u64", "r10", Stack.changed).op("r2", "+=", "r1");
-    a.store("u64", "r10", Stack.changed, "r2", "0 if they are the same afterwards");
+    a.store("u64", "r10", Stack.count(member), "r1");
   }
   a.op("r7", "=", 0, "CPU");
   a.label("confirm_cpu");
@@ -199,19 +197,25 @@ function confirm(a: Assembler, target: Target): void {
   a.label("confirm_summed");
   for (const member of members) {
     counterOf(a, member, target);
-    a.load("r1", "u64", "r0", kernel.counter.count);
-    a.load("r2", "u64", "r10", Stack.changed).op("r2", "-=", "r1");
-    a.store("u64", "r10", Stack.changed, "r2");
+    a.load("r1", "u64", "r0", kernel.counter.count, "did a CPU carry meanwhile?");
+    a.load("r2", "u64", "r10", Stack.count(member));
+    a.jumpIf("r2", "s<=", "r1", `confirm_count${member}`);
+    a.op("r2", "=", "r1", "the lower counts");
+    a.label(`confirm_count${member}`);
+    a.load("r1", "u64", "r10", Stack.truth).op("r1", "+=", "r2");
+    a.store("u64", "r10", Stack.truth, "r1");
   }
   effectivePages(a, "r7");
+  a.load("r1", "u64", "r10", Stack.effective);
+  a.jumpIf("r7", "s<=", "r1", "confirm_lower");
+  a.op("r7", "=", "r1", "over at both looks: the lower counts");
+  a.label("confirm_lower");
   a.load("r2", "u64", "r6", User.limitPages);
   a.jumpIf("r7", "s<=", "r2", "enforce_spare", "it is not over any more");
-  a.load("r1", "u64", "r10", Stack.effective);
-  a.jumpIf("r7", "!=", "r1", "confirmed", "somebody has booked, and it is over still");
-  a.load("r1", "u64", "r10", Stack.changed);
-  a.jumpIf("r1", "!=", 0, "confirmed", "somebody has carried: the sum proves nothing");
-  a.op("r3", "=", "r7").load("r1", "u64", "r10", Stack.booked).op("r3", "-=", "r1");
-  a.load("r1", "u64", "r10", Stack.truth).op("r3", "+=", "r1", "corrected by the full sum");
+  a.load("r3", "u64", "r10", Stack.truth).load("r1", "u64", "r10", Stack.booked);
+  a.op("r3", "-=", "r1", "what is booked too little");
+  a.jumpIf("r3", "s>=", 0, "confirmed");
+  a.op("r3", "+=", "r7", "or too much: corrected by the full sum");
   a.jumpIf("r3", "s<=", "r2", "enforce_spare", "it is not over");
   a.label("confirmed");
 }
@@ -280,10 +284,24 @@ function judge(a: Assembler, task: "r7", refuse: string, target: Target): void {
   a.jumpIf("r1", "==", OOM_SCORE_ADJ_NEVER, refuse, "it asked never to be chosen");
 }
 
-/** The slot at r8 is dying: what it has is pending. r7 = its pages. */
+/** The slot at r8 is dying: what it has is pending for the user at r6. r7 = its pages. Changes r0 to r5. */
 export function markDying(a: Assembler, { shape }: Target): void {
-  a.store("u32", "r8", Slot.state, SlotState.dying, "from here on each change is pending too");
+  a.op("r5", "=", "r8").mapValue("r1", BooksMap.slots, 0).op("r5", "-=", "r1");
+  a.op("r5", ">>=", Slot.shiftFromKey, "offset of its key");
+  a.op("r5", "&=", shape.slots * KEY_BYTES - KEY_BYTES);
+  a.mapValue("r4", BooksMap.keys, 0).op("r4", "+=", "r5", "its key");
+  a.load("r5", "u64", "r4", 0, "its mm");
   sumOf(a, "r7", "r8", countedMembers(shape));
+  a.jumpIf("r5", "==", 0, "dying_there", "the slot is nobody's");
+  a.jumpIf("r5", "&", KEY_BUSY, "dying_there", "it is being given back");
+  // After the sum: what is freed during it may be pending for too long, but is never taken off twice.
+  a.store("u32", "r8", Slot.state, SlotState.dying, "from here on each change is pending too");
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r8", Slot.credited, "r1");
   a.op("r1", "=", "r7").atomic("fetchAdd", "u64", "r6", User.pendingPages, "r1");
+  a.load("r1", "u64", "r4", 0, "its key, again");
+  a.jumpIf("r1", "==", "r5", "dying_there", "its end takes back what is pending");
+  a.store("u32", "r8", Slot.state, 0, "it has ended meanwhile: taken back here,");
+  a.op("r3", "=", 0).atomic("exchange", "u64", "r8", Slot.credited, "r3", "unless its end has");
+  a.negate("r3").atomic("fetchAdd", "u64", "r6", User.pendingPages, "r3");
+  a.label("dying_there");
 }

@@ -234,7 +234,9 @@ export function emitLeave(a: Assembler, target: Target): void {
   userAt(a, "r1", "r8", "r2");
   a.op("r3", "=", "r7").negate("r3");
   a.atomic("fetchAdd", "u64", "r1", User.totalPages, "r3", "the user has it no more");
-  a.load("r3", "u64", "r5", Slot.credited).negate("r3");
+  a.op("r3", "=", 0);
+  a.atomic("exchange", "u64", "r5", Slot.credited, "r3", "enforce may credit at this moment");
+  a.negate("r3");
   a.atomic("fetchAdd", "u64", "r1", User.pendingPages, "r3", "and it is not pending any more");
   a.load("r3", "u64", "r5", Slot.inherited, "0 but when a fork or exec has failed").negate("r3");
   a.atomic("fetchAdd", "u64", "r1", User.inheritedPages, "r3");

@@ -12,6 +12,7 @@ import {
   CHAIN_MAX,
   Control,
   HEAD_BITS,
+  HEAD_SPREAD,
   KEY_BYTES,
   SEEN_BYTES,
   Slot,
@@ -140,9 +141,10 @@ export function findUser(
   prefix: string,
 ): void {
   const found = `${prefix}_found`;
-  a.op("r3", "=", uid).op("r3", "&=", (1 << HEAD_BITS) - 1, "lower bits of the uid");
+  a.op("r3", "=", uid).op32("r3", "*=", HEAD_SPREAD, "uids that lie far apart spread too");
+  a.op32("r3", ">>=", 32 - HEAD_BITS, "number of the list");
   a.mapValue("r1", BooksMap.control, Control.heads, "heads of the lists").op("r1", "+=", "r3");
-  a.load(user, "u8", "r1", 0, "index of the first user with such a uid");
+  a.load(user, "u8", "r1", 0, "index of its first user");
   a.jumpIf(user, "==", 0, none, "there is none: most events end here");
   for (let step = 0; step < CHAIN_MAX; step++) {
     userAt(a, "r1", user, "r2");

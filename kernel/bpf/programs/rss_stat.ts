@@ -9,6 +9,10 @@
  * value proves that the whole change is in the part. Looking at the count each time would book what
  * other CPUs have carried and not told of yet.
  *
+ * At every moment a user's total is at most what is booked of its mms: what grows is booked of the mm
+ * first, what shrinks is taken off the user first. So `enforce`, which has what is booked of an mm
+ * corrected by its full sum, never takes a user for larger than it is, wherever other CPUs are held up.
+ *
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
@@ -35,8 +39,6 @@ const Stack = {
   cpu: -4,
   member: -8,
   uid: -44,
-  count: -16,
-  parts: -24,
   /** Address of the percpu_counter. */
   counter: -32,
 } as const;
@@ -79,8 +81,6 @@ export function rssStatProgram(target: Target): Assembler {
   a.store("u64", "r10", Stack.counter, "r1");
   castToCounter(a, target);
   a.load("r9", "u64", "r0", kernel.counter.parts, "the CPUs' parts");
-  a.load("r7", "u64", "r0", kernel.counter.count, "common count, before the part is read");
-  a.store("u64", "r10", Stack.count, "r7");
   callHelper(a, "get_smp_processor_id", "r0 = this CPU; inlined");
   a.jumpIf("r0", ">=", shape.cpus, "end", "never: for the verifier");
   a.store("u32", "r10", Stack.cpu, "r0");
@@ -99,34 +99,40 @@ export function rssStatProgram(target: Target): Assembler {
 
   a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
   a.op("r6", "+=", "r1", "the member's count of the slot, less its offset");
-  a.load("r3", "u64", "r10", Stack.count);
   for (let attempt = 0; attempt < 4; attempt++) {
-    a.load("r0", "u64", "r6", Slot.last, "common count booked last");
-    a.jumpIf("r0", "==", "r3", "counted", "nothing was carried, or another CPU has booked it");
-    a.op("r4", "=", "r0").op("r5", "=", "r3");
-    a.atomic("compareExchange", "u64", "r6", Slot.last, "r5", "book the new one");
-    if (attempt === 3) break;
-    a.jumpIf("r0", "!=", "r4", `again${attempt}`, "another CPU was first");
-    a.op("r9", "+=", "r3").op("r9", "-=", "r4", "pages that were carried").jump("counted");
-    a.label(`again${attempt}`);
+    // In this order: when another CPU books a count in between, the exchange fails. With a count that
+    // was read before, it would put an old one back.
+    a.load("r7", "u64", "r6", Slot.last, "common count booked last");
     a.load("r1", "u64", "r10", Stack.counter);
     castToCounter(a, target);
     a.load("r3", "u64", "r0", kernel.counter.count, "the count as it is now");
+    a.jumpIf("r7", "==", "r3", "counted", "nothing was carried, or another CPU has booked it");
+    a.op("r0", "=", "r7").op("r5", "=", "r3");
+    a.atomic("compareExchange", "u64", "r6", Slot.last, "r5", "book the new one");
+    a.jumpIf("r0", "!=", "r7", `again${attempt}`, "another CPU was first");
+    a.op("r9", "+=", "r3").op("r9", "-=", "r7", "pages that were carried").jump("counted");
+    a.label(`again${attempt}`);
   }
-  a.jumpIf("r0", "!=", "r4", "counted", "the next event of this CPU books it");
-  a.op("r9", "+=", "r3").op("r9", "-=", "r4");
   a.label("counted");
   slotAt(a, "r6", "r8", "r1");
+  a.op("r7", "=", 0, "the part");
 
   a.label("total");
   a.jumpIf("r9", "==", 0, "end", "all was booked before");
   a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
   a.op("r2", "=", "r6").op("r2", "+=", "r1", "the member's pages of the slot, less their offset");
-  a.op("r1", "=", "r9").atomic("fetchAdd", "u64", "r2", Slot.pages, "r1", "the mm has them");
   a.load("r4", "u32", "r6", Slot.user);
   a.op("r3", "=", "r4");
   userAt(a, "r5", "r4", "r1");
-  a.op("r1", "=", "r9").atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "and the user");
+  a.op("r1", "=", "r9").op("r4", "=", "r9");
+  a.jumpIf("r9", "s<", 0, "shrinks");
+  a.atomic("fetchAdd", "u64", "r2", Slot.pages, "r4", "the mm has them,");
+  a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "then the user");
+  a.jump("summed");
+  a.label("shrinks");
+  a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "the user has them no more,");
+  a.atomic("fetchAdd", "u64", "r2", Slot.pages, "r4", "then the mm");
+  a.label("summed");
   a.op("r1", "+=", "r9", "what the user has now");
   a.load("r2", "u32", "r6", Slot.state);
   a.jumpIf("r2", "==", 0, "compare", "mostly");

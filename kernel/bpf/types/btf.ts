@@ -12,6 +12,7 @@
 export const KERNEL_BTF_PATH = "/sys/kernel/btf/vmlinux";
 
 const MAGIC = 0xeb9f;
+const VERSION = 1;
 const HEADER_BYTES = 24;
 const TYPE_BYTES = 12;
 const MEMBER_BYTES = 12;
@@ -36,6 +37,16 @@ export const BtfKind = {
   typeTag: 18,
   enum64: 19,
 } as const;
+/** Kinds whose size is in their header. */
+const SIZED: ReadonlySet<number> = new Set([
+  BtfKind.int,
+  BtfKind.struct,
+  BtfKind.union,
+  BtfKind.enum,
+  BtfKind.section,
+  16, // float
+  BtfKind.enum64,
+]);
 
 /** Bytes behind the header of a type: a fixed number, and so many for each of its members. */
 const TAILS: ReadonlyMap<number, readonly [fixed: number, each: number]> = new Map([
@@ -52,6 +63,8 @@ const TAILS: ReadonlyMap<number, readonly [fixed: number, each: number]> = new M
 ]);
 /** Kinds that are a header and nothing more: pointer, forward, typedef, qualifiers, function, float. */
 const KIND_MAX = 19;
+/** More typedefs and qualifiers, or structures within structures, than any kernel has in a row. */
+const DEPTH_MAX = 64;
 
 /** It is not BTF, or not as expected. */
 export class BtfError extends Error {
@@ -66,6 +79,21 @@ export interface BtfField {
   readonly type: number;
 }
 
+/** A type that is looked for; its name ends with a 0. */
+interface Wanted {
+  readonly key: string;
+  readonly kind: number;
+  readonly name: Uint8Array;
+}
+
+function keyOf(kind: number, name: string): string {
+  return `${kind} ${name}`;
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
+}
+
 export class Btf {
   private readonly view: DataView;
   private readonly stringsAt: number;
@@ -73,20 +101,36 @@ export class Btf {
   /** By id: where the type's header lies; 0 for id 0, which is void. */
   private readonly typeAt: Uint32Array;
   private readonly text = new TextDecoder();
+  /** What {@link lookUp} has found, by kind and name; 0 for what is not there. */
+  private readonly known = new Map<string, number>();
 
   /** @throws {BtfError} When it is none. */
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (bytes.length < HEADER_BYTES || this.view.getUint16(0, true) !== MAGIC) {
-      throw new BtfError("This is no BTF of a little-endian kernel: its first bytes are not 9f eb");
+    if (bytes.length < HEADER_BYTES) {
+      throw new BtfError(
+        `This is no BTF: it has ${bytes.length} bytes, expected a header of ${HEADER_BYTES}`,
+      );
+    }
+    const magic = this.view.getUint16(0, true);
+    if (magic !== MAGIC) {
+      throw new BtfError(
+        `This is no BTF of a little-endian kernel: it begins with ${hex(bytes[0]!)} ${
+          hex(bytes[1]!)
+        }, expected 9f eb`,
+      );
+    }
+    if (bytes[2] !== VERSION) {
+      throw new BtfError(`BTF is of version ${bytes[2]}, expected ${VERSION}`);
     }
     const headerBytes = this.view.getUint32(4, true);
     const typesAt = headerBytes + this.view.getUint32(8, true);
     const typesEnd = typesAt + this.view.getUint32(12, true);
     this.stringsAt = headerBytes + this.view.getUint32(16, true);
     this.stringsEnd = this.stringsAt + this.view.getUint32(20, true);
-    if (typesEnd > bytes.length || this.stringsEnd > bytes.length) {
-      throw new BtfError(`BTF ends at byte ${bytes.length}, expected more by its header`);
+    const end = Math.max(typesEnd, this.stringsEnd);
+    if (end > bytes.length) {
+      throw new BtfError(`BTF is cut off: it has ${bytes.length} bytes, expected ${end}`);
     }
     this.typeAt = this.index(typesAt, typesEnd);
   }
@@ -149,22 +193,51 @@ export class Btf {
    * @returns Its id; 0 when there is none.
    */
   find(kind: number, name: string): number {
-    const wanted = new TextEncoder().encode(name);
-    for (let type = 1; type < this.count; type++) {
-      if (this.kindOf(type) !== kind) continue;
-      if (this.isNamed(this.view.getUint32(this.at(type), true), wanted)) return type;
+    this.lookUp([[kind, name]]);
+    return this.known.get(keyOf(kind, name))!;
+  }
+
+  /**
+   * Looks many types up in one pass, because a pass over all types takes some milliseconds:
+   * {@link find} does not search for these again.
+   */
+  lookUp(names: readonly (readonly [kind: number, name: string])[]): void {
+    const wanted: Wanted[] = [];
+    for (const [kind, name] of names) {
+      const key = keyOf(kind, name);
+      if (this.known.has(key)) continue;
+      this.known.set(key, 0);
+      wanted.push({ key, kind, name: new TextEncoder().encode(`${name}\0`) });
     }
-    return 0;
+    if (wanted.length === 0) return;
+    // Each name has two bytes, with the 0 behind it; few begin with two that are wanted.
+    const isBeginning = new Uint8Array(1 << 16);
+    let kinds = 0;
+    for (const { kind, name } of wanted) {
+      isBeginning[name[0]! | name[1]! << 8] = 1;
+      kinds |= 1 << kind;
+    }
+    for (let type = 1; type < this.count; type++) {
+      const at = this.typeAt[type]!;
+      const kind = this.view.getUint32(at + 4, true) >>> 24 & 0x1f;
+      if ((kinds >>> kind & 1) === 0) continue;
+      const start = this.stringsAt + this.view.getUint32(at, true);
+      if (start + 2 > this.stringsEnd) continue;
+      if (isBeginning[this.view.getUint16(start, true)] === 0) continue;
+      for (const one of wanted) {
+        if (one.kind !== kind || this.known.get(one.key) !== 0) continue;
+        if (this.isNamed(start, one.name)) this.known.set(one.key, type);
+      }
+    }
   }
 
   /** Compares bytes, because decoding the names of all types would take a tenth of a second. */
-  private isNamed(offset: number, wanted: Uint8Array): boolean {
-    const start = this.stringsAt + offset;
-    if (start + wanted.length >= this.stringsEnd) return false;
+  private isNamed(start: number, wanted: Uint8Array): boolean {
+    if (start + wanted.length > this.stringsEnd) return false;
     for (let i = 0; i < wanted.length; i++) {
       if (this.view.getUint8(start + i) !== wanted[i]) return false;
     }
-    return this.view.getUint8(start + wanted.length) === 0;
+    return true;
   }
 
   /** As {@link find}. @throws {BtfError} When there is none. */
@@ -177,7 +250,7 @@ export class Btf {
   /** The type behind typedefs and qualifiers. */
   resolve(type: number): number {
     let here = type;
-    for (;;) {
+    for (let depth = 0; depth < DEPTH_MAX; depth++) {
       switch (this.kindOf(here)) {
         case BtfKind.typedef:
         case BtfKind.volatile:
@@ -190,6 +263,7 @@ export class Btf {
           return here;
       }
     }
+    throw new BtfError(`BTF type ${type} is a typedef of itself`);
   }
 
   /** What a pointer, typedef or qualifier refers to; a function's prototype. */
@@ -197,7 +271,7 @@ export class Btf {
     return this.view.getUint32(this.at(type) + 8, true);
   }
 
-  /** Bytes of a structure, union or integer. */
+  /** Bytes of a value. @throws {BtfError} It has none, such as a function. */
   sizeOf(type: number): number {
     const here = this.resolve(type);
     if (this.kindOf(here) === BtfKind.pointer) return 8;
@@ -205,14 +279,19 @@ export class Btf {
       const { element, length } = this.arrayOf(here);
       return this.sizeOf(element) * length;
     }
+    if (!SIZED.has(this.kindOf(here))) throw new BtfError(`${this.shown(here)} has no size`);
     return this.view.getUint32(this.at(here) + 8, true);
+  }
+
+  private shown(type: number): string {
+    return this.nameOf(type) || `BTF type ${type}`;
   }
 
   /** @throws {BtfError} When it is no array. */
   arrayOf(type: number): { readonly element: number; readonly length: number } {
     const here = this.resolve(type);
     if (this.kindOf(here) !== BtfKind.array) {
-      throw new BtfError(`${this.nameOf(type) || "A type"} is no array`);
+      throw new BtfError(`${this.shown(type)} is no array`);
     }
     const at = this.at(here) + TYPE_BYTES;
     return { element: this.view.getUint32(at, true), length: this.view.getUint32(at + 8, true) };
@@ -220,9 +299,14 @@ export class Btf {
 
   /**
    * A field of a structure, also of those within it that have no name of their own.
-   * @returns undefined when it has none of that name.
+   * @returns undefined when it has none of that name that begins at a byte.
    */
   findField(type: number, name: string): BtfField | undefined {
+    return this.fieldIn(type, name, 0);
+  }
+
+  private fieldIn(type: number, name: string, depth: number): BtfField | undefined {
+    if (depth === DEPTH_MAX) throw new BtfError(`${this.shown(type)} holds itself`);
     const here = this.resolve(type);
     const kind = this.kindOf(here);
     if (kind !== BtfKind.struct && kind !== BtfKind.union) return undefined;
@@ -234,9 +318,11 @@ export class Btf {
       const fieldType = this.view.getUint32(at + 4, true);
       const bits = this.view.getUint32(at + 8, true);
       const offsetBytes = (hasBitFields ? bits & 0xffffff : bits) / 8;
-      if (fieldName === name) return { offsetBytes, type: fieldType };
+      if (fieldName === name) {
+        return Number.isInteger(offsetBytes) ? { offsetBytes, type: fieldType } : undefined;
+      }
       if (fieldName !== "") continue;
-      const inner = this.findField(fieldType, name);
+      const inner = this.fieldIn(fieldType, name, depth + 1);
       if (inner !== undefined) {
         return { offsetBytes: offsetBytes + inner.offsetBytes, type: inner.type };
       }
@@ -248,7 +334,7 @@ export class Btf {
   field(type: number, name: string): BtfField {
     const found = this.findField(type, name);
     if (found === undefined) {
-      throw new BtfError(`${this.nameOf(type)} has no field ${name} in this kernel`);
+      throw new BtfError(`${this.shown(type)} has no field ${name} in this kernel`);
     }
     return found;
   }
@@ -263,7 +349,7 @@ export class Btf {
       here = this.resolve(this.target(here));
     }
     if (this.kindOf(here) !== BtfKind.functionProto) {
-      throw new BtfError(`${this.nameOf(type) || "A type"} is no function`);
+      throw new BtfError(`${this.shown(type)} is no function`);
     }
     return Array.from({ length: this.info(here) & 0xffff }, (_, i) => {
       const at = this.at(here) + TYPE_BYTES + i * 8;

@@ -21,14 +21,17 @@ export const KERNEL_FUNCTIONS = {
 } as const;
 export type KernelFunction = keyof typeof KERNEL_FUNCTIONS;
 
+/** How any integer is shown among parameters: compilers name them differently. */
+const INTEGER = "integer";
+
 /** Tracepoints that programs are attached to, with the parameters that are expected of them. */
 const TRACEPOINTS = {
-  rss_stat: ["mm_struct", "int"],
-  exit_mmap: ["mm_struct"],
-  task_newtask: ["task_struct", "unsigned long"],
-  sched_process_exec: ["task_struct", "int", "linux_binprm"],
-  sched_process_exit: ["task_struct"],
-  sched_process_free: ["task_struct"],
+  rss_stat: ["mm_struct *", INTEGER],
+  exit_mmap: ["mm_struct *"],
+  task_newtask: ["task_struct *", INTEGER],
+  sched_process_exec: ["task_struct *", INTEGER, "linux_binprm *"],
+  sched_process_exit: ["task_struct *"],
+  sched_process_free: ["task_struct *"],
 } as const;
 export type Tracepoint = keyof typeof TRACEPOINTS;
 
@@ -66,8 +69,25 @@ export interface KernelLayout {
   readonly functions: ReadonlyMap<string, number>;
 }
 
+const STRUCTURES = [
+  "mm_struct",
+  "task_struct",
+  "cred",
+  "signal_struct",
+  "bpf_array",
+  "bpf_iter_meta",
+  "kref",
+];
+const TASK_ITERATOR = "bpf_iter_task";
+
 /** @throws {BtfError} Saying what was expected and what this kernel has. */
 export function kernelLayout(btf: Btf): KernelLayout {
+  btf.lookUp([
+    ...STRUCTURES.map((name) => [BtfKind.struct, name] as const),
+    ...[...Object.keys(KERNEL_FUNCTIONS), TASK_ITERATOR]
+      .map((name) => [BtfKind.function, name] as const),
+    ...Object.keys(TRACEPOINTS).map((name) => [BtfKind.typedef, typedefOf(name)] as const),
+  ]);
   const struct = (name: string): number => btf.get(BtfKind.struct, name);
   const offset = (type: number, field: string): number => btf.field(type, field).offsetBytes;
   const mm = struct("mm_struct");
@@ -103,18 +123,18 @@ export function kernelLayout(btf: Btf): KernelLayout {
     ids: {
       counter,
       int: struct("kref"),
-      taskIterator: btf.get(BtfKind.function, "bpf_iter_task"),
+      taskIterator: btf.get(BtfKind.function, TASK_ITERATOR),
     },
     tracepoints: Object.fromEntries(
-      Object.keys(TRACEPOINTS).map((name) => [name, tracepoint(btf, name as Tracepoint)]),
+      Object.keys(TRACEPOINTS).map((name) => [name, checkTracepoint(btf, name as Tracepoint)]),
     ) as Record<Tracepoint, number>,
     tellsGroupDead: parametersOfTracepoint(btf, "sched_process_exit") > 1,
     functions,
   };
 }
 
-/** @returns Id of `struct percpu_counter`. */
-function rssCounter(btf: Btf, mm: number): number {
+/** @returns Id of `struct percpu_counter`. @throws {BtfError} rss_stat is no array of it. */
+export function rssCounter(btf: Btf, mm: number): number {
   const { type } = btf.field(mm, "rss_stat");
   const here = btf.resolve(type);
   if (btf.kindOf(here) !== BtfKind.array) {
@@ -141,7 +161,8 @@ function rssCounter(btf: Btf, mm: number): number {
   return counter;
 }
 
-function mmOwner(btf: Btf, mm: number): number {
+/** @returns Offset of the owner. @throws {BtfError} There is none. */
+export function mmOwner(btf: Btf, mm: number): number {
   const owner = btf.findField(mm, "owner");
   if (owner === undefined) {
     throw new BtfError("mm_struct has no owner, expected a kernel with CONFIG_MEMCG");
@@ -151,25 +172,34 @@ function mmOwner(btf: Btf, mm: number): number {
 
 /** How many parameters a tracepoint has; the first in BTF is the kernel's own. */
 function parametersOfTracepoint(btf: Btf, name: Tracepoint): number {
-  return btf.parametersOf(btf.get(BtfKind.typedef, `btf_trace_${name}`)).length - 1;
+  return btf.parametersOf(btf.get(BtfKind.typedef, typedefOf(name))).length - 1;
 }
 
-/** @returns Id of a tracepoint that begins with the expected parameters; kernels have added some. */
-function tracepoint(btf: Btf, name: Tracepoint): number {
-  const id = btf.find(BtfKind.typedef, `btf_trace_${name}`);
+/**
+ * @returns Id of a tracepoint that begins with the expected parameters; kernels have added some.
+ * @throws {BtfError} It has others.
+ */
+export function checkTracepoint(btf: Btf, name: Tracepoint): number {
+  const id = btf.find(BtfKind.typedef, typedefOf(name));
   if (id === 0) throw new BtfError(`This kernel has no tracepoint ${name}`);
   const parameters = btf.parametersOf(id).slice(1).map(({ type }) => parameterName(btf, type));
   const expected = TRACEPOINTS[name];
-  if (parameters.length < expected.length || parameters[0] !== expected[0]) {
+  if (expected.some((one, i) => parameters[i] !== one)) {
     const shown = parameters.join(", ");
     throw new BtfError(`Tracepoint ${name} has (${shown}), expected (${expected.join(", ")})`);
   }
   return id;
 }
 
+/** Of a tracepoint's prototype. */
+export function typedefOf(tracepoint: string): string {
+  return `btf_trace_${tracepoint}`;
+}
+
 function parameterName(btf: Btf, type: number): string {
   const here = btf.resolve(type);
+  if (btf.kindOf(here) === BtfKind.int) return INTEGER;
   return btf.kindOf(here) === BtfKind.pointer
-    ? btf.nameOf(btf.resolve(btf.target(here)))
+    ? `${btf.nameOf(btf.resolve(btf.target(here)))} *`
     : btf.nameOf(here);
 }

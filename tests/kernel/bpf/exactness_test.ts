@@ -1,9 +1,18 @@
 import { assertEquals } from "@std/assert";
 import { Mode } from "../../../kernel/bpf/programs/books_layout.ts";
 import { KernelBooks, possibleCpus } from "../../../kernel/bpf/kernel_books.ts";
-import { layout, pidsOf, sleep, truePagesOf, until, whyNoBpf, WorkloadProgram } from "./support.ts";
+import {
+  layout,
+  pidsOf,
+  scratchUid,
+  sleep,
+  truePagesOf,
+  until,
+  whyNoBpf,
+  WorkloadProgram,
+} from "./support.ts";
 
-const UID = 60_401;
+const UID = scratchUid(2);
 const why = whyNoBpf();
 
 /** When the programs are attached: before the process is there, when it has all, or while it works. */
@@ -26,6 +35,7 @@ const CASES: readonly Case[] = [
   { name: "memory that grows and shrinks by mremap", args: ["remap", 32] },
   { name: "a storm of forks, some of which execute a program", args: ["forks", 8, 40] },
   { name: "children that stay and copy", args: ["family", 6, 16], children: 6 },
+  { name: "forks that fail half way", args: ["failforks", 20, 8] },
   { name: "a process whose leader has ended", args: ["leader", 16] },
 ];
 

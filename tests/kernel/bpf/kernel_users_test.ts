@@ -3,15 +3,21 @@ import { KernelUsers } from "../../../kernel/bpf/kernel_users.ts";
 import {
   CHAIN_MAX,
   CONTROL_BYTES,
-  HEAD_BITS,
+  headOf,
   Mode,
   User,
   USERS_MAX,
 } from "../../../kernel/bpf/programs/books_layout.ts";
 
 const SETTING = { limitPages: 1000, mode: Mode.book };
-/** As many uids later, the lower bits are the same. */
-const SAME_HEAD = 1 << HEAD_BITS;
+/** A uid, and others that are in the same list. */
+function sameList(uid: number, count: number): number[] {
+  const uids = [uid];
+  for (let other = uid + 1; uids.length < count; other++) {
+    if (headOf(other) === headOf(uid)) uids.push(other);
+  }
+  return uids;
+}
 
 interface Rows {
   readonly users: KernelUsers;
@@ -29,18 +35,19 @@ function makeRows(): Rows {
 Deno.test("KernelUsers finds users by real uid, and nobody else", () => {
   const { users } = makeRows();
   const first = users.add(1000, SETTING);
-  const second = users.add(1000 + SAME_HEAD, SETTING);
+  const [, like, another] = sameList(1000, 3);
+  const second = users.add(like!, SETTING);
   const large = users.add(4_294_967_294, SETTING);
-  assertEquals([users.find(1000), users.find(1000 + SAME_HEAD)], [first, second]);
+  assertEquals([users.find(1000), users.find(like!)], [first, second]);
   assertEquals(users.find(4_294_967_294), large);
   assertEquals(users.find(-2), large, "as an int32 pattern too");
-  assertEquals([users.find(1001), users.find(1000 + 2 * SAME_HEAD)], [0, 0]);
-  assertEquals(users.uids().sort((a, b) => a - b), [1000, 1000 + SAME_HEAD, 4_294_967_294]);
+  assertEquals([users.find(1001), users.find(another!)], [0, 0]);
+  assertEquals(users.uids().sort((a, b) => a - b), [1000, like!, 4_294_967_294]);
 });
 
 Deno.test("KernelUsers takes each out of the middle of a list, and gives its row away again", () => {
   const { users } = makeRows();
-  const uids = [0, 1, 2].map((i) => 1000 + i * SAME_HEAD);
+  const uids = sameList(1000, 3);
   const rows = uids.map((uid) => users.add(uid, SETTING));
   users.remove(rows[1]!);
   assertEquals(uids.map((uid) => users.find(uid)), [rows[0], 0, rows[2]]);
@@ -57,8 +64,10 @@ Deno.test("KernelUsers gives no row away in which address spaces are booked stil
 
 Deno.test("KernelUsers says 0 when there is no room, or a list is as long as programs follow it", () => {
   const { users } = makeRows();
-  for (let i = 0; i < CHAIN_MAX; i++) assertEquals(users.add(7 + i * SAME_HEAD, SETTING) > 0, true);
-  assertEquals(users.add(7 + CHAIN_MAX * SAME_HEAD, SETTING), 0);
+  const uids = sameList(7, CHAIN_MAX + 1);
+  const last = uids.pop()!;
+  for (const uid of uids) assertEquals(users.add(uid, SETTING) > 0, true);
+  assertEquals(users.add(last, SETTING), 0);
   for (let uid = 10_000; uid < 10_000 + USERS_MAX - 1 - CHAIN_MAX; uid++) {
     assertEquals(users.add(uid, SETTING) > 0, true);
   }

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { BpfRecord, BpfRecordKind } from "../../../kernel/bpf/programs/books_layout.ts";
+import type { RingBuffer } from "../../../kernel/bpf/ring_buffer.ts";
 import { Btf, KERNEL_BTF_PATH } from "../../../kernel/bpf/types/btf.ts";
 import { type KernelLayout, kernelLayout } from "../../../kernel/bpf/types/kernel_layout.ts";
 import { hasFile, isRoot } from "../../_support/real_kernel.ts";
@@ -39,7 +41,7 @@ export class WorkloadProgram implements Disposable {
   constructor() {
     Deno.chmodSync(this.dirPath, 0o755);
     const { success, stderr } = new Deno.Command(COMPILER!, {
-      args: ["-O2", "-pthread", "-o", this.path, SOURCE],
+      args: ["-O2", "-pthread", "-Wl,-z,now", "-o", this.path, SOURCE],
     }).outputSync();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
   }
@@ -61,6 +63,11 @@ export class WorkloadProgram implements Disposable {
   [Symbol.dispose](): void {
     Deno.removeSync(this.dirPath, { recursive: true });
   }
+}
+
+/** A uid that no other run of the tests has, though two may run at the same time; some above 61000. */
+export function scratchUid(index: number): number {
+  return 61_000 + Deno.pid % 4096 * 8 + index;
 }
 
 export class Workload implements AsyncDisposable {
@@ -99,8 +106,18 @@ export class Workload implements AsyncDisposable {
 
   async go(): Promise<void> {
     await this.says("ready");
-    await this.writer.write(new Uint8Array([1]));
+    await this.goOn();
     await this.says("go");
+  }
+
+  /** Gives it the byte that it waits for. */
+  async goOn(): Promise<void> {
+    await this.writer.write(new Uint8Array([1]));
+  }
+
+  /** Forgets what it has said, to wait for the same word again. */
+  forget(): void {
+    this.said = "";
   }
 
   /** Lets it end. */
@@ -121,6 +138,44 @@ export class Workload implements AsyncDisposable {
   }
 }
 
+/** A kill that a program has recorded, or that somebody is over; pages. */
+export interface TestRecord {
+  readonly kind: number;
+  readonly tsNs: number;
+  /** Of a kill the victim's process. */
+  readonly other: number;
+  readonly uid: number;
+  readonly pages: number;
+  readonly totalPages: number;
+  readonly result: number;
+}
+
+/** Takes the records that there are, and gives those of some kinds. */
+export function takeRecords(
+  ring: RingBuffer,
+  kinds: readonly number[] = [BpfRecordKind.killed, BpfRecordKind.over],
+): TestRecord[] {
+  const records: TestRecord[] = [];
+  const { buffer, byteOffset } = ring.words;
+  const data = new DataView(buffer, byteOffset);
+  ring.read((word) => {
+    const at = word * 4;
+    const number = (field: number): number => Number(data.getBigInt64(at + field, true));
+    const kind = data.getUint32(at + BpfRecord.kind, true);
+    if (!kinds.includes(kind)) return;
+    records.push({
+      kind,
+      tsNs: number(BpfRecord.tsNs),
+      other: data.getUint32(at + BpfRecord.other, true),
+      uid: data.getUint32(at + BpfRecord.uid, true),
+      pages: number(BpfRecord.pages),
+      totalPages: number(BpfRecord.totalPages),
+      result: number(BpfRecord.result),
+    });
+  });
+  return records;
+}
+
 /** Processes of a user. */
 export function pidsOf(uid: number): number[] {
   const pids: number[] = [];
@@ -131,14 +186,14 @@ export function pidsOf(uid: number): number[] {
 }
 
 /** Counted pages of a user: the sum over its processes, of which those share no mm. */
-export function truePagesOf(uid: number): number {
+export function truePagesOf(uid: number, fields: readonly string[] = COUNTED): number {
   let pages = 0;
   for (const pid of pidsOf(uid)) {
     // A leader that has ended has no memory to tell of; its other threads have.
     for (const { name: tid } of Deno.readDirSync(`/proc/${pid}/task`)) {
       const status = statusOf(`${pid}/task/${tid}`);
       if (!status.includes("RssAnon")) continue;
-      for (const field of COUNTED) {
+      for (const field of fields) {
         const kib = new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1];
         pages += Number(kib ?? 0) / PAGE_KIB;
       }

@@ -5,6 +5,7 @@
  * Waits for a byte on its input before it starts, prints "go" when it does, "done" when it has what it
  * wants, and ends when its input does. */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -156,32 +157,107 @@ static void *leader_is_gone(void *argument) {
   _exit(0);
 }
 
-/* Stays at a true maximum of so many pages: threads drop and touch the same ones over and over. */
+/* Threads that drop and touch their pages over and over. At the first barrier each has all of them,
+ * and has used what else it needs: from there on that is the true maximum. */
+static pthread_barrier_t all_there, all_go;
+
 static void *ride(void *argument) {
   struct share *share = argument;
-  for (int round = 0; round < share->rounds; round++) {
-    madvise((void *)share->at, share->bytes, MADV_DONTNEED);
-    touch(share->at, share->bytes);
-  }
-  return NULL;
+  drop_and_touch(&(struct share){share->at, share->bytes, 1});
+  pthread_barrier_wait(&all_there);
+  pthread_barrier_wait(&all_go);
+  return drop_and_touch(share);
 }
 
 static void ride_limit(int threads, int pages_each, int rounds) {
   pthread_t ids[64];
   struct share shares[64];
+  pthread_barrier_init(&all_there, NULL, threads + 1);
+  pthread_barrier_init(&all_go, NULL, threads + 1);
   for (int i = 0; i < threads; i++) {
     shares[i] = (struct share){small_pages(pages_each * PAGE), pages_each * PAGE, rounds};
-    touch(shares[i].at, shares[i].bytes);
+    pthread_create(&ids[i], NULL, ride, &shares[i]);
   }
-  for (int i = 0; i < threads; i++) pthread_create(&ids[i], NULL, ride, &shares[i]);
+  pthread_barrier_wait(&all_there);
+  say("full\n");
+  if (await_byte() == 0) return;
+  pthread_barrier_wait(&all_go);
   for (int i = 0; i < threads; i++) pthread_join(ids[i], NULL);
 }
 
-/* Grows until it is killed. */
-static void hog(size_t bytes, int is_huge) {
-  volatile char *at = is_huge ? area(bytes) : small_pages(bytes);
+/* Grows until it is killed. Writes into a file, of which a page is mapped, how many pages it has. */
+static void hog(size_t bytes, int is_huge, int is_shared, const char *path) {
+  volatile char *at = is_huge || is_shared ? area(bytes) : small_pages(bytes);
+  if (is_shared) {
+    at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) _exit(4);
+  }
   if (is_huge) madvise((void *)at, bytes, MADV_HUGEPAGE);
-  touch(at, bytes);
+  static volatile long unseen;
+  volatile long *pages = &unseen;
+  if (path != NULL) {
+    int fd = open(path, O_RDWR);
+    pages = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (pages == MAP_FAILED) _exit(5);
+  }
+  *pages = 0;
+  for (size_t i = 0; i < bytes; i += PAGE) {
+    at[i] = 1;
+    *pages += 1;
+  }
+}
+
+/* Started by root: its real uid is one until it is told to go on, and another from then on. */
+static void become(size_t bytes, uid_t from, uid_t to) {
+  if (setresuid(from, 0, 0) != 0) _exit(6);
+  touch(small_pages(bytes), bytes);
+  say("full\n");
+  if (await_byte() == 0) return;
+  if (setresuid(to, to, to) != 0) _exit(6);
+}
+
+/* Executes itself, with less memory, when it is told to. */
+static void execute(const char *self, size_t bytes) {
+  touch(small_pages(bytes), bytes);
+  say("full\n");
+  if (await_byte() != 0) execl(self, self, "touch", "1", (char *)0);
+}
+
+/* Has a mapping that is larger than the machine's memory, in which it uses little: a fork is refused
+ * when it has copied what lies below. Documentation/mm/overcommit-accounting.rst */
+static void fail_forks(int count, size_t bytes) {
+  volatile char *low = mmap((void *)0x10000000, bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (low == MAP_FAILED) _exit(4);
+  touch(low, bytes);
+  size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * PAGE / 10 * 7;
+  char *high = (char *)0x100000000000;
+  for (int i = 0; i < 2; i++) {
+    void *at = mmap(high + i * half / PAGE * PAGE, half / PAGE * PAGE, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (at == MAP_FAILED) _exit(4);
+  }
+  for (int i = 0; i < count; i++) {
+    pid_t pid = fork();
+    if (pid == 0) _exit(0);
+    if (pid > 0) _exit(7);
+  }
+}
+
+/* So many children, some at a time, each of which grows a little and ends. */
+static void brood(int count, int at_once) {
+  int alive = 0;
+  for (int i = 0; i < count; i++) {
+    pid_t pid = fork();
+    if (pid == 0) {
+      touch(small_pages(64 * PAGE), 64 * PAGE);
+      _exit(0);
+    }
+    if (pid > 0) alive++;
+    while (alive >= at_once && wait(NULL) > 0) alive--;
+  }
+  while (wait(NULL) > 0) {
+  }
 }
 
 int main(int argc, char **argv) {
@@ -202,8 +278,13 @@ int main(int argc, char **argv) {
   else if (strcmp(name, "forks") == 0) fork_storm(a, b);
   else if (strcmp(name, "family") == 0) family(a, b << 20);
   else if (strcmp(name, "ride") == 0) ride_limit(a, b, c);
-  else if (strcmp(name, "hog") == 0) hog(a << 20, 0);
-  else if (strcmp(name, "hughog") == 0) hog(a << 20, 1);
+  else if (strcmp(name, "hog") == 0) hog(a << 20, 0, 0, argc > 3 ? argv[3] : NULL);
+  else if (strcmp(name, "hughog") == 0) hog(a << 20, 1, 0, argc > 3 ? argv[3] : NULL);
+  else if (strcmp(name, "sharehog") == 0) hog(a << 20, 0, 1, argc > 3 ? argv[3] : NULL);
+  else if (strcmp(name, "become") == 0) become(a << 20, b, c);
+  else if (strcmp(name, "brood") == 0) brood(a, b);
+  else if (strcmp(name, "execute") == 0) execute(argv[0], a << 20);
+  else if (strcmp(name, "failforks") == 0) fail_forks(a, b << 20);
   else if (strcmp(name, "leader") == 0) {
     static size_t bytes;
     bytes = a << 20;
