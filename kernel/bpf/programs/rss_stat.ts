@@ -120,31 +120,31 @@ export function rssStatProgram(target: Target): Assembler {
   a.label("total");
   a.jumpIf("r9", "==", 0, "end", "all was booked before");
   a.load("r1", "u32", "r10", Stack.member).op("r1", "&=", 3).op("r1", "<<=", 3);
-  a.op("r2", "=", "r6").op("r2", "+=", "r1", "the member's pages of the slot, less their offset");
+  a.op("r0", "=", "r6").op("r0", "+=", "r1", "the member's pages of the slot, less their offset");
   a.load("r4", "u32", "r6", Slot.user);
   a.op("r3", "=", "r4");
   userAt(a, "r5", "r4", "r1");
   a.op("r1", "=", "r9").op("r4", "=", "r9");
+  a.load("r2", "u32", "r6", Slot.state, "0 mostly");
   a.jumpIf("r9", "s<", 0, "shrinks");
-  a.atomic("fetchAdd", "u64", "r2", Slot.pages, "r4", "the mm has them,");
+  a.atomic("fetchAdd", "u64", "r0", Slot.pages, "r4", "the mm has them,");
+  a.jumpIf("r2", "!=", 0, "aside");
   a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "then the user");
-  a.jump("summed");
+  a.op("r1", "+=", "r9", "what the user has now").jump("compare");
+  a.label("aside");
+  setAside(a, "grown");
+  a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "set aside before they count");
+  a.op("r1", "+=", "r9");
+  a.op("r2", "&=", SlotState.building).jumpIf("r2", "!=", 0, "recorded", "not charged");
+  a.jump("compare");
   a.label("shrinks");
   a.atomic("fetchAdd", "u64", "r5", User.totalPages, "r1", "the user has them no more,");
-  a.atomic("fetchAdd", "u64", "r2", Slot.pages, "r4", "then the mm");
-  a.label("summed");
-  a.op("r1", "+=", "r9", "what the user has now");
-  a.load("r2", "u32", "r6", Slot.state);
-  a.jumpIf("r2", "==", 0, "compare", "mostly");
-  a.op("r2", "&=", SlotState.building).jumpIf("r2", "==", 0, "dying");
-  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.inherited, "r2", "a fork copies it:");
-  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.inheritedPages, "r2", "not charged");
+  a.op("r1", "+=", "r9");
+  a.atomic("fetchAdd", "u64", "r0", Slot.pages, "r4", "then the mm");
+  a.jumpIf("r2", "==", 0, "recorded", "who shrinks does not go over");
+  setAside(a, "shrunk");
   a.jump("recorded");
-  a.label("dying");
-  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.credited, "r2", "it is being freed:");
-  a.op("r2", "=", "r9").atomic("fetchAdd", "u64", "r5", User.pendingPages, "r2", "so are these");
   a.label("compare");
-  a.jumpIf("r9", "s<=", 0, "recorded", "who shrinks does not go over");
   a.load("r2", "u64", "r5", User.limitPages);
   a.jumpIf("r1", "s<=", "r2", "recorded");
   a.op("r1", "=", "r3", "user").op("r2", "=", "r8", "key");
@@ -169,6 +169,22 @@ export function rssStatProgram(target: Target): Assembler {
   emitEnforce(a, target);
   emitRecordPage(a, target);
   return a;
+}
+
+/**
+ * Sets the pages in r9 aside by the state in r2 of the slot at r6: those of an mm that a fork builds are
+ * inherited, those of one that is being freed are pending. User at r5. Changes r4.
+ */
+function setAside(a: Assembler, name: string): void {
+  a.op("r4", "=", "r2").op("r4", "&=", SlotState.building);
+  a.jumpIf("r4", "==", 0, `${name}_pending`);
+  a.op("r4", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.inherited, "r4", "a fork copies it:");
+  a.op("r4", "=", "r9").atomic("fetchAdd", "u64", "r5", User.inheritedPages, "r4", "not charged");
+  a.jump(`${name}_aside`);
+  a.label(`${name}_pending`);
+  a.op("r4", "=", "r9").atomic("fetchAdd", "u64", "r6", Slot.credited, "r4", "it is being freed:");
+  a.op("r4", "=", "r9").atomic("fetchAdd", "u64", "r5", User.pendingPages, "r4", "so are these");
+  a.label(`${name}_aside`);
 }
 
 /**
