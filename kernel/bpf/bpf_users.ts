@@ -6,7 +6,7 @@
 import type { OwnersView } from "../../pipeline/limits/owners.ts";
 import type { RulesView } from "../../pipeline/limits/published_rules.ts";
 import type { Clock, RecordedUsers } from "../../pipeline/ports.ts";
-import { closeFd } from "../ffi/fd.ts";
+import { closeFd, readTextFile } from "../ffi/fd.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
 import { attachArray, clearArray, openTracepoint, runIterator } from "./objects.ts";
@@ -20,6 +20,9 @@ import {
 } from "./programs/books_layout.ts";
 
 const READ_BYTES = 4096;
+/** Which CPUs are there. cpu hotplug, sysfs */
+const ONLINE_PATH = "/sys/devices/system/cpu/online";
+const CPUS_EVERY_NS = 1e9;
 /** What was booked is recorded at most so often, and for at most this part of a CPU. */
 const CATCH_UP_NS = 250e6;
 const CATCH_UP_SHARE = 200;
@@ -39,6 +42,8 @@ export class BpfUsers implements RecordedUsers {
   private readonly clock: Clock;
   private readonly unrecorded: Uint32Array;
   private dueNs = 0;
+  private cpusDueNs = 0;
+  private online = readTextFile(ONLINE_PATH);
   /** A process has changed its user, and may be booked for the one that it had. */
   private hasChanged = false;
   private changesDueNs = 0;
@@ -103,7 +108,23 @@ export class BpfUsers implements RecordedUsers {
     );
   }
 
+  /**
+   * The kernel adds the parts of a CPU that has gone to the common counts, which were booked before: all
+   * is booked anew. percpu_counter_cpu_dead(), lib/percpu_counter.c
+   */
+  private checkCpus(nowNs: number): void {
+    if (nowNs < this.cpusDueNs) return;
+    this.cpusDueNs = nowNs + CPUS_EVERY_NS;
+    const online = readTextFile(ONLINE_PATH);
+    if (online === this.online) return;
+    this.online = online;
+    if (!this.isAttached) return;
+    this.detach();
+    this.attach();
+  }
+
   catchUp(nowNs: number): void {
+    this.checkCpus(nowNs);
     if (this.hasChanged && nowNs >= this.changesDueNs) {
       this.isUnsettled = true;
       this.settle();

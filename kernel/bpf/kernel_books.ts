@@ -167,7 +167,7 @@ export class KernelBooks implements Disposable {
             instructions: assembler.encode(references),
           }),
         );
-      const target = { kernel, shape };
+      const target = { kernel, shape, recordBytes };
       const { tracing, syscall } = ProgramType;
       const { rss_stat, exit_mmap, task_newtask } = kernel.tracepoints;
       const { sched_process_exec, sched_process_exit, sched_process_free } = kernel.tracepoints;

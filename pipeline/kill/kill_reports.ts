@@ -31,6 +31,8 @@ export interface KillFacts {
   readonly tsNs: number;
   readonly killedNs: number;
   readonly trigger: Trigger;
+  /** What the victim had, if it has no row. */
+  readonly victimPages?: number;
   /** What the user was charged. */
   readonly usagePages: number;
   readonly creditPages: number;
@@ -59,7 +61,7 @@ export class KillReports {
         trigger,
         usagePages,
         users.hardPages[userSlot]!,
-        row < 0 ? 0 : victims.pages[row]!,
+        row < 0 ? facts.victimPages ?? 0 : victims.pages[row]!,
         (killedNs - tsNs) / 1000,
         facts.isDryRun ? 1 : 0,
         row < 0 ? 0 : victims.sharers[row]!,

@@ -420,11 +420,20 @@ export class Killer {
     const { users } = this.memory;
     if (users.generation[userSlot] !== generation) return;
     this.candidates.begin(this.kernel.nowNs());
+    const slot = this.rows.findProcess(pid);
+    const victimPages = slot < 0 ? 0 : this.memory.processes.pages[slot]!;
     const row = this.kernelKills?.adopt(userSlot, pid, tsNs) ?? -1;
     if (row === VICTIM_ALREADY) return;
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
-    const crossed = { row, userSlot, pid, tsNs: tsNs - tookNs, trigger: Trigger.kernel };
+    const crossed = {
+      row,
+      userSlot,
+      pid,
+      victimPages,
+      tsNs: tsNs - tookNs,
+      trigger: Trigger.kernel,
+    };
     const creditPages = users.creditPages[userSlot]!;
     this.killReports.put({ ...crossed, killedNs: tsNs, usagePages, creditPages, isDryRun: false });
   }

@@ -14,6 +14,7 @@ export const Helper = {
   probe_read_kernel: 113,
   seq_write: 127,
   ringbuf_output: 130,
+  ringbuf_query: 134,
   get_current_task_btf: 158,
   map_lookup_percpu_elem: 195,
 } as const;

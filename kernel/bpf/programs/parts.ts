@@ -27,6 +27,8 @@ import { callHelper } from "./helpers.ts";
 export interface Target {
   readonly kernel: KernelLayout;
   readonly shape: BooksShape;
+  /** Size of the ring buffer. */
+  readonly recordBytes: number;
 }
 
 /** 2^64 divided by the golden ratio: spreads addresses, whose lower bits are alike. */

@@ -19,6 +19,11 @@ import {
 import { callHelper } from "./helpers.ts";
 import { addressToNumber, count, slotAt, type Target, userAt } from "./parts.ts";
 
+/** BPF_RB_AVAIL_DATA */
+const AVAILABLE_DATA = 0;
+/** Of the ring buffer, kept free of pages. */
+const KEPT_BYTES = 16 * 1024;
+
 /** BPF_RB_*: whether who waits for the ring buffer is woken. */
 export const Wakeup = { never: 1, always: 2 } as const;
 
@@ -32,6 +37,7 @@ export const Wakeup = { never: 1, always: 2 } as const;
  */
 export function emitOutput(
   a: Assembler,
+  { recordBytes }: Target,
   at: number,
   kind: number,
   name: string,
@@ -51,12 +57,19 @@ export function emitOutput(
   }
   callHelper(a, "ktime_get_ns", "r0 = CLOCK_MONOTONIC");
   a.store("u64", "r10", at + BpfRecord.tsNs, "r0");
+  if (kind === BpfRecordKind.page) {
+    // Pages must not take the room of what is told once, such as a kill.
+    a.map("r1", BooksMap.records, "the ring buffer").op("r2", "=", AVAILABLE_DATA);
+    callHelper(a, "ringbuf_query", "r0 = bytes that nobody has read");
+    a.jumpIf("r0", ">", recordBytes - Math.min(KEPT_BYTES, recordBytes / 4), `${name}_shed`);
+  }
   a.op("r4", "=", wakeup, "whether the reader is woken");
   a.map("r1", BooksMap.records, "the ring buffer");
   a.op("r2", "=", "r10").op("r2", "+=", at, "the record");
   a.op("r3", "=", BpfRecord.bytes);
   callHelper(a, "ringbuf_output");
   a.jumpIf("r0", "==", 0, `${name}_put`);
+  a.label(`${name}_shed`);
   count(a, Control.recordsShed, "no room: counted, and told as a loss");
   a.label(`${name}_put`).op("r0", "=", 0);
 }
@@ -92,7 +105,7 @@ export function emitRecord(
   storeMmId(a, at, slotPointer, "r2", target);
   a.store("u64", "r10", at + BpfRecord.pages, parts.pages ?? 0);
   a.load("r1", "u64", "r10", parts.result).store("u64", "r10", at + BpfRecord.result, "r1");
-  emitOutput(a, at, kind, `record${kind}`, Wakeup.always);
+  emitOutput(a, target, at, kind, `record${kind}`, Wakeup.always);
 }
 
 /** Changes r1 and `index`. @param index Register with the index of the slot. */
@@ -146,7 +159,7 @@ export function emitRecordPage(a: Assembler, target: Target): void {
   a.op("r7", "|=", PAGE_CURR, "it runs on this mm");
   a.label("record_page_other");
   a.store("u32", "r10", at + BpfRecord.member, "r7");
-  emitOutput(a, at, BpfRecordKind.page, "page", "r9");
+  emitOutput(a, target, at, BpfRecordKind.page, "page", "r9");
   a.op("r0", "=", 0).exit();
 }
 
@@ -184,7 +197,7 @@ export function recordLatecomers(a: Assembler, key: Register, target: Target): v
     a.store("u64", "r10", at + BpfRecord.pages, "r1");
     a.store("u32", "r8", Slot.recorded + 4 * member, "r1");
     a.store("u32", "r10", at + BpfRecord.member, member | PAGE_CURR);
-    emitOutput(a, at, BpfRecordKind.page, `late${member}`, Wakeup.never, "r7");
+    emitOutput(a, target, at, BpfRecordKind.page, `late${member}`, Wakeup.never, "r7");
     a.label(next);
   }
 }
@@ -199,5 +212,5 @@ export function emitMmEnd(a: Assembler, key: Register, target: Target): void {
   a.store("u32", "r10", at + BpfRecord.member, 0);
   a.op("r2", "=", key).op("r2", ">>=", Math.log2(KEY_BYTES), "index of the slot");
   storeMmId(a, at, "r8", "r2", target);
-  emitOutput(a, at, BpfRecordKind.mmEnd, "mm_end", Wakeup.never);
+  emitOutput(a, target, at, BpfRecordKind.mmEnd, "mm_end", Wakeup.never);
 }

@@ -44,7 +44,7 @@ export function emitTaskRecord(
   a.store("u64", "r10", AT + BpfRecord.pages, 0).store("u64", "r10", AT + BpfRecord.totalPages, 0);
   a.store("u32", "r10", AT + BpfRecord.member, 0).store("u32", "r10", AT + BpfRecord.mmId, 0);
   fill();
-  emitOutput(a, AT, kind, "task", Wakeup.never);
+  emitOutput(a, target, AT, kind, "task", Wakeup.never);
 }
 
 /** At sched:sched_process_exec: the task runs another program, and may have another number. */
