@@ -27,7 +27,7 @@ const KILLS = 50;
 
 /** Numbers of one source and one way to start hogs. */
 export interface KillSeries {
-  readonly source: "raw" | "text";
+  readonly source: "bpf" | "raw" | "text";
   readonly spawn: "fresh login" | "traced shell";
   readonly kills: number;
   /** Hogs that toom did not kill. */
@@ -76,7 +76,7 @@ async function measure(
 }
 
 async function measureSource(
-  source: "raw" | "text",
+  source: "bpf" | "raw" | "text",
   program: HogProgram,
   kills: number,
 ): Promise<KillSeries[]> {
@@ -156,7 +156,7 @@ async function main(args: string[]): Promise<number> {
   using _program = program;
   const series: KillSeries[] = [];
   try {
-    for (const source of ["raw", "text"] as const) {
+    for (const source of ["bpf", "raw", "text"] as const) {
       series.push(...await measureSource(source, program, kills));
     }
   } catch (error) {

@@ -104,7 +104,8 @@ function nearLines({ near, uptimeSeconds }: StatusReport): string[] {
   const state = near.isNear ? "somebody is near: each page is booked" : "all are far: none is";
   return [
     `near    ${state}, for ${formatSeconds(near.seconds)}; ${near.looks} looks in ` +
-    `${near.lookMs} ms, ${percent.toFixed(2)}% of a CPU`,
+    `${near.lookMs} ms, ${percent.toFixed(2)}% of a CPU` +
+    (near.refusals === 0 ? "" : `; refused by the kernel ${near.refusals} times`),
   ];
 }
 

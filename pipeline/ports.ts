@@ -107,8 +107,8 @@ export interface RecordedUsers {
   settle(): void;
   /** Whether each page of them is booked; else {@link look} must be called. */
   readonly isAttached: boolean;
-  /** Has each page booked from here on. */
-  attach(): void;
+  /** Has each page booked from here on. @returns false: the kernel refuses it at this moment. */
+  attach(): boolean;
   /** Pages cost nothing any more. */
   detach(): void;
   /** While it is not attached: somebody was admitted whom nobody has looked at, or must be exact. */

@@ -20,6 +20,11 @@ import { BENCH_UID, OTHER_UID, type Program, sleep, type Toolbox } from "./toolb
 const AREA_PAGES = 2048;
 /** Never reached. */
 const LIMIT_BYTES = 8 * 2 ** 30;
+/** From which soft could be reached before a look, and from which it could not. */
+const NEAR_LIMIT = "256MiB";
+const FAR_LIMIT = "1TiB";
+/** Nobody has been near for long enough by then. */
+const FAR_MS = 3500;
 /** toom has heard of a new process by then. */
 const KNOWN_MS = 250;
 
@@ -62,6 +67,11 @@ const KINDS: Readonly<Record<string, Kind>> = {
     base: "off",
     claim: "no regression",
   },
+  "bpf-far": { label: "toom bpf, all far, one limited process", base: "off" },
+  "bpf-far-no-limit": { label: "toom bpf, all far, user without a limit", base: "off" },
+  "bpf-near": { label: "toom bpf, near, one limited process", base: "off" },
+  "bpf-near-no-limit": { label: "toom bpf, somebody near, user without a limit", base: "off" },
+  "bpf-near-each": { label: "toom bpf, near, a limited process on each CPU", base: "off-each" },
   one: { label: "toom raw, one limited process", base: "off", claim: "nearly none" },
   "text-one": { label: "toom text, one limited process", base: "off" },
   trivial: {
@@ -104,7 +114,10 @@ export class AllocationBench {
       () => this.trivial(),
       () => this.memcg(),
     ];
-    if (withToom) turns.push(() => this.toom("raw"), () => this.toom("text"));
+    if (withToom) {
+      turns.push(() => this.toom("raw"), () => this.toom("text"));
+      turns.push(() => this.bpf("near"), () => this.bpf("far"));
+    }
     for (let round = 0; round < this.plan.allocationRounds; round++) {
       for (let i = 0; i < turns.length; i++) await turns[(round + i) % turns.length]!();
     }
@@ -132,6 +145,15 @@ export class AllocationBench {
     if (source === "raw") this.add("no-limit", await this.touch(OTHER_UID, [-1]));
     await this.limited(toom, `${prefix}one`, [-1]);
     await this.limited(toom, `${prefix}each`, eachCpu());
+  }
+
+  private async bpf(where: "near" | "far"): Promise<void> {
+    const limit = where === "near" ? NEAR_LIMIT : FAR_LIMIT;
+    await using toom = await Toom.start([`--limit=${BENCH_UID}=${limit}`, "--source=bpf"]);
+    if (where === "far") await sleep(FAR_MS);
+    this.add(`bpf-${where}-no-limit`, await this.touch(OTHER_UID, [-1]));
+    await this.limited(toom, `bpf-${where}`, [-1]);
+    if (where === "near") await this.limited(toom, "bpf-near-each", eachCpu());
   }
 
   private async limited(toom: Toom, name: string, cpus: readonly number[]): Promise<void> {

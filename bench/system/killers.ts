@@ -161,6 +161,7 @@ const nohangKind: KillerKind = {
 };
 
 export const KILLERS: readonly KillerKind[] = [
+  toomKind("toom-bpf", "toom bpf", "--source=bpf"),
   toomKind("toom-raw", "toom raw", "--source=raw"),
   toomKind("toom-text", "toom text", "--source=text"),
   toomKind("toom-no-arm", "toom raw, no arming", "--source=raw", "--no-arm"),

@@ -31,7 +31,7 @@ export interface ScenarioKind {
 
 const ONE: HogSpec = { processes: 1, mibPerSecond: 0, huge: false };
 const EVERYBODY = KILLERS.map(({ name }) => name);
-const TOOMS = ["toom-raw", "toom-text", "toom-no-arm"];
+const TOOMS = ["toom-bpf", "toom-raw", "toom-text", "toom-no-arm"];
 
 export const SCENARIOS: readonly ScenarioKind[] = [
   {
@@ -46,28 +46,28 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     label: "one hog, 100 MiB/s",
     hogs: { ...ONE, mibPerSecond: 100 },
     full: [...TOOMS, "poll-1", "poll-10", "poll-100"],
-    quick: ["toom-raw", "poll-10"],
+    quick: ["toom-bpf", "toom-raw", "poll-10"],
   },
   {
     name: "huge",
     label: "one hog, huge pages",
     hogs: { ...ONE, huge: true },
     full: [...TOOMS, "poll-1", "poll-10"],
-    quick: ["toom-raw", "poll-10"],
+    quick: ["toom-bpf", "toom-raw", "poll-10"],
   },
   {
     name: "four",
     label: "4 hogs",
     hogs: { ...ONE, processes: 4 },
     full: [...TOOMS, "poll-1", "poll-10"],
-    quick: ["toom-raw", "poll-10"],
+    quick: ["toom-bpf", "toom-raw", "poll-10"],
   },
   {
     name: "sixteen",
     label: "16 hogs",
     hogs: { ...ONE, processes: 16 },
     full: [...TOOMS, "poll-1", "poll-10"],
-    quick: ["toom-raw", "poll-10"],
+    quick: ["toom-bpf", "toom-raw", "poll-10"],
   },
   {
     name: "busy",
@@ -75,15 +75,15 @@ export const SCENARIOS: readonly ScenarioKind[] = [
     hogs: ONE,
     company: "busy",
     full: [...TOOMS, "poll-1", "poll-10", "poll-100", "earlyoom"],
-    quick: ["toom-raw", "toom-text", "poll-10"],
+    quick: ["toom-bpf", "toom-raw", "toom-text", "poll-10"],
   },
   {
     name: "crowd",
     label: `one hog, ${CROWD} processes of another user`,
     hogs: ONE,
     company: "crowd",
-    full: ["toom-raw", "toom-text", "poll-10"],
-    quick: ["toom-raw", "poll-10"],
+    full: ["toom-bpf", "toom-raw", "toom-text", "poll-10"],
+    quick: ["toom-bpf", "toom-raw", "poll-10"],
   },
 ];
 

@@ -6,6 +6,7 @@
 import type { OwnersView } from "../../pipeline/limits/owners.ts";
 import type { RulesView } from "../../pipeline/limits/published_rules.ts";
 import type { Clock, RecordedUsers } from "../../pipeline/ports.ts";
+import { KernelError } from "../ffi/errno.ts";
 import { closeFd, readTextFile } from "../ffi/fd.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
@@ -142,18 +143,26 @@ export class BpfUsers implements RecordedUsers {
     return this.rssLink[0] !== 0;
   }
 
-  attach(): void {
+  attach(): boolean {
     this.wantsAttach[0] = 0;
-    if (this.isAttached) return;
+    if (this.isAttached) return true;
     // Nobody is found any more, and what programs have begun they have ended a moment later.
     clearArray(this.fds.keys, "toom_keys", this.keyBytes);
     const untilNs = this.clock.nowNs() + PROGRAM_NS_MAX;
     while (this.clock.nowNs() < untilNs);
     this.users.clearPages();
-    this.rssLink[0] = openTracepoint(this.fds.rssStat, "toom_rss_stat") + 1;
     this.isUnsettled = true;
-    this.settle();
-    runIterator(this.fds.record, "toom_record", this.buffer);
+    try {
+      this.rssLink[0] = openTracepoint(this.fds.rssStat, "toom_rss_stat") + 1;
+      this.settle();
+      runIterator(this.fds.record, "toom_record", this.buffer);
+      return true;
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      // Looks are the next best: what they book is not disturbed by events.
+      this.detach();
+      return false;
+    }
   }
 
   detach(): void {

@@ -89,8 +89,12 @@ export class Nearness {
     this.farSinceNs = Infinity;
     this.dueNs = nowNs + COMPARE_EVERY_NS;
     if (users.isAttached) return;
-    users.attach();
-    this.counters[CounterIndex.nearSinceNs] = nowNs;
+    if (users.attach()) this.counters[CounterIndex.nearSinceNs] = nowNs;
+    else {
+      // Then events of looks are all there is, and the event pipeline acts on them.
+      this.counters[CounterIndex.attachFailures]!++;
+      this.dueNs = nowNs + LOOK_EVERY_NS_MIN;
+    }
   }
 
   step(nowNs: number): void {

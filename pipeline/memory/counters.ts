@@ -45,6 +45,8 @@ export const CounterIndex = {
   lookNs: 27,
   /** Sweeper: since when each page is booked, nanoseconds; negative: since when none is. */
   nearSinceNs: 28,
+  /** Sweeper: times that the kernel refused to have each page booked. */
+  attachFailures: 29,
   /** Coordinator: as of now. */
   connections: 32,
   clients: 33,

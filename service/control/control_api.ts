@@ -171,8 +171,14 @@ export const StatusReport = z.object({
    * With the bpf source: whether each page of limited users is booked (somebody is near its limit), for
    * how long that has been so, and how often all were looked at while it was not.
    */
-  near: z.object({ isNear: z.boolean(), seconds: z.number(), looks: count, lookMs: count })
-    .optional(),
+  near: z.object({
+    isNear: z.boolean(),
+    seconds: z.number(),
+    looks: count,
+    lookMs: count,
+    /** Times that the kernel refused to have each page booked: then looks are all there is. */
+    refusals: count,
+  }).optional(),
   tmalloc: TmallocReport,
   workers: z.array(WorkerReport),
   memory: z.object({ rssBytes: count }),

@@ -155,7 +155,7 @@ export class Tracing {
       // Should a limited user be root: never the readers themselves.
       events.writeNotracePids(new ProcReader().listTids(Deno.pid));
       for (const [system, event] of TRACED_EVENTS) events.enableEvent(system, event);
-    } else books.attach();
+    }
     if (this.loginPipes.source === "text") {
       logins.setFilter("sched", "sched_process_exec", EXEC_TEXT_FILTER);
     }
@@ -370,7 +370,15 @@ function openBooks({ countMask, readers }: TracingOptions): KernelBooks | string
     const cpus = possibleCpus();
     const layout = kernelLayout(new Btf(readFile(KERNEL_BTF_PATH)));
     const shape = { slots: slotsFor(cpus), cpus, countMask };
-    return new KernelBooks(layout, shape, RECORD_BYTES);
+    const books = new KernelBooks(layout, shape, RECORD_BYTES);
+    try {
+      // Now, because a kernel that refuses this is to be read otherwise. Nobody is near yet.
+      books.attach();
+    } catch (error) {
+      books[Symbol.dispose]();
+      throw error;
+    }
+    return books;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

@@ -97,6 +97,7 @@ function nearReport(sweeper: Float64Array, nowNs: number): Pick<StatusReport, "n
       seconds: Math.max(0, Math.round((nowNs - Math.abs(sinceNs)) / 1e8) / 10),
       looks: sweeper[CounterIndex.looks]!,
       lookMs: Math.round(sweeper[CounterIndex.lookNs]! / 1e6),
+      refusals: sweeper[CounterIndex.attachFailures]!,
     },
   };
 }

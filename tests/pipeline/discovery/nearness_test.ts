@@ -19,6 +19,7 @@ class FakeUsers implements RecordedUsers {
   isAttached = true;
   hasNews = false;
   nextNs = Infinity;
+  refuses = false;
   distancePages = 100 * GIB_PAGES;
   lookTakesNs = 100_000;
   nowNs = 0;
@@ -35,10 +36,12 @@ class FakeUsers implements RecordedUsers {
   settle(): void {}
   userChanged(): void {}
   catchUp(): void {}
-  attach(): void {
-    this.isAttached = true;
+  attach(): boolean {
     this.hasNews = false;
+    if (this.refuses) return false;
+    this.isAttached = true;
     this.attaches++;
+    return true;
   }
   detach(): void {
     this.isAttached = false;
@@ -146,6 +149,20 @@ Deno.test("news are looked at at once", () => {
   stage.nearness.hurry();
   stage.nearness.step(stage.users.nowNs);
   assertEquals(stage.users.looks, before + 2);
+});
+
+Deno.test("where the kernel refuses to attach, all are looked at as often as may be", () => {
+  const stage = new Stage().run(3 * SECOND_NS);
+  stage.users.refuses = true;
+  stage.users.distancePages = 1;
+  stage.run(4 * SECOND_NS);
+  const before = stage.users.looks;
+  stage.run(5 * SECOND_NS);
+  assert(stage.users.looks - before >= 45, `${stage.users.looks - before} looks`);
+  const counters = attachCounters(stage.memory, Role.sweeper);
+  assert(counters[CounterIndex.attachFailures]! > 0);
+  stage.users.refuses = false;
+  assertEquals(stage.run(5.1 * SECOND_NS).users.isAttached, true);
 });
 
 Deno.test("before long work each page is booked, and two seconds from then on", () => {
