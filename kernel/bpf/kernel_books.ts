@@ -34,14 +34,12 @@ import {
   TracepointLink,
 } from "./objects.ts";
 import { execProgram, exitProgram, freeProgram } from "./programs/tasks.ts";
+import { lookProgram, recordProgram, seedProgram } from "./programs/iterators.ts";
 import {
   dyingProgram,
   exitMmapProgram,
-  lookProgram,
   newTaskProgram,
   offsetsProgram,
-  recordProgram,
-  seedProgram,
 } from "./programs/lifecycle.ts";
 import { rssStatProgram } from "./programs/rss_stat.ts";
 
@@ -183,38 +181,21 @@ export class KernelBooks implements Disposable {
       ];
       const rssStat = trace("toom_rss_stat", rssStatProgram(target), rss_stat);
       const { iterator, none } = AttachType;
-      const seed = load(
-        "toom_seed",
-        seedProgram(target),
-        tracing,
-        iterator,
-        kernel.ids.taskIterator,
-      );
-      const look = load(
-        "toom_look",
-        lookProgram(target),
-        tracing,
-        iterator,
-        kernel.ids.taskIterator,
-      );
-      const record = load(
-        "toom_record",
-        recordProgram(target),
-        tracing,
-        iterator,
-        kernel.ids.taskIterator,
-      );
-      this.seedLink = stack.use(new IteratorLink(seed));
+      const iterate = (name: string, assembler: Assembler): IteratorLink => {
+        const program = load(name, assembler, tracing, iterator, kernel.ids.taskIterator);
+        return stack.use(new IteratorLink(program));
+      };
+      this.seedLink = iterate("toom_seed", seedProgram(target));
       this.fds = {
         control: control.map.fd,
         users: users.map.fd,
         records: this.records.fd,
         keys: keys.map.fd,
         rssStat: rssStat.fd,
-        look: stack.use(new IteratorLink(look)).fd,
+        look: iterate("toom_look", lookProgram(target)).fd,
         dying: load("toom_dying", dyingProgram(target), syscall, none, 0).fd,
         seed: this.seedLink.fd,
-        record: stack.use(new IteratorLink(record)).fd,
+        record: iterate("toom_record", recordProgram(target)).fd,
       };
       const find = load("toom_offsets", offsetsProgram(target), syscall, none, 0);
       const result = find.run(NOBODY);

@@ -10,8 +10,7 @@
  * @module
  */
 import { attachCounters, type Memory } from "../memory/memory.ts";
-import { CounterIndex, Role, TABLE_HEADER_BYTES, TableWord } from "../memory/layout.ts";
-import { UserState } from "../memory/layout.ts";
+import { CounterIndex, Role, TABLE_HEADER_BYTES, TableWord, UserState } from "../memory/layout.ts";
 import type { Clock, RecordedUsers } from "../ports.ts";
 
 /** Everybody is looked at at least so often. */

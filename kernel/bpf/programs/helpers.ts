@@ -12,7 +12,6 @@ export const Helper = {
   get_current_pid_tgid: 14,
   send_signal: 109,
   probe_read_kernel: 113,
-  seq_write: 127,
   ringbuf_output: 130,
   ringbuf_query: 134,
   get_current_task_btf: 158,
