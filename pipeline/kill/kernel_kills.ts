@@ -59,15 +59,17 @@ export class KernelKills {
   /**
    * A program has signalled a process: from here on it is a victim like others.
    *
+   * @param processSlot Of the process in the tables; -1 when it has none any more.
    * @param tsNs When it was signalled.
    * @returns Its row; -1: it is gone already, or there is no room; {@link VICTIM_ALREADY}.
    */
-  adopt(userSlot: number, pid: number, tsNs: number): number {
+  adopt(userSlot: number, pid: number, processSlot: number, tsNs: number): number {
     const { memory, kernel, rows, candidates } = this.context;
     const { users, victims, processes } = memory;
-    const known = rows.findProcess(pid);
-    if (known >= 0 && rows.isVictim(known, processes.generation[known]!)) return VICTIM_ALREADY;
-    const row = this.rowOf(userSlot, pid);
+    if (processSlot >= 0 && rows.isVictim(processSlot, processes.generation[processSlot]!)) {
+      return VICTIM_ALREADY;
+    }
+    const row = this.rowOf(userSlot, pid, processSlot);
     if (row < 0) return row;
     const slot = victims.processSlot[row]!;
     const pages = processes.pages[slot]!;
@@ -84,17 +86,16 @@ export class KernelKills {
     return row;
   }
 
-  private rowOf(userSlot: number, pid: number): number {
+  private rowOf(userSlot: number, pid: number, processSlot: number): number {
     const { memory, kernel, rows, candidates } = this.context;
     const { victims, processes } = memory;
     const armed = rows.armedOf(userSlot);
     if (armed >= 0 && victims.pid[armed] === pid) return armed;
-    const slot = rows.findProcess(pid);
-    if (slot < 0) return -1;
+    if (processSlot < 0) return -1;
     const handle = kernel.open(pid);
     if (handle < 0) return -1;
-    const generation = processes.generation[slot]!;
-    const row = rows.arm(userSlot, slot, generation, handle, candidates.nowNs, true);
+    const generation = processes.generation[processSlot]!;
+    const row = rows.arm(userSlot, processSlot, generation, handle, candidates.nowNs, true);
     if (row < 0) kernel.close(handle);
     return row;
   }

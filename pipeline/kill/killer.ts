@@ -422,7 +422,7 @@ export class Killer {
     this.candidates.begin(this.kernel.nowNs());
     const slot = this.rows.findProcess(pid);
     const victimPages = slot < 0 ? 0 : this.memory.processes.pages[slot]!;
-    const row = this.kernelKills?.adopt(userSlot, pid, tsNs) ?? -1;
+    const row = this.kernelKills?.adopt(userSlot, pid, slot, tsNs) ?? -1;
     if (row === VICTIM_ALREADY) return;
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
