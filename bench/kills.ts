@@ -80,7 +80,11 @@ async function measureSource(
   program: HogProgram,
   kills: number,
 ): Promise<KillSeries[]> {
-  await using toom = await Toom.start([`--limit=${UID}=${LIMIT_MIB}MiB`, `--source=${source}`]);
+  await using toom = await Toom.start([
+    `--limit=${UID}=${LIMIT_MIB}MiB`,
+    `--source=${source}`,
+    "--storm-kills=0",
+  ]);
   const series: KillSeries[] = [];
   {
     await using logins = freshLogins(program, UID, HOG_MIB);

@@ -10,8 +10,13 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { z } from "zod";
+import { didYouMean } from "../pipeline/limits/did_you_mean.ts";
+import { nearestWord } from "../pipeline/limits/nearest_word.ts";
 import { FormatError, quote } from "../pipeline/limits/units.ts";
+import { readAs } from "../service/config/read_as.ts";
 import { UsageError } from "./errors.ts";
+
+export { readAs };
 
 /** An option, without the dashes in its name. */
 export interface OptionSpec {
@@ -58,6 +63,8 @@ export interface ParsedCommand {
   /** `--help` or `-h` was among the words: nothing else was checked. */
   readonly help: boolean;
   readonly options: OptionValues;
+  /** Names of the options that were given. */
+  readonly given: ReadonlySet<string>;
   readonly positionals: readonly string[];
   readonly rest: readonly string[];
 }
@@ -75,7 +82,9 @@ const HELP: OptionSpec = { name: "help", kind: "boolean", help: "Show this help"
  */
 export function parseCommand(command: CommandSpec, args: readonly string[]): ParsedCommand {
   const scan = scanWords(command, args);
-  if (scan.help) return { help: true, options: {}, positionals: [], rest: [] };
+  if (scan.help) {
+    return { help: true, options: {}, given: new Set(), positionals: [], rest: [] };
+  }
   if (scan.error !== undefined) throw usageError(command, scan.error);
   checkPositionals(command, scan);
   const parsed: Record<string, unknown> = parseArgs(scan.options, {
@@ -91,7 +100,13 @@ export function parseCommand(command: CommandSpec, args: readonly string[]): Par
     else if (scan.given.has(name)) options[name] = String(parsed[name]);
     else if (fallback !== undefined) options[name] = fallback;
   }
-  return { help: false, options, positionals: scan.positionals, rest: scan.rest };
+  return {
+    help: false,
+    options,
+    given: scan.given,
+    positionals: scan.positionals,
+    rest: scan.rest,
+  };
 }
 
 /** A wrong use of this command, in one line that leads to its help. */
@@ -164,7 +179,14 @@ function scanOption(
   const dashed = equals < 0 ? word : word.slice(0, equals);
   const option = command.options.find(({ name }) => `--${name}` === dashed);
   if (option === undefined) {
-    scan.error ??= `unknown option ${plain(dashed)}`;
+    const word = dashed.slice(2);
+    const known = [...command.options.filter(({ hidden }) => hidden !== true), HELP]
+      .map(({ name }) => name)
+      // Nobody means the opposite.
+      .filter((name) => `no-${name}` !== word && name !== `no-${word}`);
+    const near = nearestWord(word, known);
+    scan.error ??= `unknown option ${plain(dashed)}` +
+      (near === undefined ? "" : `, did you mean --${near}?`);
     return 0;
   }
   if (option.kind !== "collect" && scan.given.has(option.name)) {
@@ -228,21 +250,16 @@ export function checkOptions<Output>(
   throw usageError(command, `${where}${issue.message}`);
 }
 
-/**
- * A zod schema for the text of an option.
- *
- * @param read Makes the value; throws {@link FormatError} when it cannot.
- */
-export function readAs<Value>(read: (text: string) => Value): z.ZodType<Value, string> {
-  return z.string().transform((text, context): Value => {
-    try {
-      return read(text);
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      context.addIssue({ code: "custom", message: error.message });
-      return z.NEVER;
-    }
-  });
+/** Of these options at most one may be given. @throws {UsageError} */
+export function requireOne(
+  command: CommandSpec,
+  values: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+): void {
+  const given = names.filter((name) => values[name] === true);
+  if (given.length < 2) return;
+  const wanted = names.map((name) => `--${name}`).join(", ");
+  throw usageError(command, `expected one of ${wanted}, not ${given.length}`);
 }
 
 /** A whole number within bounds, both included. */
@@ -261,35 +278,46 @@ export function oneOf<const Word extends string>(
   return readAs((text) => {
     const word = words.find((candidate) => candidate === text);
     if (word !== undefined) return word;
-    throw new FormatError(`expected ${words.join(", ")}, not ${quote(text)}`);
+    throw new FormatError(
+      `expected ${words.join(", ")}, not ${quote(text)}${didYouMean(text, words)}`,
+    );
   });
 }
 
 const HELP_COLUMNS = 100;
 const HELP_INDENT_MAX = 32;
 
+/** How a command is called: `toom limit set [OPTION]... USER SIZE`. */
+export function usageText({ name, usage, options, positionals = [], rest }: CommandSpec): string {
+  if (usage !== undefined) return `${name} ${usage}`;
+  return [
+    name,
+    ...(options.some(({ hidden }) => hidden !== true) ? ["[OPTION]..."] : []),
+    ...positionals.map((one) => one.optional === true ? `[${one.name}]` : one.name),
+    ...(rest === undefined ? [] : ["[--]", `${rest.name}...`]),
+  ].join(" ");
+}
+
 /** The text that `--help` prints, several lines, without one at the end. */
 export function helpText(command: CommandSpec): string {
   const positionals = command.positionals ?? [];
-  const words = [
-    command.name,
-    ...(command.options.some(({ hidden }) => hidden !== true) ? ["[OPTION]..."] : []),
-    ...positionals.map(({ name, optional }) => optional === true ? `[${name}]` : name),
-    ...(command.rest === undefined ? [] : ["[--]", `${command.rest.name}...`]),
-  ];
-  const usage = command.usage === undefined ? words.join(" ") : `${command.name} ${command.usage}`;
-  const lines = [command.summary, "", `Usage: ${usage}`];
+  const lines = [command.summary, "", `Usage: ${usageText(command)}`];
   const described = command.rest === undefined ? positionals : [command.rest];
   if (described.length > 0) {
     lines.push("", ...twoColumns(described.map(({ name, help }) => [name, help])));
   }
   const shown = [...command.options.filter(({ hidden }) => hidden !== true), HELP];
-  lines.push("", "Options:", ...twoColumns(shown.map((option) => [head(option), body(option)])));
+  lines.push(
+    "",
+    "Options:",
+    ...twoColumns(shown.map((option) => [optionHead(option), body(option)])),
+  );
   if (command.notes !== undefined) lines.push("", ...command.notes);
   return lines.join("\n");
 }
 
-function head({ name, kind, value }: OptionSpec): string {
+/** An option as a help names it: `--limit USER=SIZE`. */
+export function optionHead({ name, kind, value }: OptionSpec): string {
   return kind === "boolean" ? `--${name}` : `--${name} ${value ?? "VALUE"}`;
 }
 

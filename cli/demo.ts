@@ -37,7 +37,7 @@ const POLL_MS = 20;
 /** So much later than the kill a second one would have come. */
 const AFTERMATH_MS = 100;
 
-const DEMO_COMMAND: CommandSpec = {
+export const DEMO_COMMAND: CommandSpec = {
   name: "toom demo",
   summary: "See toom kill the right process: a hog that has a limit, and not its neighbours.",
   options: [],
@@ -102,7 +102,7 @@ async function liveDemo(out: (line: string) => void): Promise<void> {
     out(`  neighbour  ${cast.neighbour.label}  uses ${formatBytes(cast.neighbourBytes)}`);
     out(
       `  hog        ${cast.hog.label}  uses ${formatBytes(cast.hogBytes)}, ` +
-        `goes for ${formatBytes(HOG_BYTES)} at full speed`,
+        `takes up to ${formatBytes(HOG_BYTES)} at full speed`,
     );
     out(`  other hog  ${cast.freeHog.label}  uses ${formatBytes(cast.freeBytes)}, has no limit`);
     await cast.letLoose();
@@ -115,7 +115,7 @@ async function liveDemo(out: (line: string) => void): Promise<void> {
 
     out(
       `toom killed pid ${kill.pid} (${cast.nameOf(kill.pid)}) ` +
-        `${Math.round(kill.latencyUs)} µs after the page that crossed the line`,
+        `${Math.round(kill.latencyUs)} µs after the page that passed the limit`,
     );
     out(
       `  uid ${limitedUid} used ${formatBytes(kill.usagePages * pageBytes)} then, ` +
@@ -189,6 +189,8 @@ class Daemon {
     this.socketPath = `${dirPath}/control.sock`;
     this.actor = stage.start([
       "run",
+      // Not that of the machine: the demo is about two users.
+      "--config=none",
       `--limit=${uid}=${LIMIT_BYTES}`,
       "--log-format=json",
       `--state-dir=${dirPath}/state`,

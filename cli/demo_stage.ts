@@ -5,19 +5,13 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { FailedError } from "./errors.ts";
+import { selfCommand } from "./self_command.ts";
 
 /** Starting a program may take long on a busy machine; hanging is worse than being slow. */
 const PATIENCE_MS = 30_000;
 /** toom itself takes less than a second to end. */
 const GRACE_MS = 5000;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** How toom starts itself: the compiled program is toom, Deno must be told which module is. */
-export function selfCommand(words: readonly string[]): { program: string; args: string[] } {
-  const program = Deno.execPath();
-  if (Deno.build.standalone) return { program, args: [...words] };
-  return { program, args: ["run", "-A", new URL("../mod.ts", import.meta.url).href, ...words] };
-}
 
 /** Another toom, started by this one. */
 export class Actor {

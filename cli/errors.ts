@@ -19,6 +19,19 @@ export class UsageError extends Error {
   readonly exitCode: ExitCode = ExitCode.usage;
 }
 
+/** Several things are wrong, all of them told: a line for each. */
+export class ProblemsError extends Error {
+  override readonly name: string = "ProblemsError";
+  readonly exitCode: ExitCode;
+  readonly lines: readonly string[];
+
+  constructor(lines: readonly string[], exitCode: ExitCode) {
+    super(lines.join("; "));
+    this.lines = lines;
+    this.exitCode = exitCode;
+  }
+}
+
 /** Not permitted or not supported here. Exit code 3. */
 export class UnsupportedError extends Error {
   override readonly name: string = "UnsupportedError";
@@ -39,7 +52,7 @@ export class UnsupportedError extends Error {
 /** Exit code for whatever was thrown; 1 for what is none of the above. */
 export function exitCodeOf(error: unknown): ExitCode {
   const known = error instanceof UsageError || error instanceof UnsupportedError ||
-    error instanceof FailedError;
+    error instanceof FailedError || error instanceof ProblemsError;
   return known ? error.exitCode : ExitCode.failed;
 }
 
@@ -66,7 +79,8 @@ export async function guard(io: CommandIo, body: () => Promise<ExitCode>): Promi
   try {
     return await body();
   } catch (error) {
-    io.err(errorLine(error));
+    const lines = error instanceof ProblemsError ? error.lines : [errorLine(error)];
+    for (const line of lines) io.err(line);
     return exitCodeOf(error);
   }
 }

@@ -19,8 +19,8 @@ import {
   UnsupportedError,
   UsageError,
 } from "./errors.ts";
-import { parseSocketPath } from "./option_values.ts";
-import { TMALLOC_SOCKET_DEFAULT } from "./run_command.ts";
+import { parseSocketPath } from "../service/config/option_values.ts";
+import { TMALLOC_SOCKET_DEFAULT } from "../service/config/defaults.ts";
 
 const LAUNCHER = "toom-exec";
 const LIBRARY = "libtmalloc-preload.so";

@@ -4,31 +4,32 @@
  * @module
  */
 import { z } from "zod";
-import {
-  formatUidRange,
-  parseHardBytes,
-  parseSoft,
-  type UidRange,
-} from "../pipeline/limits/limits.ts";
-import { formatBytes, FormatError, quote } from "../pipeline/limits/units.ts";
-import type { LimitReport } from "../service/control/control_api.ts";
+import { LIMIT_PROCESSES_MAX, parseHardBytes, parseSoft } from "../pipeline/limits/limits.ts";
+import { BRAKE_MODES, type BrakeMode, type VictimPolicy } from "../pipeline/memory/settings.ts";
+import { didYouMean } from "../pipeline/limits/did_you_mean.ts";
+import { FormatError, quote } from "../pipeline/limits/units.ts";
 import {
   checkOptions,
   type CommandSpec,
   helpText,
+  oneOf,
   type OptionSpec,
   parseCommand,
   type ParsedCommand,
   readAs,
   usageError,
+  wholeNumber,
 } from "./args.ts";
+import { absentLines } from "./config_lines.ts";
 import { ControlClient } from "./control_client.ts";
 import { type CommandIo, ExitCode, guard } from "./errors.ts";
-import { parseUser } from "./limit_spec.ts";
-import { CONTROL_SOCKET_OPTION } from "./run_command.ts";
-import { parseSocketPath } from "./option_values.ts";
-import { tableLines } from "./table.ts";
-import { systemUsers, userLabel, type Users } from "./users.ts";
+import { LIMIT_PLAN_OPTIONS, LIMIT_PLAN_SHAPE, planRequest } from "./plan_options.ts";
+import type { LimitRequest } from "../service/control/control_requests.ts";
+import { parseUser } from "../service/config/limit_spec.ts";
+import { CONTROL_SOCKET_OPTION } from "./control_socket_option.ts";
+import { parseSocketPath, parseVictim } from "../service/config/option_values.ts";
+import { describeLimit, limitLines, overriddenLines, uidsLabel } from "./limit_lines.ts";
+import { systemUsers, type Users } from "./users.ts";
 
 const JSON_OPTION: OptionSpec = {
   name: "json",
@@ -40,9 +41,10 @@ const USER = {
   help: "A user's name, a uid, or a range 1000-59999; uid:N and user:NAME say which is meant",
 } as const;
 
-const SET_COMMAND: CommandSpec = {
+export const SET_COMMAND: CommandSpec = {
   name: "toom limit set",
-  summary: "Limit a user, now and after restarts. A user above the new limit loses processes.",
+  summary:
+    "Limit a user, now and after restarts. A user above the new limit loses processes, after a grace if it had a higher one.",
   positionals: [USER, { name: "SIZE", help: "64MiB, 4G, 25% of memory; none: no limit" }],
   options: [
     {
@@ -51,34 +53,75 @@ const SET_COMMAND: CommandSpec = {
       value: "PCT|SIZE",
       help: "Where victims are chosen ahead, in percent of SIZE (default: as toom run --soft)",
     },
+    {
+      name: "brake",
+      kind: "string",
+      value: "off|growers|all",
+      help: "Which processes are refused memory near the limit (default: as toom run --brake)",
+    },
+    {
+      name: "victim",
+      kind: "string",
+      value: "POLICY",
+      help:
+        "Which process dies: largest, newest, growing, culprit, or several with weights as in " +
+        "largest=2,growing=1 (default: as the configuration says, or toom run --victim)",
+    },
+    {
+      name: "max-processes",
+      kind: "string",
+      value: "N",
+      help: "The most processes of each user; one that has more counts as over its limit " +
+        "(default: as the configuration says, or toom run --max-user-processes)",
+    },
+    ...LIMIT_PLAN_OPTIONS,
+    {
+      name: "now",
+      kind: "boolean",
+      help: "A user above it loses processes at once; else after toom run --lower-grace, if the " +
+        "limit was higher before",
+    },
     JSON_OPTION,
     CONTROL_SOCKET_OPTION,
   ],
 };
-const GET_COMMAND: CommandSpec = {
+export const GET_COMMAND: CommandSpec = {
   name: "toom limit get",
   summary: "Show the limit that holds for a user; exit code 1 when there is none.",
   positionals: [USER],
   options: [JSON_OPTION, CONTROL_SOCKET_OPTION],
 };
-const LIST_COMMAND: CommandSpec = {
+export const LIST_COMMAND: CommandSpec = {
   name: "toom limit list",
   summary: "Show all limits, those that win first.",
   options: [JSON_OPTION, CONTROL_SOCKET_OPTION],
 };
-const CLEAR_COMMAND: CommandSpec = {
+export const DIFF_COMMAND: CommandSpec = {
+  name: "toom limit diff",
+  summary:
+    "Show limits that were set or cleared while running, beside what is configured for them.",
+  options: [JSON_OPTION, CONTROL_SOCKET_OPTION],
+};
+export const CLEAR_COMMAND: CommandSpec = {
   name: "toom limit clear",
   summary: "Free a user, now and after restarts, also of a limit of the command line.",
   positionals: [USER],
   options: [JSON_OPTION, CONTROL_SOCKET_OPTION],
 };
 
+export const RESET_COMMAND: CommandSpec = {
+  name: "toom limit reset",
+  summary: "Forget what was set or cleared while running: files and command line decide again.",
+  positionals: [USER],
+  options: [JSON_OPTION, CONTROL_SOCKET_OPTION],
+};
+
 /** `toom limit` itself: only leads on. */
-const LIMIT_COMMAND: CommandSpec = {
+export const LIMIT_COMMAND: CommandSpec = {
   name: "toom limit",
   summary: "Set, show and clear the limits of the toom that runs here.",
-  usage: "set USER SIZE [--soft S] | get USER | list | clear USER",
-  rest: { name: "set, get, list, clear", help: "Each has its own --help" },
+  usage: "set USER SIZE [--soft S] | get USER | list | diff | clear USER | reset USER",
+  rest: { name: "set, get, list, diff, clear, reset", help: "Each has its own --help" },
   options: [],
 };
 
@@ -90,6 +133,11 @@ interface Context {
   readonly json: boolean;
   readonly positionals: readonly string[];
   readonly soft: string | undefined;
+  readonly brake: BrakeMode | undefined;
+  readonly isAtOnce: boolean;
+  readonly victim: VictimPolicy | undefined;
+  readonly maxProcesses: number | undefined;
+  readonly plans: Pick<LimitRequest, "plan" | "storm">;
 }
 
 interface Subcommand {
@@ -101,7 +149,9 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   set: { spec: SET_COMMAND, run: setLimit },
   get: { spec: GET_COMMAND, run: getLimit },
   list: { spec: LIST_COMMAND, run: listLimits },
+  diff: { spec: DIFF_COMMAND, run: diffLimits },
   clear: { spec: CLEAR_COMMAND, run: clearLimit },
+  reset: { spec: RESET_COMMAND, run: resetLimit },
 };
 
 /** What commands that talk to a running toom depend on; tests bring their own. */
@@ -111,7 +161,12 @@ export interface ClientDependencies {
 
 const OptionsSchema = z.strictObject({
   json: z.boolean(),
+  now: z.boolean().optional(),
   soft: readAs((text) => (parseSoft(text), text)).optional(),
+  brake: oneOf(BRAKE_MODES).optional(),
+  victim: readAs(parseVictim).optional(),
+  "max-processes": wholeNumber(1, LIMIT_PROCESSES_MAX).optional(),
+  ...LIMIT_PLAN_SHAPE,
   "control-socket": readAs(parseSocketPath),
 });
 
@@ -137,8 +192,9 @@ export async function limitCommand(
       ? SUBCOMMANDS[name]
       : undefined;
     if (subcommand === undefined) {
-      const got = name === undefined ? "" : `, not ${quote(name)}`;
-      throw usageError(LIMIT_COMMAND, `expected set, get, list or clear${got}`);
+      const near = name === undefined ? "" : didYouMean(name, Object.keys(SUBCOMMANDS));
+      const got = name === undefined ? "" : `, not ${quote(name)}${near}`;
+      throw usageError(LIMIT_COMMAND, `expected set, get, list, diff, clear or reset${got}`);
     }
     const parsed = parseCommand(subcommand.spec, words);
     if (parsed.help) {
@@ -158,10 +214,13 @@ async function runSubcommand(
   const options = checkOptions(spec, OptionsSchema, parsed.options);
   const users = dependencies.users ?? await systemUsers();
   using client = new ControlClient(options["control-socket"]);
-  const { json, soft } = options;
+  const { json, soft, brake, victim, now: isAtOnce = false } = options;
   const { positionals } = parsed;
+  const maxProcesses = options["max-processes"];
+  const said = { soft, brake, victim, maxProcesses, isAtOnce };
   try {
-    return await run({ io, users, client, json, positionals, soft });
+    const plans = planRequest(options);
+    return await run({ io, users, client, json, positionals, ...said, plans });
   } catch (error) {
     if (error instanceof FormatError) throw usageError(spec, error.message);
     throw error;
@@ -169,7 +228,7 @@ async function runSubcommand(
 }
 
 async function setLimit(context: Context): Promise<ExitCode> {
-  const { io, client, users, soft } = context;
+  const { io, client, users, soft, brake, victim, maxProcesses, isAtOnce, plans } = context;
   const [user, size] = context.positionals;
   const uids = parseUser(user!, users);
   // Only to complain early: the daemon reads it again, with its own idea of the memory.
@@ -177,10 +236,15 @@ async function setLimit(context: Context): Promise<ExitCode> {
   const answer = await client.setLimit(uids, {
     hard: size!,
     ...(soft === undefined ? {} : { soft }),
+    ...(brake === undefined ? {} : { brake }),
+    ...(victim === undefined ? {} : { victim }),
+    ...(maxProcesses === undefined ? {} : { maxProcesses }),
+    ...plans,
+    ...(isAtOnce ? { now: true } : {}),
   });
   await users.expect?.([uids.uidFirst]);
   if (context.json) io.out(JSON.stringify(answer));
-  else io.out(`limit set: ${describe(answer.limit, users)}`);
+  else io.out(`limit set: ${describeLimit(answer.limit, users)}`);
   return keptOrWarned(answer.persisted !== false, io);
 }
 
@@ -189,10 +253,10 @@ async function getLimit({ io, client, users, json, positionals }: Context): Prom
   const answer = await client.limit(uids);
   await users.expect?.([uids.uidFirst]);
   if (answer === undefined) {
-    io.err(`no limit for ${label(uids, users)}`);
+    io.err(`no limit for ${uidsLabel(uids, users)}`);
     return ExitCode.failed;
   }
-  io.out(json ? JSON.stringify(answer) : describe(answer.limit, users));
+  io.out(json ? JSON.stringify(answer) : describeLimit(answer.limit, users));
   return ExitCode.done;
 }
 
@@ -202,25 +266,19 @@ async function listLimits({ io, client, users, json }: Context): Promise<ExitCod
     io.out(JSON.stringify(answer));
     return ExitCode.done;
   }
-  if (answer.limits.length === 0) {
-    io.out("no limits; set one with toom limit set USER SIZE");
-    return ExitCode.done;
+  for (const line of await limitLines(answer.limits, users)) io.out(line);
+  return ExitCode.done;
+}
+
+async function diffLimits({ io, client, users, json }: Context): Promise<ExitCode> {
+  const { overridden = [], absent = [] } = await client.limits();
+  const limits = absent.filter(({ path }) => path.startsWith("limits."));
+  if (json) io.out(JSON.stringify({ overridden, absent: limits }));
+  else {
+    const differs = overridden.length > 0 || limits.length === 0;
+    if (differs) { for (const line of await overriddenLines(overridden, users)) io.out(line); }
+    for (const line of absentLines(limits)) io.out(line);
   }
-  const single = answer.limits.filter(({ uidFirst, uidLast }) => uidFirst === uidLast);
-  await users.expect?.(single.map(({ uidFirst }) => uidFirst));
-  const lines = tableLines<LimitReport>([
-    { title: "USER", text: (limit) => label(limit, users) },
-    { title: "UID", text: formatUidRange },
-    { title: "HARD", text: ({ hardBytes }) => sizeText(hardBytes), right: true },
-    { title: "SOFT", text: ({ softBytes }) => sizeText(softBytes), right: true },
-    {
-      title: "PAGES",
-      text: ({ hardPages }) => hardPages === null ? "-" : String(hardPages),
-      right: true,
-    },
-    { title: "SET BY", text: ({ origin }) => ORIGIN_TEXT[origin] },
-  ], answer.limits);
-  for (const line of lines) io.out(line);
   return ExitCode.done;
 }
 
@@ -229,17 +287,23 @@ async function clearLimit({ io, client, users, json, positionals }: Context): Pr
   const answer = await client.clearLimit(uids);
   await users.expect?.([uids.uidFirst]);
   if (answer === undefined) {
-    io.err(`no limit for exactly ${label(uids, users)}, see toom limit list`);
+    io.err(`no limit for exactly ${uidsLabel(uids, users)}, see toom limit list`);
     return ExitCode.failed;
   }
-  io.out(json ? JSON.stringify(answer) : `limit cleared: ${label(uids, users)}`);
+  io.out(json ? JSON.stringify(answer) : `limit cleared: ${uidsLabel(uids, users)}`);
   return keptOrWarned(answer.persisted, io);
 }
 
-const ORIGIN_TEXT: Readonly<Record<LimitReport["origin"], string>> = {
-  "command-line": "toom run --limit",
-  control: "toom limit set",
-};
+async function resetLimit({ io, client, users, json, positionals }: Context): Promise<ExitCode> {
+  const uids = parseUser(positionals[0]!, users);
+  const answer = await client.resetLimit(uids);
+  if (answer === undefined) {
+    io.err(`nothing was set for exactly ${uidsLabel(uids, users)}, see toom limit diff`);
+    return ExitCode.failed;
+  }
+  io.out(json ? JSON.stringify(answer) : `limit as configured: ${uidsLabel(uids, users)}`);
+  return keptOrWarned(answer.persisted, io);
+}
 
 function keptOrWarned(persisted: boolean, io: CommandIo): ExitCode {
   if (persisted) return ExitCode.done;
@@ -247,23 +311,4 @@ function keptOrWarned(persisted: boolean, io: CommandIo): ExitCode {
     "in force, but it could not be written down and will not survive a restart, see toom's log",
   );
   return ExitCode.failed;
-}
-
-function label(uids: UidRange, users: Users): string {
-  return uids.uidFirst === uids.uidLast
-    ? userLabel(uids.uidFirst, users)
-    : `each of ${formatUidRange(uids)}`;
-}
-
-function describe(limit: LimitReport, users: Users): string {
-  const { hardBytes, softBytes } = limit;
-  const who = `${label(limit, users)} (uid ${formatUidRange(limit)})`;
-  if (hardBytes === null || softBytes === null) return `${who} no limit`;
-  return `${who} hard ${formatBytes(hardBytes)} (${limit.hardPages} pages), ` +
-    `soft ${formatBytes(softBytes)} (${limit.softPages} pages)`;
-}
-
-/** A size for people; that of no limit. */
-function sizeText(bytes: number | null): string {
-  return bytes === null ? "none" : formatBytes(bytes);
 }

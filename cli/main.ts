@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { didYouMean } from "../pipeline/limits/did_you_mean.ts";
+import { quote } from "../pipeline/limits/units.ts";
 import { VERSION } from "../version.ts";
 import { type CommandIo, ExitCode } from "./errors.ts";
 
@@ -21,20 +23,60 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./run.ts")).runCommand,
   },
   limit: {
-    summary: "Set, get, list or clear limits while toom runs",
+    summary: "Set, get, list, compare or clear limits while toom runs",
     load: async () => (await import("./limit.ts")).limitCommand,
+  },
+  reload: {
+    summary: "Have the configuration read again",
+    load: async () => (await import("./reload.ts")).reloadCommand,
+  },
+  config: {
+    summary: "Show what is in force, and who said so",
+    load: async () => (await import("./config.ts")).configCommand,
+  },
+  "check-config": {
+    summary: "Check a configuration file",
+    load: async () => (await import("./check_config.ts")).checkConfigCommand,
   },
   status: {
     summary: "Show users, kills, events and workers",
     load: async () => (await import("./status.ts")).statusCommand,
   },
+  top: {
+    summary: "Show users against their limits, their processes, and kills, live",
+    load: async () => (await import("./top.ts")).topCommand,
+  },
+  web: {
+    summary: "Serve the same to browsers of this machine",
+    load: async () => (await import("./web.ts")).webCommand,
+  },
+  explain: {
+    summary: "Tell why nobody of a user is killed, or who would be",
+    load: async () => (await import("./explain.ts")).explainCommand,
+  },
+  me: {
+    summary: "Show what you use yourself, and what was killed of you",
+    load: async () => (await import("./me.ts")).meCommand,
+  },
+  kills: {
+    summary: "List kills, show the receipt of one, and users' peaks",
+    load: async () => (await import("./kills.ts")).killsCommand,
+  },
   exec: {
     summary: "Run a program that asks before it uses memory",
     load: async () => (await import("./exec.ts")).execCommand,
   },
+  record: {
+    summary: "Record what toom sees and decides, to replay it",
+    load: async () => (await import("./record.ts")).recordCommand,
+  },
   replay: {
-    summary: "Run a capture through a policy: what would have happened",
+    summary: "Run a recording or a capture through a policy: what would have happened",
     load: async () => (await import("./replay.ts")).replayCommand,
+  },
+  api: {
+    summary: "Print the control API as an OpenAPI document",
+    load: async () => (await import("./api.ts")).apiCommand,
   },
   doctor: {
     summary: "Check everything that toom needs of this machine",
@@ -43,6 +85,11 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   demo: {
     summary: "See toom kill the right process",
     load: async () => (await import("./demo.ts")).demoCommand,
+  },
+  "history-writer": {
+    summary: "Writes what toom run tells it",
+    load: async () => (await import("./history_writer.ts")).historyWriterCommand,
+    hidden: true,
   },
   "demo-process": {
     summary: "A process of the demo",
@@ -88,7 +135,8 @@ export async function main(args: readonly string[], io: CommandIo): Promise<Exit
   }
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
   if (entry === undefined) {
-    io.err(`toom: unknown command ${JSON.stringify(name)} (see toom --help)`);
+    const known = Object.keys(COMMANDS).filter((one) => COMMANDS[one]!.hidden !== true);
+    io.err(`toom: unknown command ${quote(name)}${didYouMean(name, known)} (see toom --help)`);
     return ExitCode.usage;
   }
   const command = await entry.load();

@@ -1,22 +1,26 @@
 /**
- * `toom replay`: a capture run through a policy. What would have happened?
+ * `toom replay`: a recording or a capture run through a policy. What would have happened?
  *
- * Needs nothing but the capture: no root, no foreign functions, no permission but to read. The file
+ * Needs nothing but the file: no root, no foreign functions, no permission but to read. The file
  * is read piece by piece, and what `--dump` prints is written as it comes.
  *
  * @module
  */
 import { Replay, REPLAY_CAPACITY } from "../pipeline/replay/replay.ts";
-import { checkOptions, helpText, parseCommand } from "./args.ts";
+import { checkOptions, helpText, parseCommand, usageError } from "./args.ts";
 import type { ByteSource } from "./capture_bytes.ts";
 import { type CommandIo, ExitCode, guard } from "./errors.ts";
 import { replayRaw, replayText, requireEvents } from "./replay_capture.ts";
+import { isRecordingFile } from "./recording_file.ts";
 import { captureOf, readLimits, REPLAY_COMMAND, ReplayOptionsSchema } from "./replay_options.ts";
 import { summaryLines } from "./replay_summary.ts";
 import { readableUsers } from "./users.ts";
 
 /** Characters of `--dump` that are written with one call. */
 const DUMP_BATCH_CHARACTERS = 16 * 1024;
+
+/** Options that a capture has no use for. */
+const RECORDING_ONLY = ["config", "compare", "svg"] as const;
 
 /** What the command depends on; tests bring their own. */
 export interface ReplayDependencies {
@@ -57,12 +61,22 @@ async function run(
     return ExitCode.done;
   }
   const options = checkOptions(REPLAY_COMMAND, ReplayOptionsSchema, parsed.options);
-  const capture = captureOf(parsed.positionals[0], options);
+  const path = parsed.positionals[0];
+  if (path !== undefined && options.raw === undefined && isRecordingFile(path)) {
+    const { replayRecording } = await import("./replay_recording.ts");
+    return await replayRecording(path, options, parsed.given, io);
+  }
+  for (const name of RECORDING_ONLY) {
+    if (parsed.given.has(name)) {
+      throw usageError(REPLAY_COMMAND, `--${name} is for what toom record has made`);
+    }
+  }
+  const capture = captureOf(path, options);
   const batch = new DumpBatch(io);
   const replay = new Replay({
     capacity: { ...REPLAY_CAPACITY, pageBytes: options["page-bytes"] },
     countMask: options.count,
-    policy: options.victim,
+    policy: options.policy ?? options.victim,
     limits: readLimits(options, await readableUsers()),
     assumeUid: options["assume-uid"],
     dump: options.dump ? (line) => batch.add(line) : undefined,

@@ -5,11 +5,10 @@
  */
 import { z } from "zod";
 import { LimitRules, parseSoft, SOFT_PERCENT_DEFAULT, UID_MAX } from "../pipeline/limits/limits.ts";
-import { VICTIM_POLICIES } from "../pipeline/memory/settings.ts";
 import { FormatError, quote } from "../pipeline/limits/units.ts";
-import { type CommandSpec, oneOf, readAs, usageError, wholeNumber } from "./args.ts";
-import { parseLimitSpec, type UserResolver } from "./limit_spec.ts";
-import { parseMembers } from "./option_values.ts";
+import { type CommandSpec, readAs, usageError, wholeNumber } from "./args.ts";
+import { parseLimitSpec, type UserResolver } from "../service/config/limit_spec.ts";
+import { parseMembers, parseVictim } from "../service/config/option_values.ts";
 
 const PAGE_BYTES_MIN = 4096;
 const PAGE_BYTES_MAX = 1024 * 1024;
@@ -19,12 +18,14 @@ export const SUBBUF_BYTES_MAX = 1024 * 1024;
 
 export const REPLAY_COMMAND: CommandSpec = {
   name: "toom replay",
-  summary: "Run a capture through limits and a victim policy: what would have happened? No root.",
-  usage: "FILE.txt|- [OPTION]...  or  --raw CPU0.raw,CPU1.raw --formats DIR [OPTION]...",
+  summary:
+    "Run a recording or a capture through limits and a policy: what would have happened? No root.",
+  usage: "FILE|- [OPTION]...  or  --raw CPU0.raw,CPU1.raw --formats DIR [OPTION]...",
   positionals: [{
     name: "FILE",
     help:
-      "Lines of trace_pipe, trace, trace-cmd report or perf script, perhaps .gz or .zst; - is stdin",
+      "What toom record has made; or lines of trace_pipe, trace, trace-cmd report or perf script, " +
+      "perhaps .gz or .zst; - is stdin",
     optional: true,
   }],
   options: [
@@ -69,9 +70,32 @@ export const REPLAY_COMMAND: CommandSpec = {
     {
       name: "victim",
       kind: "string",
-      value: VICTIM_POLICIES.join("|"),
+      value: "largest|newest|growing|culprit",
       default: "largest",
-      help: "Which of the user's processes dies",
+      help: "Which of the user's processes dies, as of toom run",
+    },
+    {
+      name: "policy",
+      kind: "string",
+      value: "largest|newest|growing|culprit",
+      help: "As --victim",
+    },
+    {
+      name: "config",
+      kind: "string",
+      value: "FILE",
+      help: "Of a recording: limits, victim and count of a configuration in place of its own",
+    },
+    {
+      name: "compare",
+      kind: "boolean",
+      help: "Of a recording: who died when, then and now, and usage with the limits as a chart",
+    },
+    {
+      name: "svg",
+      kind: "string",
+      value: "FILE",
+      help: "Of a recording: write that chart as SVG",
     },
     {
       name: "assume-uid",
@@ -95,7 +119,9 @@ export const REPLAY_COMMAND: CommandSpec = {
   ],
   notes: [
     "SIZE: 64MiB, 4G, 512Ki (1024-based), 25% of this machine's memory, whole pages in bytes, none.",
-    "A process that would have been killed goes on in the capture; its pages count as being freed.",
+    "A process that would have been killed goes on in the file; its pages count as being freed.",
+    "A recording is replayed as it was decided, unless one of --limit, --soft, --count, --victim,",
+    "--policy and --config is given: then these are in place of its own, for the users they name.",
   ],
 };
 
@@ -106,7 +132,11 @@ export const ReplayOptionsSchema = z.strictObject({
   limit: z.array(z.string()),
   soft: readAs(parseSoft),
   count: readAs(parseMembers),
-  victim: oneOf(VICTIM_POLICIES),
+  victim: readAs(parseVictim),
+  policy: readAs(parseVictim).optional(),
+  config: z.string().optional(),
+  compare: z.boolean(),
+  svg: z.string().optional(),
   "assume-uid": wholeNumber(0, UID_MAX).optional(),
   "page-bytes": readAs(parsePageBytes),
   json: z.boolean(),
@@ -176,6 +206,7 @@ export function readLimits(options: ReplayOptions, users: UserResolver): LimitRu
   for (const text of options.limit) {
     const host = {
       uidOf: (name: string) => users.uidOf(name),
+      names: () => users.names?.() ?? [],
       pageBytes: options["page-bytes"],
       // Asked for only where it counts: it takes a permission of its own.
       totalMemoryBytes: /=[^,]*%/.test(text) ? Deno.systemMemoryInfo().total : 0,

@@ -5,30 +5,40 @@
  */
 import { z } from "zod";
 import { escapeJsonLine, formatBytes } from "../pipeline/limits/units.ts";
-import type {
-  StatusReport,
-  TmallocReport,
-  UserReport,
-  WorkerReport,
-} from "../service/control/control_api.ts";
-import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
+import type { StatusReport, TmallocReport } from "../service/control/control_api.ts";
+import { csvLines } from "../service/fields/csv.ts";
+import { formatSeconds, harmless } from "../service/fields/show.ts";
+import { NOTIFIER_FIELDS } from "../service/fields/listener_fields.ts";
+import { WORKER_FIELDS } from "../service/fields/toom_fields.ts";
+import { USER_FIELDS } from "../service/fields/user_fields.ts";
+import {
+  checkOptions,
+  type CommandSpec,
+  helpText,
+  parseCommand,
+  readAs,
+  requireOne,
+} from "./args.ts";
 import { ControlClient } from "./control_client.ts";
 import { type CommandIo, ExitCode, guard } from "./errors.ts";
-import { CONTROL_SOCKET_OPTION } from "./run_command.ts";
-import { parseSocketPath } from "./option_values.ts";
-import { type Column, tableLines } from "./table.ts";
+import { columnsOf, type Shown } from "./field_columns.ts";
+import { CONTROL_SOCKET_OPTION } from "./control_socket_option.ts";
+import { parseSocketPath } from "../service/config/option_values.ts";
+import { tableLines } from "./table.ts";
 
-const STATUS_COMMAND: CommandSpec = {
+export const STATUS_COMMAND: CommandSpec = {
   name: "toom status",
   summary: "Show users, kills, events and workers of the toom that runs here.",
   options: [
     { name: "json", kind: "boolean", help: "Print the daemon's answer as JSON, on one line" },
+    { name: "csv", kind: "boolean", help: "Print the users as CSV, RFC 4180" },
     CONTROL_SOCKET_OPTION,
   ],
 };
 
 const OptionsSchema = z.strictObject({
   json: z.boolean(),
+  csv: z.boolean(),
   "control-socket": readAs(parseSocketPath),
 });
 
@@ -46,9 +56,11 @@ export async function statusCommand(args: string[], io: CommandIo): Promise<Exit
       return ExitCode.done;
     }
     const options = checkOptions(STATUS_COMMAND, OptionsSchema, parsed.options);
+    requireOne(STATUS_COMMAND, options, ["json", "csv"]);
     using client = new ControlClient(options["control-socket"]);
     const report = await client.status();
     if (options.json) io.out(JSON.stringify(report));
+    else if (options.csv) { for (const line of csvLines(USER_FIELDS, report.users)) io.out(line); }
     else for (const line of statusLines(report)) io.out(line);
     return ExitCode.done;
   });
@@ -60,6 +72,8 @@ export function statusLines(report: StatusReport): readonly string[] {
   const books = report.degraded
     ? "books degraded: events were lost, waiting for a sweep"
     : "books in order";
+  // Whether anybody is braked, or was.
+  const left = brakeLines(report).length > 0 ? [] : ["refusals"];
   return [
     `toom ${report.version}, pid ${report.pid}, up ${formatSeconds(report.uptimeSeconds)}, ` +
     `source ${report.source}, ${formatBytes(report.memory.rssBytes)} resident` +
@@ -68,7 +82,7 @@ export function statusLines(report: StatusReport): readonly string[] {
     "",
     ...(report.users.length === 0
       ? ["no users with a limit"]
-      : tableLines(userColumns(report.pageBytes), report.users)),
+      : tableLines(columnsOf(USER_FIELDS, report.pageBytes, USERS_SHOWN, left), report.users)),
     "",
     `kills   ${kills.total} (${kills.failed} failed, ${kills.spared} spared)`,
     `events  ${events.total} (${Math.round(events.perSecond)}/s), ${events.lost} lost, ` +
@@ -77,12 +91,16 @@ export function statusLines(report: StatusReport): readonly string[] {
     `sweeps  ${events.sweeps}, drift corrected ${events.driftPages} pages`,
     ...measuringLines(report),
     ...nearLines(report),
+    ...brakeLines(report),
     `tmalloc ${tmallocLine(report.tmalloc)}`,
     ...shedLines(report),
+    ...historyLines(report),
+    ...streamLines(report),
     ...journalLines(report),
     ...restartLines(report),
     "",
-    ...tableLines(WORKER_COLUMNS, report.workers),
+    ...tableLines(columnsOf(WORKER_FIELDS, report.pageBytes, WORKERS_SHOWN), report.workers),
+    ...notifierLines(report),
   ];
 }
 
@@ -117,6 +135,33 @@ function shedLines({ shed }: StatusReport): string[] {
   ];
 }
 
+function historyLines({ history }: StatusReport): string[] {
+  if (history === undefined) return [];
+  if (history.path === null) return ["history off"];
+  const { written, pending, missed, failures } = history;
+  return [
+    `history ${written} kills written to ${harmless(history.path)}, ${pending} wait, ` +
+    `${missed} missed, ${failures} failures`,
+  ];
+}
+
+/** Only where there is one. */
+function notifierLines({ notifiers = [], pageBytes }: StatusReport): readonly string[] {
+  return notifiers.length === 0
+    ? []
+    : ["", ...tableLines(columnsOf(NOTIFIER_FIELDS, pageBytes, {}), notifiers)];
+}
+
+/** Only where somebody follows, or did. */
+function streamLines({ streams }: StatusReport): string[] {
+  if (streams === undefined || streams.total + streams.refused === 0) return [];
+  const { clients, total, missed, dropped, refused } = streams;
+  return [
+    `streams ${clients} clients follow, ${total} so far; ${missed} entries missed, ` +
+    `${dropped} clients dropped, ${refused} refused`,
+  ];
+}
+
 /** Only of those that could not follow. */
 function journalLines({ journal }: StatusReport): string[] {
   return (journal ?? []).filter(({ missed, failed }) => missed + failed > 0).map((one) =>
@@ -130,6 +175,18 @@ function restartLines({ restarts }: StatusReport): string[] {
   return [`started over ${restarts.total} times, the last time as ${reason}`];
 }
 
+/** Whom the kernel refuses memory for toom's sake. */
+function brakeLines({ brake }: StatusReport): string[] {
+  if (brake === undefined) return [];
+  if (brake.mode === "off" && brake.braked + brake.refused + brake.left === 0) return [];
+  return [
+    `brake   ${brake.mode}, ${brake.by === null ? "cannot be here" : `by ${brake.by}`}: ` +
+    `${brake.braked} processes lowered, ${brake.refused} refused so far` +
+    (brake.failures === 0 ? "" : `, ${brake.failures} times not allowed`) +
+    (brake.left === 0 ? "" : `, ${brake.left} not given back yet`),
+  ];
+}
+
 function tmallocLine(tmalloc: TmallocReport): string {
   if (tmalloc.socketPath === null) return "not served";
   const broken = Object.values(tmalloc.brokenConnections).reduce((sum, count) => sum + count, 0);
@@ -138,43 +195,9 @@ function tmallocLine(tmalloc: TmallocReport): string {
     `connections, ${tmalloc.refusedConnections} refused, ${broken} broken off`;
 }
 
-function userColumns(pageBytes: number): readonly Column<UserReport>[] {
-  const size = (pages: number): string => formatBytes(pages * pageBytes);
-  const limit = (pages: number): string => pages === 0 ? "-" : size(pages);
-  return [
-    { title: "USER", text: ({ user }) => user ?? "-" },
-    { title: "UID", text: ({ uid }) => String(uid), right: true },
-    { title: "USAGE", text: ({ usagePages }) => size(usagePages), right: true },
-    { title: "SHARED", text: ({ sharedPages }) => size(sharedPages), right: true },
-    { title: "PROMISED", text: ({ promisedPages }) => size(promisedPages), right: true },
-    { title: "SOFT", text: ({ softPages }) => limit(softPages), right: true },
-    { title: "HARD", text: ({ hardPages }) => limit(hardPages), right: true },
-    { title: "PEAK", text: ({ peakPages }) => size(peakPages), right: true },
-    { title: "STATE", text: ({ state, inDoubt }) => inDoubt ? `${state}, in doubt` : state },
-    { title: "PROCESSES", text: ({ processes }) => String(processes), right: true },
-    { title: "KILLS", text: ({ kills }) => String(kills), right: true },
-  ];
-}
-
-const WORKER_COLUMNS: readonly Column<WorkerReport>[] = [
-  { title: "WORKER", text: ({ role }) => role },
-  { title: "STATE", text: ({ state }) => state },
-  {
-    title: "HEARTBEAT",
-    text: ({ heartbeatAgeMs }) => `${Math.round(heartbeatAgeMs)} ms ago`,
-    right: true,
-  },
-  { title: "RESTARTS", text: ({ restarts }) => String(restarts), right: true },
-  { title: "EVENTS", text: ({ events }) => String(events), right: true },
-];
-
-function formatSeconds(seconds: number): string {
-  const whole = Math.floor(seconds);
-  const minutes = Math.floor(whole / 60);
-  const hours = Math.floor(minutes / 60);
-  const days = Math.floor(hours / 24);
-  if (days > 0) return `${days} d ${hours % 24} h`;
-  if (hours > 0) return `${hours} h ${minutes % 60} min`;
-  if (minutes > 0) return `${minutes} min ${whole % 60} s`;
-  return `${whole} s`;
-}
+const USERS_SHOWN: Shown<typeof USER_FIELDS> = {
+  state: ({ state, inDoubt }) => inDoubt ? `${state}, in doubt` : state,
+};
+const WORKERS_SHOWN: Shown<typeof WORKER_FIELDS> = {
+  heartbeatAgeMs: ({ heartbeatAgeMs }) => `${Math.round(heartbeatAgeMs)} ms ago`,
+};

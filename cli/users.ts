@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { UserResolver } from "./limit_spec.ts";
+import type { UserResolver } from "../service/config/limit_spec.ts";
 
 /** Both ways between names and uids. */
 export interface Users extends UserResolver {
@@ -18,14 +18,15 @@ const NAMES_MS_MAX = 3000;
 
 /** The machine's own users; loaded late, as `--help` and wrong usage need none of it. */
 export async function systemUsers(): Promise<Users> {
-  const { uidOf, findName } = await import("../kernel/users/passwd.ts");
-  const { LocalNames } = await import("../kernel/users/local_names.ts");
-  const { UserNames } = await import("../service/limits/user_names.ts");
-  const nowMs = (): number => performance.now();
-  const local = new LocalNames(nowMs);
-  const names = new UserNames({ local: (uid) => local.nameOf(uid), find: findName, nowMs });
+  const { uidOf } = await import("../kernel/users/passwd.ts");
+  const { localUserNames } = await import("../service/config/system_host.ts");
+  const { gidOf } = await import("../kernel/users/group.ts");
+  const { machineNames } = await import("../service/limits/machine_names.ts");
+  const names = machineNames();
   return {
     uidOf,
+    gidOf,
+    names: localUserNames,
     nameOf: (uid) => names.nameOf(uid) ?? undefined,
     expect: async (uids): Promise<void> => {
       names.expect(uids);
@@ -45,17 +46,19 @@ export async function readableUsers(): Promise<UserResolver> {
   const { PASSWD_PATH, uidInPasswd } = await import("../kernel/users/passwd_text.ts");
   const { state } = Deno.permissions.querySync({ name: "read", path: PASSWD_PATH });
   let text: string | undefined;
+  const passwd = (): string => {
+    if (state !== "granted") return "";
+    try {
+      text ??= Deno.readTextFileSync(PASSWD_PATH);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      text = "";
+    }
+    return text;
+  };
   return {
-    uidOf: (name): number | undefined => {
-      if (state !== "granted") return undefined;
-      try {
-        text ??= Deno.readTextFileSync(PASSWD_PATH);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-        text = "";
-      }
-      return uidInPasswd(text, name);
-    },
+    uidOf: (name) => uidInPasswd(passwd(), name),
+    names: () => passwd().split("\n").map((line) => line.split(":")[0]!),
   };
 }
 

@@ -101,6 +101,10 @@ export interface ExactUsers {
 export interface RecordedUsers {
   /** Has the kernel record a real uid. @returns false: there is no room for it. */
   admit(uid: number): boolean;
+  /** There was no room lately for a user or an address space: only /proc tells what it has. */
+  readonly isShort: boolean;
+  /** What the kernel has refused since the last call, in words; undefined: nothing. */
+  takeRefusal(): string | undefined;
   /** Limits have changed: who has none is recorded no more. */
   rulesChanged(): void;
   /** Books the processes that those have who were admitted since the last time. */
@@ -113,12 +117,17 @@ export interface RecordedUsers {
   detach(): void;
   /** While it is not attached: somebody was admitted whom nobody has looked at, or must be exact. */
   readonly hasNews: boolean;
-  /** While it is not attached: books what each user has at this moment. */
-  look(): void;
+  /**
+   * While it is not attached: books what each user has at this moment.
+   * @returns false: the kernel refuses it.
+   */
+  look(): boolean;
   /** How far each user is from its soft limit as of the last look, pages; negative: above it. */
   distances(visit: (uid: number, pages: number) => void): void;
   /** A process has changed its user. */
   userChanged(): void;
+  /** Programs end nobody of a user until the killer has armed somebody again. @param uid As in the tables. */
+  disarm(uid: number): void;
   /** When {@link catchUp} has something to do; Infinity: nothing is missing. Nanoseconds. */
   readonly nextNs: number;
   /**

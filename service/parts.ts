@@ -4,11 +4,16 @@
  * @module
  */
 import { allowedCpus } from "../kernel/process/affinity.ts";
+import type { BrakeMeans } from "../kernel/brake/brake_world.ts";
+import { putGraces } from "../pipeline/kill/carried_graces.ts";
+import { putLowerings } from "../pipeline/limits/carried_lowerings.ts";
 import type { Memory } from "../pipeline/memory/memory.ts";
 import type { TmallocPlace, WorkerConfig } from "../workers/protocol.ts";
 import { ReportEvents } from "./journal/report_events.ts";
 import { ReportPump } from "./journal/report_pump.ts";
 import { ShedWatch } from "./journal/shed_watch.ts";
+import { findBrake } from "./lifecycle/brake_place.ts";
+import { monotonicNs } from "./lifecycle/handover.ts";
 import type { SupervisorOptions } from "./lifecycle/options.ts";
 import { protectProcess, type TellProtection, tellRefused } from "./lifecycle/protection.ts";
 import { settingsOf } from "./lifecycle/settings.ts";
@@ -20,8 +25,12 @@ import { workerConfig } from "./lifecycle/worker_config.ts";
 import { WorkerWakes } from "./lifecycle/worker_wakes.ts";
 import { type OnHang, WorkerWatch } from "./lifecycle/worker_watch.ts";
 import { LimitControl } from "./limits/limit_control.ts";
+import { sharedGroups } from "./limits/owners.ts";
 import type { LimitState } from "./limits/state_file.ts";
-import { systemNames, type UserNames } from "./limits/user_names.ts";
+import { RulesInForce } from "./rules/rules_in_force.ts";
+import { userFacts } from "./status/user_facts.ts";
+import { machineNames } from "./limits/machine_names.ts";
+import type { UserNames } from "./limits/user_names.ts";
 
 export interface Parts {
   readonly tell: TellProtection;
@@ -34,8 +43,11 @@ export interface Parts {
   /** undefined: tmalloc is not served. */
   readonly tmalloc: TmallocPlace | undefined;
   readonly limits: LimitControl;
+  readonly victimRules: RulesInForce;
   readonly config: WorkerConfig;
   readonly watch: WorkerWatch;
+  /** null: no process can be braked here. */
+  readonly brakeMeans: BrakeMeans | null;
 }
 
 /**
@@ -58,7 +70,10 @@ export function openParts(
   const startOver = new StartOver(host, allowedCpus());
   protectProcess(tell);
   const memory = makeMemory(options);
-  const names = systemNames();
+  // Before any worker: nobody is asked twice, and no grace becomes longer or shorter.
+  putGraces(memory, handover?.graces ?? [], monotonicNs());
+  putLowerings(memory, handover?.lowerings ?? []);
+  const names = machineNames();
   const shed = new ShedWatch(memory, journal, host.logLosses);
   const tracing = open.adopt(
     new Tracing({
@@ -72,8 +87,15 @@ export function openParts(
     }),
     (made) => made.close(),
   );
+  const victimRules = new RulesInForce(memory);
   const wakes = new WorkerWakes(options.readerCount, open);
-  const events = new ReportEvents(pageBytes, (uid) => names.nameOf(uid));
+  const events = new ReportEvents(
+    pageBytes,
+    (uid) => names.nameOf(uid),
+    (uid) => userFacts(memory, uid, limits.list()),
+    (tag) => victimRules.nameOf(tag),
+    () => new Date(),
+  );
   const reports = new ReportPump(memory, wakes.reportBell, events, journal);
   const tmalloc = serveTmalloc(options.tmallocSocketPath, handover?.fds.tmalloc, journal, open);
   const limits = open.adopt(
@@ -83,6 +105,7 @@ export function openParts(
       settings: settingsOf(options, journal),
       journal,
       subuidPath: options.subuidPath,
+      groups: sharedGroups(options.limits),
       pageBytes,
       wake: () => wakes.wakeForLimits(),
     }),
@@ -90,7 +113,16 @@ export function openParts(
   );
   tracing.start();
   const isFirstStart = handover === undefined;
-  const config = workerConfig({ options, tracing, wakes, tmalloc, isFirstStart, tell });
+  const brakeMeans = findBrake(options, state.list(), journal);
+  const config = workerConfig({
+    options,
+    tracing,
+    wakes,
+    tmalloc,
+    isFirstStart,
+    tell,
+    brakeMeans,
+  });
   const watch = new WorkerWatch(
     memory,
     config,
@@ -109,7 +141,9 @@ export function openParts(
     reports,
     tmalloc,
     limits,
+    victimRules,
     config,
     watch,
+    brakeMeans,
   };
 }

@@ -4,32 +4,44 @@
  *
  * @module
  */
-import { CounterIndex, Role, roleName } from "../pipeline/memory/layout.ts";
+import { CounterIndex, Role, roleName, RoleState } from "../pipeline/memory/layout.ts";
 import { attachCounters } from "../pipeline/memory/memory.ts";
-import { WATCH_TURN_MS } from "../pipeline/memory/timing.ts";
+import { loweringsOf } from "../pipeline/limits/carried_lowerings.ts";
+import { BLOCKS_AFTER_MS, FIRST_START_MS_MAX, WATCH_TURN_MS } from "../pipeline/memory/timing.ts";
 import { trimHeap } from "../kernel/process/heap.ts";
 import type { HeldLock } from "../kernel/process/lock.ts";
 import { readMemInfo } from "../kernel/proc/mem_info.ts";
-import type { StatusReport } from "./control/control_api.ts";
+import type { ReloadAnswer } from "./control/control_api.ts";
+import { OwnSocket } from "./control/own_socket.ts";
+import { ownSocketPath } from "./control/own_socket_path.ts";
 import { ControlServer } from "./control/control_server.ts";
 import { controlBackend } from "./control_backend.ts";
+import { endBrake } from "./lifecycle/brake_place.ts";
 import { keepOff } from "./lifecycle/cpu_choice.ts";
 import { messageOf } from "./lifecycle/errors.ts";
+import { keptGraces } from "./lifecycle/kept_graces.ts";
+import { monotonicNs } from "./lifecycle/handover.ts";
 import { holdMachineLock } from "./lifecycle/machine_lock.ts";
 import type { SupervisorOptions } from "./lifecycle/options.ts";
 import { Periodic } from "./lifecycle/periodic.ts";
 import { dropStart, lockInMemory } from "./lifecycle/protection.ts";
 import { firstSweep } from "./lifecycle/shared_memory.ts";
+import { NO_MANAGER } from "./lifecycle/service_manager.ts";
 import type { StartOverState, SupervisorHost } from "./lifecycle/start_over.ts";
 import { calm, hurryAlone } from "./lifecycle/start_priority.ts";
 import type { OnHang } from "./lifecycle/worker_watch.ts";
 import { LimitState } from "./limits/state_file.ts";
+import { Notifiers } from "./notifiers.ts";
 import { openParts, type Parts } from "./parts.ts";
-import { daemonStatus } from "./status/daemon_status.ts";
-import { EventRate } from "./status/event_rate.ts";
+import { ReadAccess } from "./read_access.ts";
+import { Reloader } from "./reloader.ts";
+import { Recordings } from "./recording/recordings.ts";
+import { Views } from "./views.ts";
 import { limitedUids } from "./status/memory_report.ts";
 
 const LOOK_EVERY_MS = 1000;
+/** A manager's line of status. */
+const STATUS_EVERY_MS = 10_000;
 /** Memory that was freed goes back to the kernel this often. */
 const TRIM_EVERY_MS = 10_000;
 const PING_MS_MAX = 2000;
@@ -40,17 +52,24 @@ const SETTLED_MS = 5000;
 const STOP_MS_MAX = 600;
 
 export class Supervisor {
-  private readonly options: SupervisorOptions;
+  private options: SupervisorOptions;
   private readonly host: SupervisorHost;
   private readonly lock: HeldLock;
   /** Closes what is open, the newest first. */
   private readonly open: AsyncDisposableStack;
   private readonly parts: Parts;
-  private readonly rate = new EventRate();
+  private readonly notifiers: Notifiers;
+  private readonly views: Views;
+  private readonly recordings: Recordings;
   private readonly periodic: Periodic;
   private readonly startedMs = performance.now();
   private control: ControlServer | undefined;
+  /** undefined: not yet. */
+  private readAccess: ReadAccess | undefined;
+  /** undefined: not open yet, or not to be had. */
+  private own: OwnSocket | undefined;
   private isClosed = false;
+  private readonly reloader: Reloader;
 
   /**
    * Starts toom. When this returns, limits are enforced.
@@ -95,13 +114,52 @@ export class Supervisor {
     this.lock = lock;
     this.open = open;
     this.parts = parts;
+    this.notifiers = new Notifiers(
+      () => this.options,
+      host.journal,
+      (uid) => parts.limits.ownerOf(uid),
+    );
+    this.views = new Views(() => this.options, host, parts, this.notifiers);
+    open.adopt(host.journal.subscribe(this.views.killCounts), (made) => made.close());
+    open.adopt(host.journal.subscribe(this.views.feed), (made) => made.close());
+    this.notifiers.subscribe(host.journal);
+    open.defer(() => this.notifiers.close());
+    this.recordings = new Recordings({
+      memory: parts.memory,
+      toomVersion: options.version,
+      source: parts.tracing.source,
+      flight: options.recordSeconds === 0 ? undefined : {
+        seconds: options.recordSeconds,
+        dirPath: `${options.stateDirPath}/recordings`,
+        filesMax: options.recordFiles,
+      },
+      otherCpus: parts.config.otherCpus,
+      journal: host.journal,
+    });
+    open.adopt(this.recordings, (made) => made.close());
+    open.adopt(host.journal.subscribe(this.recordings), (made) => made.close());
     const { watch, reports, limits } = parts;
+    this.reloader = new Reloader({
+      limits,
+      victimRules: parts.victimRules,
+      journal: host.journal,
+      loadOptions: host.loadOptions,
+      running: () => this.options,
+      put: (changed) => {
+        this.options = changed;
+        this.readAccess?.set(changed.readGroup);
+      },
+      isClosed: () => this.isClosed,
+    });
     this.periodic = new Periodic([
       { everyMs: 0, run: () => watch.check() },
       { everyMs: 0, run: () => reports.drain() },
+      { everyMs: 0, run: () => void this.own?.turn() },
       { everyMs: 0, run: (nowMs) => limits.tick(nowMs) },
       { everyMs: LOOK_EVERY_MS, run: (nowMs) => this.look(nowMs) },
       { everyMs: TRIM_EVERY_MS, run: trimHeap },
+      { everyMs: host.manager.aliveEveryMs, run: () => this.tellAlive() },
+      { everyMs: STATUS_EVERY_MS, run: () => this.tellStatus() },
     ], () => performance.now());
   }
 
@@ -109,19 +167,24 @@ export class Supervisor {
     const { host: { handover }, options, parts } = this;
     const { limits, watch, tracing, reports, memory, startOver, config } = parts;
     const isFirst = handover === undefined;
+    parts.victimRules.put(options);
     limits.begin(performance.now());
     tracing.announce(this.host.journal);
+    if (isFirst) this.announceFiles();
     if (isFirst) limits.announce();
     else void limits.announceAgain();
     await watch.startAll();
     keepOff(config);
     if (!isFirst) hurryAlone();
-    await watch.ping(Role.coordinator, PING_MS_MAX);
+    await watch.ping(Role.coordinator, isFirst ? FIRST_START_MS_MAX : PING_MS_MAX);
     this.periodic.start(WATCH_TURN_MS);
     void reports.follow();
     await firstSweep(memory);
     startOver.tell();
+    this.recordings.start();
     this.control = await this.openControl();
+    this.own = this.openOwn();
+    await this.openMetrics();
     await this.settle(!isFirst);
     if (!isFirst) calm();
     const settling = setTimeout(() => {
@@ -138,28 +201,80 @@ export class Supervisor {
       counted: options.memberNames,
       victim: options.victim,
       dryRun: options.dryRun,
+      brake: options.brake,
+      brakeBy: parts.brakeMeans,
       controlSocket: options.controlSocketPath,
-      tmallocSocket: this.tmallocSocketPath,
+      tmallocSocket: this.views.tmallocSocketPath,
       startMs: Math.round(performance.now() - this.startedMs),
     });
+    this.host.manager.ready(this.views.statusLine());
+  }
+
+  private announceFiles(): void {
+    const { files, absent = [] } = this.options.config;
+    if (files.length === 0) return;
+    this.host.journal.publish({ event: "config", message: `configured by ${files.join(", ")}` });
+    for (const { place, path, message } of absent) {
+      const text = `not in force: ${place}: ${path}: ${message}`;
+      this.host.journal.publish({ event: "config", message: text });
+    }
   }
 
   private async openControl(): Promise<ControlServer> {
     const { options, parts: { limits, watch }, host: { journal, handover } } = this;
     const controlOptions = {
       socketPath: options.controlSocketPath,
-      backend: controlBackend(limits, watch, () => this.status()),
+      backend: controlBackend(limits, watch, this.views, this.recordings, {
+        config: () => this.options.config,
+        reload: (isAtOnce) => this.reload(isAtOnce),
+      }),
       totalMemoryBytes: readMemInfo().totalBytes,
       pageBytes: options.pageBytes,
-      softDefault: options.softDefault,
+      softDefault: () => this.options.softDefault,
       debugFaults: options.debugFaults,
       onError: (error: unknown) =>
         journal.publish({ event: "error", where: "control", message: messageOf(error) }),
     };
+    const readAccess = new ReadAccess({
+      controlSocketPath: options.controlSocketPath,
+      handlers: controlOptions,
+      journal,
+    });
+    this.open.defer(() => readAccess.close());
     const former = handover?.fds.control;
-    return former === undefined
+    const server = former === undefined
       ? await ControlServer.start(controlOptions)
       : await ControlServer.adopt(former, controlOptions);
+    this.readAccess = readAccess;
+    readAccess.set(this.options.readGroup);
+    return server;
+  }
+
+  private async openMetrics(): Promise<void> {
+    const { metricsAddress: address } = this.options;
+    if (address === undefined) return;
+    try {
+      const { MetricsServer } = await import("./metrics/metrics_server.ts");
+      const server = new MetricsServer(address, (format) => this.views.renderMetrics(format));
+      this.open.defer(() => server.close());
+    } catch (error) {
+      const message = `no metrics on ${address.hostname} port ${address.port}: ${messageOf(error)}`;
+      this.host.journal.publish({ event: "error", where: "metrics", message });
+    }
+  }
+
+  private openOwn(): OwnSocket | undefined {
+    const path = ownSocketPath(this.options.controlSocketPath);
+    try {
+      return this.open.adopt(
+        new OwnSocket(path, (uid) => JSON.stringify(this.views.own(uid))),
+        (made) => made.close(),
+      );
+    } catch (error) {
+      const message = `users cannot ask for their own on ${path}: ${messageOf(error)}`;
+      this.host.journal.publish({ event: "error", where: "control", message });
+      return undefined;
+    }
   }
 
   /** Small, and with the way to a kill at hand. Once more when the start is really over. */
@@ -171,36 +286,11 @@ export class Supervisor {
 
   /** Once a second. */
   private look(nowMs: number): void {
-    this.rate.update(
-      nowMs,
-      attachCounters(this.parts.memory, Role.accounting)[CounterIndex.events]!,
-    );
+    this.views.look(nowMs);
     // So that a kill finds the name: it does not wait for one.
     this.parts.names.expect(limitedUids(this.parts.memory));
     this.parts.shed.check(nowMs);
     this.host.tellShed(false);
-  }
-
-  private status(): StatusReport {
-    const { options, rate, parts } = this;
-    return daemonStatus({
-      options,
-      source: parts.tracing.source,
-      tmallocSocketPath: this.tmallocSocketPath,
-      memory: parts.memory,
-      limits: parts.limits,
-      names: parts.names,
-      rate,
-      watch: parts.watch,
-      startOver: parts.startOver,
-      shed: parts.shed,
-      journal: this.host.journal,
-    });
-  }
-
-  /** null: not served. */
-  private get tmallocSocketPath(): string | null {
-    return this.parts.tmalloc === undefined ? null : this.options.tmallocSocketPath!;
   }
 
   private kills(): number {
@@ -208,11 +298,39 @@ export class Supervisor {
     return this.parts.startOver.formerKills + counters[CounterIndex.kills]!;
   }
 
+  /**
+   * Reads the configuration again and puts it in force, all of it or nothing. Never throws.
+   *
+   * @param isAtOnce Users who have more than lowered limits lose processes without a grace.
+   */
+  async reload(isAtOnce = false): Promise<ReloadAnswer> {
+    const { manager } = this.host;
+    manager.reloading(monotonicNs());
+    const answer = await this.reloader.reload(isAtOnce);
+    manager.ready(this.views.statusLine());
+    return answer;
+  }
+
+  private tellStatus(): void {
+    const { manager } = this.host;
+    if (manager !== NO_MANAGER) manager.status(this.views.statusLine());
+  }
+
+  /** The manager is told as long as each worker on the way of an event turns, and this thread does. */
+  private tellAlive(): void {
+    const isAlive = this.parts.watch.reports().every(({ state, heartbeatAgeMs }) =>
+      state === RoleState.running && heartbeatAgeMs < BLOCKS_AFTER_MS
+    );
+    if (isAlive) this.host.manager.alive();
+  }
+
   // ------------------------------------------------------------------------------ start over, stop
 
   private startAnew(role: string, reason: string, silentMs: number): void {
     const prepare = (): void => {
       this.parts.reports.drain();
+      // Nobody would watch over them: what starts over knows no children.
+      this.notifiers.stop();
       this.host.tellShed(true);
     };
     void this.parts.startOver.begin(role, reason, silentMs, prepare, () => this.startOverState());
@@ -234,15 +352,19 @@ export class Supervisor {
           ? undefined
           : { listenFd: tmalloc.listenFd, streamListenFd: tmalloc.streamListenFd },
       },
+      graces: keptGraces(this.parts.memory),
+      lowerings: loweringsOf(this.parts.memory),
       restarts: Object.fromEntries(
         watch.reports().map((one) => [roleName(one.role), one.restarts]),
       ),
       kills: this.kills(),
+      history: this.host.history.handover(),
     };
   }
 
   /** Stops everything within a second. */
   async stop(reason: string): Promise<void> {
+    this.host.manager.stopping();
     await this.open.disposeAsync();
     this.host.journal.publish({
       event: "stop",
@@ -258,8 +380,10 @@ export class Supervisor {
   private async close(): Promise<void> {
     this.isClosed = true;
     this.periodic.stop();
+    this.views.feed.close();
     this.parts.reports.stop();
     await Promise.all([this.control?.stop(), this.parts.watch.stop(STOP_MS_MAX)]);
+    await endBrake(this.options, this.host.journal);
     this.parts.reports.drain();
     this.parts.shed.check(Infinity);
   }

@@ -192,6 +192,22 @@ function madeResults(): Results {
           signalUs: s,
         },
       },
+      rest: {
+        ...outcome,
+        result: {
+          points: [{
+            source: "bpf",
+            processes: 100,
+            users: 10,
+            seconds: 1,
+            cpuShare: 0.004,
+            threads: { "toom-sweeper": 0.003 },
+            lookUs: 50,
+            looksPerSecond: 1,
+          }, { source: "raw", processes: 100, users: 10, seconds: 1, cpuShare: 0.02, threads: {} }],
+          skipped: ["10000 processes: this machine cannot have so many"],
+        },
+      },
       scale: {
         ...outcome,
         result: {
@@ -224,6 +240,7 @@ Deno.test("report and plots have everything that was measured, and the original'
     "kill-overshoot",
     "kill-scenarios",
     "loss",
+    "rest",
   ]);
   for (const [i, { name }] of plots.entries()) {
     const svg = svgs[i]!;

@@ -1,7 +1,8 @@
 /** The systemd unit, read as systemd reads it. systemd.exec(5), systemd.service(5) */
 import { assert, assertEquals } from "@std/assert";
 import { ExitCode } from "../cli/errors.ts";
-import { CONTROL_SOCKET_DEFAULT, TMALLOC_SOCKET_DEFAULT } from "../cli/run_command.ts";
+import { FIRST_START_MS_MAX } from "../pipeline/memory/timing.ts";
+import { CONTROL_SOCKET_DEFAULT, TMALLOC_SOCKET_DEFAULT } from "../service/config/defaults.ts";
 
 /** The settings of the unit: the last of a name holds. */
 function unitSettings(): Map<string, string> {
@@ -44,4 +45,8 @@ Deno.test("the unit tries again when another toom runs, and pauses before it doe
   assert(script!.includes("sleep 4") && Number(unit.get("TimeoutStopSec")) > 4);
   assert(await pausedMs(String(ExitCode.unsupported)) >= 400);
   for (const status of ["0", "1", "KILL"]) assert(await pausedMs(status) < 390, status);
+});
+
+Deno.test("toom gives its start up, and says why, before systemd does", () => {
+  assert(FIRST_START_MS_MAX < Number(unitSettings().get("TimeoutStartSec")) * 1000);
 });

@@ -14,8 +14,11 @@ const DOCUMENTS = [
   "deploy/toom.service",
   ".ci/run",
   ".ci/compile-kit.sh",
+  ".ci/machine.sh",
   ...documentsIn("docs"),
   ...documentsIn("docs/decisions"),
+  ...documentsIn("docs/guides"),
+  "deploy/container/README.md",
   ...rooms().map((room) => `${room}/README.md`),
 ];
 const CODE_FOLDERS = ["cli", "kernel", "pipeline", "workers", "service", "bench", "tests"];

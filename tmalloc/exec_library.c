@@ -18,6 +18,13 @@
   "build it with make -C tmalloc, install it with make -C tmalloc install, or name it with " \
   "--preload"
 
+/* Where Debian keeps the libraries of this machine; elsewhere there is no such folder. */
+#if defined __aarch64__
+#define TRIPLET "aarch64-linux-gnu"
+#else
+#define TRIPLET "x86_64-linux-gnu"
+#endif
+
 /* ld.so(8): blanks and colons part the paths in LD_PRELOAD, $ORIGIN and the like are replaced, and
  * nothing keeps it from doing so. */
 static const char SEPARATORS[] = " :$";
@@ -29,8 +36,9 @@ static bool is_file(const char *path) {
 
 /* Beside toom-exec, and where the Makefile installs it. */
 static bool find_in_places(char *path, size_t room) {
-  static const char *const besides[] = {LIBRARY, "../lib/" LIBRARY};
-  static const char *const folders[] = {"/usr/local/lib", "/usr/lib", "/usr/lib64"};
+  static const char *const besides[] = {LIBRARY, "../lib/" LIBRARY, "../lib/" TRIPLET "/" LIBRARY};
+  static const char *const folders[] = {"/usr/local/lib", "/usr/lib", "/usr/lib64",
+                                        "/usr/lib/" TRIPLET};
   char program[PATH_MAX];
   ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
   for (size_t i = 0; length > 0 && i < sizeof besides / sizeof *besides; i++) {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { onlineCpus } from "../kernel/process/online_cpus.ts";
 import { Accounting } from "../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../pipeline/books/books.ts";
 import { DegradedReason } from "../pipeline/messages/reports.ts";
@@ -33,7 +34,7 @@ runWorker(
     const coordinator = new EventFd(init.config.wakeFds.coordinator);
     const options = {
       unknownUid: UNKNOWN_UID,
-      marginPages: marginPages(navigator.hardwareConcurrency, init.config.pageBytes),
+      marginPages: marginPages(onlineCpus(), init.config.pageBytes),
       kernel: books === undefined ? undefined : new BpfLimits(books),
       wakeSweeper: () => sweeper.ring(),
       wakeCoordinator: () => coordinator.ring(),

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { onlineCpus } from "../kernel/process/online_cpus.ts";
 import { attachCounters } from "../pipeline/memory/memory.ts";
 import { BellSleeper, Doorbell } from "../pipeline/memory/doorbell.ts";
 import { Role } from "../pipeline/memory/layout.ts";
@@ -42,7 +43,7 @@ function makeCoordinator({ memory, init }: WorkerContext): WorkerAgent {
     exact: books && new BpfExactUsers(books, () => sweeperWake.ring()),
     proc: new ProcReader(),
     pageBytes,
-    procErrorPages: procErrorPages(Deno.osRelease(), navigator.hardwareConcurrency),
+    procErrorPages: procErrorPages(Deno.osRelease(), onlineCpus()),
   });
   return {
     step: () => server.turn(0),

@@ -15,6 +15,7 @@ import { OwnersView } from "../pipeline/limits/owners.ts";
 import { REFRESH_KILLS, WARM_UP_KILLS, warmUp } from "../pipeline/replay/warm_up.ts";
 import { BpfCandidates } from "../kernel/bpf/bpf_trigger.ts";
 import { PidfdKillKernel, PidKillKernel } from "../kernel/kill/kill_kernel.ts";
+import { LinuxUnitKernel } from "../kernel/kill/unit_kernel.ts";
 import { probePidfd } from "../kernel/kill/pidfd.ts";
 import { FIFO_PRIORITY } from "./priorities.ts";
 import { runWorker } from "./shell.ts";
@@ -37,6 +38,7 @@ runWorker(
     const rehearsalKernel = makeKernel(true);
     const killer = new Killer(memory, kernel, {
       patienceNs: PATIENCE_NS,
+      unitKernel: new LinuxUnitKernel(),
       kernelCandidates: books === undefined ? undefined : new BpfCandidates(books),
     });
     killer.start();

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { onlineCpus } from "../kernel/process/online_cpus.ts";
 import { Sweeper } from "../pipeline/discovery/sweeper.ts";
 import { openSweeperWorld } from "../kernel/discovery/sweeper_world.ts";
 import { procErrorPages } from "../kernel/proc/proc_accuracy.ts";
@@ -14,7 +15,7 @@ import { runWorker } from "./shell.ts";
 runWorker({ fifoPriority: FIFO_PRIORITY.sweeper }, ({ memory, init }) => {
   const { config, epoch } = init;
   const world = openSweeperWorld(config.sweeper, FIFO_PRIORITY.sweeper);
-  const cpus = navigator.hardwareConcurrency;
+  const cpus = onlineCpus();
   const sweeper = new Sweeper(memory, world, {
     epoch,
     cpus,

@@ -54,6 +54,7 @@ function toomKind(name: string, label: string, ...args: string[]): KillerKind {
       const toom = await Toom.start([
         `--limit=${BENCH_UID}=${LIMIT_MIB}MiB`,
         `--limit=${OTHER_UID}=${OTHER_LIMIT}`,
+        "--storm-kills=0",
         ...args,
       ]);
       return { line: USER_LINE, toom, [Symbol.asyncDispose]: () => toom[Symbol.asyncDispose]() };

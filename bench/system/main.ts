@@ -26,6 +26,7 @@ import {
   readResults,
   type Results,
 } from "./results.ts";
+import { runRest } from "./rest.ts";
 import { runScale } from "./scale.ts";
 import { runSteady } from "./steady.ts";
 import { removeDeadBenchInstances } from "./subject.ts";
@@ -60,6 +61,7 @@ const RUNNERS: { readonly [Name in ExperimentName]: Runner<Name> } = {
     await new KillsBench(toolbox, plan).run(tell, scenarios, before?.experiments.kills?.result),
   breakdown: async (toolbox, plan) => await runBreakdown(toolbox, plan),
   scale: async (toolbox, plan, tell) => await runScale(toolbox, plan, tell),
+  rest: async (toolbox, plan, tell) => await runRest(toolbox, plan, tell),
   steady: async (toolbox, plan) => await runSteady(toolbox, plan),
   tmalloc: async (toolbox, plan) => tmallocProblem() ?? await runTmalloc(toolbox, plan),
 };

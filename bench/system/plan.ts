@@ -23,6 +23,9 @@ export interface Plan {
   /** Loss: kernel buffers to try, and how long a rate must be held. */
   readonly lossBuffersKib: readonly number[];
   readonly lossMs: number;
+  /** At rest: how many of the sizes, and how long each is watched. */
+  readonly restSizes: number;
+  readonly restMs: number;
   /** Collections in hot workers: events, at least. */
   readonly steadyEvents: number;
   /** tmalloc: requests of each client. */
@@ -43,6 +46,8 @@ export const FULL: Plan = {
   cpuPages: 4_000_000,
   lossBuffersKib: [64, 256, 1024, 4096],
   lossMs: 2000,
+  restSizes: 3,
+  restMs: 70_000,
   steadyEvents: 10_000_000,
   trips: 20_000,
   leaseRounds: 100,
@@ -60,6 +65,8 @@ export const QUICK: Plan = {
   cpuPages: 1_000_000,
   lossBuffersKib: [256, 4096],
   lossMs: 500,
+  restSizes: 2,
+  restMs: 10_000,
   steadyEvents: 2_000_000,
   trips: 2000,
   leaseRounds: 10,
@@ -77,6 +84,8 @@ export const TINY: Plan = {
   cpuPages: 20_000,
   lossBuffersKib: [256],
   lossMs: 100,
+  restSizes: 1,
+  restMs: 1000,
   steadyEvents: 50_000,
   trips: 50,
   leaseRounds: 1,

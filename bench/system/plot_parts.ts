@@ -141,3 +141,49 @@ export const SIZE_TICKS: LogTicks = {
   values: Array.from({ length: 13 }, (_, i) => 4 ** (i + 1)),
   labels: SIZE_LABELS,
 };
+
+/** A bar and its text for each row, those of the two sources beside each other. */
+export function sourceBars(
+  values: readonly { readonly source: string; readonly [field: string]: unknown }[],
+  options: {
+    readonly title: string;
+    readonly subtitle: readonly string[];
+    readonly sources: readonly [string, string];
+    /** Field of the rows' names, in the order in which they come. */
+    readonly row: string;
+    /** Encoding of the bars' length. */
+    readonly x: Spec;
+  },
+): Spec {
+  const { title, subtitle, sources, row, x } = options;
+  const names = [...new Set(values.map((one) => one[row]))];
+  const y = { field: row, type: "nominal", sort: names, title: null };
+  const yOffset = { field: "source", type: "nominal", sort: sources };
+  return {
+    title: { text: title, subtitle },
+    width: 560,
+    height: { step: 24 },
+    data: { values },
+    layer: [
+      {
+        mark: { type: "bar", cornerRadiusEnd: 3, opacity: 0.85 },
+        encoding: {
+          y,
+          yOffset,
+          x,
+          color: {
+            field: "source",
+            type: "nominal",
+            sort: sources,
+            title: "source",
+            scale: { domain: sources, range: [TOOM_COLOR, "#edae49"] },
+          },
+        },
+      },
+      {
+        mark: { type: "text", align: "left", dx: 6, fontSize: 12, color: INK },
+        encoding: { y, yOffset, x, text: { field: "text" } },
+      },
+    ],
+  };
+}

@@ -15,10 +15,12 @@ import {
   OTHER_COLOR,
   ranges,
   SIZE_TICKS,
+  sourceBars,
   type Spec,
   TIME_TICKS,
   TOOM_COLOR,
 } from "./plot_parts.ts";
+import { restPlot } from "./rest_plot.ts";
 import { highestLossless } from "./scale.ts";
 import type { Summary } from "./stats.ts";
 
@@ -351,45 +353,19 @@ function lossPlot({ loss }: ExperimentResults["scale"]): Spec {
     axis: { format: "~s" },
     scale: { domain: [0, most * 1.35], nice: false },
   };
-  const buffers = [...new Set(values.map(({ buffer }) => buffer))];
-  const y = { field: "buffer", type: "nominal", sort: buffers, title: null };
-  const yOffset = { field: "source", type: "nominal", sort: ["raw", "text"] };
-  return {
-    title: {
-      text: "Highest rate of events that was held without a loss",
-      subtitle: ["Two limited processes, quicker and quicker until events are lost."],
-    },
-    width: 560,
-    height: { step: 24 },
-    data: { values },
-    layer: [
-      {
-        mark: { type: "bar", cornerRadiusEnd: 3, opacity: 0.85 },
-        encoding: {
-          y,
-          yOffset,
-          x,
-          color: {
-            field: "source",
-            type: "nominal",
-            sort: ["raw", "text"],
-            title: "source",
-            scale: { domain: ["raw", "text"], range: [TOOM_COLOR, "#edae49"] },
-          },
-        },
-      },
-      {
-        mark: { type: "text", align: "left", dx: 6, fontSize: 12, color: INK },
-        encoding: { y, yOffset, x, text: { field: "text" } },
-      },
-    ],
-  };
+  return sourceBars(values, {
+    title: "Highest rate of events that was held without a loss",
+    subtitle: ["Two limited processes, quicker and quicker until events are lost."],
+    sources: ["raw", "text"],
+    row: "buffer",
+    x,
+  });
 }
 
 /** All that there are results for. */
 export function plotsOf({ experiments }: Results): Plot[] {
   const plots: Plot[] = [];
-  const { allocation, kills, breakdown, scale } = experiments;
+  const { allocation, kills, breakdown, scale, rest } = experiments;
   const add = (name: string, spec: Spec): void => void plots.push({ name, spec });
   if (allocation?.result !== undefined) add("allocation", allocationPlot(allocation.result));
   if (kills?.result !== undefined) plots.push(...killPlots(kills.result));
@@ -399,5 +375,6 @@ export function plotsOf({ experiments }: Results): Plot[] {
     add("cpu", cpuPlot(scale.result));
     add("loss", lossPlot(scale.result));
   }
+  if (rest?.result !== undefined) add("rest", restPlot(rest.result));
   return plots;
 }

@@ -16,6 +16,7 @@ const HEADINGS: Readonly<Record<ExperimentName, string>> = {
   kills: "Kill latency and overshoot",
   breakdown: "Where the time of a kill goes",
   scale: "Scale",
+  rest: "At rest",
   steady: "Garbage collections",
   tmalloc: "tmalloc",
 };
@@ -25,6 +26,7 @@ const PLOTS: Readonly<Record<ExperimentName, readonly string[]>> = {
   kills: ["kill-latency", "kill-overshoot", "kill-scenarios"],
   breakdown: ["breakdown"],
   scale: ["cost", "cpu", "loss"],
+  rest: ["rest"],
   steady: [],
   tmalloc: [],
 };
@@ -72,6 +74,7 @@ const SECTIONS: { readonly [Name in ExperimentName]: Section<Name> } = {
   kills: killsSection,
   breakdown: breakdownSection,
   scale: scaleSection,
+  rest: restSection,
   steady: steadySection,
   tmalloc: tmallocSection,
 };
@@ -268,6 +271,40 @@ function scaleSection({ cost, cpu, loss }: ExperimentResults["scale"]): string[]
       }),
     ),
   ];
+}
+
+function restSection({ points, skipped }: ExperimentResults["rest"]): string[] {
+  return [
+    markdownTable(
+      [
+        "source",
+        "processes",
+        "users",
+        "CPU, all threads",
+        "threads",
+        "a look, ms",
+        "looks a second",
+      ],
+      points.map((point) => [
+        point.source,
+        pretty(point.processes),
+        pretty(point.users),
+        percent(point.cpuShare),
+        Object.entries(point.threads).map(([name, share]) => `${name} ${percent(share)}`).join(
+          ", ",
+        ),
+        point.lookUs === undefined ? "" : pretty(point.lookUs / 1000),
+        point.looksPerSecond === undefined ? "" : pretty(point.looksPerSecond),
+      ]),
+    ),
+    "All processes sleep, and their users are far from their limits of 1 TiB. CPU is part of one, " +
+    `over ${pretty(points[0]?.seconds ?? 0)} s. With bpf no program runs at a page meanwhile.`,
+    ...skipped.map((why) => `Left out: ${why}.`),
+  ];
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(2)} %`;
 }
 
 function steadySection(result: ExperimentResults["steady"]): string[] {

@@ -9,6 +9,7 @@ import type { BreakdownResult } from "./breakdown.ts";
 import type { KillsResult } from "./kills.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
+import type { RestResult } from "./rest.ts";
 import type { ScaleResult } from "./scale.ts";
 import type { SteadyResult } from "./steady.ts";
 import type { TmallocResult } from "./tmalloc.ts";
@@ -18,6 +19,7 @@ export interface ExperimentResults {
   readonly kills: KillsResult;
   readonly breakdown: BreakdownResult;
   readonly scale: ScaleResult;
+  readonly rest: RestResult;
   readonly steady: SteadyResult;
   readonly tmalloc: TmallocResult;
 }
@@ -29,6 +31,7 @@ export const EXPERIMENT_NAMES: readonly ExperimentName[] = [
   "kills",
   "breakdown",
   "scale",
+  "rest",
   "steady",
   "tmalloc",
 ];

@@ -9,12 +9,12 @@ import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { INHERITED, KERNEL_KILL, KERNEL_OVER } from "../../pipeline/messages/records.ts";
 import type { TraceSource } from "../../pipeline/ports.ts";
 import { EventFd } from "../ffi/fd.ts";
+import { memoryAt } from "../ffi/mapping.ts";
 import { POLLIN, PollSet } from "../ffi/poll.ts";
 import { makeCounters } from "../trace/page_format.ts";
 import { Nowhere } from "../trace/nowhere.ts";
 import { SourceCounts } from "../trace/source_counts.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
-import { attachArray } from "./objects.ts";
 import {
   BpfRecord,
   BpfRecordKind,
@@ -33,9 +33,11 @@ export interface BpfSourceSpec {
 }
 
 /** Records of one turn; then its worker sees its stop word. */
-const TURN_RECORDS_MAX = 16_384;
-/** Records that do not wake the reader, as nobody is near, wait no longer than this. */
+const TURN_RECORDS_MAX = 4096;
+/** Records that do not wake the reader, as nobody is above soft, wait no longer than this. */
 const WAIT_MS_MAX = 20;
+/** The same while no page is booked: then only the life cycle of tasks is recorded. */
+const FAR_WAIT_MS_MAX = 100;
 /** Of all CPUs. */
 const ANY_CPU = -1;
 const HIGH_WORD = 4_294_967_296;
@@ -156,6 +158,7 @@ export class BpfDecoder {
     const record = writer.open(KERNEL_OVER, tsNs);
     record.uid = words[at + Word.uid]!;
     record.refusal = words[at + Word.result]!;
+    record.tgid = words[at + Word.other]!;
     writer.close();
   }
 
@@ -186,6 +189,8 @@ class BpfSource implements TraceSource {
   private readonly shed: Uint32Array;
   /** Set while this waits: then programs wake it. */
   private readonly waits: Int32Array;
+  /** Not 0 while pages are booked. */
+  private readonly rssLink: Uint32Array;
   private shedBefore: number;
   private readonly take = (word: number): void => this.decoder.take(word);
 
@@ -195,16 +200,17 @@ class BpfSource implements TraceSource {
     onBatch: () => void,
     counters: Float64Array,
   ) {
-    const { fds, recordBytes, shape } = spec.books;
+    const { fds, addresses, recordBytes, shape } = spec.books;
     this.members = countedMembers(shape);
     this.ring = new RingBuffer(fds.records, recordBytes);
     this.decoder = new BpfDecoder(this.ring.words, this.members, writer);
     this.counts = new SourceCounts(counters, [this.decoder]);
     this.writer = writer;
     this.onBatch = onBatch;
-    const control = attachArray(fds.control, CONTROL_BYTES);
+    const control = memoryAt(addresses.control, CONTROL_BYTES);
     this.shed = new Uint32Array(control, Control.recordsShed, 1);
     this.waits = new Int32Array(control, Control.readerWaits, 1);
+    this.rssLink = new Uint32Array(control, Control.rssLink, 1);
     this.shedBefore = this.shed[0]!;
     this.wake = new EventFd(spec.wakeFd);
     this.poll = new PollSet(2);
@@ -231,7 +237,8 @@ class BpfSource implements TraceSource {
   wait(timeoutMs: number): boolean {
     // What came before this, the kernel sees when it begins to wait.
     Atomics.store(this.waits, 0, 1);
-    const ready = this.poll.wait(Math.min(timeoutMs, WAIT_MS_MAX));
+    const mostMs = this.rssLink[0] === 0 ? FAR_WAIT_MS_MAX : WAIT_MS_MAX;
+    const ready = this.poll.wait(Math.min(timeoutMs, mostMs));
     Atomics.store(this.waits, 0, 0);
     if (ready <= 0) return false;
     if ((this.poll.revents(this.wakeIndex) & POLLIN) !== 0) this.wake.drain();

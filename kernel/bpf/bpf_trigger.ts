@@ -10,25 +10,27 @@ import {
   LineState,
 } from "../../pipeline/kill/kernel_trigger.ts";
 import type { ExactUsers } from "../../pipeline/ports.ts";
+import { KernelError } from "../ffi/errno.ts";
+import { memoryAt } from "../ffi/mapping.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
-import { attachArray, runIterator, runProgram } from "./objects.ts";
+import { runIterator, runProgram } from "./objects.ts";
 import {
   type BooksShape,
   Control,
   CONTROL_BYTES,
+  DyingContext,
   Mode,
   slotOfMmId,
   User,
   USERS_MAX,
 } from "./programs/books_layout.ts";
-import { DyingContext } from "./programs/lifecycle.ts";
 
 const READ_BYTES = 4096;
 
-function attachUsers({ fds }: KernelBooksSpec): { users: KernelUsers; rows: ArrayBuffer } {
-  const rows = attachArray(fds.users, USERS_MAX * User.bytes);
-  return { users: new KernelUsers(rows, attachArray(fds.control, CONTROL_BYTES)), rows };
+function attachUsers({ addresses }: KernelBooksSpec): { users: KernelUsers; rows: ArrayBuffer } {
+  const rows = memoryAt(addresses.users, USERS_MAX * User.bytes);
+  return { users: new KernelUsers(rows, memoryAt(addresses.control, CONTROL_BYTES)), rows };
 }
 
 /** Accounting's end. */
@@ -83,13 +85,26 @@ export class BpfCandidates implements KernelCandidates {
     if (index !== 0) this.users.setCandidate(index, tgid, slotOfMmId(this.shape, mmId));
   }
 
-  noteDying(uid: number, tgid: number, mmId: number): void {
+  disarm(uid: number): void {
     const index = this.users.find(uid);
-    if (index === 0 || mmId === 0) return;
+    if (index !== 0) this.users.setCandidate(index, 0, 0);
+  }
+
+  noteDying(uid: number, tgid: number, mmId: number): string | undefined {
+    const index = this.users.find(uid);
+    if (index === 0 || mmId === 0) return undefined;
     this.words.setUint32(DyingContext.slot, slotOfMmId(this.shape, mmId), true);
     this.words.setUint32(DyingContext.tgid, tgid, true);
     this.words.setUint32(DyingContext.user, index, true);
-    runProgram(this.dyingFd, "toom_dying", this.context);
+    try {
+      runProgram(this.dyingFd, "toom_dying", this.context);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      // They would take what is being freed for used, and end another.
+      this.users.setCandidate(index, 0, 0);
+      return error.message;
+    }
   }
 }
 
@@ -107,7 +122,7 @@ export class BpfExactUsers implements ExactUsers {
    */
   constructor(spec: KernelBooksSpec, wakeSweeper: () => void) {
     this.users = attachUsers(spec).users;
-    const control = attachArray(spec.fds.control, CONTROL_BYTES);
+    const control = memoryAt(spec.addresses.control, CONTROL_BYTES);
     this.wantsAttach = new Uint32Array(control, Control.wantsAttach, 1);
     this.recordFd = spec.fds.record;
     this.wakeSweeper = wakeSweeper;
@@ -118,9 +133,15 @@ export class BpfExactUsers implements ExactUsers {
     if (index === 0) return false;
     this.users.setRecordAll(index, isExact);
     if (!isExact) return true;
-    runIterator(this.recordFd, "toom_record", this.buffer);
     this.wantsAttach[0] = 1;
     this.wakeSweeper();
-    return true;
+    try {
+      runIterator(this.recordFd, "toom_record", this.buffer);
+      return true;
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      // Tried again before the next answer. The sweeper tells of it, which is refused the same.
+      return false;
+    }
   }
 }

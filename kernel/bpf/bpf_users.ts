@@ -8,9 +8,10 @@ import type { RulesView } from "../../pipeline/limits/published_rules.ts";
 import type { Clock, RecordedUsers } from "../../pipeline/ports.ts";
 import { KernelError } from "../ffi/errno.ts";
 import { closeFd, readTextFile } from "../ffi/fd.ts";
+import { memoryAt } from "../ffi/mapping.ts";
 import type { KernelBooksSpec } from "./kernel_books.ts";
 import { KernelUsers } from "./kernel_users.ts";
-import { attachArray, clearArray, openTracepoint, runIterator } from "./objects.ts";
+import { clearArray, openTracepoint, runIterator } from "./objects.ts";
 import {
   Control,
   CONTROL_BYTES,
@@ -27,6 +28,12 @@ const CPUS_EVERY_NS = 1e9;
 /** What was booked is recorded at most so often, and for at most this part of a CPU. */
 const CATCH_UP_NS = 250e6;
 const CATCH_UP_SHARE = 200;
+/** Rows of users without processes are looked for at most so often. */
+const REMOVE_IDLE_EVERY_NS = 1e9;
+/** Who found no room is told of again by the next sweep at the latest: longer than between two sweeps. */
+const NO_ROOM_NS = 150e9;
+/** What was refused is tried again after this at the latest. */
+const REFUSED_NS = 5e9;
 /** No program runs longer, but on a machine that stands still. */
 const PROGRAM_NS_MAX = 1e6;
 
@@ -50,12 +57,26 @@ export class BpfUsers implements RecordedUsers {
   private changesDueNs = 0;
   /** Somebody was admitted whose processes are not all in the books. */
   private isUnsettled = true;
+  private removedIdleNs = -Infinity;
+  /** Until then /proc is to be read more often. */
+  private shortUntilNs = -Infinity;
+  /** {@link Control.full}: the lower half. */
+  private readonly full: Uint32Array;
+  private fullBefore = 0;
+  private refusal: string | undefined;
 
   /** @throws {KernelError} */
-  constructor({ fds, shape }: KernelBooksSpec, rules: RulesView, owners: OwnersView, clock: Clock) {
-    const control = attachArray(fds.control, CONTROL_BYTES);
-    this.users = new KernelUsers(attachArray(fds.users, USERS_MAX * User.bytes), control);
+  constructor(
+    { fds, addresses, shape }: KernelBooksSpec,
+    rules: RulesView,
+    owners: OwnersView,
+    clock: Clock,
+  ) {
+    const control = memoryAt(addresses.control, CONTROL_BYTES);
+    const rows = memoryAt(addresses.users, USERS_MAX * User.bytes);
+    this.users = new KernelUsers(rows, control);
     this.unrecorded = new Uint32Array(control, Control.unrecorded, 1);
+    this.full = new Uint32Array(control, Control.full, 1);
     this.rssLink = new Uint32Array(control, Control.rssLink, 1);
     this.keyBytes = shape.slots * KEY_BYTES;
     this.wantsAttach = new Uint32Array(control, Control.wantsAttach, 1);
@@ -77,13 +98,37 @@ export class BpfUsers implements RecordedUsers {
     // A subordinate uid is charged to its owner, who may have no process of its own.
     const account = owner === uid >>> 0 ? undefined : this.indexOf(owner);
     if (account === 0) return 0;
-    const index = this.users.add(uid, {
+    const setting = {
       limitPages: Number.MAX_SAFE_INTEGER,
       mode: Mode.book,
       recordAbovePages: this.softPagesOf(uid),
-    }, account);
+    };
+    let index = this.users.add(uid, setting, account);
+    if (index === 0 && this.removeIdle()) index = this.users.add(uid, setting, account);
+    if (index === 0) this.shortUntilNs = this.clock.nowNs() + NO_ROOM_NS;
     this.isUnsettled ||= index !== 0;
     return index;
+  }
+
+  /** @returns Whether it was time to. */
+  private removeIdle(): boolean {
+    const nowNs = this.clock.nowNs();
+    if (nowNs - this.removedIdleNs < REMOVE_IDLE_EVERY_NS) return false;
+    this.removedIdleNs = nowNs;
+    // Who was admitted a moment ago has processes, of which none is in the books.
+    if (this.isAttached) this.settle();
+    else this.look();
+    this.users.removeIdle();
+    return true;
+  }
+
+  get isShort(): boolean {
+    const nowNs = this.clock.nowNs();
+    if (this.full[0] !== this.fullBefore) {
+      this.fullBefore = this.full[0]!;
+      this.shortUntilNs = nowNs + NO_ROOM_NS;
+    }
+    return nowNs < this.shortUntilNs;
   }
 
   private softPagesOf(uid: number): number {
@@ -93,9 +138,20 @@ export class BpfUsers implements RecordedUsers {
   rulesChanged(): void {
     for (const uid of this.users.uids()) {
       const index = this.users.find(uid);
-      if (this.rules.find(this.owners.ownerOf(uid)) === undefined) this.users.remove(index);
-      else this.users.setRecordAbove(index, this.softPagesOf(uid));
+      const owner = this.owners.ownerOf(uid) >>> 0;
+      if (this.rules.find(owner) === undefined) this.users.remove(index);
+      else if (this.users.accountUidOf(index) !== owner) {
+        // It counts for somebody else from now on: what it has is booked anew.
+        this.users.remove(index);
+        this.indexOf(uid);
+        this.hasChanged = true;
+      } else this.users.setRecordAbove(index, this.softPagesOf(uid));
     }
+  }
+
+  disarm(uid: number): void {
+    const index = this.users.find(uid);
+    if (index !== 0) this.users.setCandidate(index, 0, 0);
   }
 
   userChanged(): void {
@@ -134,7 +190,7 @@ export class BpfUsers implements RecordedUsers {
     }
     if (this.unrecorded[0] === 0 || nowNs < this.dueNs) return;
     this.unrecorded[0] = 0;
-    runIterator(this.fds.record, "toom_record", this.buffer);
+    if (!this.iterate("record")) this.unrecorded[0] = 1;
     const tookNs = this.clock.nowNs() - nowNs;
     this.dueNs = nowNs + Math.max(CATCH_UP_NS, tookNs * CATCH_UP_SHARE);
   }
@@ -152,17 +208,38 @@ export class BpfUsers implements RecordedUsers {
     while (this.clock.nowNs() < untilNs);
     this.users.clearPages();
     this.isUnsettled = true;
-    try {
+    const isAttached = this.attempt(() => {
       this.rssLink[0] = openTracepoint(this.fds.rssStat, "toom_rss_stat") + 1;
-      this.settle();
-      runIterator(this.fds.record, "toom_record", this.buffer);
+    });
+    this.settle();
+    if (isAttached && !this.isUnsettled && this.iterate("record")) return true;
+    // Looks are the next best: what they book is not disturbed by events.
+    this.detach();
+    return false;
+  }
+
+  /** Runs a program for all tasks. @returns false: the kernel refuses it, at this moment. */
+  private iterate(name: "seed" | "look" | "record"): boolean {
+    return this.attempt(() => runIterator(this.fds[name], `toom_${name}`, this.buffer));
+  }
+
+  /** Without it users are read from /proc for a while, more often than else. */
+  private attempt(call: () => void): boolean {
+    try {
+      call();
       return true;
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
-      // Looks are the next best: what they book is not disturbed by events.
-      this.detach();
+      this.refusal = error.message;
+      this.shortUntilNs = Math.max(this.shortUntilNs, this.clock.nowNs() + REFUSED_NS);
       return false;
     }
+  }
+
+  takeRefusal(): string | undefined {
+    const { refusal } = this;
+    this.refusal = undefined;
+    return refusal;
   }
 
   detach(): void {
@@ -171,9 +248,10 @@ export class BpfUsers implements RecordedUsers {
     this.rssLink[0] = 0;
   }
 
-  look(): void {
-    runIterator(this.fds.look, "toom_look", this.buffer);
-    this.isUnsettled = false;
+  look(): boolean {
+    const isDone = this.iterate("look");
+    if (isDone) this.isUnsettled = false;
+    return isDone;
   }
 
   get hasNews(): boolean {
@@ -187,7 +265,6 @@ export class BpfUsers implements RecordedUsers {
   settle(): void {
     // A look finds them too.
     if (!this.isUnsettled || !this.isAttached) return;
-    runIterator(this.fds.seed, "toom_seed", this.buffer);
-    this.isUnsettled = false;
+    if (this.iterate("seed")) this.isUnsettled = false;
   }
 }

@@ -8,6 +8,7 @@
  * @module
  */
 import { closeFd, readTextFile } from "../ffi/fd.ts";
+import { addressOf } from "../ffi/mapping.ts";
 import type { Assembler } from "./asm/assembler.ts";
 import {
   BooksMap,
@@ -84,6 +85,8 @@ export interface KernelBooksSpec {
     /** Of that which records what was booked and not recorded. */
     readonly record: number;
   };
+  /** Where arrays are mapped in this process: each mapping counts all its pages. See memoryAt(). */
+  readonly addresses: { readonly control: bigint; readonly users: bigint };
   readonly recordBytes: number;
 }
 
@@ -91,7 +94,8 @@ export class KernelBooks implements Disposable {
   readonly shape: BooksShape;
   private readonly stack = new DisposableStack();
   readonly users: KernelUsers;
-  private readonly control: BigUint64Array;
+  private readonly userRows: ArrayBuffer;
+  private readonly control: BigUint64Array<ArrayBuffer>;
   private readonly rssLink: Uint32Array;
   private readonly slotArray: MappedArray;
   private readonly keyArray: MappedArray;
@@ -137,6 +141,7 @@ export class KernelBooks implements Disposable {
         }),
       );
       this.control = new BigUint64Array(control.buffer, 0, Control.heads / 8);
+      this.userRows = users.buffer;
       this.users = new KernelUsers(users.buffer, control.buffer);
       this.rssLink = new Uint32Array(control.buffer, Control.rssLink, 1);
       this.slotArray = slotArray;
@@ -286,7 +291,11 @@ export class KernelBooks implements Disposable {
   /** What other threads need to work with these books. */
   get spec(): KernelBooksSpec {
     const { shape } = this;
-    return { shape, fds: this.fds, recordBytes: this.recordBytes };
+    const addresses = {
+      control: addressOf(this.control.buffer),
+      users: addressOf(this.userRows),
+    };
+    return { shape, fds: this.fds, addresses, recordBytes: this.recordBytes };
   }
 
   /** Detaches all; what is mapped stays so. */

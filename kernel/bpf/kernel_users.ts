@@ -43,7 +43,9 @@ export class KernelUsers {
   private readonly rows: DataView;
   /** The same as numbers of 32 bits: V8 writes those of a DataView byte by byte until it optimizes. */
   private readonly words: Uint32Array;
-  private readonly heads: Uint8Array;
+  private readonly heads: Uint16Array;
+  /** See {@link Control.usersEnd}: memory behind it is not touched, so that it takes none. */
+  private readonly end: Uint32Array;
 
   /**
    * @param users The array's memory.
@@ -52,7 +54,8 @@ export class KernelUsers {
   constructor(users: ArrayBuffer, control: ArrayBuffer) {
     this.rows = new DataView(users);
     this.words = new Uint32Array(users);
-    this.heads = new Uint8Array(control, Control.heads, 1 << HEAD_BITS);
+    this.heads = new Uint16Array(control, Control.heads, 1 << HEAD_BITS);
+    this.end = new Uint32Array(control, Control.usersEnd, 1);
   }
 
   /** @returns Index of the row of a real uid; 0 when it has none. */
@@ -62,6 +65,12 @@ export class KernelUsers {
       index = this.rows.getUint32(index * User.bytes + User.next, true);
     }
     return index;
+  }
+
+  /** Real uid of the row that a user is charged to. */
+  accountUidOf(index: number): number {
+    const account = this.rows.getUint32(index * User.bytes + User.account, true);
+    return this.rows.getUint32(account * User.bytes + User.uid, true);
   }
 
   /**
@@ -74,6 +83,7 @@ export class KernelUsers {
     const index = this.freeIndex();
     const head = headOf(uid);
     if (index === 0 || this.listLength(head) >= CHAIN_MAX) return 0;
+    this.end[0] = Math.max(this.end[0]!, index + 1);
     const at = index * User.bytes;
     for (let field = 0; field < User.bytes; field += 8) this.rows.setBigInt64(at + field, 0n, true);
     this.rows.setUint32(at + User.uid, uid, true);
@@ -94,11 +104,34 @@ export class KernelUsers {
         isTaken[this.rows.getUint32(index * User.bytes + User.account, true)] = 1;
       }
     }
-    for (let index = 1; index < USERS_MAX; index++) {
+    const end = Math.max(1, this.end[0]!);
+    for (let index = 1; index < end; index++) {
       const slots = this.rows.getBigInt64(index * User.bytes + User.slots, true);
       if (isTaken[index] === 0 && slots === 0n) return index;
     }
-    return 0;
+    return end < USERS_MAX ? end : 0;
+  }
+
+  /**
+   * Takes away the rows of users who have no process: their next one begins by a change of user. Only
+   * when the processes of all others are in the books.
+   */
+  removeIdle(): void {
+    const isNeeded = new Uint8Array(USERS_MAX);
+    const uids = this.uids();
+    for (const uid of uids) {
+      const index = this.find(uid);
+      const account = this.rows.getUint32(index * User.bytes + User.account, true);
+      if (account !== index) isNeeded[account] = 1;
+    }
+    for (const uid of uids) {
+      const index = this.find(uid);
+      const { slots, inheritedPages } = this.read(index);
+      const recordsAll = this.rows.getUint32(index * User.bytes + User.recordAll, true);
+      if (isNeeded[index] === 0 && slots === 0 && inheritedPages === 0 && recordsAll === 0) {
+        this.remove(index);
+      }
+    }
   }
 
   private listLength(head: number): number {
@@ -225,7 +258,7 @@ export class KernelUsers {
 
   /** Forgets what is booked of all users. Only while nothing is attached. */
   clearPages(): void {
-    for (let index = 1; index < USERS_MAX; index++) {
+    for (let index = 1; index < this.end[0]!; index++) {
       const at = index * User.bytes;
       for (let field = User.totalPages; field < User.bytes; field += 8) {
         this.rows.setBigInt64(at + field, 0n, true);

@@ -67,15 +67,6 @@ export function clearArray(fd: number, name: string, bytes: number): void {
   check(bpfCall(Command.mapUpdate, attributes), "bpf(MAP_UPDATE_ELEM)", name);
 }
 
-/**
- * Maps an array that was made by {@link MappedArray}, by its descriptor: in another thread.
- * @param bytes Of all values.
- * @throws {KernelError}
- */
-export function attachArray(fd: number, bytes: number): ArrayBuffer {
-  return mapFd(fd, Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES);
-}
-
 /** An array map whose values this process reads and writes as memory. */
 export class MappedArray implements Disposable {
   readonly map: BpfMap;
@@ -102,7 +93,8 @@ export class MappedArray implements Disposable {
    * @throws {KernelError}
    */
   get buffer(): ArrayBuffer {
-    return this.mapped ??= attachArray(this.map.fd, this.bytes);
+    const bytes = Math.ceil(this.bytes / PAGE_BYTES) * PAGE_BYTES;
+    return this.mapped ??= mapFd(this.map.fd, bytes);
   }
 
   [Symbol.dispose](): void {

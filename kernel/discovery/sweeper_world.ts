@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { BrakeWorld } from "../../pipeline/brake/brake_kernel.ts";
 import type { OpenExecs } from "../../pipeline/discovery/exec_stream.ts";
 import type { ShareFacts } from "../../pipeline/discovery/share_measure.ts";
 import {
@@ -18,10 +19,11 @@ import {
   Woken,
 } from "../../pipeline/discovery/sweeper_world.ts";
 import type { TraceCounts } from "../../pipeline/ports.ts";
+import { openBrakeWorld } from "../brake/brake_world.ts";
 import { BpfUsers } from "../bpf/bpf_users.ts";
 import type { KernelBooksSpec } from "../bpf/kernel_books.ts";
 import { MonotonicClock } from "../ffi/clock.ts";
-import { Errno } from "../ffi/errno.ts";
+import { Errno, KernelError } from "../ffi/errno.ts";
 import { closeFd, EventFd } from "../ffi/fd.ts";
 import { POLLIN, POLLPRI, PollSet } from "../ffi/poll.ts";
 import { openPsiTrigger } from "../pressure/psi.ts";
@@ -29,6 +31,8 @@ import { ProcReader } from "../proc/proc.ts";
 import { readMemInfo } from "../proc/mem_info.ts";
 import { ProcConnector } from "../proc/proc_connector.ts";
 import { readSmapsRollup } from "../proc/smaps.ts";
+import { loadPatterns } from "../rules/linear_patterns.ts";
+import { ProcProcessFacts } from "../rules/process_facts.ts";
 import { setFifo, setOrdinary } from "../process/self_protection.ts";
 import { type GuardedFile, InstanceFiles, StatsFiles } from "../trace/guarded_files.ts";
 import { openPipes, type PipesSpec } from "../trace/trace_source.ts";
@@ -50,6 +54,8 @@ export interface DiscoverySpec {
 }
 
 export interface SweeperSpec extends DiscoverySpec {
+  /** Where it is remembered which processes are lowered; whether any can be, on this machine. */
+  readonly brake: { readonly dirPath: string; readonly isPossible: boolean };
   /** eventfd(2) that ends its waiting. */
   readonly wakeFd: number;
 }
@@ -88,6 +94,9 @@ class LinuxSweeperWorld implements SweeperWorld {
   readonly userChanges: UserChanges | undefined;
   readonly shares: ShareFacts;
   readonly openExecs: OpenExecs;
+  readonly facts = new ProcProcessFacts();
+  readonly loadPatterns = loadPatterns;
+  readonly brake: BrakeWorld | undefined;
   readonly recordedUsers?: NonNullable<SweeperWorld["recordedUsers"]>;
   private readonly fifoPriority: number;
   private readonly poll: PollSet;
@@ -119,6 +128,23 @@ class LinuxSweeperWorld implements SweeperWorld {
     this.wakeIndex = this.poll.add(spec.wakeFd, POLLIN);
     for (const { fd } of pipes) this.poll.add(fd, POLLIN);
     this.userChanges = this.openChanges();
+    this.brake = this.openBrake(spec.brake);
+  }
+
+  /** Also where nobody can be braked any more, but somebody was. */
+  private openBrake({ dirPath, isPossible }: SweeperSpec["brake"]): BrakeWorld | undefined {
+    try {
+      const world = openBrakeWorld(dirPath, this.fifoPriority);
+      if (isPossible || world.record.left.length > 0) {
+        this.closers.push(() => world.close());
+        return world;
+      }
+      world.close();
+    } catch (error) {
+      // The supervisor has told of a record that cannot be read.
+      if (!(error instanceof KernelError)) throw error;
+    }
+    return undefined;
   }
 
   private openChanges(): UserChanges | undefined {

@@ -7,7 +7,7 @@
 import { readTextFile } from "../ffi/fd.ts";
 import { checkKernelBooks } from "./bpf_checks.ts";
 import { type Examination, Examiner } from "./examiner.ts";
-import { checkKilling, checkProtection, checkTriggers } from "./machine_checks.ts";
+import { checkBrake, checkKilling, checkProtection, checkTriggers } from "./machine_checks.ts";
 import { checkProcess } from "./process_checks.ts";
 import { checkEvents } from "./tracing_checks.ts";
 
@@ -27,6 +27,7 @@ export async function examine(lockPath: string): Promise<Examination> {
   await checkKilling(examiner);
   await checkProtection(examiner);
   await checkTriggers(examiner);
+  await checkBrake(examiner);
   try {
     const holder = lockHolder(lockPath);
     if (holder !== undefined) notes.push(`a toom is running: pid ${holder} holds ${lockPath}`);

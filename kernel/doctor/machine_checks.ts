@@ -1,4 +1,5 @@
 /** Whether the machine lets toom kill, protect itself, and be woken. */
+import { NoBrake, tryBrake } from "../brake/brake_world.ts";
 import { asBuffer, closeFd, readTextFile } from "../ffi/fd.ts";
 import { openLibc } from "../ffi/libc.ts";
 import { probePidfd } from "../kill/pidfd.ts";
@@ -117,6 +118,26 @@ export async function checkTriggers(examiner: Examiner): Promise<void> {
       if (!result.ok) throw new Lacking(result.reason);
       result.connector.close();
       return "the kernel tells of changes of uid";
+    },
+  });
+}
+
+/** Tries out whether processes of others can be refused memory. */
+export async function checkBrake(examiner: Examiner): Promise<void> {
+  await examiner.check({
+    name: "brake",
+    optional: true,
+    after: ["ffi", "root"],
+    mend: "run as root: without it, --brake refuses nobody memory",
+    run: () => {
+      try {
+        return tryBrake() === "capability"
+          ? "RLIMIT_DATA of others can be lowered"
+          : "RLIMIT_DATA of others can be lowered by helpers with their ids, as " +
+            "CAP_SYS_RESOURCE is absent; not of programs that have changed some of their ids";
+      } catch (error) {
+        throw error instanceof NoBrake ? new Lacking(error.message, error.mend) : error;
+      }
     },
   });
 }

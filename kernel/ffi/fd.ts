@@ -12,6 +12,7 @@ export const OpenFlag = {
   O_WRONLY: 0o1,
   O_RDWR: 0o2,
   O_CREAT: 0o100,
+  O_NOCTTY: 0o400,
   O_TRUNC: 0o1000,
   O_APPEND: 0o2000,
   O_NONBLOCK: 0o4000,

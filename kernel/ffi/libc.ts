@@ -10,6 +10,8 @@ export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** `_SC_PAGESIZE`, the same in glibc and musl. */
 const SC_PAGESIZE = 30;
+/** `_SC_CLK_TCK`, the same in both too. */
+const SC_CLK_TCK = 2;
 
 /**
  * Where libc may lie, in the order of trying.
@@ -67,6 +69,11 @@ export function openLibc(): Libc {
 /** Bytes of a page: 4096 on x86-64; 4096, 16384 or 65536 on arm64. sysconf(3). */
 export function pageBytes(): number {
   return openLibc().sysconf(SC_PAGESIZE);
+}
+
+/** Ticks a second of the times in /proc/PID/stat. sysconf(3). */
+export function clockTicksPerSecond(): number {
+  return openLibc().sysconf(SC_CLK_TCK);
 }
 
 /** The kernel's id of the calling thread: what traces call pid. gettid(2). */

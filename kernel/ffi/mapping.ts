@@ -44,3 +44,17 @@ export function mapFd(
   }
   return Deno.UnsafePointerView.getArrayBuffer(pointer, bytes);
 }
+
+/** Address of memory that {@link mapFd} has mapped, for other threads: see {@link memoryAt}. */
+export function addressOf(memory: ArrayBuffer): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(new Uint8Array(memory)));
+}
+
+/**
+ * Memory that another thread of this process has mapped. Mapped once, its pages count once.
+ *
+ * @param address By {@link addressOf}; it must stay mapped.
+ */
+export function memoryAt(address: bigint, bytes: number): ArrayBuffer {
+  return Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(address)!, bytes);
+}

@@ -30,6 +30,7 @@ const SYSCALLS_X86_64 = {
   gettid: 186,
   getdents64: 217,
   kcmp: 312,
+  prlimit64: 302,
   schedSetscheduler: 144,
   mlock2: 325,
 } as const;
@@ -41,6 +42,7 @@ const SYSCALLS_AARCH64 = {
   gettid: 178,
   getdents64: 61,
   kcmp: 272,
+  prlimit64: 261,
   schedSetscheduler: 119,
   mlock2: 284,
 } as const;
@@ -73,6 +75,8 @@ export const SYMBOLS = {
   },
   /** `ssize_t write(int fd, const void *buffer, size_t count)`, write(2) */
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  /** `int ioctl(int fd, unsigned long request, void *argument)`, ioctl(2) */
+  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   /** `int fcntl(int fd, int command, int argument)`, fcntl(2) */
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   /** `int ftruncate(int fd, off_t bytes)`, truncate(2) */
@@ -175,6 +179,32 @@ export const SYMBOLS = {
   signal: { parameters: ["i32", "pointer"], result: "pointer" },
   /** `int setrlimit(int resource, const struct rlimit *limit)`, getrlimit(2) */
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  /**
+   * `int prlimit(pid_t pid, int resource, const struct rlimit64 *limit, struct rlimit64 *old)`,
+   * getrlimit(2)
+   */
+  prlimit64: {
+    name: "syscall",
+    parameters: ["i32", "i32", "i32", "buffer", "buffer"],
+    result: "i32",
+  },
+  /**
+   * `int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+   * const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])`, posix_spawn(3);
+   * gives the error number itself
+   */
+  posix_spawn: {
+    parameters: ["buffer", "buffer", "buffer", "pointer", "buffer", "buffer"],
+    result: "i32",
+  },
+  /** `int posix_spawn_file_actions_init(posix_spawn_file_actions_t *actions)` */
+  posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
+  /** `int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int from, int to)` */
+  posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  /** `int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions)` */
+  posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
+  /** `pid_t waitpid(pid_t pid, int *status, int options)`, wait(2) */
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   /** `int execve(const char *path, char *const argv[], char *const envp[])`, execve(2) */
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
 
@@ -194,6 +224,8 @@ export const SYMBOLS = {
 
   /** `int socket(int domain, int type, int protocol)`, socket(2) */
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  /** `int socketpair(int domain, int type, int protocol, int fds[2])`, socketpair(2) */
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   /** `int bind(int fd, const struct sockaddr *address, socklen_t bytes)`, bind(2) */
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   /** `int listen(int fd, int backlog)`, listen(2) */

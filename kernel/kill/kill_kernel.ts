@@ -8,6 +8,7 @@ import { MonotonicClock } from "../ffi/clock.ts";
 import { Errno, KernelError } from "../ffi/errno.ts";
 import { closeFd } from "../ffi/fd.ts";
 import { FdReserve, lacksDescriptor } from "../ffi/fd_reserve.ts";
+import { exitStatusOf } from "./exit_status.ts";
 import {
   killByNumber,
   killByPid,
@@ -21,6 +22,7 @@ import { mayShareMm } from "../proc/kcmp.ts";
 import { ProcReader } from "../proc/proc.ts";
 import { ProcStatus, STATE_DEAD, STATE_ZOMBIE } from "../../pipeline/ports.ts";
 import { openLibc } from "../ffi/libc.ts";
+import { HELPER_COMM } from "../process/helper_comm.ts";
 import { setFifo } from "../process/self_protection.ts";
 
 /** A process with this oom_score_adj asked the kernel never to choose it; nor do we. proc(5) */
@@ -164,7 +166,13 @@ export class PidfdKillKernel implements KillKernel, Disposable {
     if (this.hasExited(handle)) return Refusal.gone;
     if (pid <= 1 || pid === this.ownPid || status.kthread) return Refusal.protected;
     if (adjustment === OOM_SCORE_ADJ_NEVER) return Refusal.protected;
+    if (this.isHelper(pid)) return Refusal.otherUser;
     return (this.ownerOf(status.realUid) | 0) === uid ? Refusal.none : Refusal.otherUser;
+  }
+
+  /** It has a user's ids and is toom's: its end would free nothing of the user. Only toom has children. */
+  private isHelper(pid: number): boolean {
+    return this.status.ppid === this.ownPid && this.proc.readComm(pid) === HELPER_COMM;
   }
 
   /**
@@ -245,6 +253,11 @@ export class PidfdKillKernel implements KillKernel, Disposable {
     return handle >= BY_PID_BASE
       ? this.hasOtherStartTime(handle - BY_PID_BASE)
       : pidfdExited(handle);
+  }
+
+  exitStatus(handle: number, pid: number): number {
+    // Whoever is named by pid and start time may be another one by now.
+    return handle >= BY_PID_BASE ? -1 : exitStatusOf(handle, this.subject(pid));
   }
 
   private hasOtherStartTime(at: number): boolean {

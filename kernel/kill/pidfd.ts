@@ -33,6 +33,34 @@ export function pidfdSendSignal(pidfd: number, signal: number): number {
   return orErrno(result);
 }
 
+/** Of pidfd_send_signal(2), Linux 6.9: to the process group that has the number of the pidfd's process. */
+const PIDFD_SIGNAL_PROCESS_GROUP = 4;
+const SIGKILL = 9;
+
+/**
+ * Ends a process that leads a group, and the group, be it that the leader has ended already.
+ *
+ * Before Linux 6.9 the group is named by its number: that is nobody else's while the leader has not been
+ * waited for, or has only just been.
+ *
+ * @param pidfd Of the leader; negative: there is none.
+ */
+export function killGroup(pidfd: number, pid: number): void {
+  if (!(pid > 1)) return;
+  const libc = openLibc();
+  if (pidfd >= 0) {
+    const flags = PIDFD_SIGNAL_PROCESS_GROUP;
+    primeErrno();
+    const result = orErrno(
+      libc.pidfd_send_signal(Syscall.pidfdSendSignal, pidfd, SIGKILL, null, flags),
+    );
+    // It may not lead a group yet.
+    pidfdSendSignal(pidfd, SIGKILL);
+    if (result !== -Errno.EINVAL) return;
+  }
+  libc.kill(-pid, SIGKILL);
+}
+
 /**
  * Frees the memory of a process that is being killed, from this thread, and returns when done.
  *

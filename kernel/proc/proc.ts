@@ -21,6 +21,7 @@ const BUFFER_BYTES_MAX = 2 * 1024 * 1024;
 const FILE_STATUS = ascii("/status\0");
 const FILE_STAT = ascii("/stat\0");
 const FILE_OOM_SCORE_ADJ = ascii("/oom_score_adj\0");
+const FILE_CGROUP = ascii("/cgroup\0");
 const FILE_COMM = ascii("/comm\0");
 const FILE_TASK = ascii("/task\0");
 const FILE_NONE = ascii("\0");
@@ -91,6 +92,22 @@ export class ProcReader implements Proc {
   readMinorFaults(pid: number): number {
     const length = this.#read(pid, FILE_STAT, "stat");
     return length === 0 ? -1 : statField(this.#buffer, length, 10);
+  }
+
+  /**
+   * Parent, process group or session of a process: fields 4, 5 and 6 of /proc/PID/stat.
+   *
+   * @returns 0 where it is none that is seen from here; -1 when the process is gone.
+   */
+  readRelation(pid: number, field: 4 | 5 | 6): number {
+    const length = this.#read(pid, FILE_STAT, "stat");
+    return length === 0 ? -1 : statField(this.#buffer, length, field);
+  }
+
+  /** Text of /proc/PID/cgroup, cgroups(7); undefined when the process is gone. */
+  readCgroups(pid: number): string | undefined {
+    const length = this.#read(pid, FILE_CGROUP, "cgroup");
+    return length === 0 ? undefined : new TextDecoder().decode(this.#buffer.subarray(0, length));
   }
 
   /**

@@ -30,6 +30,7 @@ export function parseSmapsRollup(text: string): RollupKib {
     swapPssKib: of("SwapPss"),
     lazyFreeKib: of("LazyFree"),
     privateKib: of("Private_Clean") + of("Private_Dirty"),
+    sharedKib: of("Shared_Clean") + of("Shared_Dirty"),
   };
 }
 

@@ -47,8 +47,8 @@ export function trimHeap(): void {
   openLibc().malloc_trim?.(0n);
 }
 
-/** A read-only private mapping of a file in /proc/PID/smaps: start, end. */
-const FILE_MAPPING = /^([0-9a-f]+)-([0-9a-f]+) r-[-x]p \S+ \S+ [1-9]\d* +\//;
+/** A read-only mapping of a file in /proc/PID/smaps: start, end. Shared are Deno's caches of code. */
+const FILE_MAPPING = /^([0-9a-f]+)-([0-9a-f]+) r-[-x][ps] \S+ \S+ [1-9]\d* +\//;
 /** Pages of it that are no longer the file's: what the linker has relocated. */
 const CHANGED = /^Anonymous: +[1-9]/m;
 

@@ -10,6 +10,12 @@ import { readFile } from "../ffi/fd.ts";
 /** Deno's own variable; flags are separated by commas. */
 const FLAGS_VARIABLE = "DENO_V8_FLAGS";
 
+/**
+ * Deno's own variable. Otherwise it reads all modules that could be imported later, of this program and
+ * of each worker, and keeps their texts: some 3 MiB. A compiled program has them within.
+ */
+const LAZY_VARIABLE = "DENO_UNSTABLE_LAZY_DYNAMIC_IMPORTS";
+
 /** What `toom run` wants of V8. */
 export const RUN_FLAGS: readonly string[] = [
   // Otherwise V8 copies its built-in functions to call them by shorter jumps, for which it reads all
@@ -32,7 +38,11 @@ export function withFlags(
   const present = (environment[FLAGS_VARIABLE] ?? "").split(",").filter((flag) => flag !== "");
   const missing = flags.filter((flag) => !present.includes(flag));
   if (missing.length === 0) return undefined;
-  return { ...environment, [FLAGS_VARIABLE]: [...present, ...missing].join(",") };
+  return {
+    ...environment,
+    [FLAGS_VARIABLE]: [...present, ...missing].join(","),
+    [LAZY_VARIABLE]: "1",
+  };
 }
 
 /**

@@ -10,7 +10,7 @@ import { asBuffer, type Bytes, closeFd, OpenFlag, sizeT } from "../ffi/fd.ts";
 
 const AF_UNIX = 1;
 /** Types of sockets, asm-generic numbers. */
-export const SocketType = { stream: 1, seqpacket: 5 } as const;
+export const SocketType = { stream: 1, datagram: 2, seqpacket: 5 } as const;
 export type SocketType = typeof SocketType[keyof typeof SocketType];
 const SOL_SOCKET = 1;
 const SO_PASSCRED = 16;
@@ -29,9 +29,12 @@ function addressOf(path: string): Uint8Array<ArrayBuffer> {
   if (name.length >= PATH_BYTES_MAX || name.includes(0)) {
     throw new TypeError(`Cannot make a socket of ${JSON.stringify(path)}: no path for a socket`);
   }
-  const address = new Uint8Array(2 + PATH_BYTES_MAX);
+  const isAbstract = path.startsWith("@");
+  // All bytes of an abstract name count, the zero in front of it too.
+  const address = new Uint8Array(2 + (isAbstract ? name.length : PATH_BYTES_MAX));
   address[0] = AF_UNIX;
   address.set(name, 2);
+  if (isAbstract) address[2] = 0;
   return address;
 }
 
@@ -85,6 +88,25 @@ export function connectSeqpacket(path: string): number {
   const address = addressOf(path);
   primeErrno();
   const fd = orErrno(libc.socket(AF_UNIX, SocketType.seqpacket | OpenFlag.O_CLOEXEC, 0));
+  if (fd < 0) return fd;
+  const result = orErrno(libc.connect(fd, asBuffer(address), address.length));
+  if (result === 0) return fd;
+  closeFd(fd);
+  return result;
+}
+
+/**
+ * Connects to a socket that takes datagrams; a name that begins with `@` has no place in the file system,
+ * see "abstract" in unix(7). Sending never waits, as {@link sendMessage} has it.
+ *
+ * @returns The descriptor, non-blocking; or minus the error number: ENOENT and ECONNREFUSED when nobody
+ *   takes them.
+ */
+export function connectDatagram(path: string): number {
+  const libc = openLibc();
+  const address = addressOf(path);
+  primeErrno();
+  const fd = orErrno(libc.socket(AF_UNIX, SocketType.datagram | SOCK_FLAGS, 0));
   if (fd < 0) return fd;
   const result = orErrno(libc.connect(fd, asBuffer(address), address.length));
   if (result === 0) return fd;

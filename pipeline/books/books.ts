@@ -3,7 +3,7 @@
  *
  * Every change goes through here and keeps I3: a process's pages are the sum of its mms' counted
  * members, a user's usage is the sum of its processes' pages, after every call. Who owns what is
- * decided elsewhere (attribution.ts); here it is only carried out.
+ * decided elsewhere (attribution.ts and its parts); here it is only carried out.
  *
  * Processes are here. What else there is of them is inherited, because an event then works on one
  * object: mms (mm_rows.ts), and the sums (page_sums.ts). Users and tasks have tables of their own.
@@ -24,6 +24,7 @@ import { IntMap } from "../memory/int_map.ts";
 import { invariant } from "../memory/invariant.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { ColumnArrays, SlotAllocator } from "../memory/table.ts";
+import { clearTag } from "../rules/tag.ts";
 import { checkSums } from "./check_sums.ts";
 import { type MmOptions, MmRows } from "./mm_rows.ts";
 import { TableNumber, takeRow } from "./row_shares.ts";
@@ -31,7 +32,7 @@ import { TaskTable } from "./task_table.ts";
 import { UserTable } from "./user_table.ts";
 
 export { TABLE_NAMES, TableNumber } from "./row_shares.ts";
-export { NO_LIMIT_PAGES } from "./user_table.ts";
+export { NO_LIMIT_PAGES, PROCESSES_MAX } from "./user_table.ts";
 
 /** The uid of a process whose user is not known yet, as an int32 pattern; never a real one. */
 export const UNKNOWN_UID = -1;
@@ -95,6 +96,11 @@ export class Books extends MmRows {
     return this.userTable.of(uid);
   }
 
+  /** Rows of processes that a user may have. */
+  processesMaxOf(userSlot: number): number {
+    return Math.min(this.userProcessesMax, this.users.processesMax[userSlot]!);
+  }
+
   // ---------------------------------------------------------------------------------- processes
 
   /** Row of a process, -1 when it has none. */
@@ -107,7 +113,7 @@ export class Books extends MmRows {
     const { users } = this;
     const userSlot = this.userOf(uid);
     if (userSlot < 0) return -1;
-    if (users.processCount[userSlot]! >= this.userProcessesMax) {
+    if (users.processCount[userSlot]! >= this.processesMaxOf(userSlot)) {
       users.excessProcesses[userSlot] = Math.max(1, users.excessProcesses[userSlot]!);
       this.full(TableNumber.processes, userSlot);
       return -1;
@@ -161,6 +167,7 @@ export class Books extends MmRows {
     processes.lenderGeneration[slot] = 0;
     processes.startTicks[slot] = 0;
     processes.flags[slot] = flags;
+    clearTag(processes, slot);
     processes.sweepNumber[slot] = 0;
     processes.seenTsNs[slot] = tsNs;
     processes.bornTsNs[slot] = tsNs;
@@ -182,6 +189,7 @@ export class Books extends MmRows {
     const credit = processes.creditPages[slot]!;
     const taskCount = processes.taskCount[slot]!;
     const mmCount = this.mmCountOf(slot);
+    const assigned = this.leaveUser(slot);
     this.chargeUser(from, -pages);
     this.shares.creditUser(from, -credit);
     users.processCount[from]!--;
@@ -195,11 +203,22 @@ export class Books extends MmRows {
     users.taskCount[to]! += taskCount;
     users.mmCount[to]! += mmCount;
     this.shares.creditUser(to, credit);
+    for (const [mm, pages] of assigned) this.shares.joinUser(mm, pages);
     this.chargeUser(to, pages);
     if (pages !== 0) {
       this.touch(from);
       this.touch(to);
     }
+  }
+
+  /** The mms of a process leave its user. @returns Of each what was assigned to it. */
+  private leaveUser(slot: number): [mmSlot: number, assignedPages: number][] {
+    const { processes, mms, shares } = this;
+    const assigned: [number, number][] = [];
+    for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
+      assigned.push([mm1 - 1, shares.leaveUser(mm1 - 1)]);
+    }
+    return assigned;
   }
 
   /** Forgets a process, its mms and its tasks. @returns The pages that went with it. */

@@ -11,6 +11,7 @@ import { ProcessState, UserState } from "../memory/layout.ts";
 interface Sums {
   pages: number;
   credit: number;
+  assigned: number;
   tasks: number;
   mms: number;
 }
@@ -22,18 +23,20 @@ export function checkSums(books: Books): void {
   for (let slot = 0; slot < processSlots.highWater; slot++) {
     if (processes.state[slot] === ProcessState.free) continue;
     const user = processes.userSlot[slot]!;
-    const sums = byUser.get(user) ?? { pages: 0, credit: 0, tasks: 0, mms: 0 };
+    const sums = byUser.get(user) ?? { pages: 0, credit: 0, assigned: 0, tasks: 0, mms: 0 };
     byUser.set(user, sums);
     checkProcess(books, slot, sums);
   }
   for (let slot = 0; slot < userSlots.highWater; slot++) {
     if (users.state[slot] === UserState.free) continue;
-    const sums = byUser.get(slot) ?? { pages: 0, credit: 0, tasks: 0, mms: 0 };
-    const { uid, usagePages, creditPages, taskCount, mmCount } = users;
+    const sums = byUser.get(slot) ?? { pages: 0, credit: 0, assigned: 0, tasks: 0, mms: 0 };
+    const { uid, usagePages, creditPages, shareablePages, taskCount, mmCount } = users;
     const name = `uid ${uid[slot]}`;
     invariant(usagePages[slot] === sums.pages, `I3: ${name}: ${usagePages[slot]} != ${sums.pages}`);
     const credit = creditPages[slot];
     invariant(credit === sums.credit, `I10: ${name}: credit ${credit} != ${sums.credit}`);
+    const assigned = shareablePages[slot];
+    invariant(assigned === sums.assigned, `I10: ${name}: assigned ${assigned} != ${sums.assigned}`);
     invariant(taskCount[slot] === sums.tasks, `I3: ${name} has ${sums.tasks} tasks`);
     invariant(mmCount[slot] === sums.mms, `I3: ${name} has ${sums.mms} mms`);
   }
@@ -56,6 +59,11 @@ function checkProcess(books: Books, slot: number, sums: Sums): void {
     invariant(isBetween, `I10: ${name}: credit ${credit}, shared ${shared} of ${counted}`);
     const origin1 = mms.originSlot1[mm]!;
     invariant(origin1 === 0 || mms.dependents[origin1 - 1]! > 0, "I10: an origin without a child");
+    const assigned = mms.assignedPages[mm]!;
+    const assignedMax = Math.min(books.shares.shareablePages(mm), counted - credit);
+    const isCharged = assigned >= 0 && assigned <= assignedMax;
+    invariant(isCharged, `I10: ${name}: assigned ${assigned} of ${assignedMax}`);
+    sums.assigned += assigned;
     pageSum += counted;
     sharedSum += shared;
     creditSum += credit;

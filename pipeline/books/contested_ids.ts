@@ -54,14 +54,6 @@ export class ContestedIds {
   settle(mmId: number): void {
     this.byId.delete(mmId);
   }
-
-  /** Calls `visit` with each process that takes part, for its pages must come from /proc. */
-  forEach(visit: (claimant: Claimant) => void): void {
-    for (const [one, other] of this.byId.values()) {
-      visit(one);
-      visit(other);
-    }
-  }
 }
 
 function remember<Value>(map: Map<number, Value>, key: number, value: Value): void {

@@ -9,6 +9,22 @@ import type { Books } from "./books.ts";
 
 /** Lenders of lenders that are followed, as there may be a circle. */
 const LENDERS_MAX = 8;
+/**
+ * A process that /proc has said to borrow no more for so long has executed a program: the event that
+ * tells of that, or of its lender's end, was lost.
+ */
+const OWNER_HEARD_NS = 1e9;
+/** Why a process is done with its mm. */
+export const Passing = {
+  /** It has exited, or was killed: events tell of what else has happened. */
+  exited: 0,
+  /** It has executed a program: who borrows since then runs on its new mm. */
+  execed: 1,
+  /** /proc has it no more: no event is to be expected. */
+  missed: 2,
+} as const;
+export type Passing = typeof Passing[keyof typeof Passing];
+
 /** What is known of a process's descent while {@link Kinship.resolve} looks. */
 const Descent = { unknown: 0, foreign: 1, own: 2 } as const;
 
@@ -18,11 +34,12 @@ export class Kinship {
   private readonly descent: Uint8Array;
   private readonly line: Int32Array;
   /**
-   * By process slot: when it got the mm that it had borrowed, and when /proc said last that it borrows;
-   * and the generation of the process of which that is said.
+   * By process slot: when it got the mm that it had borrowed, when /proc said last that it borrows, and
+   * when it said first that it does not any more; and the generation of the process of which that is said.
    */
   private readonly inheritedNs: Float64Array;
   private readonly readAsBorrowerNs: Float64Array;
+  private readonly readAsOwnerNs: Float64Array;
   private readonly notedGeneration: Int32Array;
   /** By process slot of an heir: the process whose user it will have. */
   private readonly parentSlot1: Int32Array;
@@ -34,6 +51,7 @@ export class Kinship {
     this.line = new Int32Array(books.processSlots.capacity);
     this.inheritedNs = new Float64Array(books.processSlots.capacity);
     this.readAsBorrowerNs = new Float64Array(books.processSlots.capacity);
+    this.readAsOwnerNs = new Float64Array(books.processSlots.capacity);
     this.notedGeneration = new Int32Array(books.processSlots.capacity).fill(-1);
     this.parentSlot1 = new Int32Array(books.processSlots.capacity);
     this.parentGeneration = new Int32Array(books.processSlots.capacity);
@@ -43,21 +61,23 @@ export class Kinship {
    * Gives an mm to those who borrow it from its process, which is done with it.
    *
    * @param tsNs When the process was done with it, or a time after that.
-   * @param execed It has executed a program: who borrows since then runs on its new mm.
    */
-  passMm(lender: number, mm: number, tsNs: number, execed = false): boolean {
+  passMm(lender: number, mm: number, tsNs: number, why: Passing = Passing.exited): boolean {
     const { books } = this;
     const { processes, processSlots } = books;
     if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;
-    const untilNs = execed ? tsNs : Infinity;
+    const untilNs = why === Passing.execed ? tsNs : Infinity;
     const heir = this.nextRunner(lender, untilNs);
     if (heir < 0) return false;
     this.endBorrowing(heir);
     const before = processes.mmSlot1[heir]! - 1;
+    const wasRead = before >= 0 && !this.runsNamed(heir);
     // What was read from /proc is this mm, of which its own events tell.
-    if (before >= 0 && !this.runsNamed(heir)) books.removeMm(before);
+    if (wasRead && why !== Passing.missed) books.removeMm(before);
     books.moveMm(mm, heir);
     processes.mmSlot1[heir] = mm + 1;
+    // But if no event comes, what was read is right: it is of this mm, or of one that an exec has made.
+    if (wasRead && why === Passing.missed) books.absorbMm(before, mm);
     this.renew(heir);
     this.inheritedNs[heir] = tsNs;
     for (let slot = 0; slot < processSlots.highWater; slot++) {
@@ -102,7 +122,7 @@ export class Kinship {
   private renew(slot: number): void {
     if (this.isNoted(slot)) return;
     this.notedGeneration[slot] = this.books.processes.generation[slot]!;
-    this.inheritedNs[slot] = this.readAsBorrowerNs[slot] = 0;
+    this.inheritedNs[slot] = this.readAsBorrowerNs[slot] = this.readAsOwnerNs[slot] = 0;
   }
 
   /** /proc says that a process runs on the mm of its lender. */
@@ -115,11 +135,17 @@ export class Kinship {
    * /proc says that a process does not run on its lender's mm. It has executed a program, or its lender
    * has left the mm to it: the event that tells which of the two is still to come.
    */
-  readAsOwner(process: number): void {
+  readAsOwner(process: number, tsNs: number): void {
     const { flags } = this.books.processes;
-    if (!this.books.isBorrower(process)) return;
-    flags[process] = flags[process]! & ~ProcessFlag.borrower;
-    if (this.lenderOf(process) >= 0) flags[process]! |= ProcessFlag.mayInherit;
+    if (this.books.isBorrower(process)) {
+      flags[process] = flags[process]! & ~ProcessFlag.borrower;
+      if (this.lenderOf(process) < 0) return;
+      flags[process]! |= ProcessFlag.mayInherit;
+      this.renew(process);
+      this.readAsOwnerNs[process] = tsNs;
+    } else if ((flags[process]! & ProcessFlag.mayInherit) !== 0) {
+      if (tsNs - this.readAsOwnerNs[process]! >= OWNER_HEARD_NS) this.ownsFromNow(process);
+    }
   }
 
   /** Whether a process has got the mm that it had borrowed, and was still a borrower at that time. */

@@ -31,6 +31,9 @@ export abstract class MmRows extends PageSums {
   private readonly mmMap: IntMap;
   protected readonly counters: Float64Array;
   private readonly countMask: MemberMask;
+  /** Of {@link absorbMm}: what there was to be absorbed. */
+  private readonly absorbedPages = new Int32Array(MEMBER_COUNT);
+  private readonly absorbedTsNs = new Float64Array(MEMBER_COUNT);
 
   constructor(memory: Memory, counters: Float64Array, options: MmOptions) {
     super(memory);
@@ -107,6 +110,7 @@ export abstract class MmRows extends PageSums {
   /** The id has come back: what was known from before that time is over. */
   rebirth(slot: number, tsNs: number): void {
     const { mms } = this;
+    if (mms.sharedPages[slot] !== 0) this.shares.orphan(slot, Infinity);
     for (let member = 0; member < MEMBER_COUNT; member++) {
       const at = slot * MEMBER_COUNT + member;
       if (mms.tsNs[at]! >= tsNs) continue;
@@ -134,6 +138,8 @@ export abstract class MmRows extends PageSums {
     const { processes } = this;
     const credit = this.mms.creditPages[slot]!;
     const shared = this.mms.sharedPages[slot]!;
+    const isOtherUser = processes.userSlot[from] !== processes.userSlot[processSlot];
+    const assigned = isOtherUser ? this.shares.leaveUser(slot) : 0;
     this.chargeAll(from, -this.countedPages(slot));
     this.shares.creditProcess(from, -credit);
     processes.sharedPages[from]! -= shared;
@@ -141,6 +147,7 @@ export abstract class MmRows extends PageSums {
     this.link(slot, processSlot);
     processes.sharedPages[processSlot]! += shared;
     this.shares.creditProcess(processSlot, credit);
+    this.shares.joinUser(slot, assigned);
     this.chargeAll(processSlot, this.countedPages(slot));
   }
 
@@ -148,6 +155,7 @@ export abstract class MmRows extends PageSums {
   removeMm(slot: number): void {
     const { mms } = this;
     const owner = mms.processSlot1[slot]! - 1;
+    if (mms.sharedPages[slot] !== 0) this.shares.orphan(slot, Infinity);
     this.chargeAll(owner, -this.countedPages(slot));
     this.shares.end(slot);
     this.unlink(slot, owner);
@@ -155,6 +163,29 @@ export abstract class MmRows extends PageSums {
     mms.state[slot] = MmState.free;
     mms.processSlot1[slot] = 0;
     this.mmSlots.release(slot);
+  }
+
+  /**
+   * Ends an mm that is only known from readings of /proc: another of its process is what was read, and has
+   * from now on what was read later than its own events.
+   */
+  absorbMm(nameless: number, mmSlot: number): void {
+    const { mms, absorbedPages, absorbedTsNs } = this;
+    const from = nameless * MEMBER_COUNT;
+    absorbedPages.set(mms.pages.subarray(from, from + MEMBER_COUNT));
+    absorbedTsNs.set(mms.tsNs.subarray(from, from + MEMBER_COUNT));
+    const creditPages = mms.creditPages[nameless]!;
+    const userSlot = this.processes.userSlot[mms.processSlot1[nameless]! - 1]!;
+    const peakPages = this.users.peakPages[userSlot]!;
+    // First of all, so that nothing counts twice meanwhile.
+    this.removeMm(nameless);
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      const tsNs = absorbedTsNs[member]!;
+      if (mms.tsNs[mmSlot * MEMBER_COUNT + member]! >= tsNs) continue;
+      this.setMember(mmSlot, member, absorbedPages[member]!, tsNs);
+    }
+    this.shares.credit(mmSlot, creditPages - mms.creditPages[mmSlot]!);
+    this.settlePeak(userSlot, peakPages);
   }
 
   private link(mmSlot: number, processSlot: number): void {
@@ -228,10 +259,13 @@ export abstract class MmRows extends PageSums {
     if (delta === 0 || ((this.countMask >> member) & 1) === 0) return 0;
     const owner = mms.processSlot1[mmSlot]! - 1;
     if (tsNs >= this.bucketEndNs) this.startBucket(tsNs);
+    // Credited before it is charged, so that it makes no peak.
+    if (member !== Member.anon && delta > 0) this.shares.grew(mmSlot, member, delta);
     this.charge(owner, delta);
     if (delta < 0) {
-      if (mms.sharedPages[mmSlot] !== 0) this.shares.shrank(mmSlot);
-    } else if (member !== Member.anon) this.shares.grew(mmSlot, member, delta);
+      if (member !== Member.anon) this.shares.gaveBack(mmSlot, member, -delta);
+      if (mms.sharedPages[mmSlot] !== 0) this.shares.shrank(mmSlot, -delta);
+    }
     return delta;
   }
 }

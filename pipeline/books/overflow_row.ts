@@ -4,8 +4,48 @@
  *
  * @module
  */
-import { MEMBER_COUNT } from "../memory/layout.ts";
+import { Member, MEMBER_COUNT } from "../memory/layout.ts";
 import type { Books } from "./books.ts";
+
+/** Of each user, what a sweep has found of its processes that found no row. */
+export class OverflowSums {
+  private readonly books: Books;
+  /** By user slot and member, and by user slot. */
+  private readonly pages: Float64Array;
+  private readonly count: Int32Array;
+
+  constructor(books: Books) {
+    const users = books.userSlots.capacity;
+    this.books = books;
+    this.pages = new Float64Array(users * MEMBER_COUNT);
+    this.count = new Int32Array(users);
+  }
+
+  /** A sweep begins. */
+  clear(): void {
+    this.pages.fill(0);
+    this.count.fill(0);
+  }
+
+  addProcess(userSlot: number): void {
+    this.count[userSlot]!++;
+  }
+
+  addPages(userSlot: number, file: number, anon: number, swap: number, shmem: number): void {
+    const at = userSlot * MEMBER_COUNT;
+    this.pages[at + Member.file]! += file;
+    this.pages[at + Member.anon]! += anon;
+    this.pages[at + Member.swap]! += swap;
+    this.pages[at + Member.shmem]! += shmem;
+  }
+
+  /** A sweep has ended: sets the row of a user. */
+  settle(userSlot: number, tsNs: number): void {
+    const at = userSlot * MEMBER_COUNT;
+    const pages = this.pages.subarray(at, at + MEMBER_COUNT);
+    setOverflow(this.books, userSlot, pages, this.count[userSlot]!, tsNs);
+  }
+}
 
 /** The most pages that a member of an mm can have. */
 const PAGES_MAX = 0x7fffffff;
@@ -30,7 +70,7 @@ export function setOverflow(
   if (slot < 0 && processCount === 0) return -1;
   books.touch(userSlot);
   const rows = users.processCount[userSlot]! - (slot < 0 ? 0 : 1);
-  const excess = processCount === 0 ? 0 : rows + processCount - books.userProcessesMax;
+  const excess = processCount === 0 ? 0 : rows + processCount - books.processesMaxOf(userSlot);
   users.excessProcesses[userSlot] = Math.max(0, excess);
   if (slot < 0) slot = books.addOverflow(userSlot, tsNs);
   if (slot < 0) return -1;

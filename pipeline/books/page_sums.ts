@@ -85,6 +85,13 @@ export abstract class PageSums {
     if (delta < 0 && users.waits[userSlot] !== 0) this.freedForWaits = true;
   }
 
+  /** Of a change in steps that has ended, only the end may be a peak. @param beforePages The peak before it. */
+  settlePeak(userSlot: number, beforePages: number): void {
+    const { users } = this;
+    const chargedPages = users.usagePages[userSlot]! - users.creditPages[userSlot]!;
+    users.peakPages[userSlot] = Math.max(beforePages, chargedPages);
+  }
+
   protected startBucket(tsNs: number): void {
     this.bucket = Math.floor(tsNs / GROWTH_BUCKET_NS) | 0;
     this.bucketEndNs = (this.bucket + 1) * GROWTH_BUCKET_NS;

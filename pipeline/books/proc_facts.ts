@@ -17,7 +17,7 @@ import {
 import { bornNsOf, ProcFlag, UserState } from "../memory/layout.ts";
 import type { Attribution } from "./attribution.ts";
 import { type Books, UNKNOWN_UID } from "./books.ts";
-import { setOverflow } from "./overflow_row.ts";
+import { OverflowSums } from "./overflow_row.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 
 /** A member that changed this recently differs from /proc because it moves, not because of drift. */
@@ -48,12 +48,12 @@ export class ProcFacts {
   private currentGeneration = 0;
   private currentIsNews = false;
   private currentMayShare = false;
+  /** What is read of it is not what the books have. */
+  private currentDiffers = false;
   /** The user of the process whose pages come next and which found no row; -1 none. */
   private overflowUser = -1;
   private overflowTgid = 0;
-  /** By user slot and member, and by user slot: those that found no row in this sweep. */
-  private readonly overflowPages: Float64Array;
-  private readonly overflowCount: Int32Array;
+  private readonly overflow: OverflowSums;
   /** The end of a sweep, as far as it has come: the next row; -1 when none is under way. */
   private endRow = -1;
   private endTsNs = 0;
@@ -68,10 +68,8 @@ export class ProcFacts {
     this.attribution = attribution;
     this.reports = reports;
     this.counters = counters;
-    const users = books.userSlots.capacity;
-    this.driftPages = new Float64Array(users);
-    this.overflowPages = new Float64Array(users * MEMBER_COUNT);
-    this.overflowCount = new Int32Array(users);
+    this.driftPages = new Float64Array(books.userSlots.capacity);
+    this.overflow = new OverflowSums(books);
   }
 
   /**
@@ -84,8 +82,7 @@ export class ProcFacts {
     this.sweep = sweep;
     this.errorPages = errorPages;
     this.isSweeping = true;
-    this.overflowPages.fill(0);
-    this.overflowCount.fill(0);
+    this.overflow.clear();
   }
 
   /** A process as /proc/PID/status has it; its pages follow in the next record. */
@@ -105,11 +102,11 @@ export class ProcFacts {
     // One that is alive may have lost its leader since, which is no end. But a row that nobody announced
     // may be there for what the process did between its exit and its end.
     const isAnnounced = slot >= 0 && (processes.flags[slot]! & ProcessFlag.unresolved) === 0;
-    if (!isAnnounced && attribution.hasEndedAfter(tgid, tsNs)) return;
+    if (!isAnnounced && attribution.strangers.hasEndedAfter(tgid, tsNs)) return;
     if (slot >= 0 && startTicks !== 0) {
       const known = processes.startTicks[slot]!;
       if (known !== 0 && known !== startTicks) {
-        attribution.vanish(slot, tsNs);
+        attribution.ends.vanish(slot, tsNs);
         slot = -1;
       }
     }
@@ -135,7 +132,7 @@ export class ProcFacts {
     processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, bornNsOf(bornLow, flags));
     processes.seenTsNs[slot] = tsNs;
     processes.sweepNumber[slot] = this.sweep;
-    if ((flags & ProcFlag.borrows) === 0) attribution.kin.readAsOwner(slot);
+    if ((flags & ProcFlag.borrows) === 0) attribution.kin.readAsOwner(slot, tsNs);
     else if (!books.isBorrower(slot) && !this.isOnOwnMmSince(slot, tsNs)) {
       // What it was thought to have is its parent's, whose own reading tells how much it is.
       processes.flags[slot]! &= ~(ProcessFlag.hasExeced | ProcessFlag.mayInherit);
@@ -170,7 +167,7 @@ export class ProcFacts {
   private overflows(tgid: number, uid: number, flags: number): void {
     const user = this.books.findUser(uid);
     if (user < 0 || !this.isSweeping) return;
-    this.overflowCount[user]!++;
+    this.overflow.addProcess(user);
     if ((flags & ProcFlag.borrows) !== 0) return;
     this.overflowUser = user;
     this.overflowTgid = tgid;
@@ -188,15 +185,12 @@ export class ProcFacts {
     swapPages: number,
     shmemPages: number,
   ): number {
-    const { books, current: slot, sizes } = this;
+    const { books, current: slot } = this;
     const { processes } = books;
     if (this.overflowUser >= 0 && this.overflowTgid === tgid) {
-      const at = this.overflowUser * MEMBER_COUNT;
+      const user = this.overflowUser;
       this.overflowUser = -1;
-      this.overflowPages[at]! += filePages;
-      this.overflowPages[at + 1]! += anonPages;
-      this.overflowPages[at + 2]! += swapPages;
-      this.overflowPages[at + 3]! += shmemPages;
+      this.overflow.addPages(user, filePages, anonPages, swapPages, shmemPages);
       return -1;
     }
     if (slot < 0 || processes.tgid[slot] !== tgid) return -1;
@@ -204,6 +198,25 @@ export class ProcFacts {
     // Events may come between the two records, the end of the process among them.
     if (processes.generation[slot] !== this.currentGeneration) return -1;
     if (processes.state[slot] !== ProcessState.alive) return -1;
+    const peakUser = processes.userSlot[slot]!;
+    const peakPages = books.users.peakPages[peakUser]!;
+    const user = this.bookPages(slot, tsNs, filePages, anonPages, swapPages, shmemPages);
+    // What is charged first and credited then was no peak.
+    books.settlePeak(peakUser, peakPages);
+    return user;
+  }
+
+  /** As {@link pages}, of a process that is there. */
+  private bookPages(
+    slot: number,
+    tsNs: number,
+    filePages: number,
+    anonPages: number,
+    swapPages: number,
+    shmemPages: number,
+  ): number {
+    const { books, sizes } = this;
+    const { processes } = books;
     sizes[0] = filePages;
     sizes[1] = anonPages;
     sizes[2] = swapPages;
@@ -217,6 +230,7 @@ export class ProcFacts {
       return hasOwn ? processes.userSlot[slot]! : -1;
     }
     let drift = this.dropForgotten(slot, tsNs);
+    this.currentDiffers = this.currentIsNews || mm < 0;
     if (mm < 0) {
       if ((filePages | anonPages | swapPages | shmemPages) === 0) return -1;
       mm = books.addMm(0, MmState.nameless, slot, tsNs);
@@ -226,9 +240,11 @@ export class ProcFacts {
     for (let member = 0; member < MEMBER_COUNT; member++) {
       drift += this.correct(mm, member, sizes[member]!, tsNs);
     }
-    if (hasOwn) books.shares.uncredit(mm);
-    // Nothing is known of its fork: it may hold nothing but what another holds too.
-    if (this.currentMayShare && (this.currentIsNews || books.mms.state[mm] === MmState.nameless)) {
+    if (hasOwn && this.isOfReading(mm, tsNs)) books.shares.uncredit(mm);
+    // Nothing is known of its fork: it may hold nothing but what another holds too. But what is as it was
+    // may have been measured meanwhile, and that counts: else each sweep would free it of its charge.
+    const isUntold = this.currentIsNews || books.mms.state[mm] === MmState.nameless;
+    if (this.currentMayShare && this.currentDiffers && isUntold) {
       books.shares.credit(mm, Infinity);
     }
     const userSlot = processes.userSlot[slot]!;
@@ -247,11 +263,21 @@ export class ProcFacts {
     const knownTsNs = mms.tsNs[at]!;
     const difference = pages - mms.pages[at]!;
     if (knownTsNs > tsNs) return 0;
-    if (!this.degraded && knownTsNs > 0 && Math.abs(difference) <= this.errorPages) return 0;
+    const differs = Math.abs(difference) > this.errorPages;
+    this.currentDiffers ||= differs;
+    if (!this.degraded && knownTsNs > 0 && !differs) return 0;
     const delta = this.books.setMember(mm, member, pages, tsNs);
     // No event has told of it, so nothing is known of what its fork has built of it.
     if (knownTsNs === 0 && this.currentMayShare) this.books.shares.credit(mm, delta);
     return this.degraded || tsNs - knownTsNs > QUIET_NS ? delta : 0;
+  }
+
+  /**
+   * Whether a reading is of an mm, and not of the one for which its process has left it by an exec: then it
+   * may still be given back, by somebody else.
+   */
+  private isOfReading(mm: number, tsNs: number): boolean {
+    return this.books.newestTsNs(mm) <= tsNs || this.books.mms.ownerTsNs[mm]! > tsNs;
   }
 
   /** Whether the reading is of an mm before the one that the process has, or is building. */
@@ -295,24 +321,33 @@ export class ProcFacts {
   private dropForgotten(slot: number, tsNs: number): number {
     const { books } = this;
     const { mms, processes } = books;
-    const quietNs = this.degraded ? QUIET_NS : FORGOTTEN_NS;
     let drift = 0;
     for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0;) {
       const mm = mm1 - 1;
       mm1 = mms.sibling1[mm]!;
       if (processes.mmSlot1[slot] === mm + 1) continue;
-      if (tsNs - books.newestTsNs(mm) < quietNs) continue;
+      if (!this.isQuiet(books.newestTsNs(mm), tsNs)) continue;
       drift -= books.countedPages(mm);
       books.removeMm(mm);
     }
     return drift;
   }
 
+  /**
+   * Whether nothing has been heard since a time, as of a reading, for so long that nothing is to come.
+   * After a loss that is soon, but not before the events of that time have been taken.
+   */
+  private isQuiet(sinceNs: number, tsNs: number): boolean {
+    if (tsNs - sinceNs >= FORGOTTEN_NS) return true;
+    const heardNs = Math.min(tsNs, this.counters[CounterIndex.lastTsNs]!);
+    return this.degraded && heardNs - sinceNs >= QUIET_NS;
+  }
+
   /** A thread as /proc/PID/task has it. */
   task(tsNs: number, tid: number, tgid: number): void {
     const process = this.books.findProcess(tgid);
-    if (process < 0 || this.attribution.hasEndedAfter(tid, tsNs)) return;
-    if (tid !== tgid) this.attribution.mergeStray(tid, process, tsNs);
+    if (process < 0 || this.attribution.strangers.hasEndedAfter(tid, tsNs)) return;
+    if (tid !== tgid) this.attribution.strangers.mergeStray(tid, process, tsNs);
     this.books.addTask(tid, process, tsNs);
   }
 
@@ -326,7 +361,7 @@ export class ProcFacts {
     if (slot < 0 || books.processes.bornTsNs[slot]! > tsNs) return;
     if (books.processes.seenTsNs[slot]! > tsNs) return;
     const userSlot = books.processes.userSlot[slot]!;
-    const pages = this.attribution.vanish(slot, tsNs);
+    const pages = this.attribution.ends.vanish(slot, tsNs);
     if (!isUntraced) this.noteDrift(userSlot, -pages);
   }
 
@@ -368,7 +403,7 @@ export class ProcFacts {
       this.noteDrift(
         processes.userSlot[slot]!,
         // It may have ended as late as now, and what it did before that is still to come.
-        -this.attribution.vanish(slot, this.endTsNs),
+        -this.attribution.ends.vanish(slot, this.endTsNs),
       );
     }
     this.endRow = until;
@@ -384,10 +419,9 @@ export class ProcFacts {
     const { books, endTsNs } = this;
     const { processes, mms } = books;
     if (processes.state[slot] !== ProcessState.exited) return false;
-    const quietNs = this.degraded ? QUIET_NS : FORGOTTEN_NS;
-    if (endTsNs - processes.exitTsNs[slot]! < quietNs) return true;
+    if (!this.isQuiet(processes.exitTsNs[slot]!, endTsNs)) return true;
     for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
-      if (endTsNs - books.newestTsNs(mm1 - 1) < quietNs) return true;
+      if (!this.isQuiet(books.newestTsNs(mm1 - 1), endTsNs)) return true;
     }
     return false;
   }
@@ -398,9 +432,7 @@ export class ProcFacts {
     const { users } = books;
     for (let user = 0; user < books.userSlots.highWater; user++) {
       if (users.state[user] === UserState.free) continue;
-      const at = user * MEMBER_COUNT;
-      const pages = this.overflowPages.subarray(at, at + MEMBER_COUNT);
-      setOverflow(books, user, pages, this.overflowCount[user]!, this.endTsNs);
+      this.overflow.settle(user, this.endTsNs);
       const drift = this.driftPages[user]!;
       if (drift === 0) continue;
       this.driftPages[user] = 0;

@@ -7,8 +7,24 @@
 import type { SlotAllocator } from "../memory/table.ts";
 
 /** Which table was full, in reports. */
-export const TableNumber = { users: 1, processes: 2, tasks: 3, mms: 4, kernelSlots: 5 } as const;
-export const TABLE_NAMES = ["", "users", "processes", "tasks", "mms", "kernel slots"] as const;
+export const TableNumber = {
+  users: 1,
+  processes: 2,
+  tasks: 3,
+  mms: 4,
+  /** Address spaces and users in the memory of programs in the kernel. */
+  kernelSlots: 5,
+  kernelUsers: 6,
+} as const;
+export const TABLE_NAMES = [
+  "",
+  "users",
+  "processes",
+  "tasks",
+  "mms",
+  "kernel slots",
+  "kernel users",
+] as const;
 
 /** Rows of each table that a user gets as long as there are any. */
 const ROWS_GUARANTEED = 32;

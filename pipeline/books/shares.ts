@@ -11,7 +11,9 @@
  *    which no event tells, only adds one that is assigned to nobody;
  *  - an mm that gives pages back loses own pages first, as many as it gives back;
  *  - of file and shmem pages, each mm maps a page once, so an mm that has more of them than are
- *    assigned to all mms of its user has as many new ones as it is ahead;
+ *    assigned to all mms of its user (users.shareablePages) has as many new ones as it is ahead; how many
+ *    are assigned to an mm at most (mms.assignedPages) is taken off that sum when it gives them back,
+ *    ends, or leaves the user;
  *  - when an mm ends, the first of its children takes over what was assigned to it: of the child's
  *    pages, all but those that were credited to the parent itself at the fork;
  *  - a measuring assigns to each mm its part of each page (PSS, Documentation/filesystems/proc.rst).
@@ -70,6 +72,7 @@ export class Shares {
     mms.sharedPages[mmSlot] = 0;
     mms.laterCreditPages[mmSlot] = 0;
     mms.laterShareablePages[mmSlot] = 0;
+    mms.assignedPages[mmSlot] = 0;
     mms.keptCreditPages[mmSlot] = 0;
     mms.trimmedPages[mmSlot] = 0;
     mms.measureNumber[mmSlot] = 0;
@@ -91,6 +94,7 @@ export class Shares {
     if (more <= 0) return 0;
     this.mms.keptCreditPages[mmSlot]! += more;
     this.changeCredit(mmSlot, more);
+    this.capAssigned(mmSlot);
     this.raiseShared(mmSlot, this.mms.creditPages[mmSlot]!);
     return more;
   }
@@ -102,7 +106,8 @@ export class Shares {
   uncredit(mmSlot: number): void {
     const { mms } = this;
     const shareable = this.shareablePages(mmSlot);
-    const kept = shareable === 0 ? 0 : shareable - this.assignAhead(mmSlot);
+    if (shareable !== 0) this.assignAhead(mmSlot, shareable);
+    const kept = shareable - mms.assignedPages[mmSlot]!;
     const over = mms.creditPages[mmSlot]! - kept;
     if (over > 0) this.changeCredit(mmSlot, -over);
     this.setShared(mmSlot, mms.creditPages[mmSlot]!);
@@ -124,11 +129,25 @@ export class Shares {
     );
   }
 
+  /**
+   * An mm gives pages back, or all of them. Its charge may have been for parts of pages, which those who
+   * have them too hold in full from now on. Before a measuring it is charged for whole pages only, of
+   * which its children take over what it leaves.
+   */
+  orphan(mmSlot: number, pages: number): void {
+    const { mms, users } = this;
+    if (mms.measureNumber[mmSlot] === 0) return;
+    const parts = mms.sharedPages[mmSlot]! - mms.creditPages[mmSlot]!;
+    if (parts <= 0) return;
+    users.orphanedPages[this.userOf(mmSlot)]! += Math.min(parts, pages);
+  }
+
   /** An mm ends, or becomes another. Its pages are off the books already, or are taken off next. */
   end(mmSlot: number): void {
     const { mms } = this;
     if (mms.creditPages[mmSlot] !== 0) this.changeCredit(mmSlot, -mms.creditPages[mmSlot]!);
     if (mms.sharedPages[mmSlot] !== 0) this.setShared(mmSlot, 0);
+    this.unassign(mmSlot, Infinity);
     if (mms.dependents[mmSlot] !== 0) this.passCredit(mmSlot);
     this.leaveOrigin(mmSlot);
   }
@@ -144,8 +163,7 @@ export class Shares {
       if (heir < 0) {
         heir = child;
         mms.originSlot1[child] = 0;
-        const over = mms.creditPages[child]! - mms.keptCreditPages[child]!;
-        if (over > 0) this.changeCredit(child, -over);
+        this.inherit(child);
       } else {
         mms.originSlot1[child] = heir + 1;
         mms.dependents[heir]!++;
@@ -153,6 +171,22 @@ export class Shares {
     }
     mms.dependents[mmSlot] = 0;
     if (heir >= 0 && mms.dependents[heir] === 0) this.setShared(heir, mms.creditPages[heir]!);
+  }
+
+  /**
+   * A child is charged for what it was credited with at its fork. Of file and shmem pages, which its parent
+   * has given back one by one, others may have been charged for the same since: only those count by which
+   * the child is ahead of all.
+   */
+  private inherit(mmSlot: number): void {
+    const { mms, users } = this;
+    const over = mms.creditPages[mmSlot]! - mms.keptCreditPages[mmSlot]!;
+    if (over <= 0) return;
+    const shareable = this.shareablePages(mmSlot);
+    const ahead = Math.max(0, shareable - users.shareablePages[this.userOf(mmSlot)]!);
+    const charged = Math.min(over, Math.max(0, over - shareable) + ahead);
+    this.changeCredit(mmSlot, -charged);
+    this.assign(mmSlot, mms.assignedPages[mmSlot]! + charged);
   }
 
   /** Forgets whose child an mm is. */
@@ -172,8 +206,9 @@ export class Shares {
    * An mm that shares pages has given some back: it cannot be credited for more than it has. Without
    * shared pages there is nothing to do.
    */
-  shrank(mmSlot: number): void {
+  shrank(mmSlot: number, pages: number): void {
     const { mms } = this;
+    this.orphan(mmSlot, pages);
     const counted = this.countedPages(mmSlot);
     const over = mms.creditPages[mmSlot]! - counted;
     if (over > 0) {
@@ -181,6 +216,12 @@ export class Shares {
       this.changeCredit(mmSlot, -over);
     }
     if (mms.sharedPages[mmSlot]! > counted) this.setShared(mmSlot, counted);
+    this.capAssigned(mmSlot);
+  }
+
+  /** An mm has given back pages of a counted member that is not anon: its own first. */
+  gaveBack(mmSlot: number, member: number, pages: number): void {
+    if (((this.shareableMask >> member) & 1) !== 0) this.unassign(mmSlot, pages);
   }
 
   /** An mm has more pages of a counted member that is not anon: what is new there may be shared. */
@@ -192,18 +233,63 @@ export class Shares {
   /** An mm has more file or shmem pages. */
   private grewShareable(mmSlot: number, delta: number): void {
     this.mms.laterShareablePages[mmSlot]! += delta;
-    const ahead = this.assignAhead(mmSlot);
+    const ahead = this.assignAhead(mmSlot, delta);
     if (ahead < delta) this.creditNow(mmSlot, delta - ahead);
   }
 
-  /** Assigns to an mm the file and shmem pages of which it has more than its user. @returns How many. */
-  private assignAhead(mmSlot: number): number {
-    const { shareablePages } = this.users;
-    const userSlot = this.processes.userSlot[this.mms.processSlot1[mmSlot]! - 1]!;
-    const ahead = this.shareablePages(mmSlot) - shareablePages[userSlot]!;
-    if (ahead <= 0) return 0;
-    shareablePages[userSlot]! += ahead;
-    return ahead;
+  /**
+   * Assigns to an mm, of file and shmem pages, those of which it has more than are assigned to all mms of
+   * its user, at most `pagesMax`. @returns How many.
+   */
+  private assignAhead(mmSlot: number, pagesMax: number): number {
+    const ahead = this.shareablePages(mmSlot) - this.users.shareablePages[this.userOf(mmSlot)]!;
+    const more = Math.min(ahead, pagesMax);
+    if (more <= 0) return 0;
+    this.setAssigned(mmSlot, this.mms.assignedPages[mmSlot]! + more);
+    return more;
+  }
+
+  private unassign(mmSlot: number, pages: number): void {
+    const assigned = this.mms.assignedPages[mmSlot]!;
+    if (assigned !== 0) this.setAssigned(mmSlot, Math.max(0, assigned - pages));
+  }
+
+  /** To an mm no more is assigned than it is charged for. */
+  private capAssigned(mmSlot: number): void {
+    const { creditPages, assignedPages } = this.mms;
+    const own = this.countedPages(mmSlot) - creditPages[mmSlot]!;
+    if (assignedPages[mmSlot]! > own) this.setAssigned(mmSlot, own);
+  }
+
+  /** Assigns so many file and shmem pages to an mm, as far as it has them and is charged for them. */
+  assign(mmSlot: number, pagesMax: number): void {
+    const own = this.countedPages(mmSlot) - this.mms.creditPages[mmSlot]!;
+    this.setAssigned(mmSlot, Math.min(pagesMax, own, this.shareablePages(mmSlot)));
+  }
+
+  /** Sets what is assigned to an mm, and keeps the sum of its user. */
+  private setAssigned(mmSlot: number, pages: number): void {
+    const { assignedPages } = this.mms;
+    this.users.shareablePages[this.userOf(mmSlot)]! += pages - assignedPages[mmSlot]!;
+    assignedPages[mmSlot] = pages;
+  }
+
+  /** An mm leaves its user. @returns What was assigned to it there, for {@link joinUser}. */
+  leaveUser(mmSlot: number): number {
+    const assigned = this.mms.assignedPages[mmSlot]!;
+    this.setAssigned(mmSlot, 0);
+    return assigned;
+  }
+
+  /** An mm comes to another user, whose mms may have the same pages: it is credited with what they may have. */
+  joinUser(mmSlot: number, assigned: number): void {
+    if (assigned === 0) return;
+    const more = this.assignAhead(mmSlot, assigned);
+    if (more < assigned) this.credit(mmSlot, assigned - more);
+  }
+
+  private userOf(mmSlot: number): number {
+    return this.processes.userSlot[this.mms.processSlot1[mmSlot]! - 1]!;
   }
 
   /** Swapping out takes a page first and gives an entry then, which is shared as the page was. */

@@ -17,8 +17,9 @@ export interface RollupKib {
   readonly swapPssKib: number;
   /** Freed by madvise(MADV_FREE), and not taken back by the kernel or written to since. */
   readonly lazyFreeKib: number;
-  /** Pages of any kind that nobody else maps. */
+  /** Pages of any kind that nobody else maps, and that others map too. */
   readonly privateKib: number;
+  readonly sharedKib: number;
 }
 
 /** Fields of /proc/PID/status, KiB. */
@@ -40,6 +41,8 @@ export interface ProcessShares {
   readonly sharedPages: number;
   /** Counted pages less its part of them, and what it has freed lazily. */
   readonly creditPages: number;
+  /** Of these, what it has of file and shmem. */
+  readonly mappedCreditPages: number;
   /** Its part of the counted file and shmem pages that it maps. */
   readonly shareablePages: number;
   readonly lazyPages: number;
@@ -65,10 +68,12 @@ export function sharesOf(
   const swap = counts(Member.swap) * Math.max(0, swapKib - rollup.swapPssKib);
   const file = counts(Member.file) * Math.max(0, rssFileKib - rollup.pssFileKib);
   const shmem = counts(Member.shmem) * Math.max(0, rssShmemKib - rollup.pssShmemKib);
+  // Of what it mapped after its page tables were walked accounting knows by itself.
+  const mapped = Math.min(file + shmem, rollup.sharedKib);
   // A lazily freed page that is shared counts in full in each of its processes. A shared page adds a
   // half at least to what is shared, so at most twice of that is not this process's alone.
   const lazy = counts(Member.anon) * Math.max(0, rollup.lazyFreeKib - 2 * anon);
-  const creditKib = anon + swap + file + shmem + lazy;
+  const creditKib = anon + swap + mapped + lazy;
   const mappedKib = counts(Member.anon) * rollup.anonymousKib +
     counts(Member.file) * rssFileKib + counts(Member.shmem) * rssShmemKib;
   const sharedKib = Math.max(creditKib, mappedKib - rollup.privateKib + swap + lazy);
@@ -77,6 +82,7 @@ export function sharesOf(
   return {
     sharedPages: Math.ceil(sharedKib / kibPerPage),
     creditPages: Math.ceil(creditKib / kibPerPage),
+    mappedCreditPages: Math.ceil(mapped / kibPerPage),
     shareablePages: Math.ceil(shareableKib / kibPerPage),
     lazyPages: Math.ceil(lazy / kibPerPage),
   };

@@ -13,6 +13,9 @@ import type { ColumnArrays, SlotAllocator } from "../memory/table.ts";
 /** Pages of a user without a limit: more than any usage. */
 export const NO_LIMIT_PAGES = 0x7fffffff;
 
+/** Rows of a user whose limit says nothing of processes: more than any table has. */
+export const PROCESSES_MAX = 0x7fffffff;
+
 export interface UserTableOptions {
   /** Told that no row is free, and that all have processes. */
   readonly onFull: () => void;
@@ -68,10 +71,15 @@ export class UserTable {
     users.peakPages[slot] = 0;
     users.hardPages[slot] = NO_LIMIT_PAGES;
     users.softPages[slot] = NO_LIMIT_PAGES;
+    users.processesMax[slot] = PROCESSES_MAX;
+    users.graceUntilNs[slot] = 0;
+    users.plan[slot] = 0;
+    users.ceilingPages[slot] = NO_LIMIT_PAGES;
     this.clear(slot);
     users.promisedPages[slot] = 0;
     users.waits[slot] = 0;
     users.kills[slot] = 0;
+    users.refusals[slot] = 0;
     users.crossedTsNs[slot] = 0;
     Atomics.store(users.state, slot, UserState.ok);
     this.map.set(uid, slot);
@@ -85,6 +93,7 @@ export class UserTable {
     users.usagePages[slot] = 0;
     users.creditPages[slot] = 0;
     users.shareablePages[slot] = 0;
+    users.orphanedPages[slot] = 0;
     users.processCount[slot] = 0;
     users.taskCount[slot] = 0;
     users.mmCount[slot] = 0;

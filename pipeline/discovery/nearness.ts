@@ -4,8 +4,10 @@
  *
  *     interval = distance to soft / the most that all CPUs can take in that time
  *
- * at most {@link LOOK_EVERY_NS_MAX}. Where looks so often would cost more than {@link LOOK_SHARE} of a
- * CPU, booking each page is cheaper, and everybody counts as near.
+ * at most {@link LOOK_EVERY_NS_MAX}, or longer where there are so many processes that looks would take
+ * more than {@link REST_LOOK_SHARE} of a CPU while nothing happens. Where looks as often as distances
+ * demand would cost more than {@link LOOK_SHARE} of a CPU, booking each page is cheaper, and everybody
+ * counts as near.
  *
  * @module
  */
@@ -13,8 +15,11 @@ import { attachCounters, type Memory } from "../memory/memory.ts";
 import { CounterIndex, Role, TABLE_HEADER_BYTES, TableWord, UserState } from "../memory/layout.ts";
 import type { Clock, RecordedUsers } from "../ports.ts";
 
-/** Everybody is looked at at least so often. */
+/** Everybody is looked at so often, unless somebody may reach soft earlier. */
 export const LOOK_EVERY_NS_MAX = 1e9;
+/** Where that costs more of a CPU, less often, but never later than the second number says. */
+const REST_LOOK_SHARE = 0.003;
+export const REST_LOOK_EVERY_NS_MAX = 4e9;
 /** More often would be late each time on a busy machine. */
 const LOOK_EVERY_NS_MIN = 20e6;
 /** All looks together take no more of a CPU. */
@@ -35,6 +40,15 @@ const COMPARE_EVERY_NS = 100e6;
  */
 const GROWTH_BYTES_PER_NS = 33 * 2 ** 20 / 1e6;
 
+/**
+ * Whoever is less than so many pages from its soft limit is near, however cheap looks are.
+ *
+ * @param cpus CPUs that the users' programs run on.
+ */
+export function nearPages(cpus: number, pageBytes: number): number {
+  return Math.ceil((LOOK_EVERY_NS_MIN + ATTACH_NS) * cpus * GROWTH_BYTES_PER_NS / pageBytes);
+}
+
 export interface NearnessOptions {
   readonly memory: Memory;
   readonly users: RecordedUsers;
@@ -49,12 +63,16 @@ export class Nearness {
   private readonly counters: Float64Array;
   private readonly userHeader: Int32Array;
   private readonly growthPagesPerNs: number;
+  /** What a look costs: the lower of the last two, as one may have been held up. */
   private lookNs = LOOK_NS_GUESS;
+  private lastLookNs = Infinity;
   private dueNs = 0;
   /** Since when nobody is near; Infinity: somebody is. */
   private farSinceNs = Infinity;
   private readonly promised = new Map<number, number>();
   private leastPages = Infinity;
+  /** The kernel has refused something, and is not asked again before. */
+  private refusedUntilNs = 0;
   private readonly takeDistance = (uid: number, pages: number): void => {
     const distance = pages - (this.promised.get(uid) ?? 0);
     if (distance < this.leastPages) this.leastPages = distance;
@@ -74,7 +92,7 @@ export class Nearness {
   /** When {@link step} has something to do, nanoseconds. */
   get nextNs(): number {
     const { users } = this.options;
-    return users.hasNews ? 0 : this.dueNs;
+    return Math.max(this.refusedUntilNs, users.hasNews ? 0 : this.dueNs);
   }
 
   /** Something has happened that may bring somebody near: a limit, a login, long work ahead. */
@@ -91,8 +109,7 @@ export class Nearness {
     if (users.attach()) this.counters[CounterIndex.nearSinceNs] = nowNs;
     else {
       // Then events of looks are all there is, and the event pipeline acts on them.
-      this.counters[CounterIndex.attachFailures]!++;
-      this.dueNs = nowNs + LOOK_EVERY_NS_MIN;
+      this.refused(nowNs);
     }
   }
 
@@ -118,13 +135,20 @@ export class Nearness {
 
   private look(nowNs: number): void {
     const { users, clock } = this.options;
-    users.look();
-    this.lookNs = clock.nowNs() - nowNs;
+    const isDone = users.look();
+    const tookNs = clock.nowNs() - nowNs;
+    this.lookNs = Math.min(tookNs, this.lastLookNs);
+    this.lastLookNs = tookNs;
     this.counters[CounterIndex.looks]!++;
-    this.counters[CounterIndex.lookNs]! += this.lookNs;
+    this.counters[CounterIndex.lookNs]! += tookNs;
     const everyNs = this.everyNs();
-    if (this.isAffordable(everyNs)) this.dueNs = nowNs + everyNs;
+    if (isDone && this.isAffordable(everyNs)) this.dueNs = nowNs + everyNs;
     else this.attach(nowNs);
+  }
+
+  private refused(nowNs: number): void {
+    this.counters[CounterIndex.attachFailures]!++;
+    this.dueNs = this.refusedUntilNs = nowNs + LOOK_EVERY_NS_MIN;
   }
 
   /** How long nobody can reach its soft limit. */
@@ -132,7 +156,12 @@ export class Nearness {
     this.findPromises();
     this.leastPages = Infinity;
     this.options.users.distances(this.takeDistance);
-    return Math.min(LOOK_EVERY_NS_MAX, this.leastPages / this.growthPagesPerNs - ATTACH_NS);
+    const restNs = Math.max(LOOK_EVERY_NS_MAX, this.lookNs / REST_LOOK_SHARE);
+    return Math.min(
+      restNs,
+      REST_LOOK_EVERY_NS_MAX,
+      this.leastPages / this.growthPagesPerNs - ATTACH_NS,
+    );
   }
 
   private isAffordable(everyNs: number): boolean {

@@ -205,7 +205,7 @@ export class ShareMeasure {
     run.lazyPages += shares.lazyPages;
     const measured = writer.open(MEASURED, clock.nowNs());
     measured.tgid = pid;
-    measured.number = run.number;
+    measured.mappedCreditPages = shares.mappedCreditPages;
     measured.sharedPages = shares.sharedPages;
     measured.creditPages = shares.creditPages;
     measured.shareablePages = shares.shareablePages;

@@ -79,12 +79,13 @@ export class Sweep {
 
   constructor(context: SweepContext) {
     this.context = context;
-    const { proc, writer, pageBytes, owners, onProcFailure } = context;
+    const { proc, clock, writer, pageBytes, owners, onProcFailure } = context;
     this.trial = new ProcTrial(proc, () => {
       this.hasFailed = true;
       onProcFailure();
     });
-    this.teller = new Teller({ proc, writer, pageBytes, ownerOf: (uid) => owners.ownerOf(uid) });
+    const ownerOf = (uid: number): number => owners.ownerOf(uid);
+    this.teller = new Teller({ proc, clock, writer, pageBytes, ownerOf });
     const { buffer, plan } = context.memory;
     this.processHeader = new Int32Array(buffer, plan.processes, TABLE_HEADER_BYTES / 4);
   }
@@ -144,7 +145,7 @@ export class Sweep {
    * @returns Tasks that should be traced and are not; whose they are is in {@link missing}.
    */
   private round(): number[] {
-    const { rules, list, users, proc, clock, alive, ownPid } = this.context;
+    const { rules, list, users, proc, alive, ownPid } = this.context;
     const { teller } = this;
     const { status } = teller;
     const traced = new Set(users === undefined ? list.readPids() : []);
@@ -163,7 +164,6 @@ export class Sweep {
       if (teller.hasTold(pid)) continue;
       const looked = this.others.get(pid);
       if (looked !== undefined && teller.sweep < looked + othersEvery && !traced.has(pid)) continue;
-      const tsNs = clock.nowNs();
       if (this.read(pid) !== true) continue;
       const limited = rules.find(status.realUid) !== undefined && pid !== ownPid &&
         !status.kthread;
@@ -184,7 +184,7 @@ export class Sweep {
       else if (users !== undefined) {
         users.admit(teller.ownUid);
         // What the reading says is as of a time when it was recorded.
-        this.tell(clock.nowNs(), pid, true);
+        this.tell(pid, true);
         continue;
       } else if (this.rulesAreNew) keep.push(...this.tids(pid));
       const before = missing.length;
@@ -193,7 +193,7 @@ export class Sweep {
       }
       // Those that are not traced yet are told of now, so that their events find them known, and
       // again when they are.
-      this.tell(tsNs, pid, traced.has(pid));
+      this.tell(pid, traced.has(pid));
       if (missing.length > before) this.missing.push(pid);
     }
     if (outdated && this.rulesAreNew && !this.hasFailed) {
@@ -213,8 +213,8 @@ export class Sweep {
   }
 
   /** As {@link Teller.tell}. @returns undefined: it cannot be read now. */
-  private tell(tsNs: number, pid: number, withTasks: boolean): boolean | undefined {
-    return this.trial.run(() => this.teller.tell(tsNs, pid, withTasks));
+  private tell(pid: number, withTasks: boolean): boolean | undefined {
+    return this.trial.run(() => this.teller.tell(pid, withTasks));
   }
 
   /** Threads of the process that was read last; none when they cannot be read now. */
@@ -239,7 +239,7 @@ export class Sweep {
       if (processes.state[slot] === ProcessState.free || pid <= 0) continue;
       if (users.uid[processes.userSlot[slot]!] !== uid) continue;
       const tsNs = clock.nowNs();
-      const isThere = this.tell(tsNs, pid, false);
+      const isThere = this.tell(pid, false);
       if (isThere === false) this.tellEnded(tsNs, pid, false);
       isWhole &&= isThere !== undefined;
     }
@@ -314,15 +314,14 @@ export class Sweep {
    *   whoever its parent is.
    */
   private lookAt(pid: number, hasWaited: boolean): void {
-    const { rules, clock, memory, ownPid, users } = this.context;
+    const { rules, memory, ownPid, users } = this.context;
     const { teller } = this;
     const { status } = teller;
-    const tsNs = clock.nowNs();
     if (pid === ownPid || this.read(pid) !== true) return;
     const slot = this.slotOf(status.tgid);
     if (slot >= 0) {
       const uid = memory.users.uid[memory.processes.userSlot[slot]!]!;
-      if (uid !== (status.realUid | 0)) this.tell(tsNs, status.tgid, true);
+      if (uid !== (status.realUid | 0)) this.tell(status.tgid, true);
       return;
     }
     if (rules.find(status.realUid) === undefined) return;
@@ -331,11 +330,11 @@ export class Sweep {
     if (users !== undefined) {
       users.admit(teller.ownUid);
       users.settle();
-      this.tell(clock.nowNs(), status.tgid, true);
+      this.tell(status.tgid, true);
       return;
     }
     this.untraced.add(status.tgid);
-    this.tell(tsNs, status.tgid, false);
+    this.tell(status.tgid, false);
   }
 
   /**
@@ -373,7 +372,7 @@ export class Sweep {
   private tellLogin(pid: number, isTraced: boolean): void {
     const { clock } = this.context;
     const tsNs = clock.nowNs();
-    const isThere = this.tell(tsNs, pid, isTraced);
+    const isThere = this.tell(pid, isTraced);
     if (isThere === true) this.findChildren(pid);
     if (isThere !== false) return;
     this.untraced.delete(pid);
@@ -387,13 +386,12 @@ export class Sweep {
   private findChildren(pid: number): void {
     for (const child of this.trial.run(() => this.context.proc.listChildren(pid)) ?? []) {
       if (this.untraced.has(child) || this.slotOf(child) >= 0) continue;
-      const tsNs = this.context.clock.nowNs();
       if (
         this.read(child) !== true ||
         this.context.rules.find(this.teller.status.realUid) === undefined
       ) continue;
       this.untraced.add(child); // And visited in turn, should the set be under way.
-      this.tell(tsNs, child, false);
+      this.tell(child, false);
     }
   }
 
@@ -408,7 +406,7 @@ export class Sweep {
     const isThere = this.read(tid);
     if (isThere === undefined) return;
     if (isThere) {
-      this.tell(tsNs, this.teller.status.tgid, true);
+      this.tell(this.teller.status.tgid, true);
       if (this.teller.status.tgid === tid) return;
     }
     // Either it is gone, or it is a thread, and the process of that number was a guess.

@@ -5,21 +5,25 @@
  *
  * @module
  */
+import { Brake } from "../brake/brake.ts";
 import { OwnersView } from "../limits/owners.ts";
 import { RulesView } from "../limits/published_rules.ts";
 import { attachRole, Doorbell } from "../memory/doorbell.ts";
 import {
   CounterIndex,
   HeaderWord,
+  KIND_MASK,
   RecordKind,
   RecordWord,
   Role,
   RoleWord,
 } from "../memory/layout.ts";
+import { invariant } from "../memory/invariant.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
-import { RingConsumer } from "../memory/ring.ts";
+import { RingConsumer, RingProducer } from "../memory/ring.ts";
 import { OOM_VICTIM, RESOLVE, VERIFY } from "../messages/records.ts";
 import { RecordOutlet } from "../messages/record_outlet.ts";
+import { RefusedStep, ReportWriter } from "../messages/reports.ts";
 import type { RecordedUsers } from "../ports.ts";
 import { Nearness } from "./nearness.ts";
 import { ProcTrial } from "./proc_trial.ts";
@@ -29,6 +33,7 @@ import { Shortage } from "./shortage.ts";
 import { Sweep } from "./sweep.ts";
 import { SweepSchedule } from "./sweep_schedule.ts";
 import { ChangesRead, type SweeperWorld, type UserChanges, Woken } from "./sweeper_world.ts";
+import { Tagger } from "../rules/tagger.ts";
 import { TraceWatch } from "./trace_watch.ts";
 
 /** Reads of changes of user in one turn, of 256 each: as many as can be looked at. */
@@ -36,6 +41,11 @@ const CHANGE_READS_MAX = 16;
 
 /** Where programs in the kernel book what users have, all of /proc is read once in so many intervals. */
 const LOOKS_A_SWEEP = 60;
+/** And takes no more of a CPU there. */
+const SWEEP_SHARE = 0.001;
+
+/** That the kernel refuses a call is told at most so often. */
+const REFUSAL_REPORT_NS = 60e9;
 
 export interface SweeperOptions {
   /** Of this incarnation. */
@@ -65,6 +75,8 @@ export class Sweeper implements ExecListener {
   private readonly resolve;
   private readonly users: RecordedUsers | undefined;
   private readonly nearness: Nearness | undefined;
+  private readonly reports: ReportWriter;
+  private refusedNs = -Infinity;
   private shortageDueNs = 0;
   private readonly sweep: Sweep;
   private readonly schedule: SweepSchedule;
@@ -74,6 +86,9 @@ export class Sweeper implements ExecListener {
   private readonly trial: ProcTrial;
   private readonly accountingBell: Doorbell;
   private readonly watch: TraceWatch;
+  private readonly brake: Brake | undefined;
+  private readonly tagger: Tagger;
+  private readonly stepTagger = (): void => this.tagger.step(this.world.clock.nowNs());
 
   constructor(memory: Memory, world: SweeperWorld, options: SweeperOptions) {
     const { buffer, plan } = memory;
@@ -94,11 +109,14 @@ export class Sweeper implements ExecListener {
     this.queries = new RingConsumer(buffer, plan.queryRing);
     this.verify = VERIFY.view(this.queries.words);
     this.resolve = RESOLVE.view(this.queries.words);
-    // Where users are looked at otherwise, all of /proc is read for what only it can tell.
-    const looks = world.recordedUsers === undefined ? 1 : LOOKS_A_SWEEP;
-    this.schedule = new SweepSchedule(() => rules.settings.intervalMs * looks);
     const owners = new OwnersView(memory.owners);
     const users = this.users = world.recordedUsers?.(rules, owners);
+    // Where users are looked at otherwise, all of /proc is read for what only it can tell.
+    const isLookedAt = (): boolean => users !== undefined && !users.isShort;
+    this.schedule = new SweepSchedule(
+      () => rules.settings.intervalMs * (isLookedAt() ? LOOKS_A_SWEEP : 1),
+      () => isLookedAt() ? SWEEP_SHARE : Infinity,
+    );
     this.nearness = users && new Nearness({ memory, users, clock, cpus, pageBytes });
     this.sweep = new Sweep({
       memory,
@@ -113,7 +131,12 @@ export class Sweeper implements ExecListener {
       errorPages,
       ownPid,
       publish,
-      alive: () => Atomics.add(words, RoleWord.heartbeat, 1),
+      alive: () => {
+        Atomics.add(words, RoleWord.heartbeat, 1);
+        // Reading all of /proc may take long, and who grows does not wait for it.
+        this.brake?.step(clock.nowNs());
+        this.trial.run(this.stepTagger);
+      },
       onProcFailure,
     });
     this.execs = new ExecStream(world.openExecs, this);
@@ -135,7 +158,38 @@ export class Sweeper implements ExecListener {
     const minAvailableBytes = (): number => rules.settings.minAvailableBytes;
     this.accountingBell = new Doorbell(memory, Role.accounting);
     this.shortage = new Shortage({ writer, readMemory, pageBytes, minAvailableBytes });
-    this.watch = new TraceWatch({ memory, writer, instance, list, counts: world.traceCounts });
+    this.reports = new ReportWriter(
+      new RingProducer(buffer, plan.reportRings[Role.sweeper]!),
+      this.counters,
+      new Doorbell(memory, Role.supervisor),
+    );
+    const { reports } = this;
+    const recordsEvents = users === undefined;
+    this.watch = new TraceWatch({
+      memory,
+      writer,
+      reports,
+      recordsEvents,
+      instance,
+      list,
+      counts: world.traceCounts,
+    });
+    this.brake = world.brake && new Brake({
+      memory,
+      rules,
+      world: world.brake,
+      reports,
+      counters: this.counters,
+      ownerOf: (uid) => owners.ownerOf(uid),
+      pageBytes,
+    });
+    this.tagger = new Tagger({
+      memory,
+      facts: world.facts,
+      loadPatterns: world.loadPatterns,
+      nowNs: () => clock.nowNs(),
+      disarm: (uid) => users?.disarm(uid),
+    });
     if (rules.settings.psi) world.listenToPressure();
   }
 
@@ -146,7 +200,7 @@ export class Sweeper implements ExecListener {
 
   /** Whether the event loop must turn for calls on other threads to end. */
   get isWaiting(): boolean {
-    return this.sweep.isWaiting || this.measure?.isWaiting === true;
+    return this.sweep.isWaiting || this.tagger.isWaiting || this.measure?.isWaiting === true;
   }
 
   /** One turn, which never waits but for what it reads. */
@@ -156,15 +210,19 @@ export class Sweeper implements ExecListener {
     if (this.rules.refresh()) {
       sweep.rulesChanged();
       this.nearness?.hurry();
+      this.brake?.rulesChanged();
       if (this.rules.settings.psi) this.world.listenToPressure();
       schedule.want();
       // The supervisor cannot: see worker_wakes.ts.
       this.accountingBell.ring();
     }
+    // First of all, because the user's memory may be used up within milliseconds.
+    this.brake?.step(clock.nowNs());
     this.answerQueries();
     this.execs.take();
     if (userChanges !== undefined) this.takeUserChanges(userChanges);
     sweep.readNoted();
+    this.trial.run(this.stepTagger);
     if (sweep.hasOverrun) {
       sweep.hasOverrun = false;
       schedule.want();
@@ -173,6 +231,7 @@ export class Sweeper implements ExecListener {
     const nowNs = clock.nowNs();
     this.users?.catchUp(nowNs);
     this.nearness?.step(nowNs);
+    if (nowNs - this.refusedNs >= REFUSAL_REPORT_NS) this.tellRefusal(nowNs);
     // Sweeps are too rare for it there.
     if (this.nearness !== undefined && nowNs >= this.shortageDueNs) this.checkShortage(nowNs);
     // While a write to the list is under way, the kernel would let a look at it wait.
@@ -186,8 +245,10 @@ export class Sweeper implements ExecListener {
     const nowNs = this.world.clock.nowNs();
     const dueNs = Math.min(
       this.sweep.nextReadNs,
+      this.tagger.nextNs,
       this.measure?.nextNs ?? Infinity,
       this.users?.nextNs ?? Infinity,
+      this.brake?.nextNs ?? Infinity,
       this.nearness === undefined ? Infinity : Math.min(this.nearness.nextNs, this.shortageDueNs),
     );
     const dueMs = Math.min((dueNs - nowNs) / 1e6, this.schedule.waitMs(nowNs));
@@ -197,6 +258,14 @@ export class Sweeper implements ExecListener {
     if ((woken & Woken.byPressure) === 0 || !this.rules.settings.psi) return;
     this.trial.run(() => this.shortage.pressed(this.world.clock.nowNs()));
     this.outlet.publish();
+  }
+
+  private tellRefusal(nowNs: number): void {
+    const refusal = this.users?.takeRefusal();
+    if (refusal === undefined) return;
+    this.refusedNs = nowNs;
+    const text = new TextEncoder().encode(refusal);
+    this.reports.put("kernelRefused", nowNs, [RefusedStep.book], text);
   }
 
   private checkShortage(nowNs: number): void {
@@ -212,6 +281,7 @@ export class Sweeper implements ExecListener {
     const yields = options.realTime && (options.isFirstStart || counters[CounterIndex.sweeps]! > 0);
     if (yields) world.setUrgent(false);
     this.sweep.full(isAfterLoss);
+    this.schedule.ended(world.clock.nowNs());
     if (yields) world.setUrgent(true);
     this.watch.listWasRead(world.clock.nowNs());
     counters[CounterIndex.sweeps]!++;
@@ -222,11 +292,12 @@ export class Sweeper implements ExecListener {
   private answerQueries(): void {
     const { queries, schedule, sweep } = this;
     for (let word = queries.next(); word >= 0; word = queries.next()) {
-      const kind = queries.words[word + RecordWord.kindCpu]!;
+      const kind = queries.words[word + RecordWord.kindCpu]! & KIND_MASK;
       if (kind === RecordKind.resync) schedule.wantAfterLoss();
       else if (kind === RecordKind.verify) sweep.verify(this.verify.at(word).uid);
       else if (kind === RecordKind.measure) this.measure?.hurry();
-      else sweep.resolve(this.resolve.at(word).tid);
+      else if (kind === RecordKind.resolve) sweep.resolve(this.resolve.at(word).tid);
+      else invariant(false, `sweeper: a question of unknown kind ${kind}`);
     }
     queries.release();
   }
@@ -234,7 +305,10 @@ export class Sweeper implements ExecListener {
   /** What the kernel could not tell of for want of room is in /proc. */
   private takeUserChanges(changes: UserChanges): void {
     for (let reads = 0; reads < CHANGE_READS_MAX; reads++) {
-      const result = changes.read((tgid) => this.sweep.noteUserChange(tgid));
+      const result = changes.read((tgid) => {
+        this.sweep.noteUserChange(tgid);
+        this.tagger.changed(tgid);
+      });
       if (result === ChangesRead.lost || result === ChangesRead.failed) {
         this.counters[CounterIndex.userChangesLost]!++;
         this.schedule.want();
@@ -247,6 +321,7 @@ export class Sweeper implements ExecListener {
 
   executed(pid: number): void {
     this.sweep.look(pid);
+    this.tagger.changed(pid);
   }
 
   missed(): void {

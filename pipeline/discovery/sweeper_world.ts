@@ -13,6 +13,8 @@ import type {
   TraceCounts,
   TraceList,
 } from "../ports.ts";
+import type { BrakeWorld } from "../brake/brake_kernel.ts";
+import type { Patterns, ProcessFacts } from "../rules/matcher.ts";
 import type { OpenExecs } from "./exec_stream.ts";
 import type { ShareFacts } from "./share_measure.ts";
 import type { MachineMemory } from "./shortage.ts";
@@ -53,6 +55,12 @@ export interface SweeperWorld {
   /** Undefined where the kernel does not tell. */
   readonly userChanges: UserChanges | undefined;
   readonly openExecs: OpenExecs;
+  /** What rules about who dies ask of processes. */
+  readonly facts: ProcessFacts;
+  /** Makes tests of patterns, for rules that have one. */
+  readonly loadPatterns: () => Promise<Patterns>;
+  /** Undefined where no process can be braked, and nothing was left lowered. */
+  readonly brake?: BrakeWorld | undefined;
   readMemory(): MachineMemory;
   /** Has {@link wait} end for the kernel's pressure stall information, where there is any. */
   listenToPressure(): void;

@@ -10,7 +10,7 @@ import { packProc, ProcFlag } from "../memory/layout.ts";
 import { LENDER, PROC, PROC_PAGES, TASK } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
 import { readLivingThread } from "../living_thread.ts";
-import { type Proc, ProcIdentity, ProcStatus } from "../ports.ts";
+import { type Clock, type Proc, ProcIdentity, ProcStatus } from "../ports.ts";
 
 const MS_PER_TICK = 10;
 const PAGES_MAX = 0x7fffffff;
@@ -33,6 +33,7 @@ interface Told {
 
 export interface TellerOptions {
   readonly proc: Proc;
+  readonly clock: Clock;
   readonly writer: RecordWriter;
   readonly pageBytes: number;
   /** For whom a uid counts. */
@@ -53,9 +54,15 @@ export class Teller {
   private readonly told = new Map<number, Told>();
   /** By stack address, the process that was told of first. */
   private readonly firstOfStack = new Map<number, number>();
+  /** By stack address, the process that was told of as no fork: its pages count in full. */
+  private readonly wholeOfStack = new Map<number, number>();
   private readonly identity = new ProcIdentity();
   private readonly identityBefore = new ProcIdentity();
   private readonly identityOfOther = new ProcIdentity();
+  private readonly identityOfThread = new ProcIdentity();
+  private readonly statusOfThread = new ProcStatus();
+  /** A living thread of the process of {@link identity}. */
+  private thread = 0;
 
   constructor(options: TellerOptions) {
     this.options = options;
@@ -76,24 +83,43 @@ export class Teller {
   }
 
   /**
-   * Tells accounting of a process.
+   * Tells accounting of a process, as of a time at which it ran what it runs when it is read: what is
+   * heard of its mm from that time on is not of the one that it left by an exec.
    *
-   * @param tsNs A time before this is called.
    * @param pid Of its leader.
    * @returns Whether it is alive; only then {@link status} is of it.
    */
-  tell(tsNs: number, pid: number, withTasks: boolean): boolean {
+  tell(pid: number, withTasks: boolean): boolean {
     for (let reads = 0; reads < READS_MAX; reads++) {
-      if (!this.options.proc.readIdentity(pid, this.identityBefore) || !this.read(pid)) {
-        return false;
-      }
-      if (!this.options.proc.readIdentity(pid, this.identity)) return false;
+      if (this.identify(pid, this.identityBefore) === 0) return false;
+      const tsNs = this.options.clock.nowNs();
+      if (!this.read(pid)) return false;
+      this.thread = this.identify(pid, this.identity);
+      if (this.thread === 0) return false;
       // Its pages and its program must be of one program, because its exec may be under way.
       if (this.identity.stackStart !== this.identityBefore.stackStart) continue;
       this.put(tsNs, pid, withTasks);
       return true;
     }
     return true;
+  }
+
+  /**
+   * Reads when a process began and where its stack is. Of one whose leader has exited, the kernel shows
+   * that only by another thread, as with all that it has: a zombie shares its mm with all others.
+   *
+   * @returns A thread that lives; 0: the process is gone.
+   */
+  private identify(pid: number, out: ProcIdentity): number {
+    const { proc } = this.options;
+    if (!proc.readIdentity(pid, out)) return 0;
+    if (out.stackStart !== 0) return pid;
+    const tid = readLivingThread(proc, pid, this.statusOfThread);
+    if (tid === 0 || tid === pid) return pid;
+    if (proc.readIdentity(tid, this.identityOfThread)) {
+      out.stackStart = this.identityOfThread.stackStart;
+    }
+    return tid;
   }
 
   private put(tsNs: number, pid: number, withTasks: boolean): void {
@@ -152,7 +178,9 @@ export class Teller {
     if (lender === 0 && first !== pid && this.hasEnded(first)) {
       this.firstOfStack.set(stackStart, pid);
     }
-    const isForked = this.isOlder(first, pid, startTicks) || this.hasStackOfParent(stackStart);
+    const isForked = this.isOlder(first, pid, startTicks) || this.hasStackOfParent(stackStart) ||
+      this.isOtherWhole(stackStart, pid);
+    if (!isForked && lender === 0 && stackStart !== 0) this.wholeOfStack.set(stackStart, pid);
     const made = { startTicks, lender, stackStart, isForked, sweep: 0 };
     this.told.set(pid, made);
     return made;
@@ -162,7 +190,7 @@ export class Teller {
   private hasEnded(pid: number): boolean {
     const { identityOfOther: identity } = this;
     const known = this.told.get(pid);
-    return !this.options.proc.readIdentity(pid, identity) ||
+    return this.identify(pid, identity) === 0 ||
       identity.startTicks !== known?.startTicks || identity.stackStart !== known.stackStart;
   }
 
@@ -173,11 +201,20 @@ export class Teller {
     return known !== undefined && known.startTicks <= startTicks;
   }
 
+  /**
+   * Whether another process of a stack counts in full: a younger one that was told of before, as numbers
+   * come back. Then this one may have nothing but what that has, and it must not count twice.
+   */
+  private isOtherWhole(stackStart: number, pid: number): boolean {
+    const whole = this.wholeOfStack.get(stackStart);
+    return whole !== undefined && whole !== pid && this.told.get(whole)?.stackStart === stackStart;
+  }
+
   /** Whether the process of {@link status} is a child that has executed nothing: whoever is told first. */
   private hasStackOfParent(stackStart: number): boolean {
     const { ppid } = this.status;
     return stackStart !== 0 && ppid > 1 &&
-      this.options.proc.readIdentity(ppid, this.identityOfOther) &&
+      this.identify(ppid, this.identityOfOther) !== 0 &&
       this.identityOfOther.stackStart === stackStart;
   }
 
@@ -187,10 +224,15 @@ export class Teller {
    */
   private lenderOf(pid: number, first: number): number {
     const { ppid } = this.status;
-    const { proc } = this.options;
-    if (ppid > 1 && proc.sharesMm(pid, ppid)) return ppid;
-    if (first === pid || !proc.sharesMm(pid, first)) return 0;
+    if (ppid > 1 && this.sharesMm(ppid)) return ppid;
+    if (first === pid || !this.sharesMm(first)) return 0;
     return this.runsOnMmOf(first, pid) ? 0 : first;
+  }
+
+  /** Whether the process of {@link identity} runs on the mm of another. */
+  private sharesMm(pid: number): boolean {
+    const thread = this.identify(pid, this.identityOfOther);
+    return thread !== 0 && this.options.proc.sharesMm(this.thread, thread);
   }
 
   /** Whether a process was told to run on the mm of another: a child that was told of before it. */
@@ -228,8 +270,10 @@ export class Teller {
   /** Forgets those of whom the sweep under way, which ends, has not told. */
   forgetUntold(): void {
     for (const [pid, { sweep }] of this.told) if (sweep !== this.sweep) this.told.delete(pid);
-    for (const [stackStart, pid] of this.firstOfStack) {
-      if (this.told.get(pid)?.stackStart !== stackStart) this.firstOfStack.delete(stackStart);
+    for (const ofStack of [this.firstOfStack, this.wholeOfStack]) {
+      for (const [stackStart, pid] of ofStack) {
+        if (this.told.get(pid)?.stackStart !== stackStart) ofStack.delete(stackStart);
+      }
     }
   }
 }

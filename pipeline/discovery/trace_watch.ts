@@ -4,13 +4,10 @@
  *
  * @module
  */
-import { GUARD_EVERY_NS } from "../memory/timing.ts";
-import { Doorbell } from "../memory/doorbell.ts";
-import { Role } from "../memory/layout.ts";
-import { attachCounters, type Memory } from "../memory/memory.ts";
-import { RingProducer } from "../memory/ring.ts";
+import { GUARD_EVERY_NS, GUARD_LOGINS_EVERY_NS } from "../memory/timing.ts";
+import type { Memory } from "../memory/memory.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
-import { ReportWriter } from "../messages/reports.ts";
+import type { ReportWriter } from "../messages/reports.ts";
 import type { GuardedInstance, TraceCounts } from "../ports.ts";
 import { InstanceGuard, type Tampering } from "./instance_guard.ts";
 import { ReaderGuard } from "./reader_guard.ts";
@@ -26,6 +23,10 @@ export interface GuardedList {
 export interface TraceWatchOptions {
   readonly memory: Memory;
   readonly writer: RecordWriter;
+  /** The sweeper's. */
+  readonly reports: ReportWriter;
+  /** Whether an instance has the events that decide about kills, and not only logins. */
+  readonly recordsEvents: boolean;
   readonly instance: GuardedInstance;
   readonly list: GuardedList;
   /** Undefined where toom reads text: nobody else can. */
@@ -45,27 +46,26 @@ export class TraceWatch {
   private readonly writer: RecordWriter;
   private readonly reports: ReportWriter;
   private readonly onTampering: (tampering: Tampering) => void;
+  private readonly everyNs: number;
   private nowNs = 0;
   private lookedNs = -Infinity;
   private lostNs = -Infinity;
   private isUnsettled = false;
 
-  constructor({ memory, writer, instance, list, counts }: TraceWatchOptions) {
+  constructor(options: TraceWatchOptions) {
+    const { memory, writer, reports, recordsEvents, instance, list, counts } = options;
     this.guard = new InstanceGuard(instance);
     this.readers = counts === undefined ? undefined : new ReaderGuard(memory, counts);
     this.list = list;
     this.writer = writer;
-    this.reports = new ReportWriter(
-      new RingProducer(memory.buffer, memory.plan.reportRings[Role.sweeper]!),
-      attachCounters(memory, Role.sweeper),
-      new Doorbell(memory, Role.supervisor),
-    );
+    this.reports = reports;
+    this.everyNs = recordsEvents ? GUARD_EVERY_NS : GUARD_LOGINS_EVERY_NS;
     this.onTampering = ({ what, mended }) => this.tell(what, mended);
   }
 
   /** Looks, if it is time. */
   look(nowNs: number): void {
-    if (nowNs - this.lookedNs < GUARD_EVERY_NS) return;
+    if (nowNs - this.lookedNs < this.everyNs) return;
     this.lookedNs = nowNs;
     this.nowNs = nowNs;
     if (this.guard.check(nowNs, this.onTampering)) this.isUnsettled = true;

@@ -11,6 +11,8 @@ import type { VictimPolicy } from "../memory/settings.ts";
 import { chargedPages, ownPages } from "../books/charge.ts";
 import { type KillKernel, Refusal } from "./kill_kernel.ts";
 import { type LeavesOut, Ranking } from "./ranking.ts";
+import { effectOf, tagOf } from "../rules/tag.ts";
+import { Effect } from "../rules/victim_rule.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { Sharers } from "./sharers.ts";
 import { UserRows } from "../books/user_rows.ts";
@@ -123,10 +125,13 @@ export class Candidates {
         const slot = rows[i]!;
         if (!this.isCandidate(slot, userSlot)) continue;
         const generation = processes.generation[slot]!;
-        if (verdicts.protectorOf(slot, generation) !== 0) {
+        const isProtected = this.isRuleProtected(slot);
+        if (isProtected || verdicts.protectorOf(slot, generation) !== 0) {
           wantedPages += Math.max(0, ranking.gainedPages(slot, this.nowNs));
         }
-        if (!this.mustLeaveOut(slot, generation)) killablePages += ownPages(processes, slot);
+        if (!isProtected && !this.mustLeaveOut(slot, generation)) {
+          killablePages += ownPages(processes, slot);
+        }
       }
       if (killablePages < wantedPages) return false;
       isCertain = this.verify(userSlot, rows, count, wantedPages);
@@ -145,7 +150,7 @@ export class Candidates {
       const slot = i < 0 ? ranking.best[ranking.count + i]!.slot : rows[i]!;
       if (!this.isCandidate(slot, userSlot)) continue;
       const generation = processes.generation[slot]!;
-      if (this.mustLeaveOut(slot, generation)) continue;
+      if (this.isRuleProtected(slot) || this.mustLeaveOut(slot, generation)) continue;
       if (i >= 0 && this.isRanked(slot)) continue;
       if (!verdicts.isAccepted(slot, generation, this.nowNs - CHECK_HOLDS_NS)) {
         const handle = this.open(slot, generation, uid);
@@ -157,6 +162,16 @@ export class Candidates {
       pages += ownPages(processes, slot);
     }
     return true;
+  }
+
+  /** Whether killing may not help, because somebody is protected: of the user by a rule, or at all. */
+  get isAnyProtected(): boolean {
+    return this.ranking.hasProtected || this.verdicts.protectedCount > 0;
+  }
+
+  /** Whether a rule protects a process. */
+  isRuleProtected(slot: number): boolean {
+    return effectOf(tagOf(this.memory.processes, slot)) === Effect.protect;
   }
 
   private isCandidate(slot: number, userSlot: number): boolean {
@@ -178,19 +193,24 @@ export class Candidates {
     const { verdicts } = this;
     const pids = [0, 0, 0];
     const pages = [0, 0, 0];
+    // Of the largest: what a rule says of it.
+    let tag = 0;
     let count = 0;
     let protectedPages = 0;
     const { rows, count: rowCount } = this.userRows.of(userSlot);
     for (let i = 0; i < rowCount; i++) {
       const slot = rows[i]!;
       if (!this.isCandidate(slot, userSlot)) continue;
-      const pid = verdicts.protectorOf(slot, processes.generation[slot]!);
+      const pid = this.isRuleProtected(slot)
+        ? processes.tgid[slot]!
+        : verdicts.protectorOf(slot, processes.generation[slot]!);
       if (pid === 0) continue;
       const held = processes.pages[slot]!;
       count++;
       protectedPages += held;
       const at = pages.findIndex((other) => held > other);
       if (at < 0) continue;
+      if (at === 0) tag = tagOf(processes, slot);
       pids.splice(at, 0, pid);
       pages.splice(at, 0, held);
       pids.length = pages.length = 3;
@@ -203,6 +223,7 @@ export class Candidates {
       protectedPages,
       this.rows.stuckPages(userSlot),
       ...pids,
+      tag,
     ], count > 0 ? this.kernel.comm(pids[0]!) : undefined);
   }
 

@@ -5,14 +5,19 @@
  * @module
  */
 import type { KernelCandidates } from "./kernel_trigger.ts";
-import { ProcessFlag } from "../memory/layout.ts";
+import { CounterIndex, ProcessFlag, Trigger } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { Candidates } from "./candidates.ts";
+import { RefusedStep, type ReportWriter } from "../messages/reports.ts";
 import type { KillKernel } from "./kill_kernel.ts";
+import type { KillReports } from "./kill_reports.ts";
 import type { VictimRows } from "./victim_rows.ts";
 
+/** That the kernel refuses a call is told at most so often. */
+const REFUSAL_REPORT_NS = 60e9;
+
 /** The killer has signalled it at the same moment, and told of it. */
-export const VICTIM_ALREADY = -2;
+const VICTIM_ALREADY = -2;
 
 export interface KernelKillsContext {
   readonly memory: Memory;
@@ -20,10 +25,28 @@ export interface KernelKillsContext {
   readonly rows: VictimRows;
   readonly candidates: Candidates;
   readonly kernelCandidates: KernelCandidates;
+  readonly reports: ReportWriter;
+  readonly counters: Float64Array;
+  readonly killReports: KillReports;
 }
+
+/** What a program tells of a process that it has signalled. */
+export interface KernelKill {
+  readonly userSlot: number;
+  readonly pid: number;
+  /** When it was signalled; nanoseconds. */
+  readonly tsNs: number;
+  /** From the page to the signal. */
+  readonly tookNs: number;
+  readonly usagePages: number;
+}
+
+/** `already`: the killer has signalled it too, and told of it. */
+export type Adopted = "already" | "followed" | "unfollowed";
 
 export class KernelKills {
   private readonly context: KernelKillsContext;
+  private refusedNs = -Infinity;
 
   constructor(context: KernelKillsContext) {
     this.context = context;
@@ -34,14 +57,19 @@ export class KernelKills {
    * on that mm goes with it, and these must be found first.
    */
   arm(userSlot: number): void {
-    const { memory, rows, kernelCandidates } = this.context;
+    const { memory, rows, kernelCandidates, candidates } = this.context;
     const { users, victims, processes } = memory;
     const row = rows.armedOf(userSlot);
     if (row < 0) return;
     const slot = victims.processSlot[row]!;
     if ((processes.flags[slot]! & ProcessFlag.lends) !== 0) return;
     const mmId = this.mmIdOf(slot);
-    if (mmId !== 0) kernelCandidates.arm(users.uid[userSlot]!, victims.pid[row]!, mmId);
+    if (mmId === 0) return;
+    kernelCandidates.arm(users.uid[userSlot]!, victims.pid[row]!, mmId);
+    // The sweeper disarms whom a rule has come to protect, and may have looked before it was armed.
+    if (candidates.isRuleProtected(slot) || candidates.ranking.avoids(slot)) {
+      kernelCandidates.disarm(users.uid[userSlot]!);
+    }
   }
 
   /** The id of the mm that a process runs on; 0 when no event has named it. */
@@ -53,17 +81,48 @@ export class KernelKills {
 
   /** The killer has signalled a process: for the programs too, what it has is pending. */
   noteDying(uid: number, pid: number, processSlot: number): void {
-    this.context.kernelCandidates.noteDying(uid, pid, this.mmIdOf(processSlot));
+    const { kernelCandidates, candidates, reports } = this.context;
+    const refusal = kernelCandidates.noteDying(uid, pid, this.mmIdOf(processSlot));
+    if (refusal === undefined || candidates.nowNs - this.refusedNs < REFUSAL_REPORT_NS) return;
+    this.refusedNs = candidates.nowNs;
+    const text = new TextEncoder().encode(refusal);
+    reports.put("kernelRefused", candidates.nowNs, [RefusedStep.dying], text);
   }
 
   /**
-   * A program has signalled a process: from here on it is a victim like others.
-   *
+   * A program has signalled a process: from here on it is a victim like others, and told of like others.
+   * One that is gone already, or for which there is no row, is nobody's to follow.
+   */
+  take({ userSlot, pid, tsNs, tookNs, usagePages }: KernelKill): Adopted {
+    const { memory, rows, counters, killReports } = this.context;
+    const { users, processes } = memory;
+    const slot = rows.findProcess(pid);
+    const victimPages = slot < 0 ? 0 : processes.pages[slot]!;
+    const row = this.adopt(userSlot, pid, slot, tsNs);
+    if (row === VICTIM_ALREADY) return "already";
+    users.kills[userSlot]!++;
+    counters[CounterIndex.kills]!++;
+    killReports.put({
+      row,
+      userSlot,
+      pid,
+      victimPages,
+      tsNs: tsNs - tookNs,
+      trigger: Trigger.kernel,
+      killedNs: tsNs,
+      usagePages,
+      creditPages: users.creditPages[userSlot]!,
+      isDryRun: false,
+    });
+    return row < 0 ? "unfollowed" : "followed";
+  }
+
+  /**
    * @param processSlot Of the process in the tables; -1 when it has none any more.
    * @param tsNs When it was signalled.
    * @returns Its row; -1: it is gone already, or there is no room; {@link VICTIM_ALREADY}.
    */
-  adopt(userSlot: number, pid: number, processSlot: number, tsNs: number): number {
+  private adopt(userSlot: number, pid: number, processSlot: number, tsNs: number): number {
     const { memory, kernel, rows, candidates } = this.context;
     const { users, victims, processes } = memory;
     if (processSlot >= 0 && rows.isVictim(processSlot, processes.generation[processSlot]!)) {

@@ -40,6 +40,11 @@ export interface KernelCandidates {
    * @param mmId Of the mm that it runs on, as records name it.
    */
   arm(uid: number, tgid: number, mmId: number): void;
-  /** This process has signalled a process: what it has is pending. */
-  noteDying(uid: number, tgid: number, mmId: number): void;
+  /** Nobody is armed any more. */
+  disarm(uid: number): void;
+  /**
+   * This process has signalled a process: what it has is pending.
+   * @returns undefined, or why programs could not be told: nobody is armed then.
+   */
+  noteDying(uid: number, tgid: number, mmId: number): string | undefined;
 }

@@ -33,6 +33,12 @@ export interface KillKernel {
   oomScoreAdj(pid: number): number;
   /** Name of a process, raw bytes, for the log. May be empty. */
   comm(pid: number): Uint8Array;
+  /**
+   * How a process has ended that {@link exited} says is over, as wait(2) has it: 9 by SIGKILL. Left out
+   * where nobody can tell.
+   * @returns 0 to 65535; -1 when the kernel does not tell.
+   */
+  exitStatus?(handle: number, pid: number): number;
   /** CLOCK_MONOTONIC, nanoseconds. */
   nowNs(): number;
 }

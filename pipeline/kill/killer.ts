@@ -3,10 +3,12 @@
  * without those that are dying is over hard too.
  *
  * It decides; what touches the kernel comes in as {@link KillKernel}, so that worker, replay and
- * simulator run the same decisions.
+ * simulator run the same decisions. Longer than 450 lines, because all that an order goes through is
+ * here, in the order in which it does.
  *
  * @module
  */
+import { isPlain, Unit, unitOf } from "../memory/kill_plan.ts";
 import {
   CHECK_HOLDS_NS,
   NO_VICTIM_RETRY_NS,
@@ -15,6 +17,7 @@ import {
 } from "../memory/timing.ts";
 import {
   CounterIndex,
+  GraceOutcome,
   HeaderWord,
   KIND_MASK,
   OrderKind,
@@ -32,14 +35,20 @@ import { Doorbell } from "../memory/doorbell.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 import { SettingsView } from "../memory/settings.ts";
 import type { View } from "../messages/codec.ts";
-import { ADOPT, ORDER } from "../messages/records.ts";
+import { ADOPT, ORDER, orderKindOf, orderTriggerOf } from "../messages/records.ts";
+import { AccountingPosition, RoleLog } from "../messages/role_log.ts";
 import type { KernelCandidates } from "./kernel_trigger.ts";
-import { KernelKills, VICTIM_ALREADY } from "./kernel_kills.ts";
+import { Graces } from "./graces.ts";
+import { KernelKills } from "./kernel_kills.ts";
 import { ReportWriter } from "../messages/reports.ts";
 import { KillReports } from "./kill_reports.ts";
+import { LoggedKillKernel } from "./logged_kernel.ts";
 import { Receipt } from "./receipt.ts";
 import { RingConsumer, RingProducer } from "../memory/ring.ts";
 import { ScoreReader } from "./score_reader.ts";
+import { Storms } from "./storms.ts";
+import type { UnitKernel } from "./unit_kernel.ts";
+import { Units } from "./units.ts";
 import { VictimWatch } from "./victim_watch.ts";
 import { WaitingUsers } from "./waiting_users.ts";
 import { VictimRows } from "./victim_rows.ts";
@@ -51,6 +60,8 @@ export interface KillerOptions {
   readonly patienceNs: number;
   /** Programs in the kernel that end the candidate themselves. */
   readonly kernelCandidates?: KernelCandidates | undefined;
+  /** Who belongs together; without, only processes go. */
+  readonly unitKernel?: UnitKernel | undefined;
 }
 
 /** And that is told at most so often. */
@@ -80,12 +91,21 @@ export class Killer {
   private readonly noVictimReportedNs: Float64Array;
   private readonly waiting: WaitingUsers;
   private readonly rows: VictimRows;
+  /** For recordings. */
+  private readonly log: RoleLog;
+  private readonly position: AccountingPosition;
   private readonly hasExited = (handle: number): boolean => this.kernel.exited(handle);
   private readonly victims: VictimWatch;
+  private readonly units: Units;
+  private readonly graces: Graces;
+  private readonly storms: Storms;
 
-  constructor(memory: Memory, kernel: KillKernel, options: KillerOptions) {
+  constructor(memory: Memory, givenKernel: KillKernel, options: KillerOptions) {
     const { buffer, plan } = memory;
     this.memory = memory;
+    this.log = new RoleLog(memory, plan.killerLog);
+    this.position = new AccountingPosition(memory);
+    const kernel = new LoggedKillKernel(givenKernel, this.log);
     this.kernel = kernel;
     this.settings = new SettingsView(memory.settings);
     this.dryRun = this.settings.current.dryRun;
@@ -109,7 +129,14 @@ export class Killer {
       counters: this.counters,
       tellEnded: (pid, slot, generation) => this.answers.gone(pid, slot, generation),
     });
-    const { ranking, verdicts } = this.candidates;
+    const { candidates, rows, reports } = this;
+    const { ranking, verdicts } = candidates;
+    const { unitKernel } = options;
+    const noteDying = (uid: number, pid: number, slot: number): void =>
+      this.kernelKills?.noteDying(uid, pid, slot);
+    this.units = new Units({ memory, kernel, unitKernel, rows, candidates, noteDying });
+    this.storms = new Storms({ memory, kernel, unitKernel, rows, units: this.units, reports });
+    const isStorm = (userSlot: number): boolean => this.storms.isOn(userSlot);
     this.killReports = new KillReports({
       memory,
       kernel,
@@ -117,6 +144,7 @@ export class Killer {
       candidates: this.candidates,
       reports: this.reports,
       receipt: new Receipt(memory, ranking, verdicts, this.rows),
+      isStorm,
     });
     this.scores = new ScoreReader(memory, kernel, this.candidates.verdicts);
     this.noVictimReportedNs = new Float64Array(plan.capacity.users).fill(-Infinity);
@@ -127,6 +155,9 @@ export class Killer {
       rows: this.rows,
       candidates: this.candidates,
       kernelCandidates: options.kernelCandidates,
+      reports: this.reports,
+      counters: this.counters,
+      killReports: this.killReports,
     });
     this.victims = new VictimWatch({
       memory,
@@ -136,6 +167,19 @@ export class Killer {
       reports: this.reports,
       waiting: this.waiting,
       patienceNs: options.patienceNs,
+      isStorm,
+    });
+    this.graces = new Graces({
+      memory,
+      kernel,
+      rows,
+      candidates,
+      units: this.units,
+      waiting: this.waiting,
+      reports,
+      noteDying,
+      isDryRun: () => this.dryRun,
+      tellEnd: (row, nowNs) => this.victims.tellEnd(row, nowNs),
     });
   }
 
@@ -146,30 +190,52 @@ export class Killer {
 
   /**
    * Works off the orders and looks after the victims.
+   * @param ordersMax At most; a replay says how many.
    * @returns What was done; 0 means that it may sleep, for a short time if {@link busy}.
    */
-  step(): number {
+  step(ordersMax = Infinity): number {
     let done = 0;
     if (this.settings.refresh()) {
       this.settingsChanged();
       done++;
     }
-    for (;;) {
+    for (let left = ordersMax; left > 0; left--) {
       const word = this.orders.next();
       if (word < 0) break;
       const tsNs = this.orders.doubles[word >> 1]!;
+      const position = this.position.now;
       if ((this.orders.words[word + RecordWord.kindCpu]! & KIND_MASK) === RecordKind.adopt) {
         this.adopt(tsNs, word);
+        this.logAct(this.adopted.at(word).userSlot, tsNs, OrderKind.adopt, position);
       } else {
-        const { order, userSlot, generation, trigger, leastPages } = this.order.at(word);
+        const { packed, userSlot, generation, culprit1, leastPages } = this.order.at(word);
         if (this.memory.users.generation[userSlot] === generation) {
-          this.act(userSlot, tsNs, trigger as Trigger, order, leastPages);
+          this.candidates.ranking.culprit = culprit1 - 1;
+          const trigger = orderTriggerOf(packed) as Trigger;
+          this.act(userSlot, tsNs, trigger, orderKindOf(packed), leastPages);
         }
+        this.logAct(userSlot, tsNs, orderKindOf(packed), position);
       }
       this.orders.release();
       done++;
     }
-    return done + this.victims.step() + this.retryWaiting();
+    const isRecorded = this.log.recording !== 0;
+    const position = isRecorded ? this.position.now : 0;
+    let looked = 0;
+    if (this.rows.asked > 0) looked += this.graces.step(this.kernel.nowNs());
+    if (this.storms.count > 0) this.storms.step(this.kernel.nowNs());
+    looked += this.victims.step() + this.retryWaiting();
+    if (looked > 0 && isRecorded) {
+      const nowNs = this.kernel.nowNs();
+      this.log.acted(nowNs, nowNs, 0, OrderKind.look, position);
+    }
+    return done + looked;
+  }
+
+  private logAct(userSlot: number, orderTsNs: number, order: number, position: number): void {
+    if (this.log.recording === 0) return;
+    const uid = this.memory.users.uid[userSlot]!;
+    this.log.acted(this.candidates.nowNs, orderTsNs, uid, order, position);
   }
 
   private settingsChanged(): void {
@@ -180,13 +246,19 @@ export class Killer {
     this.dryRun = dryRun;
   }
 
+  /** What a replay knows of a process that its killer has asked before the recording began. */
+  learnScoreAdj(pid: number, scoreAdj: number): void {
+    const slot = this.rows.findProcess(pid);
+    if (slot >= 0) this.candidates.verdicts.noteScoreAdj(slot, scoreAdj, this.kernel.nowNs());
+  }
+
   get ready(): boolean {
     return this.orders.ready;
   }
 
   /** Whether victims or waiting orders want to be looked at again soon. */
   get busy(): boolean {
-    return this.waiting.count > 0 || this.rows.dying > 0;
+    return this.waiting.count > 0 || this.rows.dying > 0 || this.rows.asked > 0;
   }
 
   // ------------------------------------------------------------------------------------- acting
@@ -225,8 +297,13 @@ export class Killer {
   private enforce(userSlot: number, tsNs: number, trigger: Trigger): void {
     // I4: events were lost since accounting ordered this. It has the user read, and orders again.
     const { header, users } = this.memory;
+    if (this.rows.unplaced > 0) this.graces.place(this.candidates.nowNs);
     if (header[HeaderWord.degraded] !== 0 && users.doubtTsNs[userSlot] !== 0) {
       this.answers.recheck(userSlot, false);
+      return;
+    }
+    if (users.asked[userSlot] !== 0) {
+      this.graces.look(userSlot, this.candidates.nowNs);
       return;
     }
     let isIdle = true;
@@ -238,6 +315,8 @@ export class Killer {
         this.findsNobody(userSlot);
         return;
       }
+      // It has a grace: accounting is answered when that is over.
+      if (users.asked[userSlot] !== 0) return;
       isIdle &&= taken !== Taken.one;
     }
     if (isIdle) this.counters[CounterIndex.spared]!++;
@@ -249,6 +328,11 @@ export class Killer {
     if (this.rows.dying > 0 || this.candidates.nowNs - tsNs > RELIEF_HOLDS_NS) {
       this.counters[CounterIndex.spared]!++;
       this.answers.recheck(userSlot, false);
+      return;
+    }
+    if (this.rows.unplaced > 0) this.graces.place(this.candidates.nowNs);
+    if (this.memory.users.asked[userSlot] !== 0) {
+      this.graces.finish(userSlot, this.candidates.nowNs, GraceOutcome.pressure);
       return;
     }
     const taken = this.take(userSlot, tsNs, trigger, OrderKind.relieve, usefulPages);
@@ -268,7 +352,7 @@ export class Killer {
   ): Taken {
     const { users, victims } = this.memory;
     const { rows, candidates } = this;
-    const { ranking, verdicts, nowNs } = candidates;
+    const { ranking, nowNs } = candidates;
     const arms = kind === OrderKind.arm;
     const leastPages = kind === OrderKind.relieve ? needPages : 0;
     let isWeighed = kind !== OrderKind.kill;
@@ -290,7 +374,7 @@ export class Killer {
           }
         }
         const { slot, generation, freesPages } = ranking.best[i]!;
-        if (!isWeighed && (freesPages < needPages || verdicts.protectedCount > 0)) {
+        if (!isWeighed && (freesPages < needPages || candidates.isAnyProtected)) {
           isWeighed = true;
           if (!candidates.isWorthwhile(userSlot)) return Taken.nobody;
           // Those that it looked at may be spared now.
@@ -311,7 +395,7 @@ export class Killer {
             return Taken.nobody;
           }
         }
-        if (this.signalRow(row, userSlot, tsNs, trigger, arms)) {
+        if (this.signalRow(row, userSlot, tsNs, trigger, kind)) {
           if (row !== armed && armed >= 0) rows.free(armed);
           return Taken.one;
         }
@@ -334,8 +418,8 @@ export class Killer {
   }
 
   /**
-   * Kills the candidate of a row with all that share its mm, or with `arms` only looks whether it
-   * could.
+   * Kills the candidate of a row with all that share its mm and all of its unit, or asks them to end;
+   * with an order to arm it only looks whether it could.
    * @returns false when it must not or cannot be killed; its row is free then.
    */
   private signalRow(
@@ -343,11 +427,12 @@ export class Killer {
     userSlot: number,
     tsNs: number,
     trigger: Trigger,
-    arms: boolean,
+    kind: number,
   ): boolean {
     const { users, victims, processes } = this.memory;
     const { kernel, dryRun, candidates } = this;
     const { sharers } = candidates;
+    const arms = kind === OrderKind.arm;
     const slot = victims.processSlot[row]!;
     const generation = victims.processGeneration[row]!;
     const pid = victims.pid[row]!;
@@ -371,7 +456,9 @@ export class Killer {
       this.rows.free(row);
       return false;
     }
-    const signal = arms || dryRun ? Signal.none : Signal.kill;
+    const isPlanned = !arms && !isPlain(users.plan[userSlot]!);
+    const deadly = isPlanned ? this.graces.firstSignal(userSlot, kind) : Signal.kill;
+    const signal = arms || dryRun ? Signal.none : deadly;
     let sharerCount = 0;
     if (!arms && (processes.flags[slot]! & ProcessFlag.lends) !== 0) {
       if (!this.candidates.openSharers(slot, pid, uid)) {
@@ -379,7 +466,7 @@ export class Killer {
         return false;
       }
       // The owner last: as long as it is there, the books need not look for an heir of its mm.
-      sharerCount = dryRun ? sharers.count : sharers.kill(uid);
+      sharerCount = signal === Signal.kill ? sharers.kill(uid) : sharers.count;
     }
     // What is told of it is read before: the signalled may be gone before the call returns.
     const pages = processes.pages[slot]!;
@@ -387,6 +474,9 @@ export class Killer {
     const usagePages = creditPages === 0
       ? users.usagePages[userSlot]!
       : chargedPages(users, userSlot);
+    const unit = isPlanned ? unitOf(users.plan[userSlot]!) : Unit.process;
+    const key = isPlanned && !dryRun ? this.units.keyOf(pid, unit) : 0;
+    if (!arms && this.storms.count > 0) this.storms.before(userSlot, pid);
     const result = kernel.kill(handle, pid, signal);
     const killedNs = kernel.nowNs();
     if (result !== 0) {
@@ -399,43 +489,40 @@ export class Killer {
       return false;
     }
     if (arms) return true;
-    if (!dryRun) {
+    if (signal === Signal.kill) {
       kernel.reap(handle, pid, processes.taskCount[slot]! > 1);
       if (sharerCount > 0) sharers.hurry();
     }
     sharers.close();
-    // From here on everything is bookkeeping: kill first, record after (I6).
-    if (!dryRun) this.kernelKills?.noteDying(uid, pid, slot);
-    this.rows.markDying(row, killedNs, pages, sharerCount, dryRun);
+    // From here on everything is bookkeeping: kill first, record after (I6). But for a unit.
+    if (signal === Signal.kill) this.kernelKills?.noteDying(uid, pid, slot);
+    const graceUntilNs = isPlanned ? this.graces.graceUntilNs(userSlot, killedNs) : 0;
+    if (signal === Signal.kill || dryRun) {
+      this.rows.markDying(row, killedNs, pages, sharerCount, dryRun);
+    } else this.rows.markAsked(row, killedNs, graceUntilNs, pages);
+    const members = key === 0
+      ? undefined
+      : this.units.take({ userSlot, unit, key, mainPid: pid, signal, graceUntilNs });
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
-    const what = { row, userSlot, pid, tsNs, trigger, killedNs };
-    this.killReports.put({ ...what, usagePages, creditPages, isDryRun: dryRun });
+    const what = { row, userSlot, pid, tsNs, trigger, killedNs, usagePages, creditPages };
+    const how = isPlanned ? { signal: deadly, ...(members === undefined ? {} : { members }) } : {};
+    this.killReports.put({ ...what, isDryRun: dryRun, ...how });
+    if (!dryRun) this.storms.killed(userSlot, pid, killedNs);
     return true;
   }
 
   /** A program in the kernel has signalled a process: it is told of as those are that this has. */
   private adopt(tsNs: number, word: number): void {
     const { pid, userSlot, generation, usagePages, tookNs } = this.adopted.at(word);
-    const { users } = this.memory;
-    if (users.generation[userSlot] !== generation) return;
+    if (this.memory.users.generation[userSlot] !== generation) return;
     this.candidates.begin(this.kernel.nowNs());
-    const slot = this.rows.findProcess(pid);
-    const victimPages = slot < 0 ? 0 : this.memory.processes.pages[slot]!;
-    const row = this.kernelKills?.adopt(userSlot, pid, slot, tsNs) ?? -1;
-    if (row === VICTIM_ALREADY) return;
-    users.kills[userSlot]!++;
-    this.counters[CounterIndex.kills]!++;
-    const crossed = {
-      row,
-      userSlot,
-      pid,
-      victimPages,
-      tsNs: tsNs - tookNs,
-      trigger: Trigger.kernel,
-    };
-    const creditPages = users.creditPages[userSlot]!;
-    this.killReports.put({ ...crossed, killedNs: tsNs, usagePages, creditPages, isDryRun: false });
+    const kill = { userSlot, pid, tsNs, tookNs, usagePages };
+    const adopted = this.kernelKills?.take(kill) ?? "already";
+    if (adopted === "already") return;
+    this.storms.killed(userSlot, pid, tsNs);
+    // Nobody will see its end, so it is told at once.
+    if (adopted === "unfollowed") this.victims.tellUnfollowed(kill, this.candidates.nowNs);
   }
 
   /** Users of whom nobody could be killed are looked at again. */

@@ -9,6 +9,8 @@ import { UserRows } from "../books/user_rows.ts";
 import { ProcessState, REPORT_ROW_F64S } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 import { Fate, REPORT_ROWS } from "../messages/reports.ts";
+import { effectOf, tagOf } from "../rules/tag.ts";
+import { Effect } from "../rules/victim_rule.ts";
 import type { Ranking } from "./ranking.ts";
 import type { Verdicts } from "./verdicts.ts";
 import type { VictimRows } from "./victim_rows.ts";
@@ -43,16 +45,19 @@ export class Receipt {
     const leftOut = this.leftOut(userSlot, pid, nowNs);
     const room = RECEIPT_ROWS_MAX - leftOut.length;
     const rows: number[] = [];
+    const { processes } = this.memory;
     for (let i = 0; i < Math.min(this.ranking.count, room); i++) {
       const one = this.ranking.best[i]!;
       const oomScoreAdj = this.verdicts.scoreAdjOf(one.slot, one.generation);
-      rows.push(one.pid, one.pages, one.freesPages, one.score, oomScoreAdj, Fate.weighed);
+      const tag = tagOf(processes, one.slot);
+      rows.push(one.pid, one.pages, one.freesPages, one.score, oomScoreAdj, Fate.weighed, tag);
     }
-    const { processes } = this.memory;
     for (const { slot, fate } of leftOut) {
       const oomScoreAdj = this.verdicts.scoreAdjOf(slot, processes.generation[slot]!);
       const pages = processes.pages[slot]!;
-      rows.push(processes.tgid[slot]!, pages, ownPages(processes, slot), 0, oomScoreAdj, fate);
+      const freesPages = ownPages(processes, slot);
+      const tag = tagOf(processes, slot);
+      rows.push(processes.tgid[slot]!, pages, freesPages, 0, oomScoreAdj, fate, tag);
     }
     return rows;
   }
@@ -81,6 +86,8 @@ export class Receipt {
     const generation = this.memory.processes.generation[slot]!;
     if (this.victims.isVictim(slot, generation)) return Fate.dying;
     if (this.verdicts.protectorOf(slot, generation) !== 0) return Fate.protected;
-    return this.verdicts.isOut(slot, generation, nowNs) ? Fate.spared : Fate.weighed;
+    if (effectOf(tagOf(this.memory.processes, slot)) === Effect.protect) return Fate.protected;
+    if (this.verdicts.isOut(slot, generation, nowNs)) return Fate.spared;
+    return this.ranking.avoids(slot) ? Fate.avoided : Fate.weighed;
   }
 }

@@ -4,13 +4,18 @@
  * (__oom_kill_process, mm/oom_kill.c).
  *
  * Which processes these are the books know: borrowers, born with CLONE_VM and not as threads, that
- * have not executed a program since. A parent in vfork(2) and its child are such a pair.
+ * have not executed a program since. A parent in vfork(2) and its child are such a pair. Of one that
+ * /proc says to borrow no more the books do not know yet whether it has executed a program, or has
+ * outlived its lender on the same mm: it is one of them until they do, and the kernel is asked before
+ * it is signalled.
  *
  * @module
  */
 import { ProcessFlag, ProcessState, TABLE_HEADER_BYTES, TableWord } from "../memory/layout.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
 import type { Memory } from "../memory/memory.ts";
+import { effectOf, tagOf } from "../rules/tag.ts";
+import { Effect } from "../rules/victim_rule.ts";
 import { Part, type Verdicts } from "./verdicts.ts";
 
 /** Handles that are kept from the check to the signal; of more, each is opened and checked twice. */
@@ -39,7 +44,7 @@ export class Sharers {
     this.processHeader = new Int32Array(buffer, plan.processes, TABLE_HEADER_BYTES / 4);
   }
 
-  /** Finds who runs on the mm of a process, of whatever user. @returns How many. */
+  /** Finds who runs on the mm of a process, or may, of whatever user. @returns How many. */
   find(ownerSlot: number): number {
     const { flags, state, lenderSlot1, lenderGeneration, generation } = this.memory.processes;
     this.count = 0;
@@ -47,7 +52,7 @@ export class Sharers {
     const ownerGeneration = generation[ownerSlot]!;
     const highWater = Atomics.load(this.processHeader, TableWord.highWater);
     for (let slot = 0; slot < highWater; slot++) {
-      if ((flags[slot]! & ProcessFlag.borrower) === 0) continue;
+      if ((flags[slot]! & (ProcessFlag.borrower | ProcessFlag.mayInherit)) === 0) continue;
       if (lenderSlot1[slot] !== ownerSlot + 1 || lenderGeneration[slot] !== ownerGeneration) {
         continue;
       }
@@ -82,7 +87,8 @@ export class Sharers {
         this.verdicts.notePart(slot, Part.apart);
         continue;
       }
-      const handle = this.openOne(pid, uid);
+      const isProtected = effectOf(tagOf(processes, slot)) === Effect.protect;
+      const handle = isProtected ? REFUSED : this.openOne(pid, uid);
       if (handle === GONE) continue;
       if (handle < 0) {
         this.opened = kept;

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  GraceOutcome,
   HeaderWord,
   ProcessState,
   TABLE_HEADER_BYTES,
@@ -12,6 +13,7 @@ import {
   VICTIMS_MAX,
   VictimState,
 } from "../memory/layout.ts";
+import { UNPLACED } from "./carried_graces.ts";
 import { Dying } from "./dying.ts";
 import type { Memory } from "../memory/memory.ts";
 
@@ -21,8 +23,12 @@ const DYING_RESERVE = 64;
 export class VictimRows {
   /** What the victims give back. */
   readonly freed: Dying;
-  /** Victims that are not gone, stuck ones included. */
+  /** Victims that are not gone, stuck ones and those that have a grace included. */
   signalled = 0;
+  /** Of these, those that have a grace. */
+  asked = 0;
+  /** Of these, those that a toom before has asked and that are not found in the books yet. */
+  unplaced = 0;
   private readonly memory: Memory;
   private readonly close: (handle: number) => void;
   private readonly processHeader: Int32Array;
@@ -51,6 +57,8 @@ export class VictimRows {
     const { state, killTsNs, isDryRun } = this.memory.victims;
     this.end = VICTIMS_MAX;
     this.signalled = 0;
+    this.asked = 0;
+    this.unplaced = 0;
     let dying = 0;
     for (let row = 0; row < VICTIMS_MAX; row++) {
       if (state[row] === VictimState.free) continue;
@@ -59,6 +67,11 @@ export class VictimRows {
         continue;
       }
       this.signalled++;
+      if (state[row] === VictimState.asked) {
+        this.asked++;
+        if (this.memory.victims.userSlot[row] === UNPLACED) this.unplaced++;
+        continue;
+      }
       // Of a dry run nobody is dying: it begins anew.
       if (isDryRun[row] !== 0) {
         this.free(row);
@@ -70,6 +83,31 @@ export class VictimRows {
     }
     this.memory.header[HeaderWord.victimsDying] = dying;
     this.shrink();
+    this.countAsked();
+  }
+
+  /** How many of each user have a grace: a predecessor may have ended between row and count. */
+  private countAsked(): void {
+    const { users } = this.memory;
+    const counts = new Int32Array(users.asked.length);
+    this.forEach((row, state) => {
+      const userSlot = this.memory.victims.userSlot[row]!;
+      if (state === VictimState.asked && this.isOf(row, userSlot)) counts[userSlot]!++;
+    });
+    for (const [userSlot, count] of counts.entries()) {
+      if (users.asked[userSlot] !== count) Atomics.store(users.asked, userSlot, count);
+    }
+  }
+
+  /** Whoever a toom before has asked is found in the books. */
+  place(row: number, userSlot: number, processSlot: number): void {
+    const { victims, users, processes } = this.memory;
+    victims.userSlot[row] = userSlot;
+    victims.userGeneration[row] = users.generation[userSlot]!;
+    victims.processSlot[row] = processSlot;
+    victims.processGeneration[row] = processes.generation[processSlot]!;
+    this.unplaced--;
+    Atomics.add(users.asked, userSlot, 1);
   }
 
   /**
@@ -98,6 +136,9 @@ export class VictimRows {
     victims.pages[row] = processes.pages[processSlot]!;
     victims.checkedTsNs[row] = checkedNs;
     victims.isDryRun[row] = 0;
+    victims.isMember[row] = 0;
+    victims.askedTsNs[row] = 0;
+    victims.outcome[row] = GraceOutcome.none;
     victims.state[row] = VictimState.armed;
     if (row >= this.end) this.moveEnd(row + 1);
     return row;
@@ -139,7 +180,9 @@ export class VictimRows {
   relocate(userSlot: number, hasExited: (handle: number) => boolean): void {
     const { victims, processes, mms } = this.memory;
     for (let row = 0; row < this.end; row++) {
-      if (victims.state[row] !== VictimState.dying || !this.isOf(row, userSlot)) continue;
+      const state = victims.state[row];
+      if (state !== VictimState.dying && state !== VictimState.asked) continue;
+      if (!this.isOf(row, userSlot)) continue;
       const known = victims.processSlot[row]!;
       if (processes.generation[known] === victims.processGeneration[row]) continue;
       if (this.freed.holderOf(row) >= 0 || hasExited(victims.pidfd[row]!)) continue;
@@ -163,7 +206,32 @@ export class VictimRows {
     return -1;
   }
 
-  /** From candidate to victim. @param sharers Others that ran on its mm and were signalled. */
+  /** From candidate to one that was asked to end, and has a grace. @param pages That it has. */
+  markAsked(row: number, askedNs: number, graceUntilNs: number, pages: number): void {
+    const { victims, users } = this.memory;
+    victims.askedTsNs[row] = askedNs;
+    victims.graceUntilNs[row] = graceUntilNs;
+    victims.killTsNs[row] = askedNs;
+    victims.pages[row] = pages;
+    victims.sharers[row] = 0;
+    victims.mmSlot1[row] = 0;
+    victims.uid[row] = users.uid[victims.userSlot[row]!]!;
+    victims.state[row] = VictimState.asked;
+    this.signalled++;
+    this.asked++;
+    Atomics.add(users.asked, victims.userSlot[row]!, 1);
+  }
+
+  /** A row's grace is over, by whatever. */
+  private endGrace(row: number): void {
+    const { victims, users } = this.memory;
+    this.asked--;
+    const userSlot = victims.userSlot[row]!;
+    if (userSlot === UNPLACED) this.unplaced--;
+    else if (this.isOf(row, userSlot)) Atomics.sub(users.asked, userSlot, 1);
+  }
+
+  /** From candidate, or from one that was asked to end, to victim. @param sharers Others that ran on its mm and were signalled. */
   markDying(
     row: number,
     killedNs: number,
@@ -173,6 +241,8 @@ export class VictimRows {
   ): void {
     const { victims, processes, mms, header } = this.memory;
     const mm1 = processes.mmSlot1[victims.processSlot[row]!]!;
+    if (victims.state[row] === VictimState.asked) this.endGrace(row);
+    else this.signalled++;
     victims.killTsNs[row] = killedNs;
     victims.pages[row] = pages;
     victims.mmSlot1[row] = mm1;
@@ -182,7 +252,6 @@ export class VictimRows {
     victims.state[row] = VictimState.dying;
     this.leastPages[row] = pages;
     this.progressNs[row] = killedNs;
-    this.signalled++;
     header[HeaderWord.victimsDying]!++;
   }
 
@@ -208,6 +277,7 @@ export class VictimRows {
   free(row: number): void {
     const { victims, header } = this.memory;
     if (victims.state[row] === VictimState.dying) header[HeaderWord.victimsDying]!--;
+    if (victims.state[row] === VictimState.asked) this.endGrace(row);
     if (victims.state[row] !== VictimState.armed) this.signalled--;
     this.close(victims.pidfd[row]!);
     victims.state[row] = VictimState.free;
@@ -295,5 +365,5 @@ export class VictimRows {
 }
 
 function isSignalled(state: number): boolean {
-  return state === VictimState.dying || state === VictimState.stuck;
+  return state === VictimState.dying || state === VictimState.stuck || state === VictimState.asked;
 }

@@ -4,10 +4,11 @@
  * @module
  */
 import { DRY_RUN_PATIENCE_NS, HEARD_OF_NS } from "../memory/timing.ts";
-import { CounterIndex, Role, VICTIMS_MAX, VictimState } from "../memory/layout.ts";
+import { CounterIndex, GraceOutcome, Role, VICTIMS_MAX, VictimState } from "../memory/layout.ts";
 import { attachCounters, type Memory } from "../memory/memory.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import type { Candidates } from "./candidates.ts";
+import type { KernelKill } from "./kernel_kills.ts";
 import type { KillKernel } from "./kill_kernel.ts";
 import { Part } from "./verdicts.ts";
 import type { VictimRows } from "./victim_rows.ts";
@@ -23,7 +24,12 @@ export interface VictimWatchParts {
   readonly waiting: WaitingUsers;
   /** A victim that has given nothing back for so long is stuck, and not dying any more; nanoseconds. */
   readonly patienceNs: number;
+  /** Whether a user has a storm, see storms.ts. */
+  readonly isStorm: (userSlot: number) => boolean;
 }
+
+/** Of an exit status that nobody has read. */
+const NO_STATUS = -1;
 
 export class VictimWatch {
   private readonly memory: Memory;
@@ -33,6 +39,7 @@ export class VictimWatch {
   private readonly reports: ReportWriter;
   private readonly waiting: WaitingUsers;
   private readonly patienceNs: number;
+  private readonly isStorm: VictimWatchParts["isStorm"];
   private readonly accountingCounters: Float64Array;
   private readonly watchRow = (row: number, state: number): void => this.watch(row, state);
   private readonly forgetRow = (row: number): void => {
@@ -51,6 +58,7 @@ export class VictimWatch {
     this.reports = parts.reports;
     this.waiting = parts.waiting;
     this.patienceNs = parts.patienceNs;
+    this.isStorm = parts.isStorm;
     this.accountingCounters = attachCounters(parts.memory, Role.accounting);
   }
 
@@ -67,13 +75,15 @@ export class VictimWatch {
   }
 
   private watch(row: number, state: number): void {
-    const { victims, users, processes } = this.memory;
+    const { victims, processes } = this.memory;
     const slot = victims.processSlot[row]!;
     const generation = victims.processGeneration[row]!;
     if (state === VictimState.armed) {
       if (processes.generation[slot] !== generation) this.rows.free(row);
       return;
     }
+    // graces.ts looks after it.
+    if (state === VictimState.asked) return;
     const { patienceNs } = this;
     // Nobody was signalled: a victim is none any more after a while.
     const dryRun = victims.isDryRun[row] !== 0;
@@ -98,12 +108,48 @@ export class VictimWatch {
         this.rows.becomesStuck(row, nowNs, patienceNs);
         return;
       }
-      const uid = users.uid[userSlot]!;
-      const pid = victims.pid[row]!;
-      this.reports.put("killed", nowNs, [uid, pid, victims.pages[row]!, tookNs / 1000]);
+      this.tellEnd(row, nowNs);
     }
     this.forget(row);
     this.changes++;
+  }
+
+  /** A victim is gone; who only went with its unit is not told of. */
+  tellEnd(row: number, nowNs: number): void {
+    const { victims, users } = this.memory;
+    if (victims.isMember[row] !== 0) return;
+    const userSlot = victims.userSlot[row]!;
+    const pid = victims.pid[row]!;
+    const exitStatus = this.kernel.exitStatus?.(victims.pidfd[row]!, pid) ?? NO_STATUS;
+    // From the first signal.
+    const signalNs = victims.askedTsNs[row]! || victims.killTsNs[row]!;
+    this.reports.put("killed", nowNs, [
+      users.uid[userSlot]!,
+      pid,
+      victims.pages[row]!,
+      (nowNs - signalNs) / 1000,
+      exitStatus,
+      victims.outcome[row]!,
+      this.isStorm(userSlot) ? 1 : 0,
+    ]);
+  }
+
+  /**
+   * The end of a victim that has no row: it was gone before it could be opened. What it gave back is what its
+   * user has less than when it was signalled.
+   */
+  tellUnfollowed({ userSlot, pid, tsNs, usagePages }: KernelKill, nowNs: number): void {
+    const { users } = this.memory;
+    const freedPages = Math.max(0, usagePages - users.usagePages[userSlot]!);
+    this.reports.put("killed", nowNs, [
+      users.uid[userSlot]!,
+      pid,
+      freedPages,
+      (nowNs - tsNs) / 1000,
+      NO_STATUS,
+      GraceOutcome.none,
+      this.isStorm(userSlot) ? 1 : 0,
+    ]);
   }
 
   /** A row counts no more, and whoever waits for its end need not. */

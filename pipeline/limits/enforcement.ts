@@ -3,12 +3,15 @@
  * kill. The part of accounting that gives orders.
  *
  * A user is looked at when something can have changed: its growth up to {@link Enforcement.quietPages}
- * is no more than a comparison.
+ * is no more than a comparison. Longer than 450 lines, because all that decides about one user at one
+ * time is compared here, and each order remembers when it was given.
  *
  * @module
  */
+import { ceilingPages, packPlan } from "../memory/kill_plan.ts";
 import { ARM_EVERY_NS, VERIFY_EVERY_NS } from "../memory/timing.ts";
-import { type Books, NO_LIMIT_PAGES } from "../books/books.ts";
+import { BrakeCalls } from "./brake_calls.ts";
+import { type Books, NO_LIMIT_PAGES, PROCESSES_MAX } from "../books/books.ts";
 import { attachRole, Doorbell } from "../memory/doorbell.ts";
 import { Dying } from "../kill/dying.ts";
 import {
@@ -22,10 +25,12 @@ import {
   UserState,
 } from "../memory/layout.ts";
 import { KernelLines } from "./kernel_lines.ts";
+import type { LimitRule } from "./limits.ts";
+import { LowerGrace } from "./lower_grace.ts";
 import type { RulesView } from "./published_rules.ts";
 import type { Memory } from "../memory/memory.ts";
 import { Relief } from "./relief.ts";
-import { ADOPT, ORDER } from "../messages/records.ts";
+import { ADOPT, ORDER, packOrder } from "../messages/records.ts";
 import type { KernelLimits } from "../kill/kernel_trigger.ts";
 import { RecordWriter } from "../messages/record_writer.ts";
 import type { ReportWriter } from "../messages/reports.ts";
@@ -34,6 +39,9 @@ import { Urgency } from "./urgency.ts";
 
 /** Above soft, the victims are ranked again every so many pages: the original's early bootstrap. */
 export const ARM_EVERY_PAGES = 10;
+
+/** Whether a kill was ordered and not answered yet; and once more, when a grace is over by the ceiling. */
+const Ordered = { no: 0, once: 1, aboveCeiling: 2 } as const;
 
 /** The same thing about the same user is told at most this often. */
 const REPORT_EVERY_NS = 1e9;
@@ -53,6 +61,8 @@ export interface EnforcementContext {
   readonly measure: (uid: number) => void;
   /** Has a user read whose books are in doubt. */
   readonly verify: (uid: number) => void;
+  /** Has the sweeper brake processes. Must not wait. */
+  readonly brake: () => void;
 }
 
 export class Enforcement {
@@ -75,6 +85,7 @@ export class Enforcement {
   private readonly header: Int32Array;
   private readonly measure: EnforcementContext["measure"];
   private readonly verify: EnforcementContext["verify"];
+  private readonly brake: BrakeCalls;
   private readonly rules: RulesView;
   private readonly orders: RecordWriter;
   private readonly killerBell: Doorbell;
@@ -82,8 +93,11 @@ export class Enforcement {
   private killerEpoch: number;
   private readonly urgency: Urgency;
   private readonly dying: Dying;
+  private readonly grace: LowerGrace;
   private readonly relief: Relief;
-  /** By user slot: a kill was ordered and not answered yet. */
+  /** By user slot: the process that took a page last while the user was looked at, slot + 1; 0 none. */
+  private readonly culprit1: Int32Array;
+  /** By user slot: {@link Ordered}. */
   private readonly killOrdered: Uint8Array;
   /** By user slot: orders to arm so far, and when the last was given. */
   private readonly armsOrdered: Int32Array;
@@ -105,6 +119,7 @@ export class Enforcement {
     this.header = memory.header;
     this.measure = context.measure;
     this.verify = context.verify;
+    this.brake = new BrakeCalls(memory, context.rules, context.brake);
     this.rules = context.rules;
     this.kernel = context.kernel;
     this.kernelLines = context.kernel && new KernelLines({ ...context, kernel: context.kernel });
@@ -115,8 +130,16 @@ export class Enforcement {
     this.killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
     this.urgency = new Urgency(memory, context.marginPages);
     this.dying = new Dying(memory);
-    this.relief = new Relief(books, this.dying, reports, plan.capacity.pageBytes);
+    this.grace = new LowerGrace(books, context.rules);
+    this.relief = new Relief(
+      books,
+      this.dying,
+      reports,
+      plan.capacity.pageBytes,
+      () => this.rules.settings.machineVictim,
+    );
     this.killOrdered = new Uint8Array(users);
+    this.culprit1 = new Int32Array(users);
     this.armsOrdered = new Int32Array(users);
     this.armOrderedNs = new Float64Array(users).fill(-Infinity);
     this.softReportedNs = new Float64Array(users).fill(-Infinity);
@@ -132,17 +155,35 @@ export class Enforcement {
     for (let slot = 0; slot < this.books.userSlots.highWater; slot++) this.limitUser(slot);
   }
 
-  /** Looks whether there is another killer. */
+  /** Looks whether there is another killer, whether a grace is over, and for new promises. */
   refresh(nowNs: number): void {
+    if (this.brake.isPromiseNew(nowNs)) this.promisesChanged();
+    if (nowNs >= this.grace.nextNs) {
+      let slot = this.grace.takeOver(nowNs);
+      for (; slot >= 0; slot = this.grace.takeOver(nowNs)) {
+        this.limitAnew(slot, nowNs, Trigger.lastDefense);
+      }
+    }
     const killerEpoch = Atomics.load(this.killerRole, RoleWord.epoch);
     if (killerEpoch === this.killerEpoch) return;
     this.killerEpoch = killerEpoch;
     this.killerRestarted(nowNs);
   }
 
+  /** Who has been promised memory is looked at when it grows next. */
+  private promisesChanged(): void {
+    const { users, userSlots } = this.books;
+    for (let slot = 0; slot < userSlots.highWater; slot++) {
+      if (users.state[slot] === UserState.free || !this.brake.keepsRoom(slot)) continue;
+      const quietPages = this.belowPages(slot) + users.creditPages[slot]!;
+      this.quietPages[slot] = Math.min(this.quietPages[slot]!, quietPages);
+    }
+  }
+
   /** A user has got a row. */
   userAdded(userSlot: number): void {
     this.urgency.leave(userSlot);
+    this.culprit1[userSlot] = 0;
     this.killOrdered[userSlot] = 0;
     this.armsOrdered[userSlot] = this.books.users.armsDone[userSlot]!;
     this.softReportedNs[userSlot] = -Infinity;
@@ -153,13 +194,29 @@ export class Enforcement {
   private limitUser(userSlot: number): void {
     const { users } = this.books;
     const rule = this.rules.find(users.uid[userSlot]!);
-    const hardPages = rule === undefined ? NO_LIMIT_PAGES : rule.hardPages;
+    this.brake.limit(userSlot, users.uid[userSlot]!);
+    const hardPages = this.grace.hardPages(userSlot, rule, this.nowNs[0]!);
     const softPages = rule === undefined ? NO_LIMIT_PAGES : rule.softPages;
     Atomics.store(users.hardPages, userSlot, hardPages);
     Atomics.store(users.softPages, userSlot, softPages);
+    users.processesMax[userSlot] = rule?.processesMax ?? PROCESSES_MAX;
+    users.victimPolicy[userSlot] = this.rules.victimPolicyOf(users.uid[userSlot]!);
+    this.plan(userSlot, rule, hardPages);
     const farPages = this.urgency.limit(userSlot, hardPages);
     this.farPages[userSlot] = rule === undefined ? Infinity : Math.min(softPages, farPages);
     this.creditChanged(userSlot, this.nowNs[0]!);
+  }
+
+  /** How the user is killed: for the killer, and for those that tell programs whom they may kill. */
+  private plan(userSlot: number, rule: LimitRule | undefined, hardPages: number): void {
+    const { users } = this.books;
+    const plan = this.rules.planOf(rule);
+    const storm = this.rules.stormOf(rule);
+    users.killGraceMs[userSlot] = plan.graceMs;
+    users.ceilingPages[userSlot] = ceilingPages(hardPages, plan.ceilingPermille, NO_LIMIT_PAGES);
+    users.stormKills[userSlot] = storm.kills;
+    users.stormSeconds[userSlot] = storm.seconds;
+    Atomics.store(users.plan, userSlot, packPlan(plan, storm));
   }
 
   /**
@@ -169,7 +226,7 @@ export class Enforcement {
   creditChanged(userSlot: number, tsNs: number): void {
     const { users } = this.books;
     const creditPages = users.creditPages[userSlot]!;
-    this.quietPages[userSlot] = this.farPages[userSlot]! + creditPages;
+    this.quietPages[userSlot] = this.belowPages(userSlot) + creditPages;
     this.kernelLines?.tell(userSlot, tsNs, this.isFirstSweep);
     if (creditPages === 0 || users.usagePages[userSlot]! <= users.hardPages[userSlot]!) return;
     if (tsNs - this.measureAskedNs[userSlot]! < REPORT_EVERY_NS) return;
@@ -177,9 +234,21 @@ export class Enforcement {
     this.measure(users.uid[userSlot]!);
   }
 
+  /** Up to so many charged pages a user need not be looked at. */
+  private belowPages(userSlot: number): number {
+    const farPages = this.farPages[userSlot]!;
+    // Without a limit there is none, whatever a user has: the largest is below what it may have.
+    return farPages === Infinity ? farPages : Math.min(farPages, this.brake.belowPages(userSlot));
+  }
+
   /** Programs in the kernel are told the lines of all users, and about whom they may decide. */
   tellKernel(): void {
     this.kernelLines?.tellAll(this.nowNs[0]!, this.isFirstSweep);
+  }
+
+  /** As {@link tellKernel}, after a sweep that has had everybody booked. */
+  kernelSweepEnded(): void {
+    this.kernelLines?.sweepEnded(this.nowNs[0]!, this.isFirstSweep);
   }
 
   /** A program in the kernel has ended a process: the killer takes it for a victim of its own. */
@@ -223,11 +292,15 @@ export class Enforcement {
   limitsChanged(nowNs: number): void {
     const { books } = this;
     for (let slot = 0; slot < books.userSlots.highWater; slot++) {
-      if (books.users.state[slot] === UserState.free) continue;
-      this.limitUser(slot);
-      this.under(slot);
-      this.evaluate(slot, nowNs, Trigger.user);
+      if (books.users.state[slot] !== UserState.free) this.limitAnew(slot, nowNs, Trigger.user);
     }
+  }
+
+  private limitAnew(userSlot: number, nowNs: number, trigger: Trigger): void {
+    this.nowNs[0] = nowNs;
+    this.limitUser(userSlot);
+    this.under(userSlot);
+    this.evaluate(userSlot, nowNs, trigger);
   }
 
   /** Everybody who was there before is about to be told of. */
@@ -246,6 +319,16 @@ export class Enforcement {
     }
   }
 
+  /**
+   * A program in the kernel says that a user is over, and has ended nobody.
+   * @param processSlot Of the process that has taken the page; -1: nobody knows.
+   */
+  overInKernel(userSlot: number, processSlot: number, tsNs: number): void {
+    if (userSlot < 0) return;
+    if (processSlot >= 0) this.culprit1[userSlot] = processSlot + 1;
+    this.evaluate(userSlot, tsNs, Trigger.user);
+  }
+
   /** Compares a user that may have changed otherwise than by growing. @param userSlot -1: nobody. */
   evaluate(userSlot: number, tsNs: number, trigger: Trigger): void {
     if (userSlot < 0) return;
@@ -259,14 +342,17 @@ export class Enforcement {
   /** Whether there is something to take back when a user shrinks. */
   mayGoBack(userSlot: number): boolean {
     return this.urgency.byUser[userSlot] !== 0 ||
-      this.books.users.state[userSlot]! > UserState.ok;
+      this.books.users.state[userSlot]! > UserState.ok || this.brake.keepsRoom(userSlot);
   }
 
   /**
    * A user has grown by a page. Where programs in the kernel end the candidate, they have been asked
    * before: two that decide at once would take two victims. If they could not, they say so.
+   *
+   * @param processSlot1 The process that has taken it, slot + 1.
    */
-  compareGrown(userSlot: number): void {
+  compareGrown(userSlot: number, processSlot1: number): void {
+    this.culprit1[userSlot] = processSlot1;
     this.isLeftToKernel = this.kernelLines?.decides(userSlot) === true;
     this.compare(userSlot, Trigger.user);
     this.isLeftToKernel = false;
@@ -287,7 +373,13 @@ export class Enforcement {
       this.overSoft(userSlot, trigger);
       const nextArmPages = chargedPages + ARM_EVERY_PAGES - 1;
       quietPages = Math.min(quietPages, nextArmPages, users.hardPages[userSlot]!);
-    } else quietPages = Math.min(quietPages, softPages);
+    } else {
+      const belowPages = this.brake.belowPages(userSlot);
+      if (chargedPages > belowPages) {
+        this.brake.grown(userSlot, this.nowNs[0]!);
+        quietPages = Math.min(quietPages, chargedPages + ARM_EVERY_PAGES - 1, softPages);
+      } else quietPages = Math.min(quietPages, belowPages);
+    }
     this.quietPages[userSlot] = quietPages + users.creditPages[userSlot]!;
   }
 
@@ -316,10 +408,23 @@ export class Enforcement {
       return;
     }
     // I2: what is being freed is no reason to kill; what comes on top of it is, at once.
-    if (this.killOrdered[userSlot] !== 0) return;
+    if (this.killOrdered[userSlot] !== 0) {
+      if (users.asked[userSlot] !== 0) this.aboveCeiling(userSlot, trigger);
+      return;
+    }
     const isAnyDying = this.header[HeaderWord.victimsDying] !== 0;
     if (isAnyDying && this.dying.isEnough(userSlot)) return;
-    if (this.order(OrderKind.kill, userSlot, tsNs, trigger)) this.killOrdered[userSlot] = 1;
+    if (this.order(OrderKind.kill, userSlot, tsNs, trigger)) {
+      this.killOrdered[userSlot] = Ordered.once;
+    }
+  }
+
+  /** Somebody of the user has a grace, and the killer is told once that it is over. */
+  private aboveCeiling(userSlot: number, trigger: Trigger): void {
+    if (this.killOrdered[userSlot] === Ordered.aboveCeiling) return;
+    if (this.chargedPages(userSlot) <= this.books.users.ceilingPages[userSlot]!) return;
+    if (!this.order(OrderKind.kill, userSlot, this.nowNs[0]!, trigger)) return;
+    this.killOrdered[userSlot] = Ordered.aboveCeiling;
   }
 
   /** A user is above soft and not above hard, and has just grown. */
@@ -330,6 +435,7 @@ export class Enforcement {
       Atomics.store(users.state, userSlot, UserState.soft);
       this.reportSoft(userSlot, tsNs);
     }
+    this.brake.grown(userSlot, tsNs);
     if (!this.rules.settings.arms || tsNs - this.armOrderedNs[userSlot]! < ARM_EVERY_NS) return;
     // One order to arm at a time: the killer, not the events, sets the pace. It may have done more
     // than was ordered by us: what a predecessor ordered.
@@ -359,7 +465,7 @@ export class Enforcement {
     const { users } = this.books;
     const chargedPages = this.chargedPages(userSlot);
     this.urgency.look(userSlot, chargedPages);
-    this.quietPages[userSlot] = this.farPages[userSlot]! + users.creditPages[userSlot]!;
+    this.quietPages[userSlot] = this.belowPages(userSlot) + users.creditPages[userSlot]!;
     if (this.isOver(userSlot)) return;
     if (chargedPages <= users.softPages[userSlot]!) {
       if (users.state[userSlot] !== UserState.ok) {
@@ -389,10 +495,10 @@ export class Enforcement {
       this.counters[CounterIndex.ordersShed]!++;
       return false;
     }
-    record.order = kind;
+    record.packed = packOrder(kind, trigger);
     record.userSlot = userSlot;
     record.generation = this.books.users.generation[userSlot]!;
-    record.trigger = trigger;
+    record.culprit1 = this.culprit1[userSlot]!;
     record.leastPages = leastPages;
     this.orders.close();
     this.orders.ring.publish();
@@ -442,6 +548,8 @@ export class Enforcement {
     if (userSlot < 0) return;
     const trigger = reason === PressureReason.psi ? Trigger.kernel : Trigger.lastDefense;
     const useful = relief.usefulPages(missingPages);
-    if (this.order(OrderKind.relieve, userSlot, tsNs, trigger, useful)) killOrdered[userSlot] = 1;
+    if (this.order(OrderKind.relieve, userSlot, tsNs, trigger, useful)) {
+      killOrdered[userSlot] = Ordered.once;
+    }
   }
 }

@@ -10,6 +10,9 @@
  */
 import { NO_LIMIT_PAGES } from "../books/books.ts";
 import { invariant } from "../memory/invariant.ts";
+import { checkPlan, type KillPlan, type StormBrake } from "../memory/kill_plan.ts";
+import { BRAKE_MODES, type BrakeMode, type VictimPolicy } from "../memory/settings.ts";
+import { packPolicy } from "../memory/victim_policy.ts";
 import { bytesToPages, formatBytes, FormatError, parseAmountBytes, quote } from "./units.ts";
 
 /** Most rules at one time: each lookup of a new user walks through all of them. */
@@ -18,6 +21,8 @@ export const RULES_MAX = 1024;
 export const UID_MAX = 0xfffffffe;
 /** Most pages of a limit. 8 TiB with pages of 4 KiB. */
 export const HARD_PAGES_MAX: number = NO_LIMIT_PAGES - 1;
+/** Most processes of a user that a limit can say. */
+export const LIMIT_PROCESSES_MAX = 1_048_576;
 
 /** Uids from `uidFirst` to `uidLast`, both included and unsigned. */
 export interface UidRange {
@@ -32,6 +37,17 @@ export interface UidRange {
 export interface LimitRule extends UidRange {
   readonly hardPages: number;
   readonly softPages: number;
+  /** Whom the brake comes down on; left out: as the settings say. */
+  readonly brake?: BrakeMode;
+  /** Processes of each user, 1 or more; left out: as many as all may have. */
+  readonly processesMax?: number;
+  /** Which of the user's processes goes; left out: as the settings say. */
+  readonly victim?: VictimPolicy;
+  /** How its users are killed, and what is done about their storms; left out: as the settings say. */
+  readonly plan?: Partial<KillPlan>;
+  readonly storm?: Partial<StormBrake>;
+  /** A user that has more loses processes at once, though it had a higher limit before. */
+  readonly isAtOnce?: true;
 }
 
 /** Where the soft limit lies: a part of the hard one, or an amount. */
@@ -202,7 +218,15 @@ export class LimitRules {
    * @throws {InvariantError} When the rule itself is impossible.
    */
   set(rule: LimitRule): void {
-    const { uidFirst, uidLast, hardPages, softPages } = rule;
+    const { uidFirst, uidLast, hardPages, softPages, brake, processesMax, victim } = rule;
+    invariant(
+      brake === undefined || BRAKE_MODES.includes(brake),
+      `limit rule: no brake ${brake}`,
+    );
+    invariant(
+      victim === undefined || packPolicy(victim) !== 0,
+      `limit rule: no victim policy ${victim}`,
+    );
     invariant(
       Number.isInteger(uidFirst) && Number.isInteger(uidLast) && uidFirst >= 0 &&
         uidFirst <= uidLast && uidLast <= UID_MAX,
@@ -214,7 +238,23 @@ export class LimitRules {
           softPages <= hardPages && hardPages <= HARD_PAGES_MAX),
       `limit rule: 1 <= soft <= hard <= ${HARD_PAGES_MAX} pages, not ${softPages} and ${hardPages}`,
     );
-    const kept = Object.freeze({ uidFirst, uidLast, hardPages, softPages });
+    invariant(
+      processesMax === undefined || (Number.isInteger(processesMax) && processesMax >= 1),
+      `limit rule: ${processesMax} processes of a user`,
+    );
+    checkPlan(rule.plan ?? {}, rule.storm ?? {});
+    const kept = Object.freeze({
+      uidFirst,
+      uidLast,
+      hardPages,
+      softPages,
+      ...(brake === undefined ? {} : { brake }),
+      ...(processesMax === undefined ? {} : { processesMax }),
+      ...(victim === undefined ? {} : { victim }),
+      ...(rule.plan === undefined ? {} : { plan: rule.plan }),
+      ...(rule.storm === undefined ? {} : { storm: rule.storm }),
+      ...(rule.isAtOnce === true ? { isAtOnce: true as const } : {}),
+    });
     const index = this.rules.findIndex((other) => sameUids(other, rule));
     if (index >= 0) {
       this.rules[index] = kept;

@@ -1,6 +1,7 @@
 /**
  * Whose a uid is: subordinate uids (subuid(5)), which rootless containers run under, count for the
- * person that they were given to. Everybody else counts for itself.
+ * person that they were given to; members of a group with a shared limit, and what is subordinate to
+ * them, for the group's account (shared_groups.ts). Everybody else counts for itself.
  *
  * Ownership comes before limits: a subordinate uid has no limit of its own, so that a range of
  * limits does not give a person as many limits as it has subordinate uids.
@@ -16,6 +17,7 @@ import {
   OwnersWord,
 } from "../memory/layout.ts";
 import type { UidRange } from "./limits.ts";
+import type { SharedGroup } from "./shared_groups.ts";
 
 /** Uids that count for another. */
 export interface OwnerRange extends UidRange {
@@ -89,6 +91,31 @@ export class OwnerTable {
       ranges.length = OWNERS_MAX;
     }
     return { table: new OwnerTable(ranges), problems };
+  }
+
+  /**
+   * The same with members of groups, and what is subordinate to them, counting for their group. Who is
+   * a member of two counts for the first.
+   */
+  withGroups(groups: readonly SharedGroup[]): MadeOwners {
+    if (groups.length === 0) return { table: this, problems: [] };
+    const accounts = new Map<number, number>();
+    for (const { accountUid, memberUids } of groups) {
+      for (const uid of memberUids) if (!accounts.has(uid)) accounts.set(uid, accountUid);
+    }
+    const subordinate = this.ranges.map(({ uidFirst, uidLast, ownerUid }) => ({
+      uidFirst,
+      uidLast,
+      ownerUid: accounts.get(ownerUid) ?? ownerUid,
+    }));
+    const apart = OwnerTable.make(subordinate, accounts.keys());
+    const members = [...accounts].map(([uid, ownerUid]) => ({
+      uidFirst: uid,
+      uidLast: uid,
+      ownerUid,
+    }));
+    const made = OwnerTable.make([...apart.table.ranges, ...members], []);
+    return { table: made.table, problems: [...apart.problems, ...made.problems] };
   }
 
   /** The range that all of some uids lie in. */

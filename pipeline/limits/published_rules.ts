@@ -7,12 +7,26 @@
 import { NO_LIMIT_PAGES } from "../books/books.ts";
 import { invariant } from "../memory/invariant.ts";
 import { RULE_WORDS, SettingsWord } from "../memory/layout.ts";
+import { type KillPlan, loadPlan, storePlan, type StormBrake } from "../memory/kill_plan.ts";
 import { PageReader, publishPage } from "../memory/seqlock.ts";
-import { checkSettings, type Settings, SettingsCopy, storeSettings } from "../memory/settings.ts";
+import {
+  BRAKE_MODES,
+  type BrakeMode,
+  checkSettings,
+  type Settings,
+  SettingsCopy,
+  storeSettings,
+} from "../memory/settings.ts";
+import { packPolicy, unpackPolicy } from "../memory/victim_policy.ts";
 import { type LimitRule, type LimitRules, RULES_MAX } from "./limits.ts";
 
 /** 32-bit words of the shared region that holds {@link RULES_MAX} rules. */
 export const RULES_REGION_WORDS: number = SettingsWord.rules + RULES_MAX * RULE_WORDS;
+
+/** Words of a row before its plan. */
+const PLAN_OFFSET = 7;
+/** The word behind it. */
+const VICTIM_OFFSET = RULE_WORDS - 1;
 
 function rowsMax(words: Int32Array): number {
   return Math.floor((words.length - SettingsWord.rules) / RULE_WORDS);
@@ -58,6 +72,13 @@ function storeRows(words: Int32Array, rows: readonly LimitRule[]): void {
     Atomics.store(words, word + 1, rule.uidLast | 0);
     Atomics.store(words, word + 2, rule.hardPages);
     Atomics.store(words, word + 3, rule.softPages);
+    Atomics.store(words, word + 4, rule.processesMax ?? 0);
+    Atomics.store(words, word + 5, rule.isAtOnce === true ? 1 : 0);
+    const brake = rule.brake === undefined ? 0 : BRAKE_MODES.indexOf(rule.brake) + 1;
+    Atomics.store(words, word + 6, brake);
+    const victim = rule.victim === undefined ? 0 : packPolicy(rule.victim);
+    Atomics.store(words, word + VICTIM_OFFSET, victim);
+    storePlan(words, word + PLAN_OFFSET, rule);
     word += RULE_WORDS;
   }
 }
@@ -69,10 +90,12 @@ export class RulesView {
   /** Rows in order of precedence, as published. */
   private rows: Int32Array;
   private count = 0;
+  private policy = 0;
   private copy = new SettingsCopy();
   /** Where the next page is gathered, so that a torn reading is never used. */
   private nextRows: Int32Array;
   private nextCount = 0;
+  private nextPolicy = 0;
   private nextCopy = new SettingsCopy();
   private readonly load = (): void => this.gather();
 
@@ -90,6 +113,11 @@ export class RulesView {
     return this.copy;
   }
 
+  /** Sequence of the page that they are of; it grows with each publication. */
+  get sequence(): number {
+    return this.reader.copied;
+  }
+
   /**
    * Takes over what has been published since. One load when nothing was.
    *
@@ -101,6 +129,7 @@ export class RulesView {
     [this.rows, this.nextRows] = [this.nextRows, this.rows];
     [this.copy, this.nextCopy] = [this.nextCopy, this.copy];
     this.count = this.nextCount;
+    this.policy = this.nextPolicy;
     return true;
   }
 
@@ -112,6 +141,7 @@ export class RulesView {
       nextRows[word] = Atomics.load(words, SettingsWord.rules + word);
     }
     this.nextCount = copyWords / RULE_WORDS;
+    this.nextPolicy = Atomics.load(words, SettingsWord.victimPolicy);
     this.nextCopy.load(words);
   }
 
@@ -139,6 +169,46 @@ export class RulesView {
     return word < 0 ? 0 : this.rows[word + 3]!;
   }
 
+  /** Whom of a user (unsigned, or as a signed word) the brake comes down on. */
+  brakeOf(uid: number): BrakeMode {
+    const word = this.rowOf(uid);
+    return word < 0 ? "off" : this.brakeAt(word) ?? this.copy.brake;
+  }
+
+  /** Whether the brake may come down on anybody. */
+  get brakesAnybody(): boolean {
+    if (this.copy.brake !== "off") return true;
+    for (let word = 0; word < this.count * RULE_WORDS; word += RULE_WORDS) {
+      if ((this.brakeAt(word) ?? "off") !== "off") return true;
+    }
+    return false;
+  }
+
+  /** Weights of victim policies for a user (unsigned, or as a signed word); 0: as settings say. */
+  victimPolicyOf(uid: number): number {
+    const word = this.rowOf(uid);
+    return word < 0 ? 0 : this.rows[word + VICTIM_OFFSET]!;
+  }
+
+  /** Weights of victim policies of limits that do not say. */
+  get policyWord(): number {
+    return this.policy;
+  }
+
+  /** How a user of a rule is killed. @param rule Of {@link find}; undefined: it has none. */
+  planOf(rule: LimitRule | undefined): KillPlan {
+    return { ...this.copy.plan, ...rule?.plan };
+  }
+
+  /** What is done about storms of a user of a rule. */
+  stormOf(rule: LimitRule | undefined): StormBrake {
+    return { ...this.copy.storm, ...rule?.storm };
+  }
+
+  private brakeAt(word: number): BrakeMode | undefined {
+    return BRAKE_MODES[this.rows[word + 6]! - 1];
+  }
+
   /** The limit of a uid (unsigned, or as a signed word); undefined when it has none. */
   find(uid: number): LimitRule | undefined {
     const word = this.rowOf(uid);
@@ -151,11 +221,19 @@ export class RulesView {
   }
 
   private ruleAt(word: number): LimitRule {
+    const brake = this.brakeAt(word);
+    const processesMax = this.rows[word + 4]!;
+    const victim = this.rows[word + VICTIM_OFFSET]!;
     return {
       uidFirst: this.rows[word]! >>> 0,
       uidLast: this.rows[word + 1]! >>> 0,
       hardPages: this.rows[word + 2]!,
       softPages: this.rows[word + 3]!,
+      ...(brake === undefined ? {} : { brake }),
+      ...(processesMax === 0 ? {} : { processesMax }),
+      ...(victim === 0 ? {} : { victim: unpackPolicy(victim) }),
+      ...(this.rows[word + 5] === 0 ? {} : { isAtOnce: true as const }),
+      ...loadPlan(this.rows, word + PLAN_OFFSET),
     };
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { nearestWord } from "./nearest_word.ts";
 
 /**
  * A text that could not be read. The message says what was expected and quotes the text, so that
@@ -54,6 +55,25 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
+/** As they are shown to who has written another. */
+const SIZE_UNITS = ["KiB", "MiB", "GiB", "TiB", "B"];
+
+/**
+ * The text with the unit that was perhaps meant, to stand behind a message: `, did you mean "1GiB"?`.
+ * Empty when the text is no number with a word behind it, or no unit is near.
+ */
+export function unitMeant(text: string, units: readonly string[]): string {
+  const [, amount, word] = /^\s*(\d{1,16}(?:\.\d{1,16})?)\s*([a-z]{1,12})\s*$/i.exec(text) ?? [];
+  if (amount === undefined || word === undefined) return "";
+  const lower = word.toLowerCase().replace(/^milli/, "ms");
+  const begun = units.filter((unit) => unit !== "" && lower.startsWith(unit.toLowerCase()))
+    .sort((a, b) => b.length - a.length);
+  // Whoever writes a longer word knows its first letter: megs, gibibytes.
+  const meant = begun[0] ?? nearestWord(lower, units) ??
+    units.find((unit) => unit.charAt(0).toLowerCase() === lower.charAt(0));
+  return meant === undefined ? "" : `, did you mean ${quote(amount + meant)}?`;
+}
+
 const NUMBER_AND_UNIT = /^(\d{1,16}(?:\.\d{1,16})?)\s*([a-z]{0,3}|%)$/;
 
 const DECIMAL_COMMA = /^(\d{1,16}),(\d{1,16}\s*[a-z%]{0,4})$/i;
@@ -96,7 +116,7 @@ export function parseSizeBytes(text: string, totalBytes: number): number {
     throw new FormatError(
       `expected a size such as 64MiB, 4G, 512K, 25% (of memory) or a number of bytes, not ${
         quote(text)
-      }`,
+      }${unitMeant(text, SIZE_UNITS)}`,
     );
   }
   const bytes = Math.floor(amount * unitBytes);

@@ -29,8 +29,16 @@ export const USER_COLUMNS = {
    * can take back, at most. Charged = usagePages - creditPages; see charge.ts.
    */
   creditPages: "f64",
+  /**
+   * Of the credit, pages that may not be counted more than once any more, at most: those who ended or
+   * gave pages back since the last measuring were charged for parts of them. Not for limits, for which
+   * the charge is a lower bound, but for what may be promised.
+   */
+  orphanedPages: "f64",
   /** File and shmem pages that it has at least, each once: shares.ts. */
   shareablePages: "f64",
+  /** Until then its former, higher hard limit counts; nanoseconds, 0: there is no grace. */
+  graceUntilNs: "f64",
   /** Since when its books may be wrong, nanoseconds; 0 while they are exact. */
   doubtTsNs: "f64",
   uid: "i32",
@@ -42,18 +50,34 @@ export const USER_COLUMNS = {
   processCount: "i32",
   taskCount: "i32",
   mmCount: "i32",
+  /** Rows of processes that its limit leaves it; 0x7fffffff: the limit does not say. */
+  processesMax: "i32",
   /** Processes that found no row because the user is at its ceiling; it is over its limit then. */
   excessProcesses: "i32",
+  /** Weights of victim policies for its processes, packPolicy() of settings.ts; 0: as settings say. */
+  victimPolicy: "i32",
   /** Raised whenever a process has become, or is about to become, this user's. */
   joins: "i32",
   /** Pages promised by the coordinator and not touched yet. Writer: coordinator. */
   promisedPages: "i32",
   /** Requests that wait for memory of this user. Writer: coordinator. */
   waits: "i32",
+  /** Processes that came under the brake. Writer: sweeper. */
+  refusals: "i32",
   /** Writer: killer. */
   kills: "i32",
   /** Orders to arm that the killer has looked at. Writer: killer. */
   armsDone: "i32",
+  /** How its processes are killed: packPlan() of kill_plan.ts, and its grace. */
+  plan: "i32",
+  killGraceMs: "i32",
+  /** Above so much nobody has a grace, pages. */
+  ceilingPages: "i32",
+  /** More kills than this within so many seconds are a storm; 0: never. */
+  stormKills: "i32",
+  stormSeconds: "i32",
+  /** Processes that were asked to end and have a grace. Writer: killer. */
+  asked: "i32",
   next: "i32",
 } as const satisfies Columns;
 
@@ -100,28 +124,38 @@ export const PROCESS_COLUMNS = {
   sweepNumber: "i32",
   /** Bucket of the newest change, time / GROWTH_BUCKET_NS. */
   growthBucket: "i32",
+  /** What rules say of it: ../rules/tag.ts. Writer: sweeper; accounting when it makes the row. */
+  tag: "i32",
+  /** {@link generation} + 1 while it asks before it allocates (tmalloc). Writer: coordinator. */
+  asksGeneration1: "i32",
+  /** {@link generation} + 1 while it is braked, and what it was left, pages. Writer: sweeper. */
+  brakedGeneration1: "i32",
+  brakeLeftPages: "i32",
   next: "i32",
 } as const satisfies Columns;
 
 export const ProcessState = { free: 0, alive: 1, exited: 2 } as const;
 /**
- * Flags of a process row. Only accounting sets and clears them, in books/attribution.ts (A),
- * books/kinship.ts (K) and books/proc_facts.ts (F); a new row begins with those it is made with.
+ * Flags of a process row. Only accounting sets and clears them, in books/births.ts (B),
+ * books/claims.ts (C), books/strangers.ts (S), books/ownership.ts (O), books/kinship.ts (K) and
+ * books/proc_facts.ts (F); a new row begins with those it is made with.
  *
  *     flag        set when                                  cleared when
- *     borrower    A: born with CLONE_VM, no exec known;     K: it execs, or gets the lender's mm;
- *                 A: unannounced, on the mm of another;     A: its birth comes, without CLONE_VM;
+ *     borrower    B: born with CLONE_VM, no exec known;     K: it execs, or gets the lender's mm;
+ *                 C, S: unannounced, on another's mm;       B: its birth comes, without CLONE_VM;
  *                 F: /proc says so, and nothing newer       F: /proc says that it does not
- *     unresolved  A: it acts, and nobody announced it       K resolve: it is born, or F reads it
+ *     unresolved  S: it acts, and nobody announced it       K resolve: it is born, or F reads it
  *     heir        K: its parent is unresolved or an heir    K resolve: of it, or of an ancestor
  *     hasHeirs    K: of the parent of an heir               K resolve: of it, or of an ancestor
- *     hasExeced   K: it execs, or runs on what it built     F: /proc says that it borrows
+ *     hasExeced   K: it execs, or runs on what it built;    F: /proc says that it borrows
+ *                 K: mayInherit, and /proc says it again
  *     lends       K: of a lender, and an heir's parent      never: it lends, or has lent
  *     overflow    books.ts: at its making                   never
- *     forkUnseen  A: born, no fork seen to build, no exec   K: it execs
+ *     forkUnseen  B: born, no fork seen to build, no exec   K: it execs
  *     mayInherit  K: /proc says that it borrows no more     K: it execs, or gets the lender's mm;
- *                                                           A: it claims an mm, or its birth comes;
- *                                                           F: /proc says that it borrows again
+ *                                                           O: it runs on an mm; B: its birth comes;
+ *                                                           F: /proc says that it borrows again;
+ *                                                           K: /proc says the same a second later
  *
  * What those that occur together mean; `lends` may come with any but `overflow`:
  *
@@ -182,10 +216,13 @@ export const MM_COLUMNS = {
   measuredCreditPages: "f64",
   measuredSharedPages: "f64",
   measuredShareablePages: "f64",
+  measuredMappedCreditPages: "f64",
   /** Credited since that measuring began. */
   laterCreditPages: "f64",
   /** File and shmem pages that it has mapped since that measuring began. */
   laterShareablePages: "f64",
+  /** File and shmem pages that it is charged for, at most; their sum is users.shareablePages: shares.ts. */
+  assignedPages: "f64",
   /** Credited pages that it has given back, and that may come back as swap entries. */
   trimmedPages: "f64",
   /** Credit that it keeps when the mm ends that it was forked from: shares.ts. */
@@ -221,9 +258,15 @@ export const VICTIM_COLUMNS = {
   killTsNs: "f64",
   /** When its identity was checked last. */
   checkedTsNs: "f64",
+  /** When it was asked to end by another signal than SIGKILL, and until when it may; 0: it was not. */
+  askedTsNs: "f64",
+  graceUntilNs: "f64",
   pages: "f64",
   /** {@link VictimState}. */
   state: "i32",
+  /** Of who was asked to end: whose it is. */
+  uid: "i32",
+  /** -1: of a toom before, and not found in the books yet. */
   userSlot: "i32",
   userGeneration: "i32",
   processSlot: "i32",
@@ -237,9 +280,29 @@ export const VICTIM_COLUMNS = {
   sharers: "i32",
   /** 1: a dry run, nobody was signalled. */
   isDryRun: "i32",
+  /** 1: it goes because it is in the unit of a victim. */
+  isMember: "i32",
+  /** {@link GraceOutcome}. */
+  outcome: "i32",
 } as const satisfies Columns;
-/** `stuck`: signalled, and neither gone nor giving memory back: what it has is not being freed. */
-export const VictimState = { free: 0, armed: 1, dying: 2, stuck: 3 } as const;
+/**
+ * `stuck`: signalled, and neither gone nor giving memory back: what it has is not being freed. `asked`: it
+ * was sent another signal than SIGKILL, and has a grace.
+ */
+export const VictimState = { free: 0, armed: 1, dying: 2, stuck: 3, asked: 4 } as const;
+/**
+ * How a grace has ended: there was none; by the end of the process itself; by SIGKILL when it was over, at
+ * the ceiling, or because the machine was short; by the user coming below its limit.
+ */
+export const GraceOutcome = {
+  none: 0,
+  ended: 1,
+  over: 2,
+  ceiling: 3,
+  pressure: 4,
+  spared: 5,
+} as const;
+export type GraceOutcome = typeof GraceOutcome[keyof typeof GraceOutcome];
 export const VICTIMS_MAX = 256;
 
 /** Header of a table: count of slots in use, high-water mark, head of the free list (slot + 1). */

@@ -47,6 +47,9 @@ export const CounterIndex = {
   nearSinceNs: 28,
   /** Sweeper: times that the kernel refused to have each page booked. */
   attachFailures: 29,
+  /** Sweeper: processes that came under the brake; processes that are lowered, as of now. */
+  refusals: 30,
+  braked: 31,
   /** Coordinator: as of now. */
   connections: 32,
   clients: 33,
@@ -56,10 +59,14 @@ export const CounterIndex = {
   measureNs: 36,
   /** Sweeper: readings of /proc that failed for another reason than that the process is gone. */
   procFailures: 37,
+  /** Sweeper: times that a limit could not be lowered. */
+  brakeFailures: 38,
   /** Sweeper: times that the kernel lost changes of user. */
   userChangesLost: 39,
   /** Coordinator: connections closed for each of {@link BROKEN_REASONS}. */
   broken: 40,
+  /** Sweeper: processes that could not be given back what was lowered, as of now. */
+  brakesLeft: 47,
 } as const;
 export const COUNTER_COUNT = 48;
 /** Why the coordinator closes a connection; the counter of each is `CounterIndex.broken` + index. */

@@ -6,7 +6,7 @@
  * One SharedArrayBuffer holds everything that the workers share:
  *
  *     header | roles | rings | reports | settings | users | processes | tasks | mms | maps | victims
- *     | owners
+ *     | owners | victim rules
  *
  * Rules that hold for all of it (docs/INVARIANTS.md, "Shared memory"):
  *  - one writer a word, named beside the word; everybody else only reads;
@@ -27,7 +27,7 @@ export * from "./role_words.ts";
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of these files that an older reader would misread. */
-export const LAYOUT_VERSION = 6;
+export const LAYOUT_VERSION = 9;
 
 /** Words of the memory's header. */
 export const HeaderWord = {
@@ -56,15 +56,19 @@ export const HeaderWord = {
   /** Killer: victims that are dying, and rows of the victims table below which all in use lie. */
   victimsDying: 3 * LINE_WORDS,
   victimsEnd: 3 * LINE_WORDS + 1,
+  /** Coordinator: how often what a user was promised has changed. */
+  promiseChanges: 4 * LINE_WORDS,
+  /** Supervisor: number of the recording that was begun last, while one is made; 0 none is. */
+  recording: 5 * LINE_WORDS,
 } as const;
-export const HEADER_BYTES = 4 * LINE_BYTES;
+export const HEADER_BYTES = 6 * LINE_BYTES;
 
 // ---------------------------------------------------------------------------------------------
-// Reports: what workers tell the supervisor's journal. 768 bytes: 32 doubles, 128 bytes of text, then
+// Reports: what workers tell the supervisor's journal. 832 bytes: 32 doubles, 128 bytes of text, then
 // rows of doubles.
 // ---------------------------------------------------------------------------------------------
 
-export const REPORT_BYTES = 768;
+export const REPORT_BYTES = 832;
 export const REPORT_F64S = REPORT_BYTES / 8;
 export const REPORT_TEXT_OFFSET_BYTES = 256;
 export const REPORT_TEXT_BYTES_MAX = 128;
@@ -81,6 +85,7 @@ export const REPORT_RING_RECORDS = 256;
 export const SettingsWord = {
   sequence: 0,
   ruleCount: 1,
+  /** Weights of policies: packPolicy() of settings.ts. */
   victimPolicy: 2,
   countMask: 3,
   flags: 4,
@@ -88,11 +93,20 @@ export const SettingsWord = {
   userProcessesMax: 6,
   minAvailableLow: 7,
   minAvailableHigh: 8,
+  /** Index in BRAKE_MODES of settings.ts. */
+  brake: 9,
+  lowerGraceMs: 10,
+  /** Plan and storm brake: PLAN_WORDS of kill_plan.ts. */
+  plan: 11,
   /** Rows of limits, {@link RULE_WORDS} each. */
   rules: LINE_WORDS,
 } as const;
-/** uidFirst, uidLast (both unsigned, inclusive), hardPages, softPages. */
-export const RULE_WORDS = 4;
+/**
+ * uidFirst, uidLast (both unsigned, inclusive), hardPages, softPages, processesMax (0: as all), flags
+ * (1: at once, without a grace), index in BRAKE_MODES of settings.ts + 1 (0: as the settings say), then
+ * PLAN_WORDS of kill_plan.ts, and weights of victim policies (0: as the settings say).
+ */
+export const RULE_WORDS = 15;
 
 // ---------------------------------------------------------------------------------------------
 // Owners: whom subordinate uids count for, written by the supervisor; see owners.ts.
@@ -106,3 +120,13 @@ export const OWNERS_MAX = 16_384;
 export const OWNERS_BANK_WORDS: number = 1 + OWNERS_MAX * OWNER_WORDS;
 /** 32-bit words of the shared region. */
 export const OWNERS_REGION_WORDS: number = OwnersWord.banks + 2 * OWNERS_BANK_WORDS;
+
+// ---------------------------------------------------------------------------------------------
+// Rules about who dies: JSON, written by the supervisor; see ../rules/published_victim_rules.ts.
+// ---------------------------------------------------------------------------------------------
+
+/** `edition` is raised with each publication; `bytes` of text lie from `text` on. */
+export const VictimRulesWord = { sequence: 0, edition: 1, bytes: 2, text: LINE_WORDS } as const;
+export const VICTIM_RULES_BYTES_MAX: number = 256 * 1024;
+/** 32-bit words of the shared region. */
+export const VICTIM_RULES_REGION_WORDS: number = VictimRulesWord.text + VICTIM_RULES_BYTES_MAX / 4;

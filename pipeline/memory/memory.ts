@@ -27,6 +27,7 @@ import {
   TASK_COLUMNS,
   USER_COLUMNS,
   VICTIM_COLUMNS,
+  VICTIM_RULES_REGION_WORDS,
   VICTIMS_MAX,
 } from "./layout.ts";
 import { intMapBytes } from "./int_map.ts";
@@ -81,6 +82,9 @@ export interface Plan {
   readonly orderRing: RingPlace;
   /** Accounting to sweeper: tasks to look up, resync requests. */
   readonly queryRing: RingPlace;
+  /** For recordings: what accounting and killer did, see messages/role_log.ts. */
+  readonly accountingLog: RingPlace;
+  readonly killerLog: RingPlace;
   /** Worker to supervisor, by role. */
   readonly reportRings: readonly RingPlace[];
   readonly settings: number;
@@ -97,6 +101,8 @@ export interface Plan {
   readonly descriptors: number;
   /** Whom subordinate uids count for. */
   readonly owners: number;
+  /** Rules about who dies. */
+  readonly victimRules: number;
 }
 
 /**
@@ -133,6 +139,8 @@ export function planMemory(capacity: Capacity): Plan {
     killerRing: ring(SIDE_RING_RECORDS, RECORD_BYTES),
     orderRing: ring(SIDE_RING_RECORDS, RECORD_BYTES),
     queryRing: ring(SIDE_RING_RECORDS, RECORD_BYTES),
+    accountingLog: ring(SIDE_RING_RECORDS, RECORD_BYTES),
+    killerLog: ring(SIDE_RING_RECORDS, RECORD_BYTES),
     reportRings: Array.from(
       { length: roleCount },
       () => ring(REPORT_RING_RECORDS, REPORT_BYTES),
@@ -149,6 +157,7 @@ export function planMemory(capacity: Capacity): Plan {
     mmMap: region(intMapBytes(capacity.mms)),
     descriptors: region(DESCRIPTORS_MAX * 4),
     owners: region(OWNERS_REGION_WORDS * 4),
+    victimRules: region(VICTIM_RULES_REGION_WORDS * 4),
   };
   return { ...plan, totalBytes: at };
 }
@@ -196,6 +205,7 @@ export interface Memory {
   readonly victims: ColumnArrays<typeof VICTIM_COLUMNS>;
   readonly descriptors: Int32Array;
   readonly owners: Int32Array;
+  readonly victimRules: Int32Array;
 }
 
 /**
@@ -237,6 +247,7 @@ export function attachMemory(buffer: SharedArrayBuffer): Memory {
     victims: attachColumns(buffer, plan.victims, VICTIM_COLUMNS, VICTIMS_MAX),
     descriptors: new Int32Array(buffer, plan.descriptors, DESCRIPTORS_MAX),
     owners: new Int32Array(buffer, plan.owners, OWNERS_REGION_WORDS),
+    victimRules: new Int32Array(buffer, plan.victimRules, VICTIM_RULES_REGION_WORDS),
   };
 }
 

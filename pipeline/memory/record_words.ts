@@ -51,6 +51,10 @@ export const RecordKind = {
   inherited: 29,
   adopt: 30,
   kernelOver: 31,
+  stepped: 32,
+  acted: 33,
+  answered: 34,
+  lineTold: 35,
 } as const;
 export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
 
@@ -93,9 +97,11 @@ export const SweepFlag = { full: 1, afterLoss: 2, initial: 4 } as const;
 export const PressureReason = { psi: 1, minAvailable: 2 } as const;
 /**
  * `arm`: rank and open; `kill`: somebody must go if the user is still over; `relieve`: somebody
- * must go although the user is not over, for the machine is short.
+ * must go although the user is not over, for the machine is short; `adopt`: somebody has gone, by a
+ * program in the kernel (a record of its own); `look`: no order, the killer has looked after its victims.
+ * Only recordings have the last two.
  */
-export const OrderKind = { arm: 1, kill: 2, relieve: 4 } as const;
+export const OrderKind = { arm: 1, kill: 2, relieve: 4, adopt: 8, look: 16 } as const;
 export const Trigger = { user: 1, kernel: 2, lastDefense: 3 } as const;
 export type Trigger = typeof Trigger[keyof typeof Trigger];
 export const TRIGGER_NAMES: Readonly<Record<number, string>> = {

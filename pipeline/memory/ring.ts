@@ -161,6 +161,11 @@ export class RingConsumer extends RingSide {
     return word;
   }
 
+  /** Records given back to the producer so far, modulo 2^32. */
+  get taken(): number {
+    return this.released;
+  }
+
   /** Whether {@link next} would find a record. */
   get ready(): boolean {
     return this.cursor !== this.tailSeen ||

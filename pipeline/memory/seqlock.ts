@@ -32,6 +32,11 @@ export class PageReader {
     this.words = words;
   }
 
+  /** Of the page that was copied last. */
+  get copied(): number {
+    return this.sequence;
+  }
+
   /** Whether something was published since. One load. */
   get isNew(): boolean {
     return Atomics.load(this.words, 0) !== this.sequence;

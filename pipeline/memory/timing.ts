@@ -33,6 +33,11 @@ export const SILENCE_MS_MAX: number = HANGS_AFTER_MS / 2;
 export const ENDS_WITHIN_MS = 300;
 /** Loading a worker's modules may take a while on a busy machine. */
 export const START_MS_MAX = 10_000;
+/**
+ * All workers together at toom's own start, before which nobody counts on it: a machine that is booting or
+ * short of memory takes its time. Below TimeoutStartSec of deploy/toom.service, so that toom says what it waits for.
+ */
+export const FIRST_START_MS_MAX = 150_000;
 /** A worker that dies at once, again and again, is not started more often than this. */
 export const RESTART_EVERY_MS = 1000;
 
@@ -50,6 +55,8 @@ export const LIST_WAIT_NS_MAX = 200e6;
 export const EXEC_WITHIN_NS = 50e6;
 /** As often as the sweeper wakes up anyway. */
 export const GUARD_EVERY_NS = 200e6;
+/** Where only logins come from an instance: the kernel's programs record all else. */
+export const GUARD_LOGINS_EVERY_NS = 1e9;
 /** After pressure somebody has this long to give memory back. */
 export const PRESSURE_EVERY_NS = 1e9;
 
@@ -76,6 +83,8 @@ export const MEASURE_RESERVE_NS = 250e6;
  * as ten events: at ten events for each it would never make up for a delay.
  */
 export const ARM_EVERY_NS = 1e6;
+/** A user's processes are braked at most this often, and accounting asks for it no more often. */
+export const BRAKE_EVERY_NS = 1e6;
 /** A user is verified at most this often on accounting's own account. */
 export const VERIFY_EVERY_NS = 5e6;
 
@@ -114,6 +123,7 @@ invariant(
     BLOCKS_AFTER_MS < START_MS_MAX,
   "timing: the better the excuse, the more patience",
 );
+invariant(START_MS_MAX < FIRST_START_MS_MAX, "timing: nobody waits for the first start");
 invariant(SWEEP_WANTED_LOOK_MS * 1e6 < SWEEP_WANTED_EVERY_NS, "timing: a wanted sweep is not late");
 invariant(SWEEP_WANTED_EVERY_NS < LIST_WAIT_NS_MAX, "timing: a sweep lets several logins through");
 invariant(

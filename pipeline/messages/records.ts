@@ -1,6 +1,6 @@
 /**
  * What flows through the rings: the codec of each {@link RecordKind}. The table in docs/records.md is
- * made from this (`deno task docs:records`).
+ * made from this (`deno task docs`).
  *
  * A record has 32 bytes: its time (f64, nanoseconds of CLOCK_MONOTONIC), kind and CPU, and five words.
  *
@@ -67,6 +67,7 @@ export const KERNEL_OVER = new Codec(
   {
     uid: field("tid", "id", "the user"),
     refusal: field("a", "number", "why; see kernel/bpf/programs/enforce.ts"),
+    tgid: field("b", "id", "the process that took the page"),
   },
 );
 
@@ -135,7 +136,7 @@ export const MEASURE_BEGIN = new Codec(
 
 export const MEASURED = new Codec(RecordKind.measured, "measured", "A process was measured", {
   tgid: field("tid", "id", "the process"),
-  number: field("a", "number", "of the measuring"),
+  mappedCreditPages: field("a", "pages", "of its credit, what it has of file and shmem"),
   sharedPages: field("b", "pages", "that its end would not free, at least"),
   creditPages: field("c", "pages", "its part of the user's credit, at least"),
   shareablePages: field("d", "pages", "its part of file and shmem pages, at least"),
@@ -204,12 +205,28 @@ export const VICTIM_GONE = new Codec(
 // ---------------------------- accounting to killer, its answer, accounting to sweeper
 
 export const ORDER = new Codec(RecordKind.order, "order", "Somebody is to be armed or killed", {
-  order: field("a", "number", "OrderKind"),
+  packed: field("a", "number", "packOrder(): OrderKind and Trigger"),
   userSlot: field("b", "row", "of the table of users"),
   generation: field("d", "number", "of that row"),
-  trigger: field("c", "number", "Trigger"),
+  culprit1: field("c", "row", "of the process that took a page last, + 1; 0 nobody knows"),
   leastPages: field("tid", "pages", "that a victim must give back at least, to relieve"),
 });
+
+const TRIGGER_SHIFT = 8;
+const ORDER_KIND_MASK = 0xff;
+
+/** OrderKind and Trigger of an order, in one word. */
+export function packOrder(kind: number, trigger: number): number {
+  return kind | trigger << TRIGGER_SHIFT;
+}
+
+export function orderKindOf(packed: number): number {
+  return packed & ORDER_KIND_MASK;
+}
+
+export function orderTriggerOf(packed: number): number {
+  return packed >> TRIGGER_SHIFT;
+}
 
 export const ADOPT = new Codec(
   RecordKind.adopt,
@@ -249,7 +266,64 @@ export const MEASURE = new Codec(RecordKind.measure, "measure", "Whose credit de
   uid: field("tid", "id", "the user"),
 });
 
-/** All of them, by {@link RecordKind}. */
+// ------------------------------------------------- accounting and killer to whoever records
+
+export const STEPPED = new Codec(
+  RecordKind.stepped,
+  "stepped",
+  "Accounting has taken records of a reader's ring, then of the sweeper's, then of the killer's",
+  {
+    reader: field("tid", "number", "of the reader, 0 for the first"),
+    readerRecords: field("a", "records", "taken from its ring so far, modulo 2^32"),
+    sweeperRecords: field("b", "records", "taken from the sweeper's ring so far, modulo 2^32"),
+    settings: field("c", "number", "sequence of the page of settings that was in force"),
+    killerRecords: field("d", "records", "taken from the killer's ring so far, modulo 2^32"),
+  },
+);
+
+export const ACTED = new Codec(
+  RecordKind.acted,
+  "acted",
+  "The killer has worked off an order, or has found that a victim is gone or stuck",
+  {
+    uid: field("tid", "id", "the user of the order"),
+    orderAgeNs: field(
+      "a",
+      "ns",
+      "from the order's time to the beginning of the act, at most 2^31 - 1",
+    ),
+    position: field(
+      "b",
+      "number",
+      "AccountingPosition of pipeline/messages/role_log.ts when it began",
+    ),
+    order: field("c", "number", "OrderKind"),
+  },
+);
+
+export const ANSWERED = new Codec(
+  RecordKind.answered,
+  "answered",
+  "The kernel has told the killer something about a process that is not the rule",
+  {
+    pid: field("tid", "id", "the process"),
+    question: field("a", "number", "Question of pipeline/kill/logged_kernel.ts"),
+    answer: field("b", "number", "as pipeline/kill/kill_kernel.ts has it"),
+    about: field("c", "id", "of sharesMm: the other process"),
+  },
+);
+
+export const LINE_TOLD = new Codec(
+  RecordKind.lineTold,
+  "lineTold",
+  "What programs in the kernel know of a user has changed",
+  {
+    uid: field("tid", "id", "the user"),
+    state: field("a", "number", "LineState of pipeline/kill/kernel_trigger.ts"),
+  },
+);
+
+/** One for each {@link RecordKind}, in the order of docs/records.md: by who writes them. */
 export const CODECS: readonly Codec[] = [
   RSS,
   NEW_TASK,
@@ -282,4 +356,8 @@ export const CODECS: readonly Codec[] = [
   RESYNC,
   VERIFY,
   MEASURE,
+  STEPPED,
+  ACTED,
+  ANSWERED,
+  LINE_TOLD,
 ];

@@ -34,8 +34,26 @@ export const REPORTS = {
     "sharedPages",
     "dyingPages",
     "isDegraded",
+    "brakeLeftPages",
+    "policy",
+    "beganUs",
+    "victimFilePages",
+    "victimAnonPages",
+    "victimSwapPages",
+    "victimShmemPages",
+    "signal",
+    "unit",
+    "unitProcesses",
+    "graceMs",
+    "ceilingPages",
+    "isStorm",
+    "victimTag",
   ],
-  killed: ["uid", "pid", "freedPages", "exitUs"],
+  killed: ["uid", "pid", "freedPages", "exitUs", "exitStatus", "outcome", "isStorm"],
+  /** How the time has ended that somebody had after another signal than SIGKILL: `GraceOutcome`. */
+  grace: ["uid", "pid", "outcome", "tookUs", "usagePages", "hardPages"],
+  /** The text names whom it was acted on. */
+  storm: ["uid", "isOver", "kills", "seconds", "action", "actedPid", "acted"],
   killFailed: ["uid", "pid", "errno"],
   noVictim: [
     "uid",
@@ -47,6 +65,7 @@ export const REPORTS = {
     "protected1Pid",
     "protected2Pid",
     "protected3Pid",
+    "protectedTag",
   ],
   lost: ["events", "cpu"],
   drift: ["uid", "pages"],
@@ -56,17 +75,31 @@ export const REPORTS = {
   pressure: ["reason", "uid", "helps"],
   kernelKill: ["pid", "uid"],
   tampered: ["mended"],
+  /** The text says what. */
+  kernelRefused: ["step"],
+  refused: [
+    "uid",
+    "pid",
+    "leftPages",
+    "dataLimitPages",
+    "usagePages",
+    "softPages",
+    "hardPages",
+  ],
   denied: ["uid", "pid", "committedPages", "requestPages", "hardPages", "reason"],
 } as const;
 export type ReportName = keyof typeof REPORTS;
 
 /** The names of the numbers of each row, of those reports that have rows. */
 export const REPORT_ROWS = {
-  kill: ["pid", "pages", "givesBackPages", "score", "oomScoreAdj", "fate"],
+  kill: ["pid", "pages", "givesBackPages", "score", "oomScoreAdj", "fate", "tag"],
 } as const satisfies Partial<Record<ReportName, readonly string[]>>;
 
+/** What the kernel has refused to programs in it: to book pages; to note who is dying. */
+export const RefusedStep = { book: 0, dying: 1 } as const;
+
 /** What became of a process beside a victim, as a row of a kill's report has it. */
-export const Fate = { weighed: 0, protected: 1, spared: 2, dying: 3 } as const;
+export const Fate = { weighed: 0, protected: 1, spared: 2, dying: 3, avoided: 4 } as const;
 export type Fate = typeof Fate[keyof typeof Fate];
 
 const NAMES = Object.keys(REPORTS) as ReportName[];

@@ -26,6 +26,7 @@ import { CommittedPages } from "./committed_pages.ts";
 import { addHold, awaitedPages, childArrived, expireHolds } from "./holds.ts";
 import { type Ledger, LedgerWord } from "./ledger.ts";
 import { chargedPages } from "../books/charge.ts";
+import { HeaderWord } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 
 export class Allocations {
@@ -76,6 +77,7 @@ export class Allocations {
 
   /** Everything that it was promised is free again. */
   drop(client: Client): void {
+    this.rows.asksNoMore(client);
     const user = this.userOf(this.uidOf(client));
     user.clients.delete(client);
     user.heldPages -= client.heldPages;
@@ -166,8 +168,10 @@ export class Allocations {
   publish(user: UserAllocation, committedPages: number): void {
     const row = this.rows.rowOf(user);
     if (row < 0) return;
+    const { header, users } = this.memory;
     const promised = Math.max(0, committedPages - this.charged(user));
-    Atomics.store(this.memory.users.promisedPages, row, promised);
+    if (Atomics.exchange(users.promisedPages, row, promised) === promised) return;
+    Atomics.add(header, HeaderWord.promiseChanges, 1);
   }
 
   /** Accounting rings when memory of such a user comes back. */

@@ -61,6 +61,11 @@ export class ClientRows {
     return 0;
   }
 
+  /** A process that lives may go on as another program, which does not ask. */
+  asksNoMore({ slot, pid }: Client): void {
+    if (slot >= 0 && this.isAt(slot, pid)) this.memory.processes.asksGeneration1[slot] = 0;
+  }
+
   private isAt(slot: number, pid: number): boolean {
     const { tgid, state } = this.memory.processes;
     return tgid[slot] === pid && state[slot] === ProcessState.alive;

@@ -34,8 +34,8 @@ export class CommittedPages {
    * Committed pages of a user.
    *
    * Summed up process by process, not from the user's own sum: the two change one after the other,
-   * and a difference between them would look like free memory. The credit is read before: a child
-   * that has ended meanwhile takes its pages and their credit with it.
+   * and a difference between them would look like free memory. The credit is read before and after, and
+   * the smaller counts: who ended meanwhile took its pages and their credit with it.
    *
    * @param isStale What processes have above their level counts as given back already, though
    *   the tables do not know yet.
@@ -46,7 +46,8 @@ export class CommittedPages {
     for (let sums = 1;; sums++) {
       const list = this.userRows.of(userRow);
       const credit = this.credit(user);
-      const pages = this.sum(user, userRow, list, isStale, credit);
+      const sum = this.sum(user, userRow, list, isStale, credit);
+      const pages = credit === 0 ? sum : sum + Math.max(0, credit - this.credit(user));
       if (sums === SUMS_MAX || this.userRows.isCurrent(list, userRow)) return pages;
     }
   }
@@ -55,7 +56,8 @@ export class CommittedPages {
   credit(user: UserAllocation): number {
     const row = this.rows.rowOf(user);
     if (row < 0) return 0;
-    let pages = this.memory.users.creditPages[row]!;
+    const { creditPages, orphanedPages } = this.memory.users;
+    let pages = creditPages[row]! - orphanedPages[row]!;
     if (pages <= 0) return 0;
     for (const client of user.clients) {
       const insured = this.ledger.get(client.row, LedgerWord.insuredPages);
@@ -90,6 +92,8 @@ export class CommittedPages {
       if (slot < 0 || processes.userSlot[slot] !== userRow) pages += this.ledger.level(client.row);
       else {
         levels[slot] = this.ledger.level(client.row) + 1;
+        // It is not braked.
+        processes.asksGeneration1[slot] = processes.generation[slot]! + 1;
         if (credit > 0) {
           unaskedPages += Math.min(
             this.ledger.get(client.row, LedgerWord.basePages),

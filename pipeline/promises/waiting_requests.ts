@@ -124,6 +124,8 @@ export class WaitingRequests {
         this.holdsUntilNs = Math.min(this.holdsUntilNs, untilNs);
       } else this.grant(client, grantPages);
       const committedPages = verdict.committedPages + grantPages;
+      // The brake must not leave to others what was promised.
+      this.allocations.publish(user, committedPages);
       this.answers.answer(one.connection, one, user.uid, client, Status.ok, grantPages, {
         committedPages,
       });

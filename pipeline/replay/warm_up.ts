@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { STORM_KILLS_MAX } from "../memory/kill_plan.ts";
 import { Member, packRss } from "../memory/layout.ts";
 import { Accounting } from "../accounting.ts";
-import { CLONE_THREAD, CLONE_VM } from "../books/attribution.ts";
+import { CLONE_THREAD, CLONE_VM } from "../books/births.ts";
 import { Killer, type KillKernel, Refusal } from "../kill/killer.ts";
 import { LimitRules } from "../limits/limits.ts";
 import { RulesPublisher } from "../limits/published_rules.ts";
@@ -97,6 +98,8 @@ export function warmUp(options: WarmUpOptions): number {
     ...DEFAULT_SETTINGS,
     countMask: options.countMask | 1 << Member.anon,
     victimPolicy: options.policy,
+    // Nobody has a storm: the first kill in earnest is of none.
+    storm: { kills: STORM_KILLS_MAX, seconds: 1, then: "off" },
   });
   const accounting = new Accounting(memory, {
     unknownUid: UID,

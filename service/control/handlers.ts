@@ -6,6 +6,7 @@
 import {
   formatUidRange,
   isNoLimit,
+  type LimitRule,
   limitRule,
   LimitRules,
   parseHardBytes,
@@ -18,14 +19,22 @@ import {
 } from "../../pipeline/limits/limits.ts";
 import { FormatError, quote } from "../../pipeline/limits/units.ts";
 import type { OriginRule } from "../limits/origin_rule.ts";
+import { configReport } from "./config_report.ts";
+import type { ControlBackend, LimitReport } from "./control_api.ts";
 import {
   CONTROL_PATH,
-  type ControlBackend,
+  EventsQuery,
   FaultRequest,
-  type LimitReport,
+  KillsQuery,
   LimitRequest,
-} from "./control_api.ts";
-import { readBody } from "./request_body.ts";
+  RECORDING_HEADER,
+  ReloadRequest,
+} from "./control_requests.ts";
+import { eventStream, FEED_READERS_MAX } from "./event_feed.ts";
+import { readBody, readQuery } from "./request_body.ts";
+import { planReport, readPlan } from "./plan_shape.ts";
+import { definedOf } from "../config/defined.ts";
+import { parseVictim } from "../config/option_values.ts";
 import { RequestError, Router } from "./router.ts";
 
 export interface HandlerOptions {
@@ -33,7 +42,7 @@ export interface HandlerOptions {
   readonly totalMemoryBytes: number;
   readonly pageBytes: number;
   /** Where the soft limit lies when a request does not say. */
-  readonly softDefault: SoftSpec;
+  readonly softDefault: () => SoftSpec;
   readonly debugFaults: boolean;
 }
 
@@ -53,17 +62,97 @@ export function failure(status: number, error: string): Response {
   return Response.json({ error }, { status });
 }
 
-const ROUTER = new Router<HandlerOptions>([
+/** The files were understood, and are not right: 422 Unprocessable Content. */
+const REFUSED = 422;
+
+export const ROUTER = new Router<HandlerOptions>([
   {
     path: CONTROL_PATH.status,
     methods: { GET: ({ backend }) => Response.json(backend.status()) },
   },
   {
+    path: CONTROL_PATH.users,
+    methods: { GET: ({ backend }) => Response.json({ users: backend.status().users }) },
+  },
+  {
+    path: `${CONTROL_PATH.users}/:target`,
+    methods: {
+      GET: async ({ backend }, _, { target }) => {
+        const { user } = await backend.explain(readUid(target!));
+        if (user === null) throw new RequestError(404, `no limit for ${target}`);
+        return Response.json(user);
+      },
+    },
+  },
+  {
+    path: `${CONTROL_PATH.users}/:target/processes`,
+    methods: {
+      GET: async ({ backend }, _, { target }) => {
+        const { uid, ownerUid, processes } = await backend.explain(readUid(target!));
+        return Response.json({ uid, ownerUid, processes });
+      },
+    },
+  },
+  {
+    path: CONTROL_PATH.events,
+    methods: { GET: ({ backend }, request) => followEvents(backend, request) },
+  },
+  {
+    path: CONTROL_PATH.kills,
+    methods: {
+      GET: ({ backend }, request) => {
+        const { uid } = readQuery(request, KillsQuery);
+        const { historyPath, kills } = backend.kills();
+        const wanted = uid === undefined ? kills : kills.filter((kill) => kill.uid === uid);
+        return Response.json({ historyPath, kills: wanted });
+      },
+    },
+  },
+  {
+    path: `${CONTROL_PATH.kills}/:id`,
+    methods: {
+      GET: ({ backend }, _, { id }) => {
+        const found = backend.kills().kills.find((kill) => kill.id === id);
+        if (found !== undefined) return Response.json(found);
+        throw new RequestError(404, `no kill ${quote(id!)} among the last ones`);
+      },
+    },
+  },
+  {
+    path: `${CONTROL_PATH.explain}/:target(.*)`,
+    methods: {
+      GET: async ({ backend }, _, { target }) =>
+        Response.json(await backend.explain(readUid(target!))),
+    },
+  },
+  {
+    path: `${CONTROL_PATH.audit}/:target(.*)`,
+    methods: {
+      GET: async ({ backend }, _, { target }) =>
+        Response.json(await backend.audit(readUid(target!))),
+    },
+  },
+  {
+    path: CONTROL_PATH.metrics,
+    methods: {
+      GET: async ({ backend }, request) => {
+        const { type, bytes } = await backend.metrics(request.headers.get("accept"));
+        return new Response(bytes, { headers: { "content-type": type } });
+      },
+    },
+  },
+  {
     path: CONTROL_PATH.limits,
     methods: {
       GET: ({ backend, pageBytes }) => {
-        const limits = backend.limits().map((rule) => limitReport(rule, pageBytes));
-        return Response.json({ limits });
+        const report = (rule: OriginRule): LimitReport => limitReport(rule, pageBytes);
+        const overridden = backend.overridden().map(({ running, configured, ...uids }) => ({
+          ...uids,
+          running: running === undefined ? null : report(running),
+          configured: configured === undefined ? null : report(configured),
+        }));
+        const { absent } = backend.config();
+        return Response.json({ limits: backend.limits().map(report), overridden, absent });
       },
     },
   },
@@ -76,11 +165,59 @@ const ROUTER = new Router<HandlerOptions>([
     },
   },
   {
+    path: `${CONTROL_PATH.overrides}/:target(.*)`,
+    methods: {
+      DELETE: ({ backend }, _, { target }) => resetLimit(readTarget(target!), backend),
+    },
+  },
+  {
+    path: CONTROL_PATH.config,
+    methods: {
+      GET: ({ backend, pageBytes }) => Response.json(configReport(backend.config(), { pageBytes })),
+    },
+  },
+  {
+    path: CONTROL_PATH.reload,
+    methods: {
+      POST: async ({ backend }, request) => {
+        const { now } = await readBody(request, ReloadRequest, {});
+        const answer = await backend.reload(now === true);
+        return Response.json(answer, { status: answer.reloaded ? 200 : REFUSED });
+      },
+    },
+  },
+  {
+    path: CONTROL_PATH.recordings,
+    methods: { POST: ({ backend }) => record(backend) },
+  },
+  {
+    path: `${CONTROL_PATH.recordings}/:target`,
+    methods: {
+      DELETE: ({ backend }, _, { target }) => {
+        if (/^\d{1,9}$/.test(target!) && backend.endRecording(Number(target))) {
+          return Response.json({});
+        }
+        throw new RequestError(404, `no recording ${quote(target!)} is being made`);
+      },
+    },
+  },
+  {
     path: CONTROL_PATH.fault,
     methods: { POST: ({ backend }, request) => provokeFault(request, backend) },
     isThere: ({ debugFaults }) => debugFaults,
   },
 ]);
+
+function record(backend: ControlBackend): Response {
+  const recording = backend.record();
+  if (recording === undefined) throw new RequestError(409, "too many recordings are being made");
+  return new Response(recording.stream, {
+    headers: {
+      "content-type": "application/octet-stream",
+      [RECORDING_HEADER]: String(recording.id),
+    },
+  });
+}
 
 function readTarget(text: string): UidRange {
   const uids = parseUidRange(text);
@@ -88,11 +225,41 @@ function readTarget(text: string): UidRange {
   throw new RequestError(400, `expected a uid or a range such as 1000-59999, not ${quote(text)}`);
 }
 
+function readUid(text: string): number {
+  const { uidFirst, uidLast } = readTarget(text);
+  if (uidFirst === uidLast) return uidFirst;
+  throw new RequestError(400, `expected one uid, not ${quote(text)}`);
+}
+
+/** Server-Sent Events, see the HTML standard. */
+function followEvents(backend: ControlBackend, request: Request): Response {
+  // Of who comes back; its address still says where it began.
+  const lastId = request.headers.get("last-event-id");
+  const query = readQuery(request, EventsQuery, lastId === null ? {} : { after: lastId });
+  const reader = backend.events(query);
+  if (reader === undefined) {
+    throw new RequestError(503, `expected at most ${FEED_READERS_MAX} streams of events`);
+  }
+  return new Response(eventStream(reader), {
+    headers: {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-store, no-transform",
+      "x-accel-buffering": "no",
+    },
+  });
+}
+
 function limitReport(rule: OriginRule, pageBytes: number): LimitReport {
-  const { uidFirst, uidLast, hardPages, softPages, origin } = rule;
+  const { uidFirst, uidLast, hardPages, softPages, origin, processesMax, subject, place } = rule;
+  const more = {
+    ...(processesMax === undefined ? {} : { maxProcesses: processesMax }),
+    origin,
+    ...(subject === undefined ? {} : { subject }),
+    ...(place === undefined ? {} : { place }),
+  };
   if (isNoLimit(rule)) {
     const none = { hardBytes: null, softBytes: null, hardPages: null, softPages: null };
-    return { uidFirst, uidLast, ...none, origin };
+    return { uidFirst, uidLast, ...none, ...more };
   }
   return {
     uidFirst,
@@ -101,7 +268,11 @@ function limitReport(rule: OriginRule, pageBytes: number): LimitReport {
     softBytes: softPages * pageBytes,
     hardPages,
     softPages,
-    origin,
+    ...more,
+    ...(rule.brake === undefined ? {} : { brake: rule.brake }),
+    ...(rule.victim === undefined ? {} : { victim: rule.victim }),
+    ...(rule.plan === undefined ? {} : { plan: planReport(rule.plan) }),
+    ...(rule.storm === undefined ? {} : { storm: rule.storm }),
   };
 }
 
@@ -131,13 +302,35 @@ async function putLimit(
       `expected no soft limit where there is no limit, not ${quote(String(body.soft))}`,
     );
   }
-  const rule = limitRule(
-    uids,
-    hardBytes,
-    body.soft === undefined ? options.softDefault : readSoft(body.soft),
-    pageBytes,
-  );
-  const { persisted } = await options.backend.setLimit(rule);
+  if (hardBytes === Infinity && body.brake !== undefined) {
+    throw new FormatError(
+      `expected no brake where there is no limit, not ${quote(body.brake)}`,
+    );
+  }
+  if (hardBytes === Infinity && body.victim !== undefined) {
+    throw new FormatError(
+      `expected no victim policy where there is no limit, not ${quote(body.victim)}`,
+    );
+  }
+  if (hardBytes === Infinity && body.maxProcesses !== undefined) {
+    throw new FormatError(
+      `expected no number of processes where there is no limit, not ${body.maxProcesses}`,
+    );
+  }
+  if (hardBytes === Infinity && (body.plan ?? body.storm) !== undefined) {
+    throw new FormatError("expected no plan and no storm where there is no limit");
+  }
+  const soft = body.soft === undefined ? options.softDefault() : readSoft(body.soft);
+  const rule: LimitRule = {
+    ...limitRule(uids, hardBytes, soft, pageBytes),
+    ...(body.brake === undefined ? {} : { brake: body.brake }),
+    ...(body.victim === undefined ? {} : { victim: parseVictim(body.victim) }),
+    ...(body.maxProcesses === undefined ? {} : { processesMax: body.maxProcesses }),
+    ...(body.plan === undefined ? {} : { plan: readPlan(body.plan) }),
+    ...(body.storm === undefined ? {} : { storm: definedOf(body.storm) }),
+  };
+  const atOnce = body.now === true ? { isAtOnce: true as const } : {};
+  const { persisted } = await options.backend.setLimit({ ...rule, ...atOnce });
   const limit = limitReport({ ...rule, origin: "control" }, pageBytes);
   return Response.json({ limit, persisted });
 }
@@ -153,6 +346,12 @@ async function deleteLimit(uids: UidRange, backend: ControlBackend): Promise<Res
   const { cleared, persisted } = await backend.clearLimit(uids.uidFirst, uids.uidLast);
   if (!cleared) throw new RequestError(404, `no limit for exactly ${formatUidRange(uids)}`);
   return Response.json({ cleared, persisted });
+}
+
+async function resetLimit(uids: UidRange, backend: ControlBackend): Promise<Response> {
+  const { cleared, persisted } = await backend.resetLimit(uids.uidFirst, uids.uidLast);
+  if (cleared) return Response.json({ cleared, persisted });
+  throw new RequestError(404, `nothing was set while running for exactly ${formatUidRange(uids)}`);
 }
 
 async function provokeFault(request: Request, backend: ControlBackend): Promise<Response> {

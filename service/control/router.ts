@@ -42,6 +42,11 @@ export class Router<Context> {
     }));
   }
 
+  /** Each path with its methods, as they were given. */
+  list(): readonly { readonly path: string; readonly methods: readonly string[] }[] {
+    return this.routes.map(({ path, methods }) => ({ path, methods: Object.keys(methods) }));
+  }
+
   /** @throws {RequestError} 404 when there is no such path, 405 when the method is not for it. */
   answer(context: Context, request: Request): Response | Promise<Response> {
     const path = new URL(request.url).pathname;

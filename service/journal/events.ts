@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { VictimPolicy } from "../../pipeline/memory/settings.ts";
+import type { KillUnit, StormAction } from "../../pipeline/memory/kill_plan.ts";
 import type { DeniedReason } from "../../pipeline/messages/reports.ts";
 
 export type TriggerName = "user" | "kernel" | "last-defense";
@@ -20,12 +22,43 @@ export interface ReceiptRow {
   readonly score: number;
   /** As it was read last; 0: it was not read. proc(5) */
   readonly oomScoreAdj: number;
-  /** Weighed, or why it was left out: it could not be killed a moment ago, or dies already. */
-  readonly fate: "weighed" | "protected" | "spared" | "dying";
+  /**
+   * Weighed, or why it was left out: it could not be killed a moment ago, dies already, or the others
+   * suffice and a rule avoids it.
+   */
+  readonly fate: "weighed" | "protected" | "spared" | "dying" | "avoided";
+  /** What a rule says of it, and where it stands: `avoid /etc/toom/config.jsonc:12`. */
+  readonly rule: string | null;
+}
+
+/** What is known of a user at the moment of a kill, besides what the killer tells. */
+export interface UserFacts {
+  readonly softPages: number;
+  /** By tmalloc, and not in use yet. */
+  readonly promisedPages: number;
+  /** The most that was charged until now. */
+  readonly peakPages: number;
+  readonly processes: number;
+  /** The limit that holds: its uids, and who asked for it; null: there is none any more. */
+  readonly rule: string | null;
 }
 
 /** What is known of a kill besides its line. */
-export interface KillReceipt {
+export interface KillReceipt extends UserFacts {
+  /** By which the victim was chosen. */
+  readonly policy: VictimPolicy;
+  /** What a rule says of the victim, and where it stands; null: none matches. */
+  readonly victimRule: string | null;
+  /** From the page that crossed the line until the killer began; null: a program in the kernel has killed. */
+  readonly beganUs: number | null;
+  /**
+   * Of the victim, as the books had them when the signal had been sent; null: it was gone from the books
+   * by then.
+   */
+  readonly victimFilePages: number | null;
+  readonly victimAnonPages: number | null;
+  readonly victimSwapPages: number | null;
+  readonly victimShmemPages: number | null;
   /** Pages that go with all of the user's that are dying, the victim included. */
   readonly dyingPages: number;
   /** Events had been lost, and not everything was read again yet. */
@@ -40,6 +73,14 @@ export interface Weighed {
   readonly pages: number;
 }
 
+/** A process that was kept by a rule: protected, or avoided because the others suffice. */
+export interface Kept {
+  readonly pid: number;
+  readonly pages: number;
+  /** What the rule says, and where it stands: `protect /etc/toom/config.jsonc:12`. */
+  readonly rule: string;
+}
+
 /** toom is enforcing. */
 export interface ReadyEvent {
   readonly event: "ready";
@@ -52,6 +93,10 @@ export interface ReadyEvent {
   readonly counted: string;
   readonly victim: string;
   readonly dryRun: boolean;
+  /** Of limits that do not say. */
+  readonly brake: "off" | "growers" | "all";
+  /** How limits of processes are lowered; null: that cannot be done here. */
+  readonly brakeBy: "capability" | "helpers" | null;
   readonly controlSocket: string;
   /** null: not served. */
   readonly tmallocSocket: string | null;
@@ -70,6 +115,14 @@ export interface LimitEvent {
   readonly softPages: number | null;
   readonly hardBytes: number | null;
   readonly softBytes: number | null;
+  /** Of this limit; null: as `toom run --brake` says. */
+  readonly brake: "off" | "growers" | "all" | null;
+  /** Which of its users' processes goes; null: as `toom run --victim` says. */
+  readonly victim: string | null;
+  /** The most processes of each user; null: as of all. */
+  readonly maxProcesses: number | null;
+  /** How its users are killed, in words; null: as `toom run` says. */
+  readonly plan: string | null;
 }
 
 /** A user has passed its soft limit. */
@@ -85,6 +138,8 @@ export interface SoftEvent {
 /** A process was signalled, or would have been: `dryRun`. */
 export interface KillEvent {
   readonly event: "kill";
+  /** Names the kill, in the history too. */
+  readonly id: string;
   readonly uid: number;
   readonly user: string | null;
   readonly pid: number;
@@ -102,8 +157,26 @@ export interface KillEvent {
   readonly dryRun: boolean;
   /** Processes that were killed with it, because they ran on the same memory. */
   readonly sharers: number;
+  /** What the brake had left the victim to map, pages; null: it was not braked. */
+  readonly brakeLeftPages: number | null;
+  /** What was sent first, `SIGKILL` or what the plan says. */
+  readonly signal: string;
+  /** What went with it, of its user: its memory's processes, process group, session or cgroup. */
+  readonly unit: KillUnit;
+  /** Processes of its unit that were signalled with it, beside itself. */
+  readonly unitProcesses: number;
+  /** Time until SIGKILL; null: that was the first signal. */
+  readonly graceMs: number | null;
+  /** Above so much SIGKILL comes within the grace; null as above. */
+  readonly ceilingPages: number | null;
+  /** It is one of a storm: the log has one line of all. */
+  readonly storm: boolean;
   /** The others, largest first. */
   readonly weighed: readonly Weighed[];
+  /** What a rule says of the victim, and where it stands; null: none matches. */
+  readonly rule: string | null;
+  /** Those that rules kept, the largest of them. */
+  readonly kept: readonly Kept[];
 }
 
 /** A victim is gone. */
@@ -114,6 +187,69 @@ export interface KilledEvent {
   readonly freedBytes: number;
   /** From the signal to the exit. */
   readonly exitUs: number;
+  /** As wait(2) has it, 9: ended by SIGKILL; null: the kernel does not tell. */
+  readonly exitStatus: number | null;
+  /** How its grace has ended; null: it had none. */
+  readonly outcome: GraceOutcomeName | null;
+  /** It is one of a storm. */
+  readonly storm: boolean;
+}
+
+/**
+ * `ended`: by itself; SIGKILL was sent when the grace was `over`, above the `ceiling`, or as the machine
+ * was short (`pressure`); `spared`: its user was below its limit by then.
+ */
+export type GraceOutcomeName = "ended" | "over" | "ceiling" | "pressure" | "spared";
+
+/** The time is over that a process had after another signal than SIGKILL. */
+export interface GraceEvent {
+  readonly event: "grace";
+  readonly uid: number;
+  readonly user: string | null;
+  readonly pid: number;
+  readonly comm: string;
+  readonly outcome: GraceOutcomeName;
+  /** Since the first signal. */
+  readonly tookMs: number;
+  /** What the user was charged then. */
+  readonly usagePages: number;
+  readonly hardPages: number;
+}
+
+/** A user loses processes so fast that somebody must be starting them anew; or does no longer. */
+export interface StormEvent {
+  readonly event: "storm";
+  readonly uid: number;
+  readonly user: string | null;
+  readonly state: "begins" | "ends";
+  /** So far, and within how long. */
+  readonly kills: number;
+  readonly seconds: number;
+  /** On whom it is acted, as configured. */
+  readonly then: StormAction;
+  /** Whom it was done to: a process, or a session's number; null: nobody. */
+  readonly actedPid: number | null;
+  readonly actedComm: string | null;
+  /** How often so far. */
+  readonly acted: number;
+}
+
+/** A process came under the brake: the kernel refuses it more than it is left. */
+export interface RefusedEvent {
+  readonly event: "refused";
+  readonly uid: number;
+  readonly user: string | null;
+  readonly pid: number;
+  readonly comm: string;
+  /** What it may still map and use, its share of what the user has left. */
+  readonly leftPages: number;
+  readonly leftBytes: number;
+  /** Its soft RLIMIT_DATA from now on; moved as usage moves. */
+  readonly dataLimitBytes: number;
+  /** Charged to the user. */
+  readonly usagePages: number;
+  readonly softPages: number;
+  readonly hardPages: number;
 }
 
 /** A request for memory was refused. */
@@ -238,6 +374,9 @@ export type JournalEvent =
   | SoftEvent
   | KillEvent
   | KilledEvent
+  | GraceEvent
+  | StormEvent
+  | RefusedEvent
   | DeniedEvent
   | LostEvent
   | TamperedEvent

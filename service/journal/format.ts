@@ -6,7 +6,14 @@
  */
 import type { UidRange } from "../../pipeline/limits/limits.ts";
 import { escapeJsonLine, formatBytes, quote } from "../../pipeline/limits/units.ts";
-import type { DeniedEvent, JournalEvent, KillEvent, ShedEvent } from "./events.ts";
+import type {
+  DeniedEvent,
+  GraceOutcomeName,
+  JournalEvent,
+  KillEvent,
+  ShedEvent,
+  StormEvent,
+} from "./events.ts";
 
 export type LogFormat = "text" | "json";
 
@@ -23,6 +30,7 @@ export function formatText(event: JournalEvent): string {
         `readers=${event.readers} limits=${event.limits} counted=${event.counted} ` +
         `victim=${event.victim} control=${word(event.controlSocket)} ` +
         (event.tmallocSocket === null ? "" : `tmalloc=${word(event.tmallocSocket)} `) +
+        (event.brake === "off" ? "" : `brake=${event.brake} by=${event.brakeBy ?? "nothing"} `) +
         `start=${event.startMs}ms` +
         (event.dryRun ? " dry-run" : "");
     case "limit":
@@ -30,7 +38,11 @@ export function formatText(event: JournalEvent): string {
       return event.hardPages === null
         ? `limit set: ${uids(event)} none`
         : `limit set: ${uids(event)} hard=${event.hardBytes}B (${event.hardPages} pages) ` +
-          `soft=${event.softBytes}B (${event.softPages} pages)`;
+          `soft=${event.softBytes}B (${event.softPages} pages)` +
+          (event.brake === null ? "" : ` brake=${event.brake}`) +
+          (event.victim === null ? "" : ` victim=${event.victim}`) +
+          (event.maxProcesses === null ? "" : ` processes=${event.maxProcesses}`) +
+          (event.plan === null ? "" : ` plan=${quote(event.plan)}`);
     case "soft":
       return `soft limit passed: ${user(event)} usage=${event.usagePages} ` +
         `soft=${event.softPages} hard=${event.hardPages} pages`;
@@ -38,7 +50,19 @@ export function formatText(event: JournalEvent): string {
       return killText(event);
     case "killed":
       return `killed: uid=${event.uid} pid=${event.pid} freed=${event.freedBytes}B ` +
-        `(${formatBytes(event.freedBytes)}) exit=${event.exitUs}us`;
+        `(${formatBytes(event.freedBytes)}) exit=${event.exitUs}us` +
+        (event.exitStatus === null ? "" : ` status=${event.exitStatus}`) +
+        (event.outcome === null ? "" : ` grace=${event.outcome}`);
+    case "grace":
+      return `grace over: ${user(event)} pid=${event.pid} comm=${quote(event.comm)} ` +
+        `${GRACE_TEXTS[event.outcome]} after=${event.tookMs}ms usage=${event.usagePages} ` +
+        `hard=${event.hardPages} pages`;
+    case "storm":
+      return stormText(event);
+    case "refused":
+      return `refused: ${user(event)} pid=${event.pid} comm=${quote(event.comm)} gets no more ` +
+        `than ${event.leftPages} pages (${formatBytes(event.leftBytes)}) usage=` +
+        `${event.usagePages} soft=${event.softPages} hard=${event.hardPages} pages`;
     case "denied":
       return `request not granted: uid=${event.uid} pid=${event.pid} ${deniedSum(event)}`;
     case "lost":
@@ -96,6 +120,7 @@ function shedText({ kind, lines }: ShedEvent): string {
 
 function killText(event: KillEvent): string {
   const others = event.weighed.map(({ pid, pages }) => `${pid}:${pages}`).join(",");
+  const kept = event.kept.map(({ pid, pages, rule }) => ` kept=${pid}:${pages} by ${quote(rule)}`);
   return `${event.dryRun ? "would kill" : "kill"}: ${user(event)} pid=${event.pid} ` +
     `comm=${quote(event.comm)} trigger=${event.trigger} usage=${event.usagePages} ` +
     (event.sharedPages === 0
@@ -103,9 +128,38 @@ function killText(event: KillEvent): string {
       : `counted=${event.usagePages + event.sharedPages} shared=${event.sharedPages} `) +
     `hard=${event.hardPages} pages over=${event.overshootBytes}B victim=${event.victimPages} ` +
     `pages latency=${event.latencyUs}us` +
-    `${event.sharers === 0 ? "" : ` sharers=${event.sharers}`}${
+    `${event.sharers === 0 ? "" : ` sharers=${event.sharers}`}` +
+    planText(event) +
+    `${event.brakeLeftPages === null ? "" : ` braked, left=${event.brakeLeftPages}`}${
       others === "" ? "" : ` weighed=${others}`
-    }`;
+    }${event.rule === null ? "" : ` rule=${quote(event.rule)}`}${kept.join("")} id=${event.id}`;
+}
+
+/** Nothing where SIGKILL goes to the process alone. */
+function planText({ signal, graceMs, ceilingPages, unit, unitProcesses }: KillEvent): string {
+  return (graceMs === null ? "" : ` signal=${signal} grace=${graceMs}ms ceiling=${ceilingPages}`) +
+    (unit === "process" ? "" : ` unit=${unit} with=${unitProcesses}`);
+}
+
+const GRACE_TEXTS: Readonly<Record<GraceOutcomeName, string>> = {
+  ended: "ended by itself",
+  over: "killed, as its time is over",
+  ceiling: "killed, as its user is above the ceiling",
+  pressure: "killed, as the machine is short of memory",
+  spared: "left alone, as its user is below its limit",
+};
+
+function stormText(event: StormEvent): string {
+  const { kills, seconds, then, actedPid, actedComm, acted } = event;
+  const sum = `${user(event)} kills=${kills} within=${seconds}s`;
+  if (event.state === "ends") {
+    return `storm over: ${sum} then=${then}${then === "off" ? "" : ` acted=${acted}`}`;
+  }
+  const on = actedPid === null
+    ? then === "off" ? "" : " on=nobody"
+    : ` on=${actedPid} comm=${quote(actedComm ?? "")}`;
+  return `storm: ${sum}: its processes come back as they are killed; further kills are told of in ` +
+    `one line at the end, then=${then}${on}`;
 }
 
 function uids({ uidFirst, uidLast }: UidRange): string {

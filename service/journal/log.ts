@@ -28,16 +28,21 @@ export class Log implements Subscriber {
   /** Lines that could not be written since the start. */
   failedTotal = 0;
   private readonly format: LogFormat;
-  private readonly write: (line: string) => void;
+  private readonly write: (line: string, event: JournalEvent) => void;
   private readonly now: () => Date;
   /** One for each kind that was seen, so bounded by the number of kinds. */
   private readonly windows = new Map<JournalEvent["event"], Window>();
 
   /**
-   * @param write Takes a line without its end. May throw: the line is counted as failed.
+   * @param write Takes a line without its end, and what it tells of. May throw: the line is counted as
+   *   failed.
    * @param now Wall-clock time.
    */
-  constructor(format: LogFormat, write: (line: string) => void, now: () => Date) {
+  constructor(
+    format: LogFormat,
+    write: (line: string, event: JournalEvent) => void,
+    now: () => Date,
+  ) {
     this.format = format;
     this.write = write;
     this.now = now;
@@ -45,6 +50,8 @@ export class Log implements Subscriber {
 
   /** Writes an entry, unless there were too many of its kind within the second. Never throws. */
   take({ event, at }: JournalEntry): void {
+    // Kills of a storm are summed up by the line that tells of its end.
+    if ((event.event === "kill" || event.event === "killed") && event.storm) return;
     if (!UNLIMITED.has(event.event) && !this.admit(event.event, this.now())) return;
     this.put(event, at);
   }
@@ -90,7 +97,7 @@ export class Log implements Subscriber {
 
   private put(event: JournalEvent, at: Date): void {
     try {
-      this.write(this.format === "json" ? formatJson(event, at) : formatText(event));
+      this.write(this.format === "json" ? formatJson(event, at) : formatText(event), event);
     } catch {
       // A closed pipe or a full disk must not reach who reports a kill (I6).
       this.failedTotal++;

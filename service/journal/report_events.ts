@@ -9,27 +9,52 @@ import {
   DEGRADED_REASON_NAMES,
   DENIED_REASONS,
   Fate,
+  RefusedStep,
   type Report,
 } from "../../pipeline/messages/reports.ts";
 import { quote } from "../../pipeline/limits/units.ts";
-import type { JournalEvent, KillReceipt, TriggerName, Weighed } from "./events.ts";
+import { KILL_UNITS, STORM_ACTIONS } from "../../pipeline/memory/kill_plan.ts";
+import { signalName } from "../../pipeline/limits/signals.ts";
+import { unpackPolicy } from "../../pipeline/memory/victim_policy.ts";
+import type { JournalEvent, KillReceipt, TriggerName, UserFacts, Weighed } from "./events.ts";
 
+/** By `GraceOutcome`. */
+const OUTCOME_NAMES = [null, "ended", "over", "ceiling", "pressure", "spared"] as const;
 /** By {@link Fate}. */
-const FATE_NAMES = ["weighed", "protected", "spared", "dying"] as const;
+const FATE_NAMES = ["weighed", "protected", "spared", "dying", "avoided"] as const;
 /** Of those weighed, in the line of a kill. */
 const WEIGHED_SHOWN_MAX = 2;
 
 /** A user's name as passwd has it, null when it has none. */
 export type NameOf = (uid: number) => string | null;
+export type FactsOf = (uid: number) => UserFacts;
+/** The rule of a tag in words, null when there is none. */
+export type RuleNameOf = (tag: number) => string | null;
 
 export class ReportEvents {
   private readonly pageBytes: number;
   private readonly nameOf: NameOf;
+  private readonly factsOf: FactsOf;
+  private readonly ruleNameOf: RuleNameOf;
+  private readonly now: () => Date;
   private degradedTsNs = 0;
 
-  constructor(pageBytes: number, nameOf: NameOf) {
+  /**
+   * @param factsOf What is known of a user besides what the killer tells.
+   * @param now Wall clock.
+   */
+  constructor(
+    pageBytes: number,
+    nameOf: NameOf,
+    factsOf: FactsOf,
+    ruleNameOf: RuleNameOf,
+    now: () => Date,
+  ) {
     this.pageBytes = pageBytes;
     this.nameOf = nameOf;
+    this.factsOf = factsOf;
+    this.ruleNameOf = ruleNameOf;
+    this.now = now;
   }
 
   /** The event of a report; undefined when it is not worth one. */
@@ -56,7 +81,24 @@ export class ReportEvents {
           uid,
           freedBytes: number("freedPages") * this.pageBytes,
           exitUs: rounded(number("exitUs")),
+          exitStatus: orNull(number("exitStatus")),
+          outcome: OUTCOME_NAMES[number("outcome")] ?? null,
+          storm: number("isStorm") !== 0,
         };
+      case "grace":
+        return {
+          event: "grace",
+          uid,
+          user: this.nameOf(uid),
+          pid: number("pid"),
+          comm: new TextDecoder().decode(report.text),
+          outcome: OUTCOME_NAMES[number("outcome")] ?? "over",
+          tookMs: rounded(number("tookUs") / 1000),
+          usagePages: number("usagePages"),
+          hardPages: number("hardPages"),
+        };
+      case "storm":
+        return this.storm(report, uid);
       case "lost":
         return { event: "lost", events: number("events"), cpu: number("cpu") };
       case "drift":
@@ -101,7 +143,7 @@ export class ReportEvents {
               : "available memory is below --min-available") +
             (number("helps") !== 0
               ? ""
-              : ": nothing is done, for no user above half of its limit has " +
+              : ": nothing is done, for no user of whom somebody may go has " +
                 "a process whose end would help"),
         };
       case "tampered":
@@ -110,12 +152,35 @@ export class ReportEvents {
           what: new TextDecoder().decode(report.text),
           mended: number("mended") !== 0,
         };
+      case "kernelRefused":
+        return {
+          event: "error",
+          where: "kernel",
+          message: `refuses ${new TextDecoder().decode(report.text)}: ` +
+            (number("step") === RefusedStep.dying
+              ? "its programs end nobody of that user until the next is armed"
+              : "users are looked at instead, and read from /proc at each interval"),
+        };
       case "kernelKill":
         return {
           event: "kernel-kill",
           uid: number("uid") === UNKNOWN_UID ? null : uid,
           pid: number("pid"),
           comm: null,
+        };
+      case "refused":
+        return {
+          event: "refused",
+          uid,
+          user: this.nameOf(uid),
+          pid: number("pid"),
+          comm: new TextDecoder().decode(report.text),
+          leftPages: number("leftPages"),
+          leftBytes: number("leftPages") * this.pageBytes,
+          dataLimitBytes: number("dataLimitPages") * this.pageBytes,
+          usagePages: number("usagePages"),
+          softPages: number("softPages"),
+          hardPages: number("hardPages"),
         };
       case "denied":
         return {
@@ -134,6 +199,14 @@ export class ReportEvents {
   receiptOf({ name, values, rows }: Report): KillReceipt | undefined {
     if (name !== "kill") return undefined;
     return {
+      ...this.factsOf((values["uid"] ?? 0) >>> 0),
+      policy: unpackPolicy(values["policy"]!),
+      victimRule: this.ruleNameOf(values["victimTag"]!),
+      beganUs: orNull(rounded(values["beganUs"]!)),
+      victimFilePages: orNull(values["victimFilePages"]!),
+      victimAnonPages: orNull(values["victimAnonPages"]!),
+      victimSwapPages: orNull(values["victimSwapPages"]!),
+      victimShmemPages: orNull(values["victimShmemPages"]!),
       dyingPages: values["dyingPages"]!,
       isDegraded: values["isDegraded"] !== 0,
       others: rows.map((row) => ({
@@ -143,6 +216,7 @@ export class ReportEvents {
         score: row["score"]!,
         oomScoreAdj: row["oomScoreAdj"]!,
         fate: FATE_NAMES[row["fate"]!]!,
+        rule: this.ruleNameOf(row["tag"]!),
       })),
     };
   }
@@ -155,11 +229,12 @@ export class ReportEvents {
       : `; victims that do not end have ${number("stuckPages")} of them`;
     const count = number("protectedCount");
     if (count === 0) return `${uses}, and none of its processes may be killed${stuck}`;
+    const rule = this.ruleNameOf(number("protectedTag"));
     const pids = [1, 2, 3].map((i) => number(`protected${i}Pid`)).filter((pid) => pid !== 0);
     return `${uses}, of which protected processes have ${number("protectedPages")} (pid ` +
       `${pids.join(", ")}${count > pids.length ? ` and ${count - pids.length} more` : ""}; the ` +
-      `largest is ${
-        quote(new TextDecoder().decode(text))
+      `largest is ${quote(new TextDecoder().decode(text))}${
+        rule === null ? "" : `, by the rule ${rule}`
       }): killing the others would not help, so ` +
       `nobody is killed${stuck}`;
   }
@@ -174,6 +249,7 @@ export class ReportEvents {
     const hardPages = number("hardPages");
     return {
       event: "kill",
+      id: killId(this.now(), number("pid")),
       uid,
       user: this.nameOf(uid),
       pid: number("pid"),
@@ -187,16 +263,67 @@ export class ReportEvents {
       latencyUs: rounded(number("latencyUs")),
       dryRun: number("dryRun") !== 0,
       sharers: number("sharers"),
+      brakeLeftPages: number("brakeLeftPages") < 0 ? null : number("brakeLeftPages"),
+      signal: signalName(number("signal")),
+      unit: KILL_UNITS[number("unit")] ?? "process",
+      unitProcesses: number("unitProcesses"),
+      graceMs: number("ceilingPages") === 0 ? null : number("graceMs"),
+      ceilingPages: number("ceilingPages") === 0 ? null : number("ceilingPages"),
+      storm: number("isStorm") !== 0,
       weighed,
+      rule: this.ruleNameOf(number("victimTag")),
+      kept: rows.flatMap((row) => {
+        const rule = isKept(row["fate"]!) ? this.ruleNameOf(row["tag"]!) : null;
+        return rule === null ? [] : [{ pid: row["pid"]!, pages: row["pages"]!, rule }];
+      }),
     };
   }
+
+  private storm({ values, text }: Report, uid: number): JournalEvent {
+    const number = (key: string): number => values[key]!;
+    const actedPid = number("actedPid");
+    return {
+      event: "storm",
+      uid,
+      user: this.nameOf(uid),
+      state: number("isOver") === 0 ? "begins" : "ends",
+      kills: number("kills"),
+      seconds: rounded(number("seconds")),
+      then: STORM_ACTIONS[number("action")] ?? "off",
+      actedPid: actedPid === 0 ? null : actedPid,
+      actedComm: actedPid === 0 ? null : new TextDecoder().decode(text),
+      acted: number("acted"),
+    };
+  }
+}
+
+/**
+ * Names a kill, for whoever asks later: no process is killed twice within a millisecond.
+ *
+ * @param at When, by the wall clock.
+ */
+export function killId(at: Date, pid: number): string {
+  return `${at.getTime().toString(36)}-${pid}`;
+}
+
+/** Whether a process was left out by what a rule may have said. */
+function isKept(fate: number): boolean {
+  return fate === Fate.protected || fate === Fate.avoided;
 }
 
 /** A user has its share of a table, or a table has no row left for anybody. */
 function fullText(table: string, uid: number): string {
   const whose = uid === UNKNOWN_UID ? "" : ` of uid ${uid >>> 0}`;
+  if (table.startsWith("kernel")) {
+    return `no room for more ${table}${whose}: what found none is read from /proc, at each interval`;
+  }
   return `no room for more ${table}${whose}: the next sweep sums up what found none; raise ` +
     "--max-processes or --max-users";
+}
+
+/** Below 0: not known. */
+function orNull(value: number): number | null {
+  return value < 0 ? null : value;
 }
 
 /** To a tenth: what is beyond that is noise. */

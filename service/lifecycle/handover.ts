@@ -10,8 +10,12 @@ import { pinThread } from "../../kernel/process/affinity.ts";
 import { MonotonicClock } from "../../kernel/ffi/clock.ts";
 import { execute } from "../../kernel/process/exec.ts";
 import { closeFd, readFile } from "../../kernel/ffi/fd.ts";
+import { programPath } from "../../kernel/process/program_path.ts";
 import { keepText, setInherited, takeText } from "../../kernel/process/inherit.ts";
 import { hurry } from "./start_priority.ts";
+import type { HistoryHandover } from "../history/history.ts";
+import type { CarriedGrace } from "../../pipeline/kill/carried_graces.ts";
+import type { CarriedLowering } from "../../pipeline/limits/carried_lowerings.ts";
 import type { LimitOverride } from "../limits/state_file.ts";
 
 /** Names the descriptor that holds the note. */
@@ -50,9 +54,15 @@ export interface Handover {
   /** Limits that were set while running, written down or not. */
   readonly overrides: readonly LimitOverride[];
   readonly fds: HandoverFds;
+  /** Who was asked to end and has a grace, each with a descriptor of its own. */
+  readonly graces: readonly CarriedGrace[];
+  /** Who has a grace because its limit was lowered. */
+  readonly lowerings: readonly CarriedLowering[];
   /** Restarts of each worker, by role. */
   readonly restarts: Readonly<Record<string, number>>;
   readonly kills: number;
+  /** What was not written down yet. */
+  readonly history: HistoryHandover;
   /** Log lines that found no reader in time. */
   readonly linesShed: number;
   /** Number of the journal's last entry. */
@@ -85,7 +95,7 @@ export function takeHandover(version: string): Handover | undefined {
   try {
     const handover = JSON.parse(takeText(Number(word))) as Handover;
     if (handover.pid !== Deno.pid) return undefined;
-    const fds = descriptorsOf(handover.fds);
+    const fds = descriptorsOf(handover);
     for (const fd of fds) setInherited(fd, false);
     if (handover.version === version) return handover;
     // The files were replaced by those of another version: it starts as ever.
@@ -104,26 +114,28 @@ export function takeHandover(version: string): Handover | undefined {
  * @throws {KernelError} When it does not.
  */
 export function handOver(note: Handover, cpus: readonly number[]): never {
-  for (const fd of descriptorsOf(note.fds)) setInherited(fd, true);
+  for (const fd of descriptorsOf(note)) setInherited(fd, true);
   const fd = keepText("toom-handover", JSON.stringify(note));
   const environment = { ...Deno.env.toObject(), [VARIABLE]: String(fd) };
   const words = new TextDecoder().decode(readFile("/proc/self/cmdline")).split("\0").slice(0, -1);
   if (cpus.length > 0) pinThread(cpus);
   hurry();
   try {
-    execute(Deno.execPath(), words, environment);
+    execute(programPath(), words, environment);
   } catch {
-    // The file was replaced or removed: what runs is still there.
+    // The file was removed: what runs is still there.
     execute(SELF, words, environment);
   }
 }
 
-function descriptorsOf({ lock, instances, control, tmalloc }: HandoverFds): number[] {
+function descriptorsOf({ fds, graces }: Pick<Handover, "fds" | "graces">): number[] {
+  const { lock, instances, control, tmalloc } = fds;
   return [
     lock,
     ...instances,
     ...(control === undefined ? [] : [control]),
     ...(tmalloc === undefined ? [] : [tmalloc.listenFd, tmalloc.streamListenFd]),
+    ...graces.map(({ pidfd }) => pidfd),
   ].filter((fd) => fd >= 0);
 }
 

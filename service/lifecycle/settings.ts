@@ -19,7 +19,21 @@ export function settingsOf(options: SupervisorOptions, journal: Journal): Settin
     psi: options.psi,
     intervalMs: options.intervalMs,
     minAvailableBytes: options.minAvailableBytes,
+    machineVictim: options.machineVictim,
     userProcessesMax: options.userProcessesMax,
+    brake: options.brake,
+    lowerGraceMs: options.lowerGraceMs,
+    plan: {
+      signal: options.killSignal,
+      graceMs: options.killGraceMs,
+      ceilingPermille: options.killCeilingPermille,
+      unit: options.killUnit,
+    },
+    storm: {
+      kills: options.stormKills,
+      seconds: options.stormSeconds,
+      then: options.stormThen,
+    },
   };
 }
 

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { CarriedGrace } from "../../pipeline/kill/carried_graces.ts";
+import type { CarriedLowering } from "../../pipeline/limits/carried_lowerings.ts";
 import { listenerOf } from "../../kernel/process/inherit.ts";
 import {
   type Handover,
@@ -14,9 +16,16 @@ import {
 } from "./handover.ts";
 import type { StatusReport } from "../control/control_api.ts";
 import { nextPath } from "../control/control_server.ts";
+import type { History, HistoryHandover } from "../history/history.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { LogLosses } from "../journal/shed_watch.ts";
+import type { SupervisorOptions } from "./options.ts";
+import type { ServiceManager } from "./service_manager.ts";
 import type { LimitOverride } from "../limits/state_file.ts";
+
+export type LoadedOptions =
+  | { readonly options: SupervisorOptions; readonly problems?: undefined }
+  | { readonly problems: readonly string[]; readonly options?: undefined };
 
 /** What the program around a supervisor lends it. */
 export interface SupervisorHost {
@@ -27,6 +36,12 @@ export interface SupervisorHost {
   readonly tellShed: (all: boolean) => void;
   /** Waits until the log is written, at most so long. */
   readonly flushLog: (timeoutMs: number) => Promise<void>;
+  /** What is asked for now, as at the start, or all that is wrong with it. Never throws. */
+  readonly loadOptions: () => Promise<LoadedOptions>;
+  /** Keeps what happened; nothing waits for it. */
+  readonly history: History;
+  /** Who has started this process, and watches it. */
+  readonly manager: ServiceManager;
   /** What this process has handed over to itself, when it has started over. */
   readonly handover: Handover | undefined;
 }
@@ -37,10 +52,13 @@ export interface StartOverState {
   readonly options: unknown;
   readonly overrides: readonly LimitOverride[];
   readonly fds: Omit<HandoverFds, "control">;
+  readonly graces: readonly CarriedGrace[];
+  readonly lowerings: readonly CarriedLowering[];
   /** undefined: the control socket is not open yet. */
   readonly controlSocketPath: string | undefined;
   readonly restarts: Readonly<Record<string, number>>;
   readonly kills: number;
+  readonly history: HistoryHandover;
 }
 
 /** How long lines of the log may hold up a start-over: nothing is enforced meanwhile. */

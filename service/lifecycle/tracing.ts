@@ -11,6 +11,7 @@ import { Errno, KernelError } from "../../kernel/ffi/errno.ts";
 import { closeFd, openFd, OpenFlag, readFile } from "../../kernel/ffi/fd.ts";
 import type { BpfSourceSpec } from "../../kernel/bpf/bpf_source.ts";
 import { KernelBooks, possibleCpus } from "../../kernel/bpf/kernel_books.ts";
+import type { KernelUser } from "../../kernel/bpf/kernel_users.ts";
 import { Btf, KERNEL_BTF_PATH } from "../../kernel/bpf/types/btf.ts";
 import { kernelLayout } from "../../kernel/bpf/types/kernel_layout.ts";
 import { findTracefs } from "../../kernel/trace/tracefs.ts";
@@ -82,6 +83,13 @@ export class Tracing {
   readonly logins: TraceInstance;
   private readonly instances: TraceInstance[] = [];
   private readonly fds: number[] = [];
+
+  /** What programs in the kernel keep of a user; undefined: nothing. */
+  kernelUser(uid: number): KernelUser | undefined {
+    const users = this.books?.users;
+    const index = users?.find(uid) ?? 0;
+    return index === 0 ? undefined : users!.read(index);
+  }
 
   /**
    * @throws {StartError} When there is no tracefs or no rss_stat, or another toom is tracing.
@@ -374,6 +382,7 @@ function openBooks({ countMask, readers }: TracingOptions): KernelBooks | string
     try {
       // Now, because a kernel that refuses this is to be read otherwise. Nobody is near yet.
       books.attach();
+      books.seed();
     } catch (error) {
       books[Symbol.dispose]();
       throw error;

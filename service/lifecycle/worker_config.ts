@@ -4,6 +4,7 @@
  * @module
  */
 import type { TmallocPlace, WorkerConfig } from "../../workers/protocol.ts";
+import type { BrakeMeans } from "../../kernel/brake/brake_world.ts";
 import type { SupervisorOptions } from "./options.ts";
 import { chooseCpus } from "./cpu_choice.ts";
 import type { TellProtection } from "./protection.ts";
@@ -18,10 +19,12 @@ export interface WorkerConfigParts {
   /** Nothing is enforced before this start. */
   readonly isFirstStart: boolean;
   readonly tell: TellProtection;
+  /** null: no process can be braked here. */
+  readonly brakeMeans: BrakeMeans | null;
 }
 
 export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
-  const { options, tracing, wakes, tmalloc, isFirstStart, tell } = parts;
+  const { options, tracing, wakes, tmalloc, isFirstStart, tell, brakeMeans } = parts;
   const isNarrow = options.readerCount === 1 && tracing.source !== "text";
   return {
     pageBytes: options.pageBytes,
@@ -32,7 +35,11 @@ export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
       ...pipes,
       wakeFd: wakes.fds.readers[index]!,
     })),
-    sweeper: { ...tracing.discoverySpec(), wakeFd: wakes.fds.sweeper },
+    sweeper: {
+      ...tracing.discoverySpec(),
+      brake: { dirPath: options.stateDirPath, isPossible: brakeMeans !== null },
+      wakeFd: wakes.fds.sweeper,
+    },
     wakeFds: wakes.fds,
     tmalloc: tmalloc && { ...tmalloc, wakeFd: wakes.fds.coordinator },
   };

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { START_MS_MAX } from "../../pipeline/memory/timing.ts";
+import { FIRST_START_MS_MAX, START_MS_MAX } from "../../pipeline/memory/timing.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import type { Memory } from "../../pipeline/memory/memory.ts";
 import { readTextFile } from "../../kernel/ffi/fd.ts";
@@ -73,10 +73,15 @@ export class WorkerWatch implements WatchPort {
     this.watch = new RoleWatch(memory, roles, this, restarts);
   }
 
-  /** Starts all. @returns When every one of them runs. @throws {Error} When one does not in time. */
+  /**
+   * Starts all, within {@link FIRST_START_MS_MAX} at toom's own start, else {@link START_MS_MAX}.
+   * @returns When every one of them runs.
+   * @throws {Error} When one does not in time.
+   */
   async startAll(): Promise<void> {
     this.watch.start(performance.now());
-    const deadlineMs = performance.now() + START_MS_MAX;
+    const { isFirstStart } = this.config;
+    const deadlineMs = performance.now() + (isFirstStart ? FIRST_START_MS_MAX : START_MS_MAX);
     for (const [role, words] of this.roles) {
       while (Atomics.load(words, RoleWord.state) !== RoleState.running) {
         const failure = this.watch.failureOf(role);

@@ -1,23 +1,22 @@
 /**
  * Limits that were set while running, kept across restarts.
  *
- * The limits of the command line are the base; what `toom limit` asked for lies above it, as an
+ * The limits of files and of the command line are the base; what `toom limit` asked for lies above it, as an
  * override for exactly one uid or range:
  *
  *  - set: replaces the base's rule of the same range, or adds one. It stays until it is set anew
- *    or cleared, whatever later command lines say; {@link LimitState.shadowed} names the base's
+ *    or cleared, whatever later files and command lines say; {@link LimitState.shadowed} names the base's
  *    rules that are hidden by it, for the log.
  *    It may say that there is no limit, for somebody inside of a range.
  *  - clear: of a rule that the base has leaves a tombstone, so that the next start with the same
- *    command line does not bring it back. Of a rule that it has not, nothing stays. A tombstone
- *    whose rule is no longer on the command line has done its work and is dropped at load.
+ *    base does not bring it back. Of a rule that it has not, nothing stays. A tombstone
+ *    whose rule is no longer in the base has done its work and is dropped.
  *
  * The file is written whole to a neighbour, synced, and renamed over the old one, so it is always
  * one state or the other. A file that cannot be understood is put aside, never overwritten.
  *
  * @module
  */
-import { z } from "zod";
 import {
   formatUidRange,
   HARD_PAGES_MAX,
@@ -26,48 +25,32 @@ import {
   LimitRules,
   RULES_MAX,
   sameUids,
-  UID_MAX,
 } from "../../pipeline/limits/limits.ts";
 import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
 import { invariant } from "../../pipeline/memory/invariant.ts";
 import { bytesToPages } from "../../pipeline/limits/units.ts";
-import type { OriginRule } from "./origin_rule.ts";
+import type { OriginRule, OverriddenRule } from "./origin_rule.ts";
+import { type LimitOverride, OVERRIDES_MAX, STATE_VERSION, StateFile } from "./state_schema.ts";
+
+export type { LimitOverride } from "./state_schema.ts";
 
 export const STATE_FILE_NAME = "limits.json";
-/** Raised when an older toom would misread the file. */
-const STATE_VERSION = 1;
-/** Most bytes of a state file that is read; the largest that can be written is a third of it. */
+/** A file that is being written; with the writer's pid behind it. */
+const UNFINISHED = `${STATE_FILE_NAME}.new-`;
+/** Most bytes of a state file that is read: more than the largest that can be written. */
 const STATE_BYTES_MAX = 1024 * 1024;
-/** Tombstones and rules together. */
-const OVERRIDES_MAX = 4096;
 
-const uid = z.number().int().min(0).max(UID_MAX);
-const bytes = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
-// Bytes and not pages: another kernel may have other pages.
-const Override = z.union([
-  z.strictObject({ uidFirst: uid, uidLast: uid, hardBytes: bytes, softBytes: bytes }),
-  z.strictObject({ uidFirst: uid, uidLast: uid, unlimited: z.literal(true) }),
-  z.strictObject({ uidFirst: uid, uidLast: uid, cleared: z.literal(true) }),
-]).refine((override) => override.uidFirst <= override.uidLast, "uidFirst is above uidLast")
-  .refine(
-    (override) => !("softBytes" in override) || override.softBytes <= override.hardBytes,
-    "soft is above hard",
-  );
-type Override = z.infer<typeof Override>;
-/** A limit that was set or cleared while running. */
-export type LimitOverride = Override;
-
-const StateFile = z.strictObject({
-  version: z.literal(STATE_VERSION),
-  overrides: z.array(Override).max(OVERRIDES_MAX),
-});
+/** A rule of the base; without an origin it is the command line's. */
+export type BaseRule =
+  & LimitRule
+  & Partial<Pick<OriginRule, "origin" | "subject" | "place" | "memberUids">>;
 
 /** What {@link LimitState.open} depends on. */
 export interface LimitStateOptions {
   /** Made when it is missing, for root only. */
   readonly dirPath: string;
-  /** The limits of the command line. */
-  readonly base: readonly LimitRule[];
+  /** The limits of the configuration and of the command line. */
+  readonly base: readonly BaseRule[];
   readonly pageBytes: number;
   /** Wall-clock time, for the names of files that are put aside. */
   readonly now: () => Date;
@@ -87,24 +70,21 @@ export class LimitState {
   /** What was wrong with the file, if anything: one line for the log. */
   readonly problem: string | undefined;
   private readonly options: LimitStateOptions;
-  private readonly overrides: Map<string, Override>;
-  private readonly effective = new LimitRules();
+  private readonly overrides: Map<string, LimitOverride>;
+  private base: readonly BaseRule[];
+  private effective = new LimitRules();
   /** The last write that was asked for; the next one waits for it. */
   private writing: Promise<Kept> = Promise.resolve({ persisted: true });
 
   private constructor(
     options: LimitStateOptions,
-    overrides: Map<string, Override>,
+    overrides: Map<string, LimitOverride>,
     problem: string | undefined,
   ) {
     this.options = options;
+    this.base = options.base;
     this.overrides = overrides;
-    const rules = [
-      ...options.base.filter((rule) => !overrides.has(formatUidRange(rule))),
-      ...[...overrides.values()].flatMap((override) =>
-        "cleared" in override ? [] : [this.ruleOf(override)]
-      ),
-    ];
+    const rules = this.rulesAbove(options.base);
     // A start with fewer limits than asked for beats no start at all.
     for (const rule of rules.slice(0, RULES_MAX)) this.effective.set(rule);
     const left = rules.length - this.effective.count;
@@ -126,8 +106,9 @@ export class LimitState {
     }
     const path = statePath(options.dirPath);
     await Deno.mkdir(options.dirPath, { recursive: true, mode: 0o700 });
+    await removeUnfinished(options.dirPath);
     let problem: string | undefined;
-    let list: readonly Override[] = [];
+    let list: readonly LimitOverride[] = [];
     try {
       list = await readState(path);
     } catch (error) {
@@ -137,7 +118,7 @@ export class LimitState {
       problem = `Cannot understand ${path}: ${error.message}; kept as ${aside}, ` +
         "limits set while running are forgotten";
     }
-    const overrides = new Map<string, Override>();
+    const overrides = new Map<string, LimitOverride>();
     for (const override of list) {
       const inBase = options.base.some((rule) => sameUids(rule, override));
       if (!("cleared" in override) || inBase) overrides.set(formatUidRange(override), override);
@@ -167,15 +148,63 @@ export class LimitState {
 
   /** The rules in force, each with who asked for it. */
   list(): readonly OriginRule[] {
-    return this.effective.list().map((rule): OriginRule => ({
-      ...rule,
-      origin: this.overrides.has(formatUidRange(rule)) ? "control" : "command-line",
-    }));
+    const base = new Map(this.base.map((rule) => [formatUidRange(rule), rule]));
+    return this.effective.list().map((rule): OriginRule => {
+      const uids = formatUidRange(rule);
+      if (this.overrides.has(uids)) return { ...rule, origin: "control" };
+      return originOf(base.get(uids)!);
+    });
   }
 
-  /** Rules of the command line that are replaced or cleared by what was set while running. */
-  shadowed(): readonly LimitRule[] {
-    return this.options.base.filter((rule) => this.overrides.has(formatUidRange(rule)));
+  /** Rules of the base that are replaced or cleared by what was set while running. */
+  shadowed(): readonly BaseRule[] {
+    return this.base.filter((rule) => this.overrides.has(formatUidRange(rule)));
+  }
+
+  /** What was changed while running, beside what the base says of the same uids. */
+  overridden(): readonly OverriddenRule[] {
+    return [...this.overrides.values()].map((override) => {
+      const configured = this.base.find((rule) => sameUids(rule, override));
+      const running = this.effective.list().find((rule) => sameUids(rule, override));
+      return {
+        uidFirst: override.uidFirst,
+        uidLast: override.uidLast,
+        running: running && { ...running, origin: "control" },
+        configured: configured && originOf(configured),
+      };
+    });
+  }
+
+  /**
+   * Puts other rules below what was set while running, at once: all of them or none.
+   *
+   * @returns Whether what was set while running is another thing now, and should be kept: see
+   *   {@link keep}.
+   * @throws {RulesFullError} When there is no room; nothing has changed then.
+   */
+  rebase(base: readonly BaseRule[]): boolean {
+    const next = new LimitRules();
+    for (const rule of this.rulesAbove(base)) next.set(rule);
+    this.base = base;
+    this.effective = next;
+    let isOther = false;
+    for (const [uids, override] of this.overrides) {
+      if (!("cleared" in override) || base.some((rule) => sameUids(rule, override))) continue;
+      this.overrides.delete(uids);
+      isOther = true;
+    }
+    return isOther;
+  }
+
+  /** The rules of a base, with what was set and cleared while running. */
+  private rulesAbove(base: readonly BaseRule[]): readonly LimitRule[] {
+    const { overrides } = this;
+    return [
+      ...base.filter((rule) => !overrides.has(formatUidRange(rule))),
+      ...[...overrides.values()].flatMap((override) =>
+        "cleared" in override ? [] : [withCeiling(this.ruleOf(override), base)]
+      ),
+    ];
   }
 
   /**
@@ -184,12 +213,18 @@ export class LimitState {
    * @throws {RulesFullError} When there is no room; nothing has changed then.
    */
   async set(rule: LimitRule): Promise<Kept> {
-    this.effective.set(rule);
+    this.effective.set(withCeiling(rule, this.base));
     const { uidFirst, uidLast, hardPages, softPages } = rule;
     const { pageBytes } = this.options;
-    const size = isNoLimit(rule)
-      ? { unlimited: true as const }
-      : { hardBytes: hardPages * pageBytes, softBytes: softPages * pageBytes };
+    const size = isNoLimit(rule) ? { unlimited: true as const } : {
+      hardBytes: hardPages * pageBytes,
+      softBytes: softPages * pageBytes,
+      ...(rule.brake === undefined ? {} : { brake: rule.brake }),
+      ...(rule.victim === undefined ? {} : { victim: rule.victim }),
+      ...(rule.processesMax === undefined ? {} : { maxProcesses: rule.processesMax }),
+      ...(rule.plan === undefined ? {} : { plan: rule.plan }),
+      ...(rule.storm === undefined ? {} : { storm: rule.storm }),
+    };
     this.overrides.set(formatUidRange(rule), { uidFirst, uidLast, ...size });
     return await this.save();
   }
@@ -202,7 +237,7 @@ export class LimitState {
   async clear(uidFirst: number, uidLast: number): Promise<Kept & { readonly cleared: boolean }> {
     if (!this.effective.clear(uidFirst, uidLast)) return { cleared: false, persisted: true };
     const uids = { uidFirst, uidLast };
-    if (this.options.base.some((rule) => sameUids(rule, uids))) {
+    if (this.base.some((rule) => sameUids(rule, uids))) {
       this.overrides.set(formatUidRange(uids), { ...uids, cleared: true });
     } else {
       this.overrides.delete(formatUidRange(uids));
@@ -210,15 +245,40 @@ export class LimitState {
     return { cleared: true, ...await this.save() };
   }
 
-  private ruleOf(override: Exclude<Override, { cleared: true }>): LimitRule {
+  /**
+   * Forgets at once what was set or cleared while running for exactly this range, then writes that
+   * down: what the base says of it holds again.
+   *
+   * @returns `cleared` is false when there was nothing; nothing has changed then.
+   */
+  async reset(uidFirst: number, uidLast: number): Promise<Kept & { readonly cleared: boolean }> {
+    const uids = { uidFirst, uidLast };
+    if (!this.overrides.delete(formatUidRange(uids))) return { cleared: false, persisted: true };
+    const configured = this.base.find((rule) => sameUids(rule, uids));
+    if (configured === undefined) this.effective.clear(uidFirst, uidLast);
+    else this.effective.set(configured);
+    return { cleared: true, ...await this.save() };
+  }
+
+  private ruleOf(override: Exclude<LimitOverride, { cleared: true }>): LimitRule {
     const pages = (amount: number): number =>
       Math.min(HARD_PAGES_MAX, Math.max(1, bytesToPages(amount, this.options.pageBytes)));
     const { uidFirst, uidLast } = override;
     if ("unlimited" in override) {
       return { uidFirst, uidLast, hardPages: NO_LIMIT_PAGES, softPages: NO_LIMIT_PAGES };
     }
-    const { hardBytes, softBytes } = override;
-    return { uidFirst, uidLast, hardPages: pages(hardBytes), softPages: pages(softBytes) };
+    const { hardBytes, softBytes, brake, victim, maxProcesses, plan, storm } = override;
+    return {
+      uidFirst,
+      uidLast,
+      hardPages: pages(hardBytes),
+      softPages: pages(softBytes),
+      ...(brake === undefined ? {} : { brake }),
+      ...(victim === undefined ? {} : { victim }),
+      ...(maxProcesses === undefined ? {} : { processesMax: maxProcesses }),
+      ...(plan === undefined ? {} : { plan }),
+      ...(storm === undefined ? {} : { storm }),
+    };
   }
 
   /** One write after the other, each of the state as it is when its turn comes. */
@@ -243,6 +303,27 @@ export class LimitState {
   }
 }
 
+function originOf(rule: BaseRule): OriginRule {
+  return { ...rule, origin: rule.origin ?? "command-line" };
+}
+
+/**
+ * What is set while running is about memory: how many processes there may be, which of them is killed, and
+ * how, stays as the base says where it is not said anew.
+ */
+function withCeiling(rule: LimitRule, base: readonly BaseRule[]): LimitRule {
+  const configured = isNoLimit(rule) ? undefined : base.find((one) => sameUids(one, rule));
+  if (configured === undefined) return rule;
+  const { processesMax, plan, storm, victim } = configured;
+  return {
+    ...(processesMax === undefined ? {} : { processesMax }),
+    ...(plan === undefined ? {} : { plan }),
+    ...(storm === undefined ? {} : { storm }),
+    ...(victim === undefined ? {} : { victim }),
+    ...rule,
+  };
+}
+
 function statePath(dirPath: string): string {
   return `${dirPath}/${STATE_FILE_NAME}`;
 }
@@ -252,7 +333,15 @@ class StateError extends Error {
   override readonly name = "StateError";
 }
 
-async function readState(path: string): Promise<readonly Override[]> {
+/** What a writer has left that was killed: nobody else writes here, as there is one toom. */
+async function removeUnfinished(dirPath: string): Promise<void> {
+  for await (const { name } of Deno.readDir(dirPath)) {
+    if (!name.startsWith(UNFINISHED)) continue;
+    await Deno.remove(`${dirPath}/${name}`).catch(() => {});
+  }
+}
+
+async function readState(path: string): Promise<readonly LimitOverride[]> {
   let text: string;
   try {
     const { size, isFile } = await Deno.stat(path);
@@ -277,7 +366,7 @@ async function readState(path: string): Promise<readonly Override[]> {
 
 async function writeAtomically(dirPath: string, text: string): Promise<void> {
   const path = statePath(dirPath);
-  const temporary = `${path}.new-${Deno.pid}`;
+  const temporary = `${dirPath}/${UNFINISHED}${Deno.pid}`;
   try {
     const file = await Deno.open(temporary, {
       write: true,

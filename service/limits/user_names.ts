@@ -8,9 +8,6 @@
  * @module
  */
 
-import { LocalNames } from "../../kernel/users/local_names.ts";
-import { findName } from "../../kernel/users/passwd.ts";
-
 /** Lookups under way at a time. */
 export const LOOKUPS_MAX = 2;
 /** Users that wait for a lookup, and users that are remembered. */
@@ -112,11 +109,4 @@ export class UserNames {
     if (this.known.size >= KNOWN_MAX && !this.known.has(uid)) this.known.clear();
     this.known.set(uid, { name, untilMs: this.options.nowMs() + freshMs });
   }
-}
-
-/** The names of this machine. */
-export function systemNames(): UserNames {
-  const nowMs = (): number => performance.now();
-  const local = new LocalNames(nowMs);
-  return new UserNames({ local: (uid) => local.nameOf(uid), find: findName, nowMs });
 }

@@ -4,7 +4,6 @@
  * @module
  */
 import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../../pipeline/books/books.ts";
-import { chargedPages } from "../../pipeline/books/charge.ts";
 import {
   BROKEN_REASONS,
   CounterIndex,
@@ -12,11 +11,13 @@ import {
   Role,
   roleName,
   RoleState,
+  RoleWord,
   TABLE_HEADER_BYTES,
   TableWord,
-  USER_STATE_NAMES,
   UserState,
 } from "../../pipeline/memory/layout.ts";
+import { attachRole } from "../../pipeline/memory/doorbell.ts";
+import { threadCpuMs } from "../../kernel/process/cost.ts";
 import type { LimitRule } from "../../pipeline/limits/limits.ts";
 import { attachCounters, type Memory } from "../../pipeline/memory/memory.ts";
 import type {
@@ -25,16 +26,13 @@ import type {
   UserReport,
   WorkerReport,
 } from "../control/control_api.ts";
-import type { NameOf } from "../journal/report_events.ts";
+import { unseenUserReport, type UserContext, userReport } from "./user_report.ts";
 import type { LifeReport } from "../../pipeline/lifecycle/role_watch.ts";
 
-export interface StatusContext {
+export interface StatusContext extends UserContext {
   /** The limits in force. */
   readonly rules: readonly LimitRule[];
-  readonly nameOf: NameOf;
   readonly eventsPerSecond: number;
-  /** CLOCK_MONOTONIC, nanoseconds. */
-  readonly nowNs: number;
   /** null: not served. */
   readonly tmallocSocketPath: string | null;
 }
@@ -88,7 +86,7 @@ export function memoryReport(
 }
 
 /** Nothing where users are recorded by what each of their tasks does. */
-function nearReport(sweeper: Float64Array, nowNs: number): Pick<StatusReport, "near"> {
+export function nearReport(sweeper: Float64Array, nowNs: number): Pick<StatusReport, "near"> {
   const sinceNs = sweeper[CounterIndex.nearSinceNs]!;
   if (sinceNs === 0) return {};
   return {
@@ -108,6 +106,7 @@ export function workerReports(memory: Memory, lives: readonly LifeReport[]): Wor
     role: roleName(role),
     state: stateName(state),
     heartbeatAgeMs,
+    cpuMs: threadCpuMs(Atomics.load(attachRole(memory, role), RoleWord.tid)),
     restarts,
     events: attachCounters(memory, role)[CounterIndex.events]!,
   }));
@@ -151,52 +150,22 @@ export function* limitedUids({ users, buffer, plan }: Memory): Generator<number>
 }
 
 /** Users that have a limit, by uid. */
-function userReports(memory: Memory, { rules, nameOf }: StatusContext): UserReport[] {
-  const { users, buffer, plan } = memory;
-  const header = new Int32Array(buffer, plan.users, TABLE_HEADER_BYTES / 4);
+function userReports(memory: Memory, context: StatusContext): UserReport[] {
+  const header = new Int32Array(memory.buffer, memory.plan.users, TABLE_HEADER_BYTES / 4);
+  const seen = new Set<number>();
   const reports: UserReport[] = [];
   const highWater = Atomics.load(header, TableWord.highWater);
   for (let slot = 0; slot < highWater; slot++) {
-    const state = Atomics.load(users.state, slot);
-    const hardPages = Atomics.load(users.hardPages, slot);
-    if (state === UserState.free || hardPages === NO_LIMIT_PAGES) continue;
-    if (users.uid[slot] === UNKNOWN_UID) continue;
-    const uid = users.uid[slot]! >>> 0;
-    reports.push({
-      uid,
-      user: nameOf(uid),
-      usagePages: chargedPages(users, slot),
-      countedPages: users.usagePages[slot]!,
-      sharedPages: users.creditPages[slot]!,
-      inDoubt: users.doubtTsNs[slot] !== 0,
-      promisedPages: Atomics.load(users.promisedPages, slot),
-      softPages: users.softPages[slot]!,
-      hardPages,
-      peakPages: users.peakPages[slot]!,
-      state: USER_STATE_NAMES[state] as UserReport["state"],
-      processes: users.processCount[slot]!,
-      kills: users.kills[slot]!,
-    });
+    const report = userReport(memory, slot, context);
+    if (report === undefined) continue;
+    seen.add(report.uid);
+    reports.push(report);
   }
   // Users with a limit of their own who have not been seen yet.
-  for (const { uidFirst, uidLast, hardPages, softPages } of rules) {
-    if (uidFirst !== uidLast || hardPages === NO_LIMIT_PAGES) continue;
-    if (reports.some(({ uid }) => uid === uidFirst)) continue;
-    reports.push({
-      uid: uidFirst,
-      user: nameOf(uidFirst),
-      usagePages: 0,
-      countedPages: 0,
-      sharedPages: 0,
-      inDoubt: false,
-      promisedPages: 0,
-      softPages,
-      hardPages,
-      peakPages: 0,
-      state: "ok",
-      processes: 0,
-      kills: 0,
-    });
+  for (const rule of context.rules) {
+    const { uidFirst, uidLast, hardPages } = rule;
+    if (uidFirst !== uidLast || hardPages === NO_LIMIT_PAGES || seen.has(uidFirst)) continue;
+    reports.push(unseenUserReport(uidFirst, rule, context));
   }
   return reports.sort((a, b) => a.uid - b.uid);
 }

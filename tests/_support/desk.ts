@@ -17,12 +17,13 @@ import {
   UserState,
 } from "../../pipeline/memory/layout.ts";
 import {
+  type BrakeMode,
   DEFAULT_SETTINGS,
   type Settings,
   SettingsPublisher,
 } from "../../pipeline/memory/settings.ts";
 import type { KernelLimits } from "../../pipeline/kill/kernel_trigger.ts";
-import { LimitRules } from "../../pipeline/limits/limits.ts";
+import { type LimitRule, LimitRules } from "../../pipeline/limits/limits.ts";
 import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import {
   attachMemory,
@@ -35,6 +36,7 @@ import {
   GONE,
   LENDER,
   ORDER,
+  orderKindOf,
   PROC,
   PROC_PAGES,
   RECHECK,
@@ -292,9 +294,23 @@ export class Desk {
     hardPages: number,
     softPages = Math.floor(hardPages * 0.9),
     uidLast = uid,
+    more: Pick<LimitRule, "processesMax" | "isAtOnce"> = {},
   ): this {
-    this.rules.set({ uidFirst: uid, uidLast, hardPages, softPages });
+    this.rules.set({ uidFirst: uid, uidLast, hardPages, softPages, ...more });
     new RulesPublisher(this.memory.settings).publish(this.rules);
+    return this;
+  }
+
+  /** As {@link limit}, with a brake of its own. */
+  brake(uid: number, hardPages: number, softPages: number, brake: BrakeMode): this {
+    this.rules.set({ uidFirst: uid, uidLast: uid, hardPages, softPages, brake });
+    new RulesPublisher(this.memory.settings).publish(this.rules);
+    return this;
+  }
+
+  /** Publishes {@link settings} as they are now. */
+  publishSettings(): this {
+    new SettingsPublisher(this.memory.settings).publish(this.settings);
     return this;
   }
 
@@ -361,8 +377,8 @@ export class Desk {
     const orders: Order[] = [];
     const view = ORDER.view(this.orderRing.words);
     for (let word = this.orderRing.next(); word >= 0; word = this.orderRing.next()) {
-      const { order, userSlot, generation, leastPages } = view.at(word);
-      const kind = ORDER_NAMES[order] ?? "other";
+      const { packed, userSlot, generation, leastPages } = view.at(word);
+      const kind = ORDER_NAMES[orderKindOf(packed)] ?? "other";
       orders.push({ kind, uid: this.books.users.uid[userSlot]!, userSlot, generation, leastPages });
     }
     this.orderRing.release();

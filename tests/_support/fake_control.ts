@@ -3,9 +3,22 @@
  *
  * @module
  */
-import type { OriginRule } from "../../service/limits/origin_rule.ts";
+import type { ConfigReport } from "../../service/config/report.ts";
+import { NOTHING_CHANGED } from "../../service/lifecycle/reload.ts";
+import type { OriginRule, OverriddenRule } from "../../service/limits/origin_rule.ts";
 import { type LimitRule, LimitRules, SOFT_DEFAULT } from "../../pipeline/limits/limits.ts";
-import type { ControlBackend, StatusReport } from "../../service/control/control_api.ts";
+import type {
+  Audit,
+  ControlBackend,
+  EventsQuery,
+  Explanation,
+  KillList,
+  MetricsAnswer,
+  OpenRecording,
+  ReloadAnswer,
+  StatusReport,
+} from "../../service/control/control_api.ts";
+import { EventFeed, type FeedReader } from "../../service/control/event_feed.ts";
 import { ControlServer, type ControlServerOptions } from "../../service/control/control_server.ts";
 
 export const FAKE_STATUS: StatusReport = {
@@ -27,6 +40,9 @@ export const FAKE_STATUS: StatusReport = {
     softPages: 14745,
     hardPages: 16384,
     peakPages: 16000,
+    refusals: 0,
+    growthPagesPerSecond: 256,
+    isNear: true,
     state: "ok",
     processes: 3,
     kills: 1,
@@ -57,10 +73,80 @@ export const FAKE_STATUS: StatusReport = {
     brokenConnections: { short: 2, malformed: 1 },
   },
   workers: [
-    { role: "reader0", state: "running", heartbeatAgeMs: 12.5, restarts: 0, events: 123456 },
-    { role: "accounting", state: "running", heartbeatAgeMs: 3, restarts: 1, events: 123450 },
+    {
+      role: "reader0",
+      state: "running",
+      heartbeatAgeMs: 12.5,
+      cpuMs: 1230,
+      restarts: 0,
+      events: 123456,
+    },
+    {
+      role: "accounting",
+      state: "running",
+      heartbeatAgeMs: 3,
+      cpuMs: 40,
+      restarts: 1,
+      events: 123450,
+    },
   ],
   memory: { rssBytes: 80 * 2 ** 20 },
+};
+
+export const FAKE_EXPLANATION: Explanation = {
+  uid: 60001,
+  ownerUid: 60001,
+  user: FAKE_STATUS.users[0]!,
+  rule: "60001 by toom run --limit",
+  counted: "anon+swap+shmem",
+  policy: "largest",
+  pageBytes: 4096,
+  source: "bpf",
+  kernelTrigger: true,
+  degraded: false,
+  near: { isNear: true, seconds: 12.3, looks: 4, lookMs: 2, refusals: 0 },
+  unmet: ["not-over"],
+  secondsToSoft: 25.6,
+  secondsToHard: 32,
+  processes: [
+    {
+      pid: 4101,
+      comm: "python3",
+      countedPages: 6144,
+      givesBackPages: 5120,
+      growthPagesPerSecond: 256,
+      oomScoreAdj: 0,
+      fate: "next",
+      rule: null,
+    },
+    {
+      pid: 4102,
+      comm: "sshd",
+      countedPages: 3072,
+      givesBackPages: 3072,
+      growthPagesPerSecond: 0,
+      oomScoreAdj: -1000,
+      fate: "protected",
+      rule: null,
+    },
+  ],
+  freeablePages: 5120,
+  protectedPages: 3072,
+  dyingPages: 0,
+  samples: [{ agoSeconds: 0.4, usagePages: 8192 }, { agoSeconds: 1.4, usagePages: 7936 }],
+};
+
+export const FAKE_AUDIT: Audit = {
+  uid: 1000,
+  ownerUid: 1000,
+  pageBytes: 4096,
+  countMask: 0b1110,
+  creditsShares: true,
+  source: "bpf",
+  degraded: false,
+  user: { countedPages: 9216, creditPages: 1024, inDoubt: false, processes: 2 },
+  kernel: { totalPages: 9216, pendingPages: 0, inheritedPages: 0 },
+  processes: [{ pid: 4101, countedPages: 6144 }, { pid: 4102, countedPages: 3072 }],
 };
 
 /** Keeps limits in memory, and what it was asked. */
@@ -68,8 +154,21 @@ export class FakeBackend implements ControlBackend {
   persisted = true;
   failing = false;
   readonly rules = new LimitRules();
+  historyPath: string | null = null;
+  recentKills: KillList["kills"] = [];
+  explanation: Explanation = FAKE_EXPLANATION;
+  readonly explained: number[] = [];
+  audited: Audit = FAKE_AUDIT;
   readonly faults: string[] = [];
   readonly owners = new Map<number, number>();
+  readonly reloads: string[] = [];
+  overrides: readonly OverriddenRule[] = [];
+  report: ConfigReport = { files: [], settings: [], limits: [], rules: [] };
+  reloadAnswer: ReloadAnswer = NOTHING_CHANGED;
+  recordings = 0;
+  recordingChunks: readonly Uint8Array<ArrayBuffer>[] = [];
+  readonly ends = new Map<number, () => void>();
+  readonly feed = new EventFeed({ instance: "fake", last: 0, nowMs: () => performance.now() });
 
   limits(): readonly OriginRule[] {
     if (this.failing) throw new Error("secret detail");
@@ -93,8 +192,70 @@ export class FakeBackend implements ControlBackend {
     return Promise.resolve({ cleared, persisted: this.persisted });
   }
 
+  resetLimit(
+    uidFirst: number,
+    uidLast: number,
+  ): Promise<{ readonly cleared: boolean; readonly persisted: boolean }> {
+    return this.clearLimit(uidFirst, uidLast);
+  }
+
+  overridden(): readonly OverriddenRule[] {
+    return this.overrides;
+  }
+
+  config(): ConfigReport {
+    return this.report;
+  }
+
+  reload(isAtOnce: boolean): Promise<ReloadAnswer> {
+    this.reloads.push(isAtOnce ? "now" : "later");
+    return Promise.resolve(this.reloadAnswer);
+  }
+
+  kills(): KillList {
+    return { historyPath: this.historyPath, kills: this.recentKills };
+  }
+
+  metrics(accept: string | null): MetricsAnswer {
+    const bytes = new TextEncoder().encode(`# ${accept}\n`);
+    return { type: "text/plain; version=0.0.4", bytes };
+  }
+
+  explain(uid: number): Explanation {
+    this.explained.push(uid);
+    return { ...this.explanation, uid };
+  }
+
+  audit(uid: number): Audit {
+    return { ...this.audited, uid };
+  }
+
   status(): StatusReport {
     return FAKE_STATUS;
+  }
+
+  record(): OpenRecording | undefined {
+    const id = ++this.recordings;
+    const chunks = this.recordingChunks;
+    return {
+      id,
+      stream: new ReadableStream({
+        start: (controller) => {
+          for (const chunk of chunks) controller.enqueue(chunk);
+          this.ends.set(id, () => controller.close());
+        },
+        cancel: () => void this.ends.delete(id),
+      }),
+    };
+  }
+
+  endRecording(id: number): boolean {
+    this.ends.get(id)?.();
+    return this.ends.delete(id);
+  }
+
+  events(query: EventsQuery): FeedReader | undefined {
+    return this.feed.open(query);
   }
 
   fault(role: string, kind: string): boolean {
@@ -124,7 +285,7 @@ export function fakeOptions(
     backend,
     totalMemoryBytes: 2 ** 34,
     pageBytes: 4096,
-    softDefault: SOFT_DEFAULT,
+    softDefault: () => SOFT_DEFAULT,
     debugFaults: true,
     onError: (error) => errors.push(error),
   };

@@ -22,8 +22,13 @@ export class FakeKernelTrigger implements KernelLimits, KernelCandidates {
   readonly dying: (readonly [uid: number, tgid: number, mmId: number])[] = [];
   /** Users of whom not all address spaces have a slot. */
   readonly inexact = new Set<number>();
+  /** What the kernel says when it is told of who dies. */
+  refusal: string | undefined;
+  /** Users for whom there is no row. */
+  readonly unknown = new Set<number>();
 
   set(uid: number, limitPages: number, mayKill: boolean): LineState {
+    if (this.unknown.has(uid)) return LineState.unknown;
     this.lines.set(uid, { limitPages, mayKill });
     return this.inexact.has(uid) ? LineState.inexact : LineState.exact;
   }
@@ -40,7 +45,12 @@ export class FakeKernelTrigger implements KernelLimits, KernelCandidates {
     this.candidates.set(uid, [tgid, mmId]);
   }
 
-  noteDying(uid: number, tgid: number, mmId: number): void {
+  disarm(uid: number): void {
+    this.candidates.delete(uid);
+  }
+
+  noteDying(uid: number, tgid: number, mmId: number): string | undefined {
     this.dying.push([uid, tgid, mmId]);
+    return this.refusal;
   }
 }

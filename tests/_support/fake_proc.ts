@@ -95,14 +95,23 @@ export class FakeProc implements Proc {
     return [...this.entries].filter(([, { ppid }]) => ppid === pid).map(([child]) => child);
   }
 
-  sharesMm(pidA: number, pidB: number): boolean {
-    const [a, b] = [this.entries.get(pidA), this.entries.get(pidB)];
-    return a !== undefined && b !== undefined && (a.mm ?? pidA) === (b.mm ?? pidB);
+  /** As kcmp(2): tasks without memory share it. */
+  sharesMm(idA: number, idB: number): boolean {
+    const [a, b] = [this.mmOf(idA), this.mmOf(idB)];
+    return a !== undefined && a === b;
+  }
+
+  /** 0: none; undefined: nobody has that number. */
+  private mmOf(id: number): number | undefined {
+    const [pid, entry] = this.find(id);
+    if (pid === undefined || entry === undefined) return undefined;
+    return entry.isLeaderDead === true && id === pid ? 0 : entry.mm ?? pid;
   }
 }
 
 /** A record. */
 export interface Telling {
+  readonly tsNs: number;
   readonly kind: number;
   readonly tid: number;
   readonly a: number;
@@ -131,10 +140,11 @@ export class Tellings {
   take(): Telling[] {
     this.producer.publish();
     const records: Telling[] = [];
-    const { words } = this.consumer;
+    const { words, doubles } = this.consumer;
     for (let word = this.consumer.next(); word >= 0; word = this.consumer.next()) {
       const at = (name: keyof typeof RecordWord): number => words[word + RecordWord[name]]!;
       records.push({
+        tsNs: doubles[word >> 1]!,
         kind: at("kindCpu") & 0xff,
         tid: at("tid"),
         a: at("a"),

@@ -5,8 +5,11 @@
  * @module
  */
 import { ChangesRead, type SweeperWorld, Woken } from "../../pipeline/discovery/sweeper_world.ts";
+import type { BrakeWorld } from "../../pipeline/brake/brake_kernel.ts";
 import type { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import type { GuardedInstance } from "../../pipeline/ports.ts";
+import { loadPatterns } from "../../kernel/rules/linear_patterns.ts";
+import { FakeFacts } from "./fake_facts.ts";
 import { FakeProc } from "./fake_proc.ts";
 
 const GIB = 2 ** 30;
@@ -33,6 +36,9 @@ export class FakeSweeperWorld implements SweeperWorld {
     mend: () => this.found = undefined,
   };
   readonly traceCounts = undefined;
+  readonly facts = new FakeFacts();
+  readonly loadPatterns = loadPatterns;
+  brake: BrakeWorld | undefined;
   /** Processes that changed their user; what the next reads give instead, each once. */
   readonly changes: number[] = [];
   readonly changeFailures: ChangesRead[] = [];

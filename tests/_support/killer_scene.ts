@@ -13,6 +13,8 @@ import {
   Refusal,
   Signal,
 } from "../../pipeline/kill/killer.ts";
+import type { UnitKernel } from "../../pipeline/kill/unit_kernel.ts";
+import { Unit } from "../../pipeline/memory/kill_plan.ts";
 import type { KernelCandidates } from "../../pipeline/kill/kernel_trigger.ts";
 import { Role } from "../../pipeline/memory/layout.ts";
 import { readReport, type Report } from "../../pipeline/messages/reports.ts";
@@ -86,7 +88,12 @@ export class Hands implements KillKernel {
 
   kill(handle: number, pid: number, signal: number): number {
     assertEquals(this.pidOf(handle), pid);
-    this.done.push(`${signal === Signal.none ? "ask" : "kill"} ${pid}`);
+    const what = signal === Signal.none
+      ? "ask"
+      : signal === Signal.kill
+      ? "kill"
+      : `signal${signal}`;
+    this.done.push(`${what} ${pid}`);
     if (signal === Signal.kill) this.whileKilled(pid);
     return signal === Signal.none ? this.person(pid).askResult : this.person(pid).killResult;
   }
@@ -132,11 +139,47 @@ export class Hands implements KillKernel {
   get killed(): number[] {
     return this.done.filter((what) => what.startsWith("kill")).map((what) => Number(what.slice(5)));
   }
+
+  /** Who was sent another signal than SIGKILL. */
+  get asked(): string[] {
+    return this.done.filter((what) => what.startsWith("signal"));
+  }
+}
+
+/** Who belongs together: by pid, what a test says. */
+export class Families implements UnitKernel {
+  readonly parents = new Map<number, number>();
+  /** Numbers of groups, sessions and cgroups. */
+  readonly units = new Map<number, Partial<Record<number, number>>>();
+  /** The kernel ends a cgroup at once. */
+  killsScopes = false;
+  readonly scopesKilled: number[] = [];
+
+  parentOf(pid: number): number {
+    return this.parents.get(pid) ?? 0;
+  }
+
+  unitOf(pid: number, unit: number): number {
+    return this.units.get(pid)?.[unit] ?? 0;
+  }
+
+  isIn(pid: number, unit: number, key: number): boolean {
+    return this.unitOf(pid, unit) === key;
+  }
+
+  killScope(key: number, mayKill: (pid: number) => boolean): boolean {
+    if (!this.killsScopes) return false;
+    const pids = [...this.units].filter(([, units]) => units[Unit.scope] === key);
+    if (!pids.every(([pid]) => mayKill(pid))) return false;
+    this.scopesKilled.push(key);
+    return true;
+  }
 }
 
 export class Scene {
   readonly desk: Desk;
   readonly hands: Hands;
+  readonly families = new Families();
   killer: Killer;
   private readonly options: KillerOptions;
   private readonly reportRing: RingConsumer;
@@ -149,7 +192,7 @@ export class Scene {
   ) {
     this.desk = desk;
     this.hands = new Hands(desk);
-    this.options = { patienceNs, kernelCandidates };
+    this.options = { patienceNs, kernelCandidates, unitKernel: this.families };
     this.killer = this.start();
     this.reportRing = new RingConsumer(
       desk.memory.buffer,
@@ -210,11 +253,16 @@ export class Scene {
   }
 
   reports(name: string): Report[] {
+    return this.allReports().filter((report) => report.name === name);
+  }
+
+  /** All that was told since the last time. */
+  allReports(): Report[] {
     const reports: Report[] = [];
     for (;;) {
       const report = readReport(this.reportRing);
       if (report === undefined) return reports;
-      if (report.name === name) reports.push(report);
+      reports.push(report);
     }
   }
 }

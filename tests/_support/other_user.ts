@@ -25,21 +25,30 @@ export interface ToomRun {
   readonly err: string;
 }
 
-/** Runs `toom` as a user, with a copy of the cache of packages that this user may use. */
+/**
+ * Runs `toom` as a user, with a cache of Deno's that this user may use. Root fills it before: to
+ * translate and look through all modules takes memory that no installed toom takes.
+ *
+ * @param gid The user's only group.
+ */
 export async function runToomAs(
   uid: number,
   args: readonly string[],
+  gid = uid,
 ): Promise<ToomRun> {
   const dirPath = await Deno.makeTempDir();
   try {
     await must("cp", ["-r", await npmCachePath(), `${dirPath}/npm`]);
+    const run = ["run", "--no-prompt", "--cached-only", "-A", "mod.ts"];
+    const env = { DENO_DIR: dirPath, HOME: dirPath, NO_COLOR: "1" };
+    await must(Deno.execPath(), [...run, args[0] ?? "--help", "--help"], { env, cwd: ROOT_PATH });
     await must("chown", ["-R", `${uid}:${uid}`, dirPath]);
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--cached-only", "-A", "mod.ts", ...args],
+      args: [...run, ...args],
       cwd: ROOT_PATH,
-      env: { DENO_DIR: dirPath, HOME: dirPath, NO_COLOR: "1" },
+      env,
       uid,
-      gid: uid,
+      gid,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -58,8 +67,13 @@ async function npmCachePath(): Promise<string> {
   return String(npmCache).replace(/\/npm\/.*$/, "/npm");
 }
 
-async function must(program: string, args: readonly string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(program, { args: [...args] }).output();
+async function must(
+  program: string,
+  args: readonly string[],
+  options: Deno.CommandOptions = {},
+): Promise<string> {
+  const command = new Deno.Command(program, { ...options, args: [...args] });
+  const { success, stdout, stderr } = await command.output();
   const decoder = new TextDecoder();
   if (!success) throw new Error(`${program} failed: ${decoder.decode(stderr)}`);
   return decoder.decode(stdout);

@@ -74,9 +74,9 @@ export async function whenAlone<Result extends { readonly code: number; readonly
 export const DEMO_OUTPUT = new RegExp([
   "^toom watches: uid \\d+ may use 64\\.0 MiB, others are free",
   " {2}neighbour  pid \\d+ of uid \\d+  uses \\S+ MiB",
-  " {2}hog        pid (?<hog>\\d+) of uid \\d+  uses \\S+ MiB, goes for 1\\.0 GiB at full speed",
+  " {2}hog        pid (?<hog>\\d+) of uid \\d+  uses \\S+ MiB, takes up to 1\\.0 GiB at full speed",
   " {2}other hog  pid \\d+ of uid \\d+  uses 25\\d\\.\\d MiB, has no limit",
-  "toom killed pid \\k<hog> \\(hog\\) \\d+ µs after the page that crossed the line",
+  "toom killed pid \\k<hog> \\(hog\\) \\d+ µs after the page that passed the limit",
   " {2}uid \\d+ used \\S+ MiB then, \\S+ \\w+ too much, and \\S+ MiB at most",
   " {2}the victim used \\S+ MiB; it was gone and \\S+ MiB free \\S+ ms later",
   " {2}neighbour  lives, uses \\S+ MiB",

@@ -24,6 +24,8 @@ export interface ToomOptions {
   /** A program and its arguments that execute what is behind them. */
   readonly wrapper?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A file that gets each line of the log too, for a program that reads it. */
+  readonly logPath?: string;
 }
 
 export class Toom implements AsyncDisposable {
@@ -60,6 +62,10 @@ export class Toom implements AsyncDisposable {
         "--log-format=json",
         `--state-dir=${this.stateDir}`,
         `--control-socket=${this.socketPath}`,
+        // Each kill is a line of its own, however many there are.
+        ...(args.some((arg) => /^--(?:storm-|config=)/.test(arg)) ? [] : ["--storm-kills=0"]),
+        // Not that of the machine.
+        ...(args.some((arg) => arg.startsWith("--config=")) ? [] : ["--config=none"]),
         ...(options.tmallocPath === undefined ? [`--tmalloc-socket=${this.tmallocPath}`] : []),
         ...args,
       ],
@@ -69,11 +75,17 @@ export class Toom implements AsyncDisposable {
     Deno.umask(umask);
     this.reading = Promise.all([
       readLines(this.child.stdout, (line) => {
+        if (options.logPath !== undefined) appendLine(options.logPath, line);
         if (line.startsWith("{")) this.lines.push(JSON.parse(line));
         else this.errors.push(line);
       }),
       readLines(this.child.stderr, (line) => this.errors.push(line)),
     ]);
+  }
+
+  /** Starts toom, and does not wait for anything. */
+  static begin(args: readonly string[], options: ToomOptions = {}): Toom {
+    return new Toom(args, options);
   }
 
   /** Starts toom and waits until it is ready; while another runs on this machine, tries again. */
@@ -151,6 +163,11 @@ export class Toom implements AsyncDisposable {
     if (!answer.ok) throw new Error(`no fault in ${role}: ${answer.status}`);
   }
 
+  /** Sends it a signal. */
+  signal(signal: Deno.Signal): void {
+    this.child.kill(signal);
+  }
+
   /** Runs another toom command against this one. */
   async command(...args: string[]): Promise<{ code: number; out: string; err: string }> {
     const output = await new Deno.Command(Deno.execPath(), {
@@ -179,6 +196,10 @@ export class Toom implements AsyncDisposable {
     await this.stop();
     await Deno.remove(this.dir, { recursive: true });
   }
+}
+
+function appendLine(path: string, line: string): void {
+  Deno.writeTextFileSync(path, `${line}\n`, { append: true });
 }
 
 async function readLines(

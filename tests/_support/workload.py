@@ -72,6 +72,14 @@ def main(mode, args):
         say("here")
         wait()
         hold(int(args[0]), *args[1:])
+    elif mode == "steps":
+        # Grows by so much with each line.
+        kept = []
+        say("here")
+        while True:
+            wait()
+            kept.append(touch(int(args[0])))
+            say("grown", len(kept))
     elif mode == "storm":
         say("here")
         wait()
@@ -275,6 +283,65 @@ def main(mode, args):
 
         threading.Thread(target=grow).start()
         libc.syscall(SYS_EXIT, 0)
+    elif mode == "stubborn":
+        # Does not end by SIGTERM.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        say("here")
+        wait()
+        hold(int(args[0]))
+    elif mode == "saver":
+        # Writes down what it has when it is asked to end.
+        def save(number, _):
+            say("saving", number)
+            time.sleep(0.3)
+            say("saved")
+            os._exit(3)
+
+        signal.signal(signal.SIGTERM, save)
+        say("here")
+        wait()
+        hold(int(args[0]))
+    elif mode == "lodger":
+        # Holds memory and says nothing; on its own in a unit, if it is told to.
+        if "group" in args:
+            os.setpgid(0, 0)
+        if "session" in args:
+            os.setsid()
+        kept = touch(int(args[0]))
+        time.sleep(3600)
+    elif mode == "unit":
+        # As root: a process group or session of two users, and somebody of the first who is not in it.
+        kind, uid, other = args[0], int(args[1]), int(args[2])
+        if kind == "session":
+            os.setsid()
+        else:
+            os.setpgid(0, 0)
+
+        def person(uid, *words):
+            pid = os.fork()
+            if pid == 0:
+                os.setgid(uid)
+                os.setuid(uid)
+                die_with_parent()
+                os.execv(sys.executable, self_command(*words))
+            return pid
+
+        say("mate", person(uid, "lodger", "2"))
+        say("foreign", person(other, "lodger", "2"))
+        say("apart", person(uid, "lodger", "2", kind))
+        say("here")
+        wait()
+        say("hog", person(uid, "lodger", args[3]))
+        while True:
+            wait()
+    elif mode == "respawn":
+        # A shell that starts a hog anew whenever it has ended; its program says its own pid.
+        if "session" in args:
+            os.setsid()
+        say("here")
+        wait()
+        command = 'while :; do "$0" "$@"; done'
+        os.execv("/bin/sh", ["sh", "-c", command, *self_command("lodger", args[0])])
     elif mode == "churn":
         # Grows and shrinks for ever.
         say("here")

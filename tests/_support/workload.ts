@@ -21,7 +21,8 @@ export const E2E_NEEDS = "root, tracefs with rss_stat, and python3";
 const SCRIPT = Deno.readTextFileSync(new URL("./workload.py", import.meta.url));
 const RUN_SCRIPT = "import os; exec(os.environ['TOOM_WORKLOAD'])";
 
-export class Workload implements AsyncDisposable {
+/** A process that says lines when it is where it wants to be, and goes on at a line of its input. */
+export class ScratchProcess implements AsyncDisposable {
   private readonly child: Deno.ChildProcess;
   private readonly input: WritableStreamDefaultWriter<Uint8Array>;
   private readonly reading: Promise<void>;
@@ -30,13 +31,13 @@ export class Workload implements AsyncDisposable {
   private closed = false;
 
   /** @param uid 0, or a scratch user. */
-  constructor(uid: number, mode: string, ...args: (string | number)[]) {
-    this.child = new Deno.Command(PYTHON!, {
-      args: ["-S", "-E", "-c", RUN_SCRIPT, mode, ...args.map(String)],
+  constructor(uid: number, path: string, args: readonly string[], env: Record<string, string>) {
+    this.child = new Deno.Command(path, {
+      args: [...args],
       ...(uid === 0 ? {} : { uid, gid: uid }),
       cwd: "/",
       clearEnv: true,
-      env: { TOOM_WORKLOAD: SCRIPT },
+      env,
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
@@ -76,6 +77,16 @@ export class Workload implements AsyncDisposable {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     return this;
+  }
+
+  /** The first line that it says, as JSON. */
+  async saidJson<Value>(timeoutMs = 30_000): Promise<Value> {
+    const deadlineMs = performance.now() + timeoutMs;
+    while (this.said.length === 0) {
+      if (performance.now() > deadlineMs) throw new Error("the process never said anything");
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    return JSON.parse(this.said[0]!);
   }
 
   /** Lets it go on. */
@@ -119,6 +130,15 @@ export class Workload implements AsyncDisposable {
       // It has ended.
     }
     await this.close();
+  }
+}
+
+/** A process of workload.py. */
+export class Workload extends ScratchProcess {
+  /** @param uid 0, or a scratch user. */
+  constructor(uid: number, mode: string, ...args: (string | number)[]) {
+    const words = ["-S", "-E", "-c", RUN_SCRIPT, mode, ...args.map(String)];
+    super(uid, PYTHON!, words, { TOOM_WORKLOAD: SCRIPT });
   }
 }
 

@@ -89,7 +89,10 @@ Deno.test("parseCommand() says what is wrong in one line that leads to the help"
   assertEquals(problemOf("f", "-x"), `toom test: unknown option -x${see}`);
   assertEquals(problemOf("f", "--no-dry-run"), `toom test: unknown option --no-dry-run${see}`);
   assertEquals(problemOf("f", "--lim=a"), `toom test: unknown option --lim${see}`);
-  assertEquals(problemOf("f", "--limit.x=1"), `toom test: unknown option --limit.x${see}`);
+  assertEquals(
+    problemOf("f", "--limit.x=1"),
+    `toom test: unknown option --limit.x, did you mean --limit?${see}`,
+  );
   assertEquals(problemOf("f", "--__proto__=1"), `toom test: unknown option --__proto__${see}`);
   assertEquals(
     problemOf("f", "--limit"),

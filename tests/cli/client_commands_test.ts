@@ -1,35 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { limitCommand } from "../../cli/limit.ts";
 import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
-import { statusCommand } from "../../cli/status.ts";
+import { statusCommand, statusLines } from "../../cli/status.ts";
+import type { StatusReport } from "../../service/control/control_api.ts";
 import type { Users } from "../../cli/users.ts";
+import { type Command, type Ran, run } from "../_support/command_run.ts";
 import { FAKE_STATUS, withControl } from "../_support/fake_control.ts";
 
 const USERS: Users = {
   uidOf: (name) => name === "bob" ? 60001 : name === "root" ? 0 : undefined,
   nameOf: (uid) => uid === 60001 ? "bob" : undefined,
 };
-
-interface Ran {
-  readonly code: number;
-  readonly out: string[];
-  readonly err: string[];
-}
-
-type Command = (
-  args: string[],
-  io: { out: (line: string) => void; err: (line: string) => void },
-) => Promise<number>;
-
-async function run(command: Command, ...args: string[]): Promise<Ran> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await command(args, {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-  });
-  return { code, out, err };
-}
 
 const limitWithUsers: Command = (args, io) => limitCommand(args, io, { users: USERS });
 
@@ -59,6 +40,10 @@ Deno.test("toom limit sets, gets, lists and clears, for people", async () => {
       "limit set: each of 1000-59999 (uid 1000-59999) hard 4.0 GiB (1048576 pages), " +
       "soft 2.0 GiB (524288 pages)",
     ]);
+    await limit("set", "60009", "64MiB", "--now");
+    assertEquals(backend.rules.find(60009)?.isAtOnce, true);
+    assertEquals(backend.rules.find(60001)?.isAtOnce, undefined);
+    await limit("clear", "60009");
     assertEquals((await limit("get", "60001")).out, [
       "bob (uid 60001) hard 64.0 MiB (16384 pages), soft 57.6 MiB (14745 pages)",
     ]);
@@ -66,6 +51,27 @@ Deno.test("toom limit sets, gets, lists and clears, for people", async () => {
       "USER                UID             HARD      SOFT    PAGES  SET BY",
       "bob                 60001       64.0 MiB  57.6 MiB    16384  toom limit set",
       "each of 1000-59999  1000-59999   4.0 GiB   2.0 GiB  1048576  toom limit set",
+    ]);
+    assertEquals((await limit("set", "bob", "64MiB", "--brake", "all")).out, [
+      "limit set: bob (uid 60001) hard 64.0 MiB (16384 pages), soft 57.6 MiB (14745 pages), " +
+      "brake all",
+    ]);
+    assertEquals(backend.rules.find(60001)?.brake, "all");
+    assertEquals((await limit("list")).out.slice(0, 2), [
+      "USER                UID             HARD      SOFT    PAGES  BRAKE  SET BY",
+      "bob                 60001       64.0 MiB  57.6 MiB    16384  all    toom limit set",
+    ]);
+    const words = ["--victim", "newest", "--max-processes", "50", "--kill-signal", "TERM"];
+    assertEquals((await limit("set", "bob", "64MiB", ...words)).out, [
+      "limit set: bob (uid 60001) hard 64.0 MiB (16384 pages), soft 57.6 MiB (14745 pages), " +
+      "at most 50 processes, victim newest, SIGTERM",
+    ]);
+    const { victim, processesMax, brake } = backend.rules.find(60001)!;
+    assertEquals([victim, processesMax, brake], ["newest", 50, undefined]);
+    assertEquals((await limit("list")).out, [
+      "USER                UID             HARD      SOFT    PAGES  PROCESSES  VICTIM  PLAN     SET BY",
+      "bob                 60001       64.0 MiB  57.6 MiB    16384         50  newest  SIGTERM  toom limit set",
+      "each of 1000-59999  1000-59999   4.0 GiB   2.0 GiB  1048576          -  -       -        toom limit set",
     ]);
     assertEquals(await limit("clear", "bob"), { code: 0, out: ["limit cleared: bob"], err: [] });
     assertEquals(await limit("clear", "bob"), {
@@ -158,7 +164,7 @@ Deno.test("toom limit --json prints the daemon's answer on one line", async () =
       persisted: true,
     });
     assertEquals(await parse("get", "bob"), { limit: report });
-    assertEquals(await parse("list"), { limits: [report] });
+    assertEquals(await parse("list"), { limits: [report], overridden: [] });
     assertEquals(await parse("clear", "bob"), { cleared: true, persisted: true });
   });
 });
@@ -194,6 +200,11 @@ Deno.test("toom limit answers wrong uses with one line and exit code 2", async (
     ["set", "bob", "1G", "--soft", "2G"],
     ["set", "bob", "1G", "--soft", "200%"],
     ["set", "bob", "1G", "--soft"],
+    ["set", "bob", "1G", "--brake", "some"],
+    ["set", "bob", "1G", "--victim", "newst"],
+    ["set", "bob", "1G", "--victim", "newest=0"],
+    ["set", "bob", "1G", "--victim", ""],
+    ["set", "bob", "1G", "--max-processes", "0"],
     ["set", "bob", "1G", "--hard", "1G"],
     ["get"],
     ["get", "bob", "ann"],
@@ -236,8 +247,8 @@ Deno.test("toom status shows a table, or the report as JSON", async () => {
         "toom 0.1.0, pid 77, up 1 h 2 min, source raw, 80.0 MiB resident",
         "books in order",
         "",
-        "USER    UID     USAGE   SHARED  PROMISED      SOFT      HARD      PEAK  STATE  PROCESSES  KILLS",
-        "-     60001  32.0 MiB  4.0 MiB   1.0 MiB  57.6 MiB  64.0 MiB  62.5 MiB  ok             3      1",
+        "USER    UID     USAGE   SHARED  PROMISED      SOFT      HARD      PEAK     GROWTH  STATE  PROCESSES  KILLS",
+        "-     60001  32.0 MiB  4.0 MiB   1.0 MiB  57.6 MiB  64.0 MiB  62.5 MiB  1.0 MiB/s  ok             3      1",
         "",
         "kills   1 (0 failed, 2 spared)",
         "events  123456 (1235/s), 0 lost, 1 malformed, 2 foreign, 3 stale, 4 unattributed",
@@ -246,16 +257,57 @@ Deno.test("toom status shows a table, or the report as JSON", async () => {
         "tmalloc 40 requests of 2 processes: 20 granted, 4 denied, 1 waiting; 3 connections, " +
         "5 refused, 3 broken off",
         "",
-        "WORKER      STATE    HEARTBEAT  RESTARTS  EVENTS",
-        "reader0     running  13 ms ago         0  123456",
-        "accounting  running   3 ms ago         1  123450",
+        "WORKER      STATE    HEARTBEAT      CPU  RESTARTS  EVENTS",
+        "reader0     running  13 ms ago  1230 ms         0  123456",
+        "accounting  running   3 ms ago    40 ms         1  123450",
       ],
     });
     const json = await run(statusCommand, "--json", `--control-socket=${socketPath}`);
     assertEquals([json.code, json.out.length], [0, 1]);
     assertEquals(JSON.parse(json.out[0]!), FAKE_STATUS);
+    const csv = await run(statusCommand, "--csv", `--control-socket=${socketPath}`);
+    assertEquals(csv, {
+      code: 0,
+      err: [],
+      out: [
+        "user,uid,usagePages,countedPages,sharedPages,promisedPages,softPages,hardPages,peakPages," +
+        "growthPagesPerSecond,state,isNear,inDoubt,processes,refusals,kills",
+        ",60001,8192,9216,1024,256,14745,16384,16000,256,ok,true,false,3,0,1",
+      ],
+    });
     assertEquals((await run(statusCommand, "now")).code, 2);
+    assertEquals((await run(statusCommand, "--csv", "--json")).code, 2);
   });
+});
+
+Deno.test("toom status tells of the brake, where there is one or was", () => {
+  const brake = { mode: "off", by: null, braked: 0, refused: 0, failures: 0, left: 0 } as const;
+  const linesOf = (more: Partial<NonNullable<StatusReport["brake"]>>): string[] =>
+    statusLines({ ...FAKE_STATUS, brake: { ...brake, ...more } })
+      .filter((line) => line.startsWith("brake") || line.includes("REFUSED"));
+  assertEquals(linesOf({}), []);
+  assertEquals(
+    linesOf({ mode: "growers", by: "helpers", braked: 2, refused: 5 })[1],
+    [
+      "brake   growers, by helpers: 2 processes lowered, 5 refused so far",
+    ][0],
+  );
+  assertEquals(
+    linesOf({ mode: "all", failures: 3, left: 1 })[1],
+    [
+      "brake   all, cannot be here: 0 processes lowered, 0 refused so far, 3 times not allowed, " +
+      "1 not given back yet",
+    ][0],
+  );
+  assertEquals(linesOf({ refused: 1 }).length, 2, "of a user whose limit has it");
+});
+
+Deno.test("toom status tells of the history, and that it is off", () => {
+  const history = { path: "/x\u001b/h.db", written: 3, pending: 1, missed: 2, failures: 4 };
+  const line = "history 3 kills written to /x\\u001b/h.db, 1 wait, 2 missed, 4 failures";
+  assert(statusLines({ ...FAKE_STATUS, history }).includes(line));
+  const off = { ...history, path: null };
+  assert(statusLines({ ...FAKE_STATUS, history: off }).includes("history off"));
 });
 
 Deno.test("clients say that toom is not running, with exit code 1", async () => {

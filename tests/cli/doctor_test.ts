@@ -42,6 +42,7 @@ const CHECKS = [
   "sched-fifo",
   "psi",
   "uid-events",
+  "brake",
 ];
 
 async function run(...args: string[]): Promise<{ code: number; out: string[]; err: string[] }> {

@@ -167,7 +167,10 @@ Deno.test("replay says in one line what is wrong with its options", async () => 
     [["a", "--soft", "95"], /--soft: expected 95%/],
     [["a", "--limit", "no-such-user=1G"], /no user is "no-such-user"/],
     [["a", "--count", "all"], /--count: expected/],
-    [["a", "--victim", "me"], /--victim: expected largest, newest, growing, not "me"/],
+    [
+      ["a", "--victim", "me"],
+      /--victim: expected largest, newest, growing, culprit, or some .* not "me"/,
+    ],
     [["a", "--page-bytes", "5000"], /--page-bytes: expected a power of two/],
     [["a", "--assume-uid", "bob"], /--assume-uid: expected a whole number/],
     [["a", "--soft", "200%"], /--soft: expected/],

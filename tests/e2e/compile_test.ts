@@ -8,6 +8,9 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { StatusReport } from "../../service/control/control_api.ts";
+import { loadAssets } from "../../cli/web/assets.ts";
+import { withControl } from "../_support/fake_control.ts";
+import { killRecord } from "../_support/kill_entries.ts";
 import {
   commandOf,
   DEMO_OUTPUT,
@@ -16,11 +19,12 @@ import {
   runProgram,
   whenAlone,
 } from "../_support/program.ts";
-import { hasFile, hasTracefs, isRoot, needing } from "../_support/real_kernel.ts";
+import { hasFile, hasTracefs, isRoot, needing, waitUntil } from "../_support/real_kernel.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const SCRATCH_UID = 60997;
 const START_MS_MAX = 30_000;
+const HISTORY_BOUNDS = { ageMsMax: 1e15, bytesMax: 2 ** 22 };
 
 interface Build {
   readonly program: Program | undefined;
@@ -66,6 +70,26 @@ Deno.test(needing(program !== undefined, needs, "dist/toom says its version"), a
 });
 
 Deno.test(
+  needing(program !== undefined && isRoot(), needs, "dist/toom check-config reads a file"),
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/c.jsonc`;
+    try {
+      await Deno.writeTextFile(path, '{ "limits": { "*": "1G", }, } // all', { mode: 0o644 });
+      const right = await runProgram(toom, ["check-config", path]);
+      assertEquals([right.code, right.err], [0, ""]);
+      assertMatch(right.out, /^\*  +1-4294967294 +1\.0 GiB/m);
+      await Deno.writeTextFile(path, '{ "limts": {} }');
+      const wrong = await runProgram(toom, ["check-config", path]);
+      assertEquals(wrong.code, 2);
+      assertMatch(wrong.err, /c\.jsonc:1:3: limts: .*, did you mean "limits"\?/);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
+
+Deno.test(
   needing(program !== undefined && hasTracefs(), needs, "dist/toom demo kills the hog"),
   async () => {
     const { code, out, err } = await whenAlone(() => runProgram(toom, ["demo"]));
@@ -96,6 +120,63 @@ Deno.test(
       await Deno.remove(states, { recursive: true });
     }
   },
+);
+
+Deno.test(
+  needing(program !== undefined, needs, "dist/toom writes the history, and reads it"),
+  async () => {
+    const states = await Deno.makeTempDir({ prefix: "toom-compiled-history-" });
+    const path = `${states}/history.db`;
+    try {
+      const child = new Deno.Command(toom.path, {
+        args: ["history-writer"],
+        clearEnv: true,
+        stdin: "piped",
+        stdout: "piped",
+      }).spawn();
+      const writer = child.stdin.getWriter();
+      const batch = { number: 1, kills: [killRecord(1)], ends: [], peaks: [] };
+      for (const line of [{ path, bounds: HISTORY_BOUNDS }, batch]) {
+        await writer.write(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
+      }
+      await writer.close();
+      const { code, stdout } = await child.output();
+      assertEquals([code, new TextDecoder().decode(stdout)], [0, '{"number":1}\n']);
+      const kills = await runProgram(toom, ["kills", "--json", `--history=${path}`]);
+      assertEquals([kills.code, kills.err], [0, ""]);
+      assertEquals(JSON.parse(kills.out).kills, [killRecord(1)]);
+    } finally {
+      await Deno.remove(states, { recursive: true });
+    }
+  },
+);
+
+Deno.test(
+  needing(program !== undefined, needs, "dist/toom serves the page, all of it from within"),
+  () =>
+    withControl(async ({ socketPath, dirPath: folder }) => {
+      const path = `${folder}/web.sock`;
+      const words = ["web", `--control-socket=${socketPath}`, `--listen=${path}`];
+      const child = commandOf(toom, words).spawn();
+      const output = child.output();
+      try {
+        await Promise.race([waitUntil(() => hasFile(path), "it listens"), output]);
+        using client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
+        for (const [asset, { bytes }] of await loadAssets()) {
+          const answer = await fetch(`http://localhost${asset}`, { client });
+          assertEquals([answer.status, await answer.bytes()], [200, bytes], asset);
+        }
+        const told = await (await fetch("http://localhost/api/explain/60001", { client })).json();
+        assertMatch(told.sentences[1], /^It uses 32\.0 MiB/);
+      } finally {
+        // Unless it has ended, which its lines tell.
+        try {
+          child.kill("SIGTERM");
+        } catch { /* below */ }
+      }
+      const { code, stderr } = await output;
+      assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+    }),
 );
 
 /** Has a worker hang. */

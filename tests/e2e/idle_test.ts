@@ -5,7 +5,8 @@ import { Toom } from "../_support/toom.ts";
 import { E2E_NEEDS, E2E_POSSIBLE, Workload } from "../_support/workload.ts";
 
 const UID = 60041;
-const RSS_BYTES_MAX = 110 << 20;
+/** 112 to 115 MiB are seen; rules, plans, hooks, the stream of events and recordings have added four. */
+const RSS_BYTES_MAX = 118 << 20;
 /** Start-up code is let go of after 5 s. */
 const SETTLED_MS = 9000;
 

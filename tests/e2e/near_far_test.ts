@@ -48,7 +48,7 @@ Deno.test({
     });
 
     await t.step("a lower limit brings its user near, and whom is over dies at once", async () => {
-      const set = await toom.command("limit", "set", String(UID), "64MiB");
+      const set = await toom.command("limit", "set", String(UID), "64MiB", "--now");
       assertEquals(set.code, 0, set.err);
       await until(near, LOOK_MS_MAX, "somebody is near");
       await using hog = new Workload(UID, "hold", 512);

@@ -92,3 +92,21 @@ Deno.test({
     await family.close();
   },
 });
+
+for (const args of [[], ["--trigger=user"], ["--source=raw"]]) {
+  const name = `each hog of shared memory dies at the limit, whoever did before (${args.join()})`;
+  Deno.test({
+    ...needing(E2E_POSSIBLE, E2E_NEEDS, name),
+    fn: async () => {
+      await using toom = await Toom.start([`--limit=${UID}=48MiB`, ...args]);
+      await using _shell = await new Workload(UID, "hold", 1).until("held");
+      for (let hogs = 1; hogs <= 4; hogs++) {
+        await using hog = new Workload(UID, "hold", 256, "shared");
+        await toom.waitFor("kill", () => toom.of("kill").length === hogs);
+        const kill = toom.of("kill").at(-1)!;
+        assertEquals(kill["pid"], hog.pid);
+        assert((kill["overshootBytes"] as number) < 4 * 2 ** 20, JSON.stringify(kill));
+      }
+    },
+  });
+}

@@ -169,6 +169,65 @@ Deno.test({
 });
 
 Deno.test({
+  ...needing(
+    E2E_POSSIBLE,
+    E2E_NEEDS,
+    "toom run keeps the grace of who was asked to end when it starts over",
+  ),
+  fn: async () => {
+    await using toom = await Toom.start([
+      `--limit=${UID}=64MiB`,
+      "--kill-signal=SIGTERM",
+      "--kill-grace=8s",
+      "--kill-ceiling=1000%",
+      "--debug-faults",
+    ]);
+    await using neighbour = await new Workload(UID, "hold", 10).until("held");
+    await using hog = await new Workload(UID, "stubborn", 70).until("here");
+    await hog.go();
+    await toom.waitFor("kill", (line) => line["pid"] === hog.pid);
+    await hog.until("held");
+    await startOver(toom);
+    await startOver(toom, "accounting");
+    assert(hog.alive, "its grace goes on");
+    assertEquals((await hog.end()).signal, "SIGKILL");
+    const killed = await toom.waitFor("killed", (line) => line["pid"] === hog.pid);
+    assertEquals(killed["outcome"], "over");
+    assert(Number(killed["exitUs"]) >= 8e6, "counted from the first signal");
+    assertEquals(toom.of("kill").length, 1, "it was asked once");
+    assertEquals(toom.of("grace").map(({ pid, outcome }) => [pid, outcome]), [[hog.pid, "over"]]);
+    assert(neighbour.alive, "the neighbour lives");
+    assertEquals(toom.errors, []);
+  },
+});
+
+Deno.test({
+  ...needing(
+    E2E_POSSIBLE,
+    E2E_NEEDS,
+    "toom run keeps the grace of a lowered limit when it starts over",
+  ),
+  fn: async () => {
+    const flags = [`--limit=${UID}=100MiB`, "--lower-grace=1h", "--debug-faults"];
+    await using toom = await Toom.start(flags);
+    await using user = await new Workload(UID, "hold", 60).until("held");
+    assertEquals((await toom.command("limit", "set", String(UID), "32MiB")).code, 0);
+    await toom.waitFor("config", (line) => String(line["message"]).includes("in 3600 s"));
+    await startOver(toom);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    assert(user.alive, "its grace goes on");
+    assertEquals(toom.of("kill"), []);
+    // The former limit holds meanwhile.
+    const { users } = await toom.status();
+    assertEquals(users.find(({ uid }) => uid === UID)?.hardPages, 100 * 256);
+    const now = await toom.command("limit", "set", String(UID), "32MiB", "--now");
+    assertEquals(now.code, 0);
+    assertEquals((await user.end()).signal, "SIGKILL");
+    assertEquals(toom.errors, []);
+  },
+});
+
+Deno.test({
   ...needing(E2E_POSSIBLE, E2E_NEEDS, "toom run starts over at most about once a second"),
   fn: async () => {
     await using toom = await Toom.start([`--limit=${UID}=64MiB`, "--debug-faults"]);

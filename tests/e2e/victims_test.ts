@@ -115,6 +115,42 @@ Deno.test({
 
 Deno.test({
   ...needing(
+    E2E_POSSIBLE,
+    E2E_NEEDS,
+    "toom run relieves the machine by its rule, and the user's policy chooses the process",
+  ),
+  fn: async () => {
+    const path = await Deno.makeTempFile({ prefix: "toom-victims-", suffix: ".jsonc" });
+    const write = (machine: string): Promise<void> =>
+      Deno.writeTextFile(
+        path,
+        `{ "limits": { "${NEAR_UID}": "80MiB" }, "interval": "200ms", "machine": ${machine} }`,
+      );
+    await write('{ "psi": false }');
+    await using near = await new Workload(NEAR_UID, "hold", 60).until("held");
+    await using older = await new Workload(FAR_UID, "hold", 100).until("held");
+    await using newer = await new Workload(FAR_UID, "hold", 30).until("held");
+    await using toom = await Toom.start([`--config=${path}`]);
+    const set = await toom.command("limit", "set", String(FAR_UID), "2GiB", "--victim", "newest");
+    assertEquals(set.code, 0);
+    // No machine has all of its memory available.
+    await write('{ "psi": false, "minAvailable": "100%", "victim": "largest" }');
+    assertEquals((await toom.command("reload")).code, 0);
+    assertEquals((await newer.end()).signal, "SIGKILL");
+    assertEquals((await older.end()).signal, "SIGKILL");
+    assertEquals((await near.end()).signal, "SIGKILL");
+    await toom.waitFor("kill", (line) => line["pid"] === near.pid);
+    assertEquals(
+      toom.of("kill").map((line) => [line["pid"], line["trigger"]]),
+      [newer, older, near].map(({ pid }) => [pid, "last-defense"]),
+      "who has most, the newest of it first",
+    );
+    await Deno.remove(path);
+  },
+});
+
+Deno.test({
+  ...needing(
     E2E_POSSIBLE && hasCapability(CAP_SYS_RESOURCE),
     `${E2E_NEEDS}, and CAP_SYS_RESOURCE to protect a process`,
     "toom run kills nobody beside a hog that is protected, and names it",

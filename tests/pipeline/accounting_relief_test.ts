@@ -3,6 +3,7 @@ import { OOM_VICTIM, PRESSURE } from "../../pipeline/messages/records.ts";
 import { assertEquals } from "@std/assert";
 import { UNKNOWN_UID } from "../../pipeline/books/books.ts";
 import { PressureReason } from "../../pipeline/memory/layout.ts";
+import { type MachineVictim, SettingsPublisher } from "../../pipeline/memory/settings.ts";
 import { Desk } from "../_support/desk.ts";
 
 const ANN = 1000;
@@ -83,6 +84,51 @@ Deno.test("pressure: nobody goes when nobody's end would help, which is told onc
   // What is missing is less than the least that counts.
   press(desk, 2 * MIB);
   assertEquals(relieved(desk), [[1002, 2 * MIB]]);
+});
+
+Deno.test("pressure: by over-soft, whoever is furthest above its soft limit goes first, else as by share", () => {
+  const desk = new Desk({ settings: { machineVictim: "over-soft" } });
+  desk.limit(1000, 1000, 900).limit(1001, 5000, 1000).limit(1002, 200, 150);
+  desk.proc(10, 1000, { anon: 940 }).proc(20, 1001, { anon: 1100 }).proc(30, 1002, { anon: 10 });
+  desk.step().orders();
+  press(desk, 100);
+  assertEquals(relieved(desk), [[1001, 100]], "100 pages above soft, though at 22 % of its limit");
+  const calm = new Desk({ settings: { machineVictim: "over-soft" } });
+  calm.limit(1000, 1000, 900).limit(1001, 5000, 3000);
+  calm.proc(10, 1000, { anon: 800 }).proc(20, 1001, { anon: 2000 });
+  calm.step().orders();
+  press(calm, 100);
+  assertEquals(relieved(calm), [[1000, 100]], "nobody is above soft: 80 % of a limit before 40 %");
+});
+
+Deno.test("pressure: by over-soft, whose end would not help is passed over", () => {
+  const MIB = 256;
+  const desk = new Desk({ settings: { machineVictim: "over-soft" } });
+  desk.limit(1000, 4000 * MIB, 8 * MIB).limit(1001, 100 * MIB, 60 * MIB);
+  for (let i = 0; i < 20; i++) desk.proc(10 + i, 1000, { anon: 8 * MIB });
+  desk.proc(50, 1001, { anon: 70 * MIB });
+  desk.step().orders();
+  press(desk, 1024 * MIB);
+  assertEquals(relieved(desk), [[1001, 16 * MIB]]);
+});
+
+Deno.test("pressure: by largest, whoever has most goes, whatever its limit; a change counts at once", () => {
+  const desk = new Desk();
+  desk.limit(1000, 1000, 990).limit(1001, 100_000, 90_000);
+  desk.proc(10, 1000, { anon: 900 }).proc(20, 1001, { anon: 2000 }).proc(30, BOB + 9, {
+    anon: 9000,
+  });
+  desk.step().orders();
+  const publish = (machineVictim: MachineVictim): void => {
+    new SettingsPublisher(desk.memory.settings).publish({ ...desk.settings, machineVictim });
+    desk.step();
+  };
+  publish("largest");
+  press(desk, 100);
+  assertEquals(relieved(desk), [[1001, 100]], "who has no limit is left alone");
+  publish("share");
+  press(desk, 100);
+  assertEquals(relieved(desk), [[1000, 100]]);
 });
 
 Deno.test("pressure: without a user that has a limit and memory, nobody is ordered to go", () => {

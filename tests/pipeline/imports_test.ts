@@ -14,7 +14,7 @@ const LINES_MAX = 450;
 /** Ends of the names of files that people write as code. */
 const CODE_ENDS = [".ts", ".js", ".c", ".h", ".py", ".sh"];
 /** Not written by hand, or not of this repository. */
-const NOT_CODE = ["fixtures", "node_modules", "dist", "build", ".git"];
+const NOT_CODE = ["fixtures", "node_modules", "vendor", "dist", "build", ".git"];
 
 /** What each folder may import (docs/ARCHITECTURE.md): one way only. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

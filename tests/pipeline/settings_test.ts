@@ -6,6 +6,7 @@ import { Member } from "../../pipeline/memory/layout.ts";
 import { Desk } from "../_support/desk.ts";
 
 const ANN = 1000;
+const BOB = 1001;
 
 function publish(desk: Desk, change: Partial<Settings>): void {
   desk.settings = { ...desk.settings, ...change };
@@ -36,6 +37,22 @@ Deno.test("accounting: a user's most processes count from the next batch on", ()
   assertEquals(desk.usage(ANN), 20);
   publish(desk, { userProcessesMax: 3 });
   desk.proc(12, ANN, { anon: 10 }).step();
+  assertEquals(desk.usage(ANN), 30);
+});
+
+Deno.test("accounting: a user's limit may leave it fewer processes than others have", () => {
+  const desk = new Desk({ settings: { userProcessesMax: 3 } });
+  desk.limit(ANN, 1000, 900, ANN, { processesMax: 2 }).limit(BOB, 1000);
+  for (const pid of [10, 11, 12]) {
+    desk.proc(pid, ANN, { anon: 10 }).proc(pid + 10, BOB, { anon: 10 });
+  }
+  desk.step();
+  assertEquals([desk.usage(ANN), desk.usage(BOB)], [20, 30]);
+  assertEquals(desk.orders().map(({ kind }) => kind), ["kill"]);
+  // More than all may have is no more than that.
+  desk.limit(ANN, 1000, 900, ANN, { processesMax: 9 });
+  for (const pid of [12, 13]) desk.proc(pid, ANN, { anon: 10 });
+  desk.step();
   assertEquals(desk.usage(ANN), 30);
 });
 

@@ -19,6 +19,8 @@ export interface SimContext {
   readonly random: Random;
   /** No faults any more. */
   readonly isCalm: boolean;
+  /** A role is in the middle of a step. */
+  readonly isMeanwhile: boolean;
   /** Number of the last sweep that began. */
   readonly sweeps: number;
   /**
@@ -27,6 +29,11 @@ export interface SimContext {
    * @throws {StartedOver} All has ended meanwhile.
    */
   call(role: number, ns?: number): void;
+  /**
+   * A loop goes round that broken rules may make endless.
+   * @throws {Broken} When the run has had so many that it would not come to its end.
+   */
+  countMove(): void;
   /** Whether a call of the kernel fails now. */
   failsNow(): boolean;
   /**

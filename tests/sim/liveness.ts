@@ -7,6 +7,7 @@
  */
 import { Role } from "../../pipeline/memory/layout.ts";
 import { Broken } from "./context.ts";
+import { assertGivenBack } from "./invariants/brake.ts";
 import { assertNothingPromised } from "./invariants/promises.ts";
 import { chargedPages, pagesOf } from "./kernel/truth.ts";
 import { freeUids } from "./options.ts";
@@ -40,6 +41,7 @@ export class Liveness {
     const { isOn, hasSentinel } = sim.kernel.tracing;
     if (!isOn || !hasSentinel) throw new Broken("I8: what somebody has changed is not put back");
     if (sim.options.asks || sim.options.lies) this.endPrograms();
+    if (sim.options.brakes) assertGivenBack(sim, sim.machine.brakeRecord);
   }
 
   /** Who hangs is found, who has thrown is replaced. */

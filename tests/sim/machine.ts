@@ -7,6 +7,8 @@
 import type { Books } from "../../pipeline/books/books.ts";
 import { attachRole } from "../../pipeline/memory/doorbell.ts";
 import { Role, RoleWord } from "../../pipeline/memory/layout.ts";
+import { gracesOf, putGraces } from "../../pipeline/kill/carried_graces.ts";
+import { loweringsOf, putLowerings } from "../../pipeline/limits/carried_lowerings.ts";
 import { attachMemory, createMemory, type Memory } from "../../pipeline/memory/memory.ts";
 import type { Report } from "../../pipeline/messages/reports.ts";
 import { Ledger, ledgerBytes } from "../../pipeline/promises/ledger.ts";
@@ -14,6 +16,7 @@ import type { SimContext } from "./context.ts";
 import { KillJudge } from "./invariants/kills.ts";
 import { ReliefJudge } from "./invariants/relief.ts";
 import { inFlightPages, oldestInFlightNs } from "./invariants/in_flight.ts";
+import { SimRecord } from "./kernel/sim_brake.ts";
 import { SimKillKernel } from "./kernel/sim_kill.ts";
 import { Written } from "./kernel/sim_trace_source.ts";
 import type { SimOptions } from "./options.ts";
@@ -67,6 +70,8 @@ export class Machine {
   readonly reports: Report[] = [];
   /** Predecessors that somebody has taken the place of while they hung. */
   readonly late: SimRole[] = [];
+  /** Outlives the process. */
+  readonly brakeRecord = new SimRecord();
   /** Of all incarnations. */
   sweeps = 0;
   private readonly sim: SimContext;
@@ -107,15 +112,19 @@ export class Machine {
   /** The process executes itself: what it had in memory, and its descriptors, are gone. */
   startOver(): void {
     this.supervisor.readReports();
+    const graces = gracesOf(this.memory);
+    const lowerings = loweringsOf(this.memory);
     this.memory = makeMemory(this.sim.options, this.settings);
+    putGraces(this.memory, graces, this.sim.kernel.nowNs);
+    putLowerings(this.memory, lowerings);
     this.sim.kernel.tracing.remake();
     this.roles.clear();
     this.readers.clear();
     this.late.length = 0;
     this.written.clear();
-    this.killKernel.closeAll();
+    this.killKernel.closeAllBut(graces.map(({ pidfd }) => pidfd));
     this.programs.startOver();
-    this.judge.forgetAll();
+    this.judge.forgetAllBut(graces.map(({ pid }) => pid));
     this.begin();
   }
 
@@ -134,7 +143,7 @@ export class Machine {
     } else if (role === Role.killer) {
       if (isSuccessor) this.judge.forgetSharers();
       made = new KillerRole(sim, this.killKernel, this.judge);
-    } else if (role === Role.sweeper) made = new SweeperRole(sim, epoch, this);
+    } else if (role === Role.sweeper) made = new SweeperRole(sim, epoch, this, this.brakeRecord);
     else if (role === Role.coordinator) {
       const ledger = new Ledger(this.ledgerMemory, LEDGER_ROWS, PAGE_BYTES, BOOT);
       made = this.coordinator = new CoordinatorRole(sim, ledger, this.programs.sockets);

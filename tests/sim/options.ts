@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { KillUnit } from "../../pipeline/memory/kill_plan.ts";
+
 /** Mistakes that must be found: one rule each, in the role that it is named after. */
 export const MISTAKES = [
   /** Accounting: a page too many, now and then; a usage that is no sum. */
@@ -17,8 +19,13 @@ export const MISTAKES = [
   /** Accounting: it goes on when other members count. Killer: it goes by the settings that were. */
   "accounting-outdated",
   "killer-settings",
+  /** Accounting: a lowered limit counts at once, whatever grace there is. */
+  "accounting-no-grace",
   /** Killer: somebody goes for the machine's sake while others die, and for old readings. */
   "killer-relief",
+  /** Killer: who was asked to end is killed within its grace, or while nobody need be. */
+  "killer-impatient",
+  "killer-unforgiving",
   /** Killer: it does not say when it is done with an order. */
   "killer-silent",
   /** Discovery: nobody runs on another's mm; told with a later time; the list is not written to. */
@@ -29,6 +36,10 @@ export const MISTAKES = [
   "measure-nothing",
   /** Watching over the instances: whoever changes or reads them is not seen. */
   "tampering-unseen",
+  /** Brake: nothing is written down; nothing is given back; own limits are not respected. */
+  "brake-unwritten",
+  "brake-keeps",
+  "brake-raises",
   /** Coordinator: what was promised and not touched does not count; nothing ends with a process. */
   "coordinator-levels",
   "coordinator-keeps",
@@ -69,6 +80,8 @@ export interface SimOptions {
   readonly machinePages: number;
   /** Limits are lowered, settings are changed. */
   readonly changesSettings: boolean;
+  /** A user whose limit is lowered below what it has loses nobody for so long. */
+  readonly lowerGraceMs: number;
   /** Somebody changes and reads toom's trace instances. */
   readonly tampers: boolean;
   /** Time from one sweep to the next, nanoseconds. */
@@ -93,6 +106,10 @@ export interface SimOptions {
   readonly asks: boolean;
   /** And some that do not do as they were told. */
   readonly lies: boolean;
+  /** Growers are braked; some raise their limits, or have lower ones of their own. */
+  readonly brakes: boolean;
+  /** Processes are asked to end first, and have a grace; with this unit. "": they are killed at once. */
+  readonly planUnit: KillUnit | "";
   readonly mistake: Mistake | "";
 }
 
@@ -114,6 +131,7 @@ export const SIM_DEFAULTS: SimOptions = {
   machinePages: 0,
   tampers: false,
   changesSettings: false,
+  lowerGraceMs: 0,
   sweepEveryNs: 1e9,
   changesUsers: false,
   foreign: false,
@@ -126,8 +144,14 @@ export const SIM_DEFAULTS: SimOptions = {
   hangs: false,
   asks: false,
   lies: false,
+  brakes: false,
+  planUnit: "",
   mistake: "",
 };
+
+/** Of {@link SimOptions.planUnit}. */
+export const GRACE_MS = 200;
+export const CEILING_PERMILLE = 1200;
 
 export const FIRST_UID = 1000;
 /** Of the programs that ask, and of those that lie. */

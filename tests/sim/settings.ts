@@ -14,8 +14,9 @@ import {
 } from "../../pipeline/memory/settings.ts";
 import type { SimContext } from "./context.ts";
 import { COUNT_MASK } from "./kernel/tasks.ts";
-import { hardOf, limitedUids } from "./options.ts";
+import { CEILING_PERMILLE, GRACE_MS, hardOf, limitedUids } from "./options.ts";
 
+const SIGTERM = 15;
 const SOFT_SHARE = 0.9;
 /** Limits are lowered by so much at a time, and never below that. */
 const LOWERED_PAGES_MAX = 80;
@@ -36,12 +37,22 @@ export class SimSettings {
 
   constructor(sim: SimContext, pageBytes: number, userProcessesMax: number) {
     this.sim = sim;
-    const { sweepEveryNs, machinePages } = sim.options;
+    const { sweepEveryNs, machinePages, lowerGraceMs, planUnit } = sim.options;
     this.current = {
       ...DEFAULT_SETTINGS,
       intervalMs: sweepEveryNs / 1e6,
       minAvailableBytes: Math.floor(machinePages * MIN_AVAILABLE) * pageBytes,
       userProcessesMax,
+      brake: sim.options.brakes ? "growers" : "off",
+      lowerGraceMs,
+      ...(planUnit === "" ? {} : {
+        plan: {
+          signal: SIGTERM,
+          graceMs: GRACE_MS,
+          ceilingPermille: CEILING_PERMILLE,
+          unit: planUnit,
+        },
+      }),
     };
   }
 

@@ -15,6 +15,7 @@ import type { Memory } from "../../pipeline/memory/memory.ts";
 import type { Report } from "../../pipeline/messages/reports.ts";
 import { Random } from "../_support/random.ts";
 import { Broken, RoleDied, type SimContext, StartedOver } from "./context.ts";
+import { assertBrakeRecorded } from "./invariants/brake.ts";
 import { BooksJudge } from "./invariants/books.ts";
 import { assertPromisesKept } from "./invariants/promises.ts";
 import { RoleHealth } from "./invariants/health.ts";
@@ -39,6 +40,14 @@ export interface SimResult {
   readonly grants: number;
   readonly reliefs: number;
   readonly changes: number;
+  /** Processes that were lowered, and times that one was refused pages. */
+  readonly braked: number;
+  readonly refusals: number;
+  /** Processes that were asked to end, and of these that were killed all the same. */
+  readonly asks: number;
+  readonly lateKills: number;
+  /** Times that the killer looked at a user within a grace. */
+  readonly graces: number;
   readonly reports: readonly Report[];
 }
 
@@ -51,6 +60,12 @@ const PASSES_NS = [1e4, 1e6, 5e6, 3e7];
 const LONG_PASSES_NS = [...PASSES_NS, 1.5e8];
 const MEANWHILE_NS = [1e4, 1e6];
 const WAITS_MAX = 20_000;
+/**
+ * Steps, calls of the roles, waits and records of small rings that a run may have at its end, and for each
+ * step of its script. Ordinary runs of 1000 steps have some 30 000 in all.
+ */
+const END_MOVES_MAX = 200_000;
+const STEP_MOVES_MAX = 200;
 
 /** What may go on while a role calls the world. */
 const MEANWHILE: readonly StepName[] = [
@@ -85,6 +100,8 @@ export class Sim implements SimContext, Threads {
   /** Roles in the middle of a step. */
   private readonly busy: number[] = [];
   private tick = 0;
+  /** So far; see {@link END_MOVES_MAX}. */
+  private moves = 0;
   private hasBegun = false;
   private mustStartOver = false;
 
@@ -119,6 +136,10 @@ export class Sim implements SimContext, Threads {
     return this.machine.books;
   }
 
+  get isMeanwhile(): boolean {
+    return this.busy.length > 0;
+  }
+
   get sweeps(): number {
     return this.machine.sweeps;
   }
@@ -130,7 +151,7 @@ export class Sim implements SimContext, Threads {
     this.setSeed(this.options.seed);
     new Liveness(this).run();
     const { events, losses } = this.machine.written;
-    const { kills, sharers } = this.machine.judge;
+    const { kills, sharers, graces, asks, lateKills } = this.machine.judge;
     const { startOvers, deaths } = this;
     const grants = this.programs.granted;
     const { reports, relief: { reliefs }, settings: { changes } } = this.machine;
@@ -144,6 +165,11 @@ export class Sim implements SimContext, Threads {
       grants,
       reliefs,
       changes,
+      braked: reports.filter(({ name }) => name === "refused").length,
+      refusals: this.kernel.refusals,
+      graces,
+      asks,
+      lateKills,
       reports,
     };
   }
@@ -184,6 +210,7 @@ export class Sim implements SimContext, Threads {
       this.judge.assertLowerBound();
     }
     if (this.options.asks) assertPromisesKept(this, this.programs);
+    if (this.options.brakes) assertBrakeRecorded(this, this.machine.brakeRecord);
     this.health.assertWatched();
   }
 
@@ -203,6 +230,7 @@ export class Sim implements SimContext, Threads {
   /** One step, in the middle of which others may be taken. */
   step(name: StepName): void {
     const { random, options } = this;
+    this.countMove();
     switch (name) {
       case "before":
         break;
@@ -236,6 +264,7 @@ export class Sim implements SimContext, Threads {
         this.pass(random.pick(this.passesNs()));
         break;
       case "settings":
+        this.machine.judge.limitsChange();
         this.machine.settings.change(this.memory);
         break;
       case "tamper":
@@ -324,6 +353,7 @@ export class Sim implements SimContext, Threads {
   // ---------------------------------------------------------------------------- calls of the roles
 
   call(role: number, ns = 50): void {
+    this.countMove();
     this.kernel.nowNs += ns;
     this.assertGoesOn();
     if (this.isCalm) return;
@@ -333,6 +363,16 @@ export class Sim implements SimContext, Threads {
       this.assertGoesOn();
     }
     if (options.dies && random.oneIn(1000)) throw new RoleDied(role, "in the middle of a call");
+  }
+
+  countMove(): void {
+    const movesMax = END_MOVES_MAX + STEP_MOVES_MAX * this.options.steps;
+    if (++this.moves <= movesMax) return;
+    const roles = this.busy.length > 0 ? `role ${this.busy.join(" within role ")}` : "no role";
+    throw new Broken(
+      `liveness: the run does not end: it has had ${movesMax} steps, calls, waits and records, ` +
+        `the last in step ${this.notes.length} with ${roles} in its turn`,
+    );
   }
 
   private assertGoesOn(): void {
@@ -346,6 +386,7 @@ export class Sim implements SimContext, Threads {
   waitUntil(role: number, isDone: () => boolean): void {
     for (let waits = 0; waits < WAITS_MAX; waits++) {
       if (isDone()) return;
+      this.countMove();
       this.tick++;
       this.machine.heartbeat(role);
       this.health.beat(role);

@@ -49,7 +49,8 @@ export class Workload {
     }
     const process = random.pick(runnable);
     this.sim.note(`uid ${process.uid} pid ${process.pid}`);
-    if (process.lender !== undefined) this.borrow(process);
+    if (options.brakes && random.oneIn(20)) this.limit(process);
+    else if (process.lender !== undefined) this.borrow(process);
     else this.act(process, runnable, length >= options.processesMax);
   }
 
@@ -64,6 +65,18 @@ export class Workload {
     // Nobody announces its birth; its shell is a program that it executes.
     if (options.logins) kernel.tracing.executed(process.pid);
     this.sim.note(`begins pid ${process.pid} of uid ${process.uid}`);
+  }
+
+  /** It sets its own limit: to a lower one, which stays, or as high as it may. */
+  private limit(process: FakeProcess): void {
+    const { kernel, random } = this.sim;
+    // What prlimit(2) overwrites between the brake's reading and setting can be put back, but whom that
+    // process forks before has inherited it: brake_test.ts has what is done about it.
+    if (this.sim.isMeanwhile) return;
+    const pages = BigInt(random.between(20, 400));
+    const softBytes = random.oneIn(2) ? process.hardBytes : pages * 4096n;
+    this.sim.note(`sets its limit to ${softBytes}`);
+    kernel.setOwnLimit(process, softBytes);
   }
 
   /** A child on its parent's mm may only fault, execute something, or end. */

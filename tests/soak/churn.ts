@@ -140,7 +140,10 @@ class Judged {
       `${options.checkout}/mod.ts`,
       "run",
       "--log-format=json",
+      "--config=none",
       `--limit=${FIRST_UID}-${LIMITED_LAST_UID}=${HARD_BYTES / MIB}MiB`,
+      // Each kill is a line of its own, which the witness reads.
+      "--storm-kills=0",
       `--control-socket=${this.socketPath}`,
       `--tmalloc-socket=${dir}/tmalloc.sock`,
       `--state-dir=${dir}/state`,

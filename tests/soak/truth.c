@@ -59,6 +59,7 @@ struct process {
   /* What it was last seen to hold: see struct part, and the bound of both; -1 not known. */
   int64_t own, most, bound;
   bool has_shared_mm;
+  int mm_pid; /* process whose part its mm was counted as, when it was looked at last; 0: its own */
   int64_t killed_ms; /* by the log; 0: not */
 };
 
@@ -269,10 +270,12 @@ static bool share_mm(int a, int b) {
 /* Whether a member shares its mm with one before it. */
 static bool shares_with_earlier(const int *members, int at) {
   struct process *process = &processes[members[at]];
+  process->mm_pid = 0;
   for (int i = 0; i < at; i++) {
     struct process *other = &processes[members[i]];
     if (!share_mm(other->pid, process->pid)) continue;
     other->has_shared_mm = process->has_shared_mm = true;
+    process->mm_pid = other->pid;
     return true;
   }
   return false;
@@ -413,8 +416,11 @@ static void judge(int uid, int pid, int64_t at_us, int64_t usage, const char *tr
     /* And a step of each process, which is taken at once (churn_worker.c). */
     int64_t grown = (until - sample->began_us) * rate / 1000000 + sample->parts * BURST;
     int64_t rest = 0;
-    for (int i = 0; i < sample->parts; i++)
-      if (!is_dying(sample->part[i].pid, at_us)) rest += sample->part[i].most;
+    for (int i = 0; i < sample->parts; i++) {
+      /* What the victim runs on too is not freed by the end of others. */
+      bool is_victims = victim != NULL && victim->mm_pid == sample->part[i].pid;
+      if (is_victims || !is_dying(sample->part[i].pid, at_us)) rest += sample->part[i].most;
+    }
     if (!sample->is_exact) rest = sample->held;
     int64_t held = sample->held + sample->leaving + grown;
     if (held > most) most = held, slack = grown;

@@ -108,3 +108,23 @@ Deno.test({
     assertEquals([report.wrong, report.longestOverMs], [1, 0]);
   },
 });
+
+Deno.test({
+  ...needing(
+    POSSIBLE,
+    "root, python3 and a C compiler",
+    "the witness: who runs on the memory of a dying process holds it",
+  ),
+  fn: async () => {
+    const witness = await Witness.start();
+    await using over = await new Workload(UID, "crowd", 1, 60).until("here");
+    await over.go();
+    await over.until("held");
+    await witness.kill(UID, over.pid);
+    const sharer = over.numbers("sharer")[0]!;
+    await witness.kill(UID, sharer);
+    Deno.kill(sharer, "SIGKILL");
+    const report = await witness.report();
+    assertEquals([report.kills, report.needlessSecond], [2, 0]);
+  },
+});

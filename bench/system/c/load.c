@@ -2,6 +2,7 @@
  *
  *   load spin CPU    works for ever on one CPU, at the usual niceness
  *   load crowd N     has so many children, which sleep, and says "ready"
+ *   load users N FIRST COUNT   the same, as root: each of one of so many users, from the first on
  *   load hold MIB    holds so much memory, and says "ready"; the first to go should memory end
  *
  * Ends with its parent. */
@@ -17,12 +18,14 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-static int crowd(int count) {
+static int crowd(int count, uid_t first, unsigned users) {
   pid_t parent = getpid();
   for (int i = 0; i < count; i++) {
     pid_t pid = fork();
     if (pid < 0) return 3;
     if (pid > 0) continue;
+    if (users > 0 && (setgid(first + i % users) != 0 || setuid(first + i % users) != 0)) _exit(3);
+    // After the change of user, which clears it.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     while (getppid() == parent) pause();
     _exit(0);
@@ -34,6 +37,8 @@ static int crowd(int count) {
 
 int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (argc == 5 && strcmp(argv[1], "users") == 0)
+    return crowd(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
   if (argc != 3) return 2;
   if (strcmp(argv[1], "spin") == 0) {
     cpu_set_t set;
@@ -43,7 +48,7 @@ int main(int argc, char **argv) {
     for (volatile unsigned long i = 0;; i++) {
     }
   }
-  if (strcmp(argv[1], "crowd") == 0) return crowd(atoi(argv[2]));
+  if (strcmp(argv[1], "crowd") == 0) return crowd(atoi(argv[2]), 0, 0);
   int fd = open("/proc/self/oom_score_adj", O_WRONLY);
   if (fd >= 0) {
     if (write(fd, "1000", 4) != 4) return 2;

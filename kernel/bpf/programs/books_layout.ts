@@ -72,8 +72,8 @@ export const SlotState = {
 /** What each CPU has booked of each slot: s32 for each member. */
 export const SEEN_BYTES = 16;
 
-/** Users that can be near their limits at once: the first is nobody's. */
-export const USERS_MAX = 256;
+/** Limited users with processes at the same time, a power of two: the first is nobody's. */
+export const USERS_MAX = 2048;
 
 /** What a program does about a user that is over. */
 export const Mode = {
@@ -156,14 +156,17 @@ export const Control = {
   rssLink: 56,
   /** u32: 1 when this process wants each page to be booked at once. */
   wantsAttach: 60,
-  /** u8: index of the first user for each {@link headOf} a uid. */
-  heads: 64,
+  /** u32: rows of users from this one on were never used; written by this process. */
+  usersEnd: 64,
+  /** u16: index of the first user for each {@link headOf} a uid. */
+  heads: 72,
 } as const;
 /** How many lists of users there are, as bits. */
-export const HEAD_BITS = 12;
+export const HEAD_BITS = 13;
+export const HEAD_BYTES = 2;
 /** 2^32 divided by the golden ratio, a prime: uids of containers lie 65536 apart, and spread too. */
 export const HEAD_SPREAD = 0x9e3779b1;
-export const CONTROL_BYTES = Control.heads + (1 << HEAD_BITS);
+export const CONTROL_BYTES = Control.heads + HEAD_BYTES * (1 << HEAD_BITS);
 /** A list of users is followed so far. */
 export const CHAIN_MAX = 8;
 
@@ -232,3 +235,9 @@ export function slotOfMmId(shape: BooksShape, mmId: number): number {
 export function countedMembers(shape: BooksShape): number[] {
   return [0, 1, 2, 3].filter((member) => (shape.countMask >> member & 1) !== 0);
 }
+
+/**
+ * What the program is given that is run when a process was signalled: u32 each. Here, as the workers that
+ * run it need none of what makes programs.
+ */
+export const DyingContext = { bytes: 16, slot: 0, tgid: 4, user: 8 } as const;

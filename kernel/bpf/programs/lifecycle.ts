@@ -4,7 +4,15 @@
  * @module
  */
 import { Assembler } from "../asm/assembler.ts";
-import { BooksMap, BpfRecord, BpfRecordKind, KEY_BYTES, Slot, SlotState } from "./books_layout.ts";
+import {
+  BooksMap,
+  BpfRecord,
+  BpfRecordKind,
+  DyingContext,
+  KEY_BYTES,
+  Slot,
+  SlotState,
+} from "./books_layout.ts";
 import { markDying } from "./enforce.ts";
 import { emitLeave } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
@@ -71,9 +79,6 @@ export function newTaskProgram(target: Target): Assembler {
   emitRecordPage(a, target);
   return a;
 }
-
-/** What {@link dyingProgram} is given: u32 each. */
-export const DyingContext = { bytes: 16, slot: 0, tgid: 4, user: 8 } as const;
 
 /** Run when this process has signalled a process: what it has is pending. */
 export function dyingProgram(target: Target): Assembler {

@@ -12,6 +12,7 @@ import {
   CHAIN_MAX,
   Control,
   HEAD_BITS,
+  HEAD_BYTES,
   HEAD_SPREAD,
   KEY_BYTES,
   SEEN_BYTES,
@@ -145,8 +146,9 @@ export function findUser(
   const found = `${prefix}_found`;
   a.op("r3", "=", uid).op32("r3", "*=", HEAD_SPREAD, "uids that lie far apart spread too");
   a.op32("r3", ">>=", 32 - HEAD_BITS, "number of the list");
+  a.op("r3", "<<=", Math.log2(HEAD_BYTES), "offset of its head");
   a.mapValue("r1", BooksMap.control, Control.heads, "heads of the lists").op("r1", "+=", "r3");
-  a.load(user, "u8", "r1", 0, "index of its first user");
+  a.load(user, "u16", "r1", 0, "index of its first user");
   a.jumpIf(user, "==", 0, none, "there is none: most events end here");
   for (let step = 0; step < CHAIN_MAX; step++) {
     userAt(a, "r1", user, "r2");

@@ -180,6 +180,7 @@ export class Btf {
 
   private string(offset: number): string {
     const start = this.stringsAt + offset;
+    if (start > this.stringsEnd) throw new BtfError(`There is no BTF string at ${offset}`);
     let end = start;
     while (end < this.stringsEnd && this.view.getUint8(end) !== 0) end++;
     return this.text.decode(
@@ -273,11 +274,16 @@ export class Btf {
 
   /** Bytes of a value. @throws {BtfError} It has none, such as a function. */
   sizeOf(type: number): number {
+    return this.sizeWithin(type, 0);
+  }
+
+  private sizeWithin(type: number, depth: number): number {
     const here = this.resolve(type);
     if (this.kindOf(here) === BtfKind.pointer) return 8;
     if (this.kindOf(here) === BtfKind.array) {
+      if (depth === DEPTH_MAX) throw new BtfError(`${this.shown(type)} is an array of itself`);
       const { element, length } = this.arrayOf(here);
-      return this.sizeOf(element) * length;
+      return this.sizeWithin(element, depth + 1) * length;
     }
     if (!SIZED.has(this.kindOf(here))) throw new BtfError(`${this.shown(here)} has no size`);
     return this.view.getUint32(this.at(here) + 8, true);
@@ -302,12 +308,13 @@ export class Btf {
    * @returns undefined when it has none of that name that begins at a byte.
    */
   findField(type: number, name: string): BtfField | undefined {
-    return this.fieldIn(type, name, 0);
+    return this.fieldIn(type, name, []);
   }
 
-  private fieldIn(type: number, name: string, depth: number): BtfField | undefined {
-    if (depth === DEPTH_MAX) throw new BtfError(`${this.shown(type)} holds itself`);
+  private fieldIn(type: number, name: string, within: readonly number[]): BtfField | undefined {
     const here = this.resolve(type);
+    // At once, as one that holds itself often takes time without end.
+    if (within.includes(here)) throw new BtfError(`${this.shown(type)} holds itself`);
     const kind = this.kindOf(here);
     if (kind !== BtfKind.struct && kind !== BtfKind.union) return undefined;
     const info = this.info(here);
@@ -322,7 +329,7 @@ export class Btf {
         return Number.isInteger(offsetBytes) ? { offsetBytes, type: fieldType } : undefined;
       }
       if (fieldName !== "") continue;
-      const inner = this.fieldIn(fieldType, name, depth + 1);
+      const inner = this.fieldIn(fieldType, name, [...within, here]);
       if (inner !== undefined) {
         return { offsetBytes: offsetBytes + inner.offsetBytes, type: inner.type };
       }

@@ -118,7 +118,7 @@ Deno.test("BpfDecoder: a kill, and who is over without one", () => {
   };
   assertEquals(decode(kill).records, [[RecordKind.kernelKill, 12, 1000, 700, 1001, 9000]]);
   const over = { ...kill, kind: BpfRecordKind.over, result: -1001 };
-  assertEquals(decode(over).records, [[RecordKind.kernelOver, 1000, -1001, 0, 0, 0]]);
+  assertEquals(decode(over).records, [[RecordKind.kernelOver, 1000, -1001, 12, 0, 0]]);
 });
 
 Deno.test("BpfDecoder counts what it does not know", () => {

@@ -106,6 +106,18 @@ Deno.test("Btf refuses a structure that holds itself", () => {
   assertThrows(() => new Btf(b.bytes()).findField(self, "none"), BtfError, "self holds itself");
 });
 
+Deno.test("Btf refuses an array of itself, and a name that lies behind all names", () => {
+  const b = new BtfBuilder();
+  const array = b.array(1, 2);
+  const int = b.int("int", 4);
+  const bytes = b.bytes();
+  assertThrows(() => new Btf(bytes).sizeOf(array), BtfError, "is an array of itself");
+  const at = HEADER_BYTES + 24;
+  assertEquals(new Btf(bytes).nameOf(int), "int");
+  new DataView(bytes.buffer).setUint32(at, 0xfffffffe, true);
+  assertThrows(() => new Btf(bytes).nameOf(int), BtfError, "There is no BTF string at 4294967294");
+});
+
 /** Each is made of a good one; what is said of it. */
 const WRONG: readonly [name: string, spoil: (bytes: Uint8Array) => Uint8Array, says: string][] = [
   ["nothing", () => new Uint8Array(0), "it has 0 bytes, expected a header of 24"],

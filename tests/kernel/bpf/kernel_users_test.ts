@@ -68,10 +68,34 @@ Deno.test("KernelUsers says 0 when there is no room, or a list is as long as pro
   const last = uids.pop()!;
   for (const uid of uids) assertEquals(users.add(uid, SETTING) > 0, true);
   assertEquals(users.add(last, SETTING), 0);
-  for (let uid = 10_000; uid < 10_000 + USERS_MAX - 1 - CHAIN_MAX; uid++) {
-    assertEquals(users.add(uid, SETTING) > 0, true);
+  let uid = 10_000;
+  const next = (): number => {
+    while (headOf(uid) === headOf(last)) uid++;
+    return uid++;
+  };
+  for (let row = CHAIN_MAX + 1; row < USERS_MAX; row++) {
+    assertEquals(users.add(next(), SETTING) > 0, true);
   }
-  assertEquals(users.add(20_000, SETTING), 0);
+  assertEquals(users.add(next(), SETTING), 0);
+});
+
+Deno.test("KernelUsers takes rows away from users without processes, and from nobody else", () => {
+  const { users, view } = makeRows();
+  const idle = users.add(1000, SETTING);
+  const busy = users.add(1001, SETTING);
+  const owner = users.add(1002, SETTING);
+  const subordinate = users.add(100_000, SETTING, owner);
+  const asking = users.add(1003, SETTING);
+  const forking = users.add(1004, SETTING);
+  const set = (row: number, field: number): void =>
+    view.setBigInt64(row * User.bytes + field, 1n, true);
+  set(busy, User.slots);
+  set(subordinate, User.slots);
+  set(forking, User.inheritedPages);
+  users.setRecordAll(asking, true);
+  users.removeIdle();
+  assertEquals(users.uids().sort((a, b) => a - b), [1001, 1002, 1003, 1004, 100_000]);
+  assertEquals(users.add(5, SETTING), idle, "its row is given away again");
 });
 
 Deno.test("KernelUsers: a successor finds what its predecessor has written", () => {

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type OwnerOf, PidfdKillKernel, PidKillKernel } from "../../../kernel/kill/kill_kernel.ts";
+import { Helper } from "../../../kernel/brake/helper.ts";
 import { Errno } from "../../../kernel/ffi/errno.ts";
 import { Refusal, Signal } from "../../../pipeline/kill/killer.ts";
 import {
@@ -15,6 +16,20 @@ import {
 } from "../../_support/real_kernel.ts";
 
 const UID = 60031;
+
+/** Pid of a child, as soon as it has that name. */
+async function childNamed(pid: number, comm: string): Promise<number> {
+  const path = `/proc/${pid}/task/${pid}/children`;
+  let found = 0;
+  await waitUntil(() => {
+    for (const child of Deno.readTextFileSync(path).trim().split(" ")) {
+      if (child === "") continue;
+      if (Deno.readTextFileSync(`/proc/${child}/comm`).trim() === comm) found = Number(child);
+    }
+    return found !== 0;
+  }, `a child named ${comm}`);
+  return found;
+}
 
 for (
   const [name, make] of [
@@ -48,6 +63,31 @@ for (
       assertEquals(kernel.check(handle, process.pid, UID), Refusal.gone);
       await waitUntil(() => kernel.reapsUnderWay === 0, "the reaping has ended");
       kernel.close(handle);
+    },
+  });
+
+  Deno.test({
+    ...needing(
+      isRoot(),
+      "root",
+      `${name} leaves toom's own helpers alone, and nobody of that name`,
+    ),
+    fn: async () => {
+      const kernel = make();
+      const helper = Helper.start(UID, UID);
+      const rename = "echo toom-brake > /proc/self/comm; sleep 5 & wait";
+      await using other = spawnAs(UID, ["/bin/sh", "-c", `/bin/sh -c '${rename}'; true`]);
+      try {
+        const handle = kernel.open(helper.pid);
+        assertEquals(kernel.check(handle, helper.pid, UID), Refusal.otherUser);
+        kernel.close(handle);
+        const pid = await childNamed(other.pid, "toom-brake");
+        const liar = kernel.open(pid);
+        assertEquals(kernel.check(liar, pid, UID), Refusal.none);
+        kernel.close(liar);
+      } finally {
+        helper.close();
+      }
     },
   });
 

@@ -29,6 +29,7 @@ Deno.test("parseSmapsRollup() reads what counts, and takes what is missing as 0"
     swapPssKib: 11,
     lazyFreeKib: 64,
     privateKib: 116,
+    sharedKib: 0,
   });
   assertEquals(parseSmapsRollup("garbage\nPss_Anon: x kB\n").pssAnonKib, 0);
 });

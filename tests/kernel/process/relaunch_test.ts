@@ -2,9 +2,14 @@ import { assertEquals } from "@std/assert";
 import { withFlags } from "../../../kernel/process/relaunch.ts";
 
 Deno.test("withFlags() adds what is missing to what is there, and nothing twice", () => {
-  assertEquals(withFlags({ A: "1" }, ["--x"]), { A: "1", DENO_V8_FLAGS: "--x" });
+  assertEquals(withFlags({ A: "1" }, ["--x"]), {
+    A: "1",
+    DENO_V8_FLAGS: "--x",
+    DENO_UNSTABLE_LAZY_DYNAMIC_IMPORTS: "1",
+  });
   assertEquals(withFlags({ DENO_V8_FLAGS: "--y,--x" }, ["--x", "--z"]), {
     DENO_V8_FLAGS: "--y,--x,--z",
+    DENO_UNSTABLE_LAZY_DYNAMIC_IMPORTS: "1",
   });
   assertEquals(withFlags({ DENO_V8_FLAGS: "--x" }, ["--x"]), undefined);
 });

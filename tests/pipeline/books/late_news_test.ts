@@ -4,6 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { UNKNOWN_UID } from "../../../pipeline/books/books.ts";
 import { ProcFlag } from "../../../pipeline/memory/layout.ts";
 import { Desk } from "../../_support/desk.ts";
 
@@ -46,4 +47,40 @@ Deno.test("an mm_id comes back, though a reading was taken after that and came b
   assertUsage(desk, 100, 1);
   desk.own(20, A, { anon: 40 });
   assertUsage(desk, 100, 40);
+});
+
+Deno.test("what a borrower did before a sweep missed it leaves its lender an mm that it has not used", () => {
+  const desk = new Desk().limit(ANN, 1000).proc(9, ANN, {});
+  desk.step();
+  desk.foreign(9, A, { anon: 6 }).fork(9, 10).vfork(10, 11).step();
+  const [ownNs, exitNs] = [1, 2].map(() => desk.tick());
+  desk.sweep(() => desk.proc(9, ANN, {}).proc(10, ANN, { anon: 6 })).step();
+  assertEquals([desk.pages(10), desk.pages(11)], [6, -1]);
+  desk.own(11, A, { anon: 7 }, ownNs).step();
+  assertEquals([desk.pages(10), desk.usage(ANN), desk.usage(UNKNOWN_UID)], [7, 7, 0]);
+  desk.exit(11, 1, exitNs).own(10, A, { anon: 8 }).step();
+  assertEquals([desk.pages(10), desk.usage(ANN), desk.usage(UNKNOWN_UID)], [8, 8, 0]);
+});
+
+Deno.test("what /proc said of who was taken for its owner is not said of an mm", () => {
+  const desk = makeDesk();
+  const [runNs, execNs] = [1, 2].map(() => desk.tick());
+  desk.proc(40, ANN, { anon: 60, file: 16 }).step();
+  // 30, born of 40 by vfork, which was told to a predecessor, executes a program: heard of last.
+  desk.own(30, B, { anon: 60 }, runNs).step();
+  desk.proc(40, ANN, { anon: 60, file: 16 }).proc(30, ANN, { anon: 1 }).step();
+  desk.exec(30, 30, execNs).step();
+  desk.own(40, B, { anon: 61 }).step();
+  const mm = desk.books.findMm(B);
+  assertEquals([...desk.books.mms.pages.subarray(mm * 4, mm * 4 + 2)], [16, 61]);
+  assertUsage(desk, 161, 50);
+});
+
+Deno.test("what was written into a stranger's mm is not what the next life of its id is built of", () => {
+  const desk = makeDesk();
+  // B is of somebody whom nobody records: 10 writes to it, and it ends unseen.
+  desk.foreign(10, B, { anon: 34 }).step();
+  desk.foreign(20, B, { shmem: 9 }).fork(20, 21).own(21, B, { file: 16 });
+  assertUsage(desk, 100, 59);
+  assertEquals(desk.pages(21), 9);
 });

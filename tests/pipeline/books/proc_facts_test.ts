@@ -133,3 +133,53 @@ Deno.test("who borrowed before an exec gets the mm of before", () => {
   desk.foreign(PARENT, NEXT_MM, { anon: 1 }).own(PARENT, NEXT_MM, { anon: 20 }).exec(PARENT).step();
   assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [20, 500, 520]);
 });
+
+Deno.test("who /proc says to borrow no more gets its lender's mm within a second, and not after that", () => {
+  for (const [waitNs, pages] of [[5e8, 500], [1.5e9, 20]] as const) {
+    const desk = makeDesk().vfork(PARENT, CHILD).step();
+    desk.proc(CHILD, ANN, { anon: 20 }).step();
+    // The event of its exec, or of the end of its lender, was due in between.
+    desk.tick(waitNs);
+    desk.proc(CHILD, ANN, { anon: 20 }).step();
+    assertEquals(desk.usage(ANN), 520);
+    desk.exit(PARENT).step();
+    assertEquals(desk.pages(CHILD), pages, `${waitNs} ns`);
+    desk.foreign(PARENT, MM, { anon: 0 }).step();
+    assertEquals(desk.usage(ANN), waitNs < 1e9 ? 0 : 20, "its lender's mm is over");
+  }
+});
+
+Deno.test("who gets the mm of a lender that a sweep missed keeps what /proc said of it since", () => {
+  // The events of its exec, and of the end of its lender, were lost.
+  const desk = makeDesk().vfork(PARENT, CHILD).step();
+  desk.proc(CHILD, ANN, { anon: 20 }).step();
+  desk.sweep(() => desk.proc(CHILD, ANN, { anon: 20, file: 3 })).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [-1, 20, 20]);
+  const slot = desk.books.findUser(ANN);
+  assertEquals(desk.books.users.peakPages[slot], 520, "and it was never charged for both");
+});
+
+Deno.test("who gets its lender's mm keeps what that has done since /proc was read", () => {
+  const desk = makeDesk().vfork(PARENT, CHILD).step();
+  desk.proc(CHILD, ANN, { anon: 500 }).step().proc(CHILD, ANN, { anon: 500 }).step();
+  desk.own(PARENT, MM, { anon: 510 }).exit(PARENT).step();
+  assertEquals([desk.pages(PARENT), desk.pages(CHILD), desk.usage(ANN)], [-1, 510, 510]);
+});
+
+Deno.test("after a loss, what is being built is not over while its events may be on their way", () => {
+  const desk = makeDesk().lost().step();
+  desk.foreign(PARENT, NEXT_MM, { anon: 1 }).step();
+  const execNs = desk.tick();
+  desk.tick(30e6);
+  // The reader is late: /proc has seen the new program, and no event of the last 30 ms was read.
+  desk.proc(PARENT, ANN, { anon: 1 }).step();
+  desk.exec(PARENT, PARENT, execNs).step();
+  assertEquals(desk.books.findMm(MM), -1, "it runs on what it has built");
+  desk.own(PARENT, NEXT_MM, { anon: 5 }).step();
+  assertEquals(desk.pages(PARENT), 5);
+  // With newer events it would have spoken again by now.
+  desk.lost().step().foreign(PARENT, 0xc, { anon: 7 }).step();
+  desk.tick(30e6);
+  desk.own(PARENT, NEXT_MM, { anon: 6 }).step().proc(PARENT, ANN, { anon: 6 }).step();
+  assertEquals([desk.pages(PARENT), desk.books.findMm(0xc)], [6, -1]);
+});

@@ -1,55 +1,16 @@
-import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../../../pipeline/messages/records.ts";
 import { assert, assertEquals } from "@std/assert";
-import { HeaderWord, ProcFlag, RecordKind } from "../../../pipeline/memory/layout.ts";
+import { ProcFlag, RecordKind } from "../../../pipeline/memory/layout.ts";
 import { Desk } from "../../_support/desk.ts";
-
-const ANN = 1000;
-const BOB = 1001;
-const ROOT = 10;
-const A = 0xa;
-
-/** Charged pages of a user. */
-function charged(desk: Desk, uid = ANN): number {
-  const slot = desk.books.findUser(uid);
-  const { usagePages, creditPages } = desk.books.users;
-  return slot < 0 ? 0 : usagePages[slot]! - creditPages[slot]!;
-}
-
-/** What the end of a process would free. */
-function privatePages(desk: Desk, tgid: number): number {
-  const slot = desk.books.findProcess(tgid);
-  const { pages, sharedPages } = desk.books.processes;
-  return pages[slot]! - sharedPages[slot]!;
-}
-
-/** A process of ANN with so many anonymous pages. */
-function makeDesk(pages: number, hardPages = 1000): Desk {
-  const desk = new Desk();
-  desk.limit(ANN, hardPages).limit(BOB, hardPages);
-  return desk.proc(ROOT, ANN, {}).step().own(ROOT, A, { anon: pages }).step();
-}
-
-/** A fork as the kernel tells of it: the child's mm is built by its parent, which then names it. */
-function fork(desk: Desk, parent: number, child: number, mmId: number, pages: number): Desk {
-  for (let built = 1; built < pages; built += 100) desk.foreign(parent, mmId, { anon: built });
-  return desk.foreign(parent, mmId, { anon: pages }).fork(parent, child).step();
-}
-
-/** A measuring of ANN. `found`: tgid, shared pages, credit, part of shareable pages. */
-function measure(desk: Desk, number: number, found: readonly (readonly number[])[]): Desk {
-  desk.sweeperPut(MEASURE_BEGIN, { number, uid: ANN }).step();
-  assertEquals(desk.memory.header[HeaderWord.measureBegun], number);
-  for (const [tgid, shared, credit, shareable = 0] of found) {
-    desk.sweeperPut(MEASURED, {
-      tgid: tgid!,
-      number: number,
-      sharedPages: shared!,
-      creditPages: credit!,
-      shareablePages: shareable,
-    });
-  }
-  return desk.sweeperPut(MEASURE_END, { number, uid: ANN }).step();
-}
+import {
+  A,
+  ANN,
+  BOB,
+  charged,
+  fork,
+  makeDesk,
+  privatePages,
+  ROOT,
+} from "../../_support/share_desk.ts";
 
 Deno.test("I10: a family counts once from the first page of a fork on, and nobody is killed", () => {
   const desk = makeDesk(600);
@@ -178,134 +139,6 @@ Deno.test("I10: a grandchild is credited for what its parent has from its own", 
   assert(charged(desk) <= 400);
 });
 
-Deno.test("I10: shmem that several map counts as much as the largest has, until it is measured", () => {
-  const desk = makeDesk(0, 100);
-  for (let pid = 11; pid < 19; pid++) {
-    desk.proc(pid, ANN, {}).step().own(pid, 0xb0 + pid, { shmem: 40 }).step();
-  }
-  assertEquals([desk.usage(ANN), charged(desk)], [320, 40]);
-  // One that maps more than all others has that much at least.
-  desk.own(11, 0xb0 + 11, { shmem: 101 }).step();
-  assertEquals(charged(desk), 101);
-  assert(desk.orders().some(({ kind }) => kind === "kill"));
-});
-
-Deno.test("I10: shmem that turns out to be each one's own counts in full", () => {
-  const desk = makeDesk(0, 100);
-  for (const pid of [11, 12, 13]) {
-    desk.proc(pid, ANN, {}).step().own(pid, 0xb0 + pid, { shmem: 40 }).step();
-  }
-  assertEquals(charged(desk), 40);
-  measure(desk, 1, [[11, 0, 0, 40], [12, 0, 0, 40], [13, 0, 0, 40]]);
-  assertEquals(charged(desk), 120);
-  assert(desk.orders().some(({ kind }) => kind === "kill"));
-});
-
-Deno.test("a measuring finds what was copied: over by that, the user is killed", () => {
-  const desk = makeDesk(600);
-  fork(desk, ROOT, 11, 0xb, 600);
-  measure(desk, 1, [[ROOT, 600, 300], [11, 600, 300]]);
-  assertEquals(charged(desk), 600);
-  // The child has written to all: a page each, of which no event told.
-  measure(desk, 2, [[ROOT, 0, 0], [11, 0, 0]]);
-  assertEquals([charged(desk), privatePages(desk, 11)], [1200, 600]);
-  assert(desk.orders().some(({ kind }) => kind === "kill"));
-});
-
-Deno.test("a measuring counts what was forked and mapped meanwhile as shared still", () => {
-  const desk = makeDesk(600);
-  fork(desk, ROOT, 11, 0xb, 600);
-  desk.sweeperPut(MEASURE_BEGIN, { number: 1, uid: ANN }).step();
-  desk.sweeperPut(MEASURED, {
-    tgid: ROOT,
-    number: 1,
-    sharedPages: 600,
-    creditPages: 300,
-    shareablePages: 0,
-  }).step();
-  fork(desk, ROOT, 12, 0xc, 600);
-  desk.sweeperPut(MEASURED, {
-    tgid: 11,
-    number: 1,
-    sharedPages: 600,
-    creditPages: 400,
-    shareablePages: 0,
-  }).step();
-  desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
-  assert(charged(desk) <= 600, `${charged(desk)}`);
-});
-
-Deno.test("I10: who was forked while a measuring is under way is charged in parts, heir or not", () => {
-  const desk = makeDesk(600);
-  // Its row comes to the second child, which is its parent's heir for that.
-  desk.proc(9, ANN, {}).own(9, 0x9, { anon: 1 }).step();
-  fork(desk, ROOT, 11, 0xb, 600);
-  desk.sweeperPut(MEASURE_BEGIN, { number: 1, uid: ANN }).step();
-  desk.exit(9).foreign(9, 0x9, { anon: 0 }).step();
-  fork(desk, ROOT, 12, 0xc, 600);
-  desk.exit(ROOT).foreign(ROOT, A, { anon: 0 }).step();
-  assertEquals(charged(desk), 600);
-  const parts = { sharedPages: 600, creditPages: 300, shareablePages: 0 };
-  desk.sweeperPut(MEASURED, { tgid: 11, number: 1, ...parts });
-  desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
-  assert(charged(desk) <= 600, `${charged(desk)}`);
-  measure(desk, 2, [[11, 600, 300], [12, 600, 300]]);
-  assertEquals(charged(desk), 600);
-});
-
-Deno.test("I10: what is mapped while a measuring is under way is compared with what it has found", () => {
-  const desk = makeDesk(0).proc(11, ANN, {}).proc(12, ANN, {}).step();
-  desk.own(11, 0xb, { shmem: 350 }).own(12, 0xc, { shmem: 250 }).step();
-  desk.sweeperPut(MEASURE_BEGIN, { number: 1, uid: ANN }).step();
-  // Each is found to have its pages alone; then the second gives some back, and maps the first's.
-  for (const [tgid, pages] of [[11, 350], [12, 250]] as const) {
-    desk.sweeperPut(MEASURED, {
-      tgid: tgid,
-      number: 1,
-      sharedPages: 0,
-      creditPages: 0,
-      shareablePages: pages,
-    });
-  }
-  desk.own(12, 0xc, { shmem: 220 }).own(12, 0xc, { shmem: 570 }).step();
-  desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
-  assertEquals(charged(desk), 570);
-});
-
-Deno.test("what is new while a measuring is under way counts when it ends", () => {
-  const desk = makeDesk(0).proc(11, ANN, {}).step();
-  desk.own(11, 0xb, { shmem: 350 }).step();
-  desk.sweeperPut(MEASURE_BEGIN, { number: 1, uid: ANN }).step();
-  desk.sweeperPut(MEASURED, {
-    tgid: 11,
-    number: 1,
-    sharedPages: 0,
-    creditPages: 0,
-    shareablePages: 350,
-  });
-  desk.own(11, 0xb, { shmem: 900 }).step();
-  desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
-  assertEquals(charged(desk), 900);
-});
-
-Deno.test("a measuring that could not read a process takes it as shared: it may be going", () => {
-  const desk = makeDesk(600);
-  fork(desk, ROOT, 11, 0xb, 600);
-  // The parent was gone when its turn came, the child has all pages alone by then.
-  measure(desk, 1, [[11, 0, 0]]);
-  assertEquals(charged(desk), 600);
-});
-
-Deno.test("lazily freed pages are credited, and count again when they are written to", () => {
-  const desk = makeDesk(900);
-  measure(desk, 1, [[ROOT, 800, 800]]);
-  assertEquals(charged(desk), 100);
-  desk.own(ROOT, A, { anon: 1700 }).step();
-  assertEquals(charged(desk), 900);
-  measure(desk, 2, [[ROOT, 0, 0]]);
-  assertEquals(charged(desk), 1700);
-});
-
 Deno.test("I10: pages that are swapped out stay shared, and stay credited", () => {
   const desk = makeDesk(600);
   fork(desk, ROOT, 11, 0xb, 600);
@@ -324,17 +157,6 @@ Deno.test("a child that changes its user takes its credit along", () => {
   desk.proc(11, BOB, { anon: 600 }).step();
   assertEquals([charged(desk, ANN), charged(desk, BOB)], [600, 0]);
   assertEquals([desk.usage(ANN), desk.usage(BOB)], [600, 600]);
-});
-
-Deno.test("a family that was there before toom is credited until it is measured", () => {
-  const desk = new Desk();
-  desk.limit(ANN, 1000).proc(ROOT, ANN, { anon: 600 });
-  for (const pid of [11, 12, 13]) {
-    desk.proc(pid, ANN, { anon: 600 }, { flags: ProcFlag.mayShare });
-  }
-  desk.step();
-  assertEquals([charged(desk), desk.usage(ANN)], [600, 2400]);
-  assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), []);
 });
 
 /** What an exec's events are; its birth may be read later. */
@@ -371,4 +193,84 @@ Deno.test("I10: shmem that others map is credited still when its birth, or /proc
     assertEquals(charged(desk), 701, teller);
     assertEquals(desk.orders().filter(({ kind }) => kind === "kill"), [], teller);
   }
+});
+
+Deno.test("shmem of who has ended frees nobody of a charge: the next one counts from its first page on", () => {
+  const desk = makeDesk(10, 100);
+  desk.own(ROOT, A, { file: 20 }).step();
+  for (let pid = 11; pid < 15; pid++) {
+    desk.proc(pid, ANN, {}).step();
+    for (let pages = 1; pages <= 90; pages++) {
+      desk.own(pid, 0xb0 + pid, { shmem: pages }).step();
+      assertEquals(charged(desk), 10 + pages);
+    }
+    assert(desk.orders().every(({ kind }) => kind !== "kill"));
+    desk.exit(pid).foreign(pid, 0xb0 + pid, { shmem: 0 }).step();
+    assertEquals(charged(desk), 10);
+  }
+  desk.proc(15, ANN, {}).step().own(15, 0xbf, { shmem: 91 }).step();
+  assert(desk.orders().some(({ kind }) => kind === "kill"));
+});
+
+Deno.test("nor does shmem that a process has given back, or left by an exec", () => {
+  const desk = makeDesk(0);
+  desk.own(ROOT, A, { shmem: 500 }).step().own(ROOT, A, { shmem: 100 }).step();
+  desk.proc(11, ANN, {}).step().own(11, 0xb, { shmem: 300 }).step();
+  assertEquals(charged(desk), 300);
+  desk.foreign(11, 0xc, { file: 5 }).own(11, 0xc, { file: 6 }).foreign(11, 0xb, { shmem: 0 })
+    .step();
+  assertEquals(charged(desk), 100);
+  desk.own(ROOT, A, { shmem: 200 }).step();
+  assertEquals(charged(desk), 200);
+});
+
+Deno.test("I10: shmem whose heir is its maker's child counts once, also when the next one maps it", () => {
+  const desk = makeDesk(0);
+  desk.own(ROOT, A, { shmem: 500 }).step();
+  fork(desk, ROOT, 11, 0xb, 0).own(11, 0xb, { shmem: 500 }).step();
+  assertEquals(charged(desk), 500);
+  desk.exit(ROOT).foreign(ROOT, A, { shmem: 0 }).step();
+  assert(charged(desk) <= 500);
+  desk.proc(12, ANN, {}).step().own(12, 0xd, { shmem: 500 }).step();
+  assertEquals(charged(desk), 500);
+});
+
+Deno.test("I10: shmem that comes to a user with a process is compared with what the user has", () => {
+  const desk = makeDesk(0);
+  for (const [pid, uid, pages] of [[11, BOB, 300], [12, BOB, 40]] as const) {
+    desk.proc(pid, uid, {}).step().own(pid, 0xb0 + pid, { shmem: pages }).step();
+  }
+  desk.own(ROOT, A, { shmem: 200 }).step();
+  assertEquals([charged(desk), charged(desk, BOB)], [200, 300]);
+  desk.proc(11, ANN, { shmem: 300 }).step();
+  assertEquals([charged(desk), charged(desk, BOB)], [300, 0]);
+  // What BOB has left is not held against the new.
+  desk.own(12, 0xb0 + 12, { shmem: 60 }).step();
+  assertEquals(charged(desk, BOB), 20);
+});
+
+Deno.test("what is charged and credited by one record is no peak", () => {
+  const desk = makeDesk(10);
+  const peak = (): number => desk.books.users.peakPages[desk.books.findUser(ANN)]!;
+  // A process that was forked by somebody with far more than the limit, as /proc tells first.
+  desk.proc(11, ANN, { anon: 5000 }, { flags: ProcFlag.mayShare }).step();
+  assertEquals([charged(desk), peak()], [10, 10]);
+  // Its own events name its mm.
+  desk.own(11, 0xb, { anon: 5001 }).step();
+  assertEquals([charged(desk), peak()], [11, 11]);
+  desk.own(ROOT, A, { shmem: 300 }).own(11, 0xb, { shmem: 300 }).step();
+  assertEquals([charged(desk), peak()], [311, 311]);
+});
+
+Deno.test("a reading from after an exec does not charge what is still given back of the mm before it", () => {
+  const desk = makeDesk(10);
+  desk.own(11, 0xb, { anon: 500 }).step();
+  const readTsNs = desk.tick();
+  // By somebody who has read its page tables meanwhile.
+  desk.foreign(99, 0xb, { anon: 400 }).step();
+  desk.proc(11, ANN, { anon: 1 }, { tsNs: readTsNs }).step();
+  assert(charged(desk) <= 11, `${charged(desk)}`);
+  desk.foreign(11, 0xc, { anon: 1 }).own(11, 0xc, { anon: 2 }).foreign(99, 0xb, { anon: 0 });
+  desk.exec(11).step();
+  assertEquals(charged(desk), 12);
 });

@@ -12,6 +12,7 @@ const NOTHING: RollupKib = {
   swapPssKib: 0,
   lazyFreeKib: 0,
   privateKib: 0,
+  sharedKib: 0,
 };
 const STATUS: StatusKib = { rssFileKib: 0, rssShmemKib: 0, vmSwapKib: 0 };
 const CONTEXT = { countMask: COUNT_MASK, pageBytes: 4096 };
@@ -33,6 +34,7 @@ Deno.test("who shares nothing has no credit", () => {
   assertEquals(shares({ anonymousKib: 400, pssAnonKib: 400, privateKib: 400 }), {
     sharedPages: 0,
     creditPages: 0,
+    mappedCreditPages: 0,
     shareablePages: 0,
     lazyPages: 0,
   });
@@ -44,13 +46,17 @@ Deno.test("what nine processes have is a ninth of each one's, and all of it stay
 });
 
 Deno.test("shmem, swap, and file only where it counts; of a moving counter the larger value", () => {
-  const rollup = { pssShmemKib: 40, swapKib: 80, swapPssKib: 20, pssFileKib: 8, privateKib: 0 };
+  const rollup = { pssShmemKib: 40, swapKib: 80, swapPssKib: 20, pssFileKib: 8, sharedKib: 480 };
   const status = { rssShmemKib: 80, vmSwapKib: 80, rssFileKib: 400 };
   assertEquals(shares(rollup, status).creditPages, 10 + 15);
   assertEquals(shares(rollup, status).shareablePages, 10);
   const withFile = shares(rollup, status, status, COUNT_MASK | 1 << Member.file);
   assertEquals([withFile.creditPages, withFile.shareablePages], [10 + 15 + 98, 12]);
   assertEquals(shares(rollup, status, { ...status, rssShmemKib: 0 }).creditPages, 25);
+  // What it mapped since its page tables were walked is shared by nobody, as far as these tell.
+  const moving = { ...rollup, sharedKib: 20 };
+  const found = shares(moving, status, { ...status, rssShmemKib: 4000 });
+  assertEquals([found.creditPages, found.mappedCreditPages], [5 + 15, 5]);
   // Swapped shmem stands in the rollup, and in no counter.
   assertEquals(shares({ swapKib: 800, swapPssKib: 0 }, { vmSwapKib: 40 }).creditPages, 10);
 });

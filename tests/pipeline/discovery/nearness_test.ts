@@ -18,8 +18,10 @@ const GIB_PAGES = 2 ** 18;
 class FakeUsers implements RecordedUsers {
   isAttached = true;
   hasNews = false;
+  isShort = false;
   nextNs = Infinity;
   refuses = false;
+  refusesLooks = false;
   distancePages = 100 * GIB_PAGES;
   lookTakesNs = 100_000;
   nowNs = 0;
@@ -35,10 +37,11 @@ class FakeUsers implements RecordedUsers {
   rulesChanged(): void {}
   settle(): void {}
   userChanged(): void {}
+  disarm(): void {}
   catchUp(): void {}
   attach(): boolean {
-    this.hasNews = false;
     if (this.refuses) return false;
+    this.hasNews = false;
     this.isAttached = true;
     this.attaches++;
     return true;
@@ -47,12 +50,15 @@ class FakeUsers implements RecordedUsers {
     this.isAttached = false;
     this.detaches++;
   }
-  look(): void {
+  look(): boolean {
     this.looks++;
+    this.nowNs += this.lookTakesNs;
+    if (this.refusesLooks) return false;
     this.hasNews = false;
     this.seenPages = this.distancePages;
-    this.nowNs += this.lookTakesNs;
+    return true;
   }
+  takeRefusal(): undefined {}
   distances(visit: (uid: number, pages: number) => void): void {
     visit(UID, this.isAttached ? this.distancePages : this.seenPages);
   }
@@ -97,6 +103,16 @@ Deno.test("who is very far is looked at once a second", () => {
   assertEquals(stage.users.looks - before, 10);
 });
 
+Deno.test("with very many processes they are looked at less often, for 0.3 % of a CPU", () => {
+  const stage = new Stage();
+  stage.users.distancePages = 4000 * GIB_PAGES;
+  stage.users.lookTakesNs = 6e6;
+  stage.run(4 * SECOND_NS);
+  const before = stage.users.looks;
+  stage.run(44 * SECOND_NS);
+  assertEquals(stage.users.looks - before, 20);
+});
+
 Deno.test("the nearer, the more often: distance by what all CPUs can take in that time", () => {
   const stage = new Stage().run(3 * SECOND_NS);
   // 200 ms away, of which attaching takes 10.
@@ -117,7 +133,7 @@ Deno.test("too near to be looked at in time: each page is booked", () => {
 
 Deno.test("where looks would cost more than a hundredth of a CPU, each page is booked", () => {
   const stage = new Stage();
-  stage.users.lookTakesNs = 11e6;
+  stage.users.lookTakesNs = 45e6;
   stage.run(60 * SECOND_NS);
   // It is tried again and again, as processes may have become fewer.
   assertEquals(stage.users.isAttached, true);
@@ -125,6 +141,18 @@ Deno.test("where looks would cost more than a hundredth of a CPU, each page is b
     stage.users.looks * stage.users.lookTakesNs < 0.01 * 60 * SECOND_NS,
     `${stage.users.looks}`,
   );
+});
+
+Deno.test("one look that was held up brings nobody near", () => {
+  const stage = new Stage().run(3 * SECOND_NS);
+  stage.users.distancePages = 0.2 * SECOND_NS * GROWTH;
+  stage.run(4.5 * SECOND_NS);
+  stage.users.lookTakesNs = 20e6;
+  stage.nearness.hurry();
+  stage.nearness.step(stage.users.nowNs);
+  stage.users.lookTakesNs = 100_000;
+  stage.run(5 * SECOND_NS);
+  assertEquals(stage.users.isAttached, false);
 });
 
 Deno.test("a promise counts as used", () => {
@@ -163,6 +191,22 @@ Deno.test("where the kernel refuses to attach, all are looked at as often as may
   assert(counters[CounterIndex.attachFailures]! > 0);
   stage.users.refuses = false;
   assertEquals(stage.run(5.1 * SECOND_NS).users.isAttached, true);
+});
+
+Deno.test("where the kernel refuses looks, each page is booked", () => {
+  const stage = new Stage().run(3 * SECOND_NS);
+  stage.users.refusesLooks = true;
+  assertEquals(stage.run(4.1 * SECOND_NS).users.isAttached, true);
+});
+
+Deno.test("where it refuses both, neither is asked for more often than fifty times a second", () => {
+  const stage = new Stage().run(3 * SECOND_NS);
+  stage.users.refuses = stage.users.refusesLooks = stage.users.hasNews = true;
+  stage.users.lookTakesNs = 1000;
+  const before = stage.users.looks;
+  stage.run(4 * SECOND_NS);
+  const looks = stage.users.looks - before;
+  assert(looks > 10 && looks <= 51, `${looks} looks`);
 });
 
 Deno.test("before long work each page is booked, and two seconds from then on", () => {

@@ -164,6 +164,7 @@ function rollup(
     lazyFreeKib: 0,
     privateKib: (anonPages - sharedAnonPages) * KIB +
       (pssShmemPages === shmemPages ? shmemPages * KIB : 0),
+    sharedKib: (sharedAnonPages + (pssShmemPages === shmemPages ? 0 : shmemPages)) * KIB,
   };
 }
 

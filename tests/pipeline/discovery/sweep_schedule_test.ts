@@ -60,3 +60,16 @@ Deno.test("SweepSchedule follows an interval that changes", () => {
   intervalMs = 400;
   assertEquals([schedule.waitMs(300 * MS), schedule.isDue(500 * MS, false)], [100, true]);
 });
+
+Deno.test("SweepSchedule sweeps later where sweeps cost more than they may, but not what was missed", () => {
+  const schedule = new SweepSchedule(() => 1000, () => 0.001);
+  schedule.begin(0);
+  schedule.ended(20 * MS);
+  assertEquals(schedule.isDue(19_999 * MS, false), false);
+  assertEquals(schedule.waitMs(5000 * MS), 15_000);
+  assertEquals(schedule.isDue(20_000 * MS, false), true);
+  schedule.begin(20_000 * MS);
+  schedule.ended(20_020 * MS);
+  schedule.want();
+  assertEquals(schedule.isDue(20_100 * MS, false), true);
+});

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Sweeper, type SweeperOptions } from "../../../pipeline/discovery/sweeper.ts";
 import { ChangesRead, Woken } from "../../../pipeline/discovery/sweeper_world.ts";
 import { attachRole } from "../../../pipeline/memory/doorbell.ts";
@@ -11,6 +11,7 @@ import {
   RoleWord,
   SweepFlag,
 } from "../../../pipeline/memory/layout.ts";
+import { InvariantError } from "../../../pipeline/memory/invariant.ts";
 import { attachCounters } from "../../../pipeline/memory/memory.ts";
 import { type Settings, SettingsPublisher } from "../../../pipeline/memory/settings.ts";
 import { RingConsumer, RingProducer } from "../../../pipeline/memory/ring.ts";
@@ -23,6 +24,8 @@ import {
 } from "../../../pipeline/messages/records.ts";
 import { RecordWriter } from "../../../pipeline/messages/record_writer.ts";
 import { Desk } from "../../_support/desk.ts";
+import type { BrakeWorld } from "../../../pipeline/brake/brake_kernel.ts";
+import { FakeBrake, fakeBrakeWorld, FakeRecord } from "../../_support/fake_brake.ts";
 import { ProcRefused } from "../../_support/fake_proc.ts";
 import { FakeSweeperWorld } from "../../_support/fake_sweeper_world.ts";
 
@@ -48,7 +51,12 @@ class Stage {
   private readonly ring: RingConsumer;
   private readonly queries: RecordWriter;
 
-  constructor(options: Partial<SweeperOptions> = {}, settings: Partial<Settings> = {}) {
+  constructor(
+    options: Partial<SweeperOptions> = {},
+    settings: Partial<Settings> = {},
+    brake?: BrakeWorld,
+  ) {
+    this.world.brake = brake;
     this.desk = new Desk({ settings: { intervalMs: INTERVAL_MS, ...settings } });
     const { memory } = this.desk;
     this.words = attachRole(memory, Role.sweeper);
@@ -131,6 +139,26 @@ Deno.test("Sweeper finds who counts in its first turn, and then at every interva
   assert(Math.max(...stage.world.waitsMs) <= 200, "it shows life");
 });
 
+Deno.test("Sweeper brakes in its turns, and in the middle of reading all of /proc", () => {
+  const kernel = new FakeBrake();
+  const stage = new Stage({}, { brake: "growers" });
+  const world = fakeBrakeWorld(kernel, new FakeRecord());
+  const braking = new Stage({}, { brake: "growers" }, world);
+  let steps = 0;
+  const brake = braking.sweeper["brake"]!;
+  const step = brake.step.bind(brake);
+  brake.step = (nowNs) => {
+    steps++;
+    step(nowNs);
+  };
+  braking.step();
+  assert(steps > 1, "also by each sign of life of the sweep");
+  steps = 0;
+  braking.run(1000);
+  assert(steps > 3);
+  assertEquals(stage.sweeper["brake"], undefined, "where there is nothing to brake with");
+});
+
 Deno.test("Sweeper is not before everybody else while it reads all of /proc", () => {
   const first = new Stage();
   first.step();
@@ -176,6 +204,17 @@ Deno.test("Sweeper answers what accounting asks", () => {
     ),
     [[RecordKind.verifyBegin, ANN], [RecordKind.verifyEnd, ANN], [RecordKind.gone, 77]],
   );
+});
+
+Deno.test("Sweeper takes no record for a question that is none", () => {
+  const stage = new Stage();
+  stage.step();
+  stage.ask((writer) => {
+    writer.open(PRESSURE, 0);
+    writer.close();
+  });
+  const expected = `a question of unknown kind ${RecordKind.pressure}`;
+  assertThrows(() => stage.step(), InvariantError, expected);
 });
 
 Deno.test("Sweeper looks at who executes a program, and has a login traced", async () => {

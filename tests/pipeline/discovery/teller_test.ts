@@ -9,11 +9,13 @@ const SUB_UID = 100_000;
 class Stage {
   readonly proc = new FakeProc();
   readonly teller: Teller;
+  nowNs = 1e9;
   private readonly tellings = new Tellings();
 
   constructor() {
     this.teller = new Teller({
       proc: this.proc,
+      clock: { nowNs: () => this.nowNs, suspendedNs: () => 0 },
       writer: this.tellings.writer,
       pageBytes: 4096,
       ownerOf: (uid) => uid === SUB_UID ? ANN : uid,
@@ -28,7 +30,7 @@ class Stage {
 
   /** Tells of a process. @returns The records that say so; undefined when it is gone. */
   tell(pid: number, withTasks = false): Telling[] | undefined {
-    return this.teller.tell(1e9, pid, withTasks) ? this.tellings.take() : undefined;
+    return this.teller.tell(pid, withTasks) ? this.tellings.take() : undefined;
   }
 
   /** As {@link tell}: flags, and the lender if one is told of. */
@@ -77,11 +79,38 @@ Deno.test("Teller reads a process again that executes a program while it is read
   assertEquals(pages!.b, 10);
 });
 
+Deno.test("Teller tells of a process as of when it was known what it runs, not as of before", () => {
+  const stage = new Stage().add(10, { anonKib: 40, stackStart: 0x2000 });
+  const readIdentity = stage.proc.readIdentity.bind(stage.proc);
+  // Its exec, and what that gives back, come after Teller was called and before it looks.
+  stage.proc.readIdentity = (pid, out) => {
+    if (stage.nowNs === 1e9) stage.nowNs = 2e9;
+    return readIdentity(pid, out);
+  };
+  assertEquals([...new Set(stage.tell(10)!.map(({ tsNs }) => tsNs))], [2e9]);
+});
+
 Deno.test("Teller tells nothing of one that never stops executing programs, which is alive", () => {
   const stage = new Stage().add(10, { anonKib: 4000, stackStart: 0x1000 });
   let stackStart = 0x1000;
   stage.proc.afterRead = () => void stage.add(10, { stackStart: stackStart += 0x1000 });
   assertEquals(stage.tell(10), []);
+});
+
+Deno.test("Teller asks a living thread whose memory it is, as zombies have none and share that", () => {
+  const [parent, child] = [10, 20].map((pid) => ({ tids: [pid, pid + 1], isLeaderDead: true }));
+  const stage = new Stage();
+  // Each with a program of its own: all of its pages count.
+  stage.add(10, { ...parent, stackStart: 0x7000 }).add(20, { ...child, ppid: 10 });
+  assertEquals([stage.kin(10), stage.kin(20)], [[0, undefined], [0, undefined]]);
+  // Forked, and executed nothing: it may have nothing but its parent's.
+  stage.add(20, { ...child, ppid: 10, stackStart: 0x7000 });
+  assertEquals([stage.kin(10), stage.kin(20)], [[0, undefined], [ProcFlag.mayShare, undefined]]);
+  // And one that runs on its parent's.
+  stage.add(20, { ...child, ppid: 10, stackStart: 0x7000, mm: 10 });
+  stage.teller.forget();
+  const [flags, lender] = stage.kin(20);
+  assertEquals([flags & ProcFlag.borrows, lender], [ProcFlag.borrows, 10]);
 });
 
 Deno.test("Teller says who was forked: its stack is where another's is", () => {
@@ -101,6 +130,22 @@ Deno.test("Teller says who was forked when the child is told of first", () => {
   stage.add(11, { stackStart: 0x7000, startTicks: 900, ppid: 20 });
   assertEquals(stage.kin(11), [ProcFlag.mayShare, undefined]);
   assertEquals(stage.kin(20), [0, undefined]);
+});
+
+Deno.test("Teller says of two of one stack whose parent is gone that one may share, in either order", () => {
+  const family = { stackStart: 0x1000, ppid: 1 };
+  for (const order of [[10, 300], [300, 10]] as const) {
+    // Numbers have come round: 10 is the younger.
+    const stage = new Stage().add(10, { ...family, startTicks: 900 })
+      .add(300, { ...family, startTicks: 700 });
+    assertEquals(order.map((pid) => stage.kin(pid)[0]), [0, ProcFlag.mayShare]);
+    assertEquals(order.map((pid) => stage.kin(pid)[0]), [0, ProcFlag.mayShare], "told again");
+  }
+  const stage = new Stage().add(10, { ...family, startTicks: 900 });
+  assertEquals(stage.kin(10)[0], 0);
+  // It executes a program: nobody has that stack any more.
+  stage.add(10, { stackStart: 0x2000, startTicks: 900 }).add(300, { ...family, startTicks: 700 });
+  assertEquals([stage.kin(10)[0], stage.kin(300)[0]], [0, 0]);
 });
 
 Deno.test("Teller says on whose mm a process runs: its parent's, or that of one like it", () => {

@@ -1,9 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { TraceWatch } from "../../../pipeline/discovery/trace_watch.ts";
 import { RecordKind, Role } from "../../../pipeline/memory/layout.ts";
-import { attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
-import { RingConsumer } from "../../../pipeline/memory/ring.ts";
-import { readReport } from "../../../pipeline/messages/reports.ts";
+import { Doorbell } from "../../../pipeline/memory/doorbell.ts";
+import { attachCounters, attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
+import { RingConsumer, RingProducer } from "../../../pipeline/memory/ring.ts";
+import { readReport, ReportWriter } from "../../../pipeline/messages/reports.ts";
 import { SMALL } from "../../_support/desk.ts";
 import { Tellings } from "../../_support/fake_proc.ts";
 
@@ -38,6 +39,12 @@ class Stage {
     this.watch = new TraceWatch({
       memory: this.memory,
       writer: this.tellings.writer,
+      reports: new ReportWriter(
+        new RingProducer(this.memory.buffer, this.memory.plan.reportRings[Role.sweeper]!),
+        attachCounters(this.memory, Role.sweeper),
+        new Doorbell(this.memory, Role.supervisor),
+      ),
+      recordsEvents: true,
       instance: { names: ["events/f"], look, mend },
       list: {
         get hadSentinel(): boolean {

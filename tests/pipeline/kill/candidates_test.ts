@@ -90,6 +90,7 @@ Deno.test("nobody may be killed: told, and tried again", () => {
       protected1Pid: 10,
       protected2Pid: 11,
       protected3Pid: 12,
+      protectedTag: 0,
     },
   ]);
   scene.hands.person(11).isProtected = false;

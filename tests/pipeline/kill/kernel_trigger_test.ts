@@ -1,3 +1,4 @@
+import { DEFAULT_SETTINGS } from "../../../pipeline/memory/settings.ts";
 import { assertEquals } from "@std/assert";
 import { Trigger } from "../../../pipeline/memory/layout.ts";
 import type { Settings } from "../../../pipeline/memory/settings.ts";
@@ -54,6 +55,26 @@ Deno.test("programs only tell while toom must not kill by itself", async (t) => 
     const { kernel, scene } = makeStage({ kernelTrigger: false });
     scene.add(10, ANN, 400).run();
     assertEquals(kernel.lines.get(ANN)!.mayKill, false);
+  });
+  await t.step("with a plan that needs thought", () => {
+    for (const plan of [{ signal: 15 }, { unit: "session" }] as const) {
+      const { kernel, scene } = makeStage({ plan: { ...DEFAULT_SETTINGS.plan, ...plan } });
+      scene.add(10, ANN, 400).run();
+      assertEquals(kernel.lines.get(ANN)!.mayKill, false);
+      scene.publish({ plan: DEFAULT_SETTINGS.plan });
+      scene.run();
+      assertEquals(kernel.lines.get(ANN)!.mayKill, true, "when it is plain again");
+    }
+  });
+  await t.step("of a user whose policy asks who took the page", () => {
+    for (const victimPolicy of ["culprit", "largest=9,culprit=1"] as const) {
+      const { kernel, scene } = makeStage({ victimPolicy });
+      scene.add(10, ANN, 400).run();
+      assertEquals(kernel.lines.get(ANN)!.mayKill, false);
+      scene.publish({ victimPolicy: "largest=1,growing=1" });
+      scene.run();
+      assertEquals(kernel.lines.get(ANN)!.mayKill, true, "where a victim can be chosen ahead");
+    }
   });
   await t.step("while nobody is armed", () => {
     const { kernel, scene } = makeStage({ arms: false });
@@ -160,6 +181,26 @@ Deno.test("whom a program has ended is a victim as others: told of, reaped, watc
   assertEquals(scene.reports("killed").map(({ values }) => values["pid"]), [10]);
 });
 
+Deno.test("whom a program has ended, and who is gone before the killer hears of it, is told of in full", () => {
+  const stage = makeStage();
+  const { scene, desk } = stage;
+  scene.add(10, ANN, 500).add(11, ANN, 300).run();
+  scene.grow(10, 690).run();
+  desk.exit(10).foreign(10, 70, { anon: 0 }).free(10).step();
+  assertEquals(desk.books.findProcess(10), -1);
+  scene.die(10).pass(1e9);
+  killed(stage, 10, 1001);
+  scene.run();
+  const reports = scene.allReports();
+  const kill = reports.find(({ name }) => name === "kill");
+  assertEquals([kill!.values["pid"], kill!.values["usagePages"]], [10, 1001]);
+  // What its user has less than then.
+  const usagePages = desk.usage(ANN);
+  const ends = reports.filter(({ name }) => name === "killed")
+    .map(({ values }) => [values["pid"], values["freedPages"]]);
+  assertEquals(ends, [[10, 1001 - usagePages]]);
+});
+
 Deno.test("I2: while whom a program has ended suffices, nobody else goes", () => {
   const stage = makeStage();
   const { scene } = stage;
@@ -190,6 +231,21 @@ Deno.test("a kill of a user that is not known any more is nobody's", () => {
   killed(stage, 99, 1001);
   stage.scene.run();
   assertEquals(stage.scene.reports("kill"), []);
+});
+
+Deno.test("a user for whom programs have no room is told of after a sweep, and killed all the same", () => {
+  const { kernel, desk, scene } = makeStage();
+  kernel.unknown.add(ANN);
+  scene.add(10, ANN, 400).run();
+  desk.tick(1e9);
+  desk.sweep(() => desk.proc(10, ANN, { anon: 400 })).step();
+  const full = desk.reports("tableFull");
+  assertEquals(full.map(({ values }) => [values["table"], values["uid"]]), [[
+    TableNumber.kernelUsers,
+    ANN,
+  ]]);
+  scene.grow(10, 1100).run();
+  assertEquals(scene.hands.killed, [10]);
 });
 
 Deno.test("a user whose address spaces find no slot in the kernel is told of, once a minute", () => {

@@ -14,10 +14,42 @@ Deno.test("a kill's report tells who was weighed with which score, and who was l
   const [first] = scene.reports("kill");
   assertEquals(scene.hands.killed, [10]);
   assertEquals(first?.rows, [
-    { pid: 11, pages: 300, givesBackPages: 300, score: 300, oomScoreAdj: 300, fate: Fate.weighed },
-    { pid: 12, pages: 150, givesBackPages: 150, score: 150, oomScoreAdj: 0, fate: Fate.weighed },
-    { pid: 14, pages: 20, givesBackPages: 20, score: 20, oomScoreAdj: 0, fate: Fate.weighed },
-    { pid: 13, pages: 560, givesBackPages: 560, score: 0, oomScoreAdj: 0, fate: Fate.protected },
+    {
+      pid: 11,
+      pages: 300,
+      givesBackPages: 300,
+      score: 300,
+      oomScoreAdj: 300,
+      fate: Fate.weighed,
+      tag: 0,
+    },
+    {
+      pid: 12,
+      pages: 150,
+      givesBackPages: 150,
+      score: 150,
+      oomScoreAdj: 0,
+      fate: Fate.weighed,
+      tag: 0,
+    },
+    {
+      pid: 14,
+      pages: 20,
+      givesBackPages: 20,
+      score: 20,
+      oomScoreAdj: 0,
+      fate: Fate.weighed,
+      tag: 0,
+    },
+    {
+      pid: 13,
+      pages: 560,
+      givesBackPages: 560,
+      score: 0,
+      oomScoreAdj: 0,
+      fate: Fate.protected,
+      tag: 0,
+    },
   ]);
   assertEquals([first?.values["dyingPages"], first?.values["isDegraded"]], [500, 0]);
   // What remains is over hard again while the first is dying.
@@ -28,4 +60,19 @@ Deno.test("a kill's report tells who was weighed with which score, and who was l
     10,
     Fate.dying,
   ]]);
+});
+
+Deno.test("a kill's report tells what the brake had left the victim, of the same process only", () => {
+  for (const [isBraked, left] of [[true, 7], [false, -1]] as const) {
+    const scene = makeScene();
+    const { processes } = scene.desk.memory;
+    const slot = scene.desk.books.findProcess(10);
+    processes.brakedGeneration1[slot] = processes.generation[slot]! + (isBraked ? 1 : 0);
+    processes.brakeLeftPages[slot] = 7;
+    scene.grow(12, 2000).run();
+    const reports = scene.reports("kill");
+    const report = reports.find(({ values }) => values["pid"] === 10) ?? reports[0]!;
+    const expected = report.values["pid"] === 10 ? left : -1;
+    assertEquals(report.values["brakeLeftPages"], expected);
+  }
 });

@@ -70,6 +70,29 @@ Deno.test("whatever /proc says of a signalled sharer meanwhile, it is of the sam
   }
 });
 
+Deno.test("a signalled sharer is of the same victim when /proc has seen its owner's end before any event", () => {
+  const scene = makeCrowd(1);
+  scene.grow(10, 701).run();
+  assertEquals(scene.hands.killed, [100, 10]);
+  // The owner is gone, and with it whoever /proc could compare 100 with.
+  scene.desk.proc(100, ANN, { anon: 701 }).step();
+  scene.die(10);
+  scene.grow(11, 310).run();
+  assertEquals(scene.hands.killed, [100, 10], "11 lives");
+  scene.desk.exit(10).step();
+  scene.desk.exit(100).foreign(100, 70, { anon: 0 }).step();
+  scene.die(100);
+  assertEquals([scene.desk.usage(ANN), scene.hands.handles.size], [310, 0]);
+});
+
+Deno.test("who is said to borrow no more goes with the victim if the kernel says that it shares", () => {
+  const scene = makeCrowd(2);
+  for (const pid of [100, 101]) scene.desk.proc(pid, ANN, { anon: 500 }).step();
+  scene.hands.apart.add(101);
+  scene.grow(10, 701).run();
+  assertEquals(scene.hands.killed, [100, 10]);
+});
+
 Deno.test("who comes to share the mm of a victim that is dying goes too", () => {
   const scene = makeCrowd(2);
   scene.grow(10, 701).run();

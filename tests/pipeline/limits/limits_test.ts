@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../../../pipeline/memory/invariant.ts";
-import { SettingsWord } from "../../../pipeline/memory/layout.ts";
+import { DEFAULT_PLAN } from "../../../pipeline/memory/kill_plan.ts";
+import { RULE_WORDS, SettingsWord } from "../../../pipeline/memory/layout.ts";
 import {
   formatUidRange,
   HARD_PAGES_MAX,
@@ -38,7 +39,7 @@ function rule(uidFirst: number, uidLast: number, hardPages = 100): LimitRule {
 }
 
 function region(rows = RULES_MAX): Int32Array {
-  return new Int32Array(new SharedArrayBuffer((SettingsWord.rules + rows * 4) * 4));
+  return new Int32Array(new SharedArrayBuffer((SettingsWord.rules + rows * RULE_WORDS) * 4));
 }
 
 /** The words of the specification, without any cleverness. */
@@ -282,4 +283,49 @@ Deno.test("RulesView never sees half of a change made by another thread", async 
   worker.terminate();
   URL.revokeObjectURL(url);
   assert(refreshed > 10, `only ${refreshed} refreshes`);
+});
+
+Deno.test("a rule's ceiling of processes reaches the view, and is left out where it says nothing", () => {
+  const rules = new LimitRules();
+  rules.set({ ...rule(1000, 1000), processesMax: 7 });
+  rules.set(rule(1001, 1001));
+  const words = region();
+  new RulesPublisher(words).publish(rules);
+  const view = new RulesView(words);
+  assert(view.refresh());
+  assertEquals(view.find(1000), { ...rule(1000, 1000), processesMax: 7 });
+  assertEquals(view.find(1001), rule(1001, 1001));
+  for (const processesMax of [0, -1, 1.5, NaN]) {
+    assertThrows(() => rules.set({ ...rule(1, 1), processesMax }), InvariantError);
+  }
+});
+
+Deno.test("a rule's plan and storm reach the view, each part of them by itself", () => {
+  const rules = new LimitRules();
+  const plan = { signal: 15, graceMs: 0, ceilingPermille: 1000, unit: "scope" } as const;
+  const storm = { kills: 0, seconds: 1, then: "session" } as const;
+  rules.set({ ...rule(1000, 1000), plan, storm });
+  rules.set({ ...rule(1001, 1001), plan: { unit: "process" }, storm: { then: "off" } });
+  rules.set(rule(1002, 1002));
+  const words = region();
+  new RulesPublisher(words).publish(rules);
+  const view = new RulesView(words);
+  assert(view.refresh());
+  assertEquals(view.find(1000), { ...rule(1000, 1000), plan, storm });
+  assertEquals(view.find(1001), {
+    ...rule(1001, 1001),
+    plan: { unit: "process" },
+    storm: { then: "off" },
+  });
+  assertEquals(view.find(1002), rule(1002, 1002));
+  assertEquals(view.planOf(view.find(1001)), { ...DEFAULT_PLAN, unit: "process" });
+  assertEquals(view.stormOf(view.find(1000)), storm);
+  assertEquals(view.planOf(undefined), DEFAULT_PLAN);
+  const wrong = [{ signal: 0 }, { signal: 65 }, { graceMs: -1 }, { ceilingPermille: 999 }];
+  for (const plan of wrong) {
+    assertThrows(() => rules.set({ ...rule(1, 1), plan }), InvariantError);
+  }
+  for (const storm of [{ kills: -1 }, { kills: 1001 }, { seconds: 0 }]) {
+    assertThrows(() => rules.set({ ...rule(1, 1), storm }), InvariantError);
+  }
 });

@@ -1,3 +1,4 @@
+import { accountUidOf, gidOfAccount } from "../../../pipeline/limits/shared_groups.ts";
 import { assert, assertEquals } from "@std/assert";
 import { OWNERS_MAX, OWNERS_REGION_WORDS } from "../../../pipeline/memory/layout.ts";
 import { UID_MAX } from "../../../pipeline/limits/limits.ts";
@@ -133,4 +134,33 @@ Deno.test("OwnersView never sees half of a change made by another thread", async
   await done;
   worker.terminate();
   URL.revokeObjectURL(url);
+});
+
+Deno.test("OwnerTable.withGroups(): members count for their group, and so does what is subordinate to them", () => {
+  const { table: subordinate } = OwnerTable.make(
+    [range(100_000, 100_999, 1000), range(200_000, 200_999, 1001), range(300_000, 300_999, 1002)],
+    [1000, 1001, 1002],
+  );
+  const groups = [
+    { accountUid: accountUidOf(50), memberUids: [1001, 1000] },
+    { accountUid: accountUidOf(51), memberUids: [1001, 200_500] },
+  ];
+  const { table, problems } = subordinate.withGroups(groups);
+  assertEquals(problems, []);
+  const expected: readonly (readonly [uid: number, owner: number])[] = [
+    [1000, accountUidOf(50)],
+    [1001, accountUidOf(50)], // The first group of the two.
+    [1002, 1002],
+    [100_000, accountUidOf(50)],
+    [200_499, accountUidOf(50)],
+    [200_500, accountUidOf(51)], // Somebody of its own, be it in the midst of others' range.
+    [200_501, accountUidOf(50)],
+    [300_007, 1002],
+    [accountUidOf(50), accountUidOf(50)],
+    [0, 0],
+  ];
+  for (const [uid, owner] of expected) assertEquals(table.ownerOf(uid), owner, `${uid}`);
+  assertEquals(gidOfAccount(accountUidOf(50)), 50);
+  assertEquals(gidOfAccount(60_000), undefined);
+  assertEquals(subordinate.withGroups([]).table, subordinate);
 });

@@ -5,6 +5,7 @@ import {
   FormatError,
   parseSizeBytes,
   quote,
+  unitMeant,
 } from "../../../pipeline/limits/units.ts";
 
 const TOTAL_BYTES = 8 * 2 ** 30;
@@ -89,4 +90,27 @@ Deno.test("quote() keeps anything on one harmless line", () => {
   // deno-lint-ignore no-control-regex
   assertEquals(/[\x00-\x1f\x7f-\x9f\u2028\u202e\ud800]/.test(shown), false);
   assertEquals(shown.length < 160, true);
+});
+
+Deno.test("unitMeant() guesses what stands behind a number", () => {
+  const sizes = ["KiB", "MiB", "GiB", "TiB", "B"];
+  const durations = ["ms", "", "s", "m", "h"];
+  const cases: readonly [string, readonly string[], string][] = [
+    ["1Gig", sizes, "1GiB"],
+    ["1.5 gibibytes", sizes, "1.5GiB"],
+    ["64megs", sizes, "64MiB"],
+    ["64MIBS", sizes, "64MiB"],
+    ["10bytes", sizes, "10B"],
+    ["5sec", durations, "5s"],
+    ["5 minutes", durations, "5m"],
+    ["5msec", durations, "5ms"],
+    ["5milliseconds", durations, "5ms"],
+    ["2hours", durations, "2h"],
+  ];
+  for (const [text, units, meant] of cases) {
+    assertEquals(unitMeant(text, units), `, did you mean "${meant}"?`, text);
+  }
+  for (const text of ["", "Gig", "1", "1 2", "1x", "1 day", "-1G", `1${"g".repeat(99)}`]) {
+    assertEquals(unitMeant(text, durations), "", text);
+  }
 });

@@ -62,6 +62,8 @@ function regions(capacity: Capacity): [number, number][] {
       killerRing,
       orderRing,
       queryRing,
+      plan.accountingLog,
+      plan.killerLog,
     ]
   ) add(ring.byteOffset, ringBytes(ring.records, ring.recordBytes));
   assertEquals(readerRings.length, capacity.readers);

@@ -21,7 +21,12 @@ const OTHER: Settings = {
   psi: false,
   intervalMs: 250,
   minAvailableBytes: 5 * 2 ** 40 + 4097,
+  machineVictim: "largest",
   userProcessesMax: 77,
+  brake: "growers",
+  lowerGraceMs: 60_000,
+  plan: { signal: 15, graceMs: 250, ceilingPermille: 1200, unit: "session" },
+  storm: { kills: 0, seconds: 7, then: "parent" },
 };
 
 function fields(settings: Settings): Settings {
@@ -80,7 +85,10 @@ Deno.test("settings that are out of range are refused, and what is published sta
     { intervalMs: 0.5 },
     { minAvailableBytes: -1 },
     { minAvailableBytes: NaN },
+    { machineVictim: "smallest" as "largest" },
     { userProcessesMax: 0 },
+    { lowerGraceMs: -1 },
+    { lowerGraceMs: 1.5 },
     { victimPolicy: "oldest" as Settings["victimPolicy"] },
   ];
   for (const one of wrong) {

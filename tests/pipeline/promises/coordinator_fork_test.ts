@@ -1,5 +1,6 @@
 /** Room for children: held while they are about to be born, and what a child has then. */
 import { assert, assertEquals } from "@std/assert";
+import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../../../pipeline/messages/records.ts";
 import { RequestType, Status } from "../../../pipeline/promises/tmalloc_message.ts";
 import { ask, lastReply, PromiseWorld } from "../../_support/promises.ts";
 
@@ -168,4 +169,37 @@ Deno.test("room for a child ends on every way", () => {
     world.sync();
     assertEquals(world.coordinator.allocations.users.size, 0);
   }
+});
+
+/** A measuring of all processes: pid, shared pages, credit. */
+function measure(world: PromiseWorld, number: number, found: readonly (readonly number[])[]): void {
+  const { desk } = world;
+  desk.sweeperPut(MEASURE_BEGIN, { number, uid: UID }).step();
+  for (const [tgid, sharedPages, creditPages] of found) {
+    desk.sweeperPut(MEASURED, {
+      tgid: tgid!,
+      sharedPages: sharedPages!,
+      creditPages: creditPages!,
+    });
+  }
+  desk.sweeperPut(MEASURE_END, { number, uid: UID }).step();
+}
+
+Deno.test("I5: what a measured child leaves to its parent is not promised to others", () => {
+  const world = new PromiseWorld(UID, 100);
+  const parent = world.spawn(60);
+  assertEquals(ask(world, parent, fork, 8)!.status, 0);
+  const child = world.forkSharing(parent);
+  world.desk.step();
+  measure(world, 1, [[parent.pid, 60, 30], [child.pid, 60, 30]]);
+  world.turn(101e6);
+  assertEquals(ask(world, parent, query)!.committedPages, 60);
+  world.end(child);
+  world.desk.step();
+  // It was charged for half of them: the other half is the parent's now, and no measuring has told.
+  assertEquals(ask(world, parent, query)!.committedPages, 60);
+  assertEquals(ask(world, parent, reserve, 50)!.status, Status.refused);
+  assertEquals(ask(world, parent, reserve, 40)!.status, 0);
+  measure(world, 2, [[parent.pid, 0, 0]]);
+  assertEquals(ask(world, parent, query)!.committedPages, 100);
 });

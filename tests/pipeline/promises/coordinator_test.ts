@@ -27,6 +27,24 @@ Deno.test("Coordinator grants iff committed + request <= hard", () => {
   assertEquals(ask(world, program, reserve, 1)!.status, Status.refused);
 });
 
+Deno.test("Coordinator publishes what was promised with the answer, and says that it changed", () => {
+  const world = new PromiseWorld(UID, 100);
+  const { books, memory } = world.desk;
+  const program = world.spawn(10);
+  world.sync();
+  const promised = (): number => memory.users.promisedPages[books.findUser(UID)]!;
+  const changes = (): number => memory.header[HeaderWord.promiseChanges]!;
+  const before = changes();
+  ask(world, program, reserve, 60);
+  assertEquals([promised(), changes()], [60, before + 1]);
+  assertEquals(ask(world, program, reserve, 60)!.status, Status.refused);
+  assertEquals([promised(), changes()], [60, before + 1], "nothing was granted");
+  world.touch(program, 20);
+  world.sync();
+  ask(world, program, reserve, 5);
+  assertEquals([promised(), changes()], [45, before + 2], "what is used is charged");
+});
+
 Deno.test("Coordinator counts what is touched once, and what was never asked for too", () => {
   const world = new PromiseWorld(UID, 100);
   const program = world.spawn(10);

@@ -2,9 +2,10 @@ import { NO_LIMIT_PAGES } from "../../../pipeline/books/books.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { openLibc } from "../../../kernel/ffi/libc.ts";
 import { listenUnix, SocketType } from "../../../kernel/sockets/seqpacket.ts";
-import { CONTROL_BODY_BYTES_MAX } from "../../../service/control/control_api.ts";
+import { ConfigAnswer, CONTROL_BODY_BYTES_MAX } from "../../../service/control/control_api.ts";
 import { ControlServer, ControlSocketError } from "../../../service/control/control_server.ts";
 import { handleControl } from "../../../service/control/handlers.ts";
+import { NOTHING_CHANGED } from "../../../service/lifecycle/reload.ts";
 import { FAKE_STATUS, FakeBackend, fakeOptions, withControl } from "../../_support/fake_control.ts";
 
 // Not in a test, where the sanitizer would call it a leak.
@@ -143,6 +144,13 @@ Deno.test("limits are set, shown, listed and cleared", async () => {
     assertEquals((await ask(socketPath, "DELETE", path)).status, 404);
     // It is limited by way of a range, but that is not what was asked to be cleared.
     assertEquals((await ask(socketPath, "DELETE", "/v1/limits/1234")).status, 404);
+    const braked = await ask(socketPath, "PUT", "/v1/limits/7", '{"hard":8192,"brake":"all"}');
+    assertEquals([braked.content.limit.brake, backend.rules.find(7)?.brake], ["all", "all"]);
+    await ask(socketPath, "PUT", "/v1/limits/7", '{"hard":8192}');
+    assertEquals(backend.rules.find(7)?.brake, undefined, "as the daemon says");
+    for (const body of ['{"hard":8192,"brake":"some"}', '{"hard":"none","brake":"all"}']) {
+      assertEquals((await ask(socketPath, "PUT", "/v1/limits/7", body)).status, 400, body);
+    }
     backend.persisted = false;
     assertEquals((await ask(socketPath, "PUT", path, '{"hard":1e6}')).content.persisted, false);
   });
@@ -340,5 +348,45 @@ Deno.test("a client that holds on cannot hold up the end", async () => {
     assert(performance.now() - startMs < 5000, `${performance.now() - startMs} ms`);
     idle.close();
     slow.close();
+  });
+});
+
+Deno.test("the configuration is told, and a reload that is refused answers 422 with all problems", async () => {
+  await withControl(async ({ socketPath, backend }) => {
+    backend.report = {
+      files: ["a"],
+      settings: [{ path: "tracing.readers", value: "2", from: "a:1" }],
+      limits: [{
+        subject: "*",
+        kind: "everybody",
+        place: "a:2",
+        origin: "config",
+        uids: [{ uidFirst: 1, uidLast: 9 }],
+        limit: { hardPages: NO_LIMIT_PAGES, softPages: NO_LIMIT_PAGES },
+      }],
+      rules: [{
+        match: { command: { equals: "x" } },
+        effect: "protect",
+        weight: 1,
+        place: "a:3",
+        text: 'command: "x"',
+      }],
+    };
+    const { content } = await ask(socketPath, "GET", "/v1/config");
+    assertEquals(content.rules, [
+      { effect: "protect", weight: 1, matches: 'command: "x"', place: "a:3" },
+    ]);
+    assertEquals(content.settings[0].reloads, false);
+    assertEquals(content.limits[0].hardBytes, null);
+    assertEquals(ConfigAnswer.parse(content), content);
+    backend.reloadAnswer = { ...NOTHING_CHANGED, problems: ["a:1:1: expected x"] };
+    const refused = await ask(socketPath, "POST", "/v1/reload");
+    assertEquals([refused.status, refused.content.problems], [422, ["a:1:1: expected x"]]);
+    backend.reloadAnswer = { ...NOTHING_CHANGED, reloaded: true };
+    assertEquals((await ask(socketPath, "POST", "/v1/reload")).status, 200);
+    assertEquals((await ask(socketPath, "POST", "/v1/reload", '{"now":true}')).status, 200);
+    assertEquals(backend.reloads, ["later", "later", "now"]);
+    assertEquals((await ask(socketPath, "POST", "/v1/reload", '{"nwo":true}')).status, 400);
+    assertEquals((await ask(socketPath, "GET", "/v1/reload")).status, 405);
   });
 });

@@ -15,12 +15,15 @@ const EVENTS: readonly (readonly [JournalEvent, string])[] = [
       counted: "anon+swap+shmem",
       victim: "largest",
       dryRun: true,
+      brake: "growers",
+      brakeBy: "helpers",
       controlSocket: "/run/toom/control.sock",
       tmallocSocket: "/run/toom/tmalloc.sock",
       startMs: 90,
     },
     "ready: version=0.1.0 pid=7 source=raw readers=1 limits=2 counted=anon+swap+shmem " +
-    "victim=largest control=/run/toom/control.sock tmalloc=/run/toom/tmalloc.sock start=90ms dry-run",
+    "victim=largest control=/run/toom/control.sock tmalloc=/run/toom/tmalloc.sock brake=growers by=helpers " +
+    "start=90ms dry-run",
   ],
   [
     {
@@ -33,8 +36,13 @@ const EVENTS: readonly (readonly [JournalEvent, string])[] = [
       softBytes: 15097856,
       hardPages: 4096,
       softPages: 3686,
+      brake: "all",
+      victim: "largest=2,growing=1",
+      maxProcesses: 50,
+      plan: null,
     },
-    "limit set: uid=10071 hard=16777216B (4096 pages) soft=15097856B (3686 pages)",
+    "limit set: uid=10071 hard=16777216B (4096 pages) soft=15097856B (3686 pages) brake=all " +
+    "victim=largest=2,growing=1 processes=50",
   ],
   [
     {
@@ -47,6 +55,10 @@ const EVENTS: readonly (readonly [JournalEvent, string])[] = [
       softBytes: null,
       hardPages: null,
       softPages: null,
+      brake: null,
+      victim: null,
+      maxProcesses: null,
+      plan: null,
     },
     "limit set: uid=10071 none",
   ],
@@ -61,6 +73,10 @@ const EVENTS: readonly (readonly [JournalEvent, string])[] = [
       softBytes: 4096,
       hardPages: 1,
       softPages: 1,
+      brake: null,
+      victim: null,
+      maxProcesses: null,
+      plan: null,
     },
     "limit cleared: uid=1000-1999",
   ],
@@ -69,18 +85,123 @@ const EVENTS: readonly (readonly [JournalEvent, string])[] = [
     "soft limit passed: uid=1 usage=91 soft=90 hard=100 pages",
   ],
   [
+    {
+      event: "refused",
+      uid: 10071,
+      user: "skyzh",
+      pid: 209,
+      comm: "R",
+      leftPages: 812,
+      leftBytes: 812 * 4096,
+      dataLimitBytes: 9000 * 4096,
+      usagePages: 15_000,
+      softPages: 14_745,
+      hardPages: 16_384,
+    },
+    'refused: uid=10071 user=skyzh pid=209 comm="R" gets no more than 812 pages (3.2 MiB) ' +
+    "usage=15000 soft=14745 hard=16384 pages",
+  ],
+  [
+    { ...KILL, brakeLeftPages: 12 },
+    'kill: uid=10071 user=skyzh pid=209 comm="hog" trigger=user usage=4100 hard=4096 pages ' +
+    "over=16384B victim=4000 pages latency=42us braked, left=12 weighed=210:60,211:40 " +
+    "id=mf2k9x4r-209",
+  ],
+  [
     KILL,
     'kill: uid=10071 user=skyzh pid=209 comm="hog" trigger=user usage=4100 hard=4096 pages ' +
-    "over=16384B victim=4000 pages latency=42us weighed=210:60,211:40",
+    "over=16384B victim=4000 pages latency=42us weighed=210:60,211:40 id=mf2k9x4r-209",
   ],
   [
     { ...KILL, sharedPages: 900, weighed: [] },
     'kill: uid=10071 user=skyzh pid=209 comm="hog" trigger=user usage=4100 counted=5000 ' +
-    "shared=900 hard=4096 pages over=16384B victim=4000 pages latency=42us",
+    "shared=900 hard=4096 pages over=16384B victim=4000 pages latency=42us id=mf2k9x4r-209",
   ],
   [
-    { event: "killed", pid: 209, uid: 10071, freedBytes: 16384000, exitUs: 800 },
-    "killed: uid=10071 pid=209 freed=16384000B (15.6 MiB) exit=800us",
+    {
+      ...KILL,
+      weighed: [],
+      signal: "SIGTERM",
+      graceMs: 5000,
+      ceilingPages: 4300,
+      unit: "session",
+      unitProcesses: 3,
+    },
+    'kill: uid=10071 user=skyzh pid=209 comm="hog" trigger=user usage=4100 hard=4096 pages ' +
+    "over=16384B victim=4000 pages latency=42us signal=SIGTERM grace=5000ms ceiling=4300 " +
+    "unit=session with=3 id=mf2k9x4r-209",
+  ],
+  [
+    {
+      event: "grace",
+      uid: 10071,
+      user: "skyzh",
+      pid: 209,
+      comm: "a\nkill: uid=0",
+      outcome: "over",
+      tookMs: 5000.4,
+      usagePages: 4200,
+      hardPages: 4096,
+    },
+    'grace over: uid=10071 user=skyzh pid=209 comm="a\\nkill: uid=0" killed, as its time is over ' +
+    "after=5000.4ms usage=4200 hard=4096 pages",
+  ],
+  [
+    {
+      event: "storm",
+      uid: 1,
+      user: null,
+      state: "begins",
+      kills: 21,
+      seconds: 1.2,
+      then: "parent",
+      actedPid: 7,
+      actedComm: "s\th",
+      acted: 1,
+    },
+    "storm: uid=1 kills=21 within=1.2s: its processes come back as they are killed; further kills are " +
+    'told of in one line at the end, then=parent on=7 comm="s\\th"',
+  ],
+  [
+    {
+      event: "storm",
+      uid: 1,
+      user: null,
+      state: "ends",
+      kills: 208,
+      seconds: 9,
+      then: "session",
+      actedPid: null,
+      actedComm: null,
+      acted: 3,
+    },
+    "storm over: uid=1 kills=208 within=9s then=session acted=3",
+  ],
+  [
+    {
+      event: "killed",
+      pid: 209,
+      uid: 10071,
+      freedBytes: 16384000,
+      exitUs: 800,
+      exitStatus: 9,
+      outcome: null,
+      storm: false,
+    },
+    "killed: uid=10071 pid=209 freed=16384000B (15.6 MiB) exit=800us status=9",
+  ],
+  [
+    {
+      event: "killed",
+      pid: 209,
+      uid: 10071,
+      freedBytes: 4096,
+      exitUs: 1,
+      exitStatus: null,
+      outcome: null,
+      storm: false,
+    },
+    "killed: uid=10071 pid=209 freed=4096B (4.0 KiB) exit=1us",
   ],
   [
     {

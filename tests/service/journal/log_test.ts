@@ -25,8 +25,32 @@ Deno.test("a line says when it happened, not when it was written", () => {
   const log = new Log("json", (line) => lines.push(line), () => AT);
   const journal = new Journal({ nowNs: () => 9e9, now: () => AT });
   journal.subscribe(log);
-  journal.publish({ event: "killed", pid: 1, uid: 2, freedBytes: 3, exitUs: 4 }, 7.5e9);
-  journal.publish({ event: "killed", pid: 1, uid: 2, freedBytes: 3, exitUs: 4 }, 9.005e9);
+  journal.publish(
+    {
+      event: "killed",
+      pid: 1,
+      uid: 2,
+      freedBytes: 3,
+      exitUs: 4,
+      exitStatus: 9,
+      outcome: null,
+      storm: false,
+    },
+    7.5e9,
+  );
+  journal.publish(
+    {
+      event: "killed",
+      pid: 1,
+      uid: 2,
+      freedBytes: 3,
+      exitUs: 4,
+      exitStatus: 9,
+      outcome: null,
+      storm: false,
+    },
+    9.005e9,
+  );
   const times = lines.map((line) => AT.getTime() - Date.parse(JSON.parse(line).ts));
   assertEquals(times, [1500, 0], "nothing happens later than it is told of");
 });
@@ -76,9 +100,40 @@ Deno.test("Log never limits kills", () => {
   const { log, put, lines } = logged();
   for (let n = 0; n < 3 * LINES_PER_WINDOW_MAX; n++) {
     put(KILL);
-    put({ event: "killed", pid: n, uid: 1, freedBytes: 1, exitUs: 1 });
+    put({
+      event: "killed",
+      pid: n,
+      uid: 1,
+      freedBytes: 1,
+      exitUs: 1,
+      exitStatus: null,
+      outcome: null,
+      storm: false,
+    });
   }
   assertEquals(lines.length, 6 * LINES_PER_WINDOW_MAX);
+  assertEquals(log.shedTotal, 0);
+});
+
+Deno.test("kills of a storm are left to the lines that tell of it", () => {
+  const { log, put, lines } = logged();
+  const storm = { uid: 1, user: null, then: "off", actedPid: null, actedComm: null } as const;
+  put({ event: "storm", state: "begins", ...storm, kills: 4, seconds: 2, acted: 0 });
+  for (let n = 0; n < 100; n++) {
+    put({ ...KILL, storm: true });
+    put({
+      event: "killed",
+      pid: n,
+      uid: 1,
+      freedBytes: 1,
+      exitUs: 1,
+      exitStatus: 9,
+      outcome: null,
+      storm: true,
+    });
+  }
+  put({ event: "storm", state: "ends", ...storm, kills: 104, seconds: 20, acted: 0 });
+  assertEquals(lines.map((line) => line.split(":")[0]), ["storm", "storm over"]);
   assertEquals(log.shedTotal, 0);
 });
 

@@ -11,6 +11,7 @@ import {
 import { hasFile } from "../../_support/real_kernel.ts";
 
 const NOTE: Handover = {
+  history: { recent: [], pending: { kills: [], ends: [], peaks: [] } },
   version: "1",
   pid: Deno.pid,
   role: "killer",
@@ -23,6 +24,8 @@ const NOTE: Handover = {
   options: { limits: [] },
   overrides: [{ uidFirst: 1, uidLast: 1, hardBytes: 4096, softBytes: 4096 }],
   fds: { lock: -1, instances: [-1], control: undefined, tmalloc: undefined },
+  graces: [],
+  lowerings: [],
   restarts: { killer: 1 },
   kills: 3,
   linesShed: 4,

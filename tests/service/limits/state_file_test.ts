@@ -1,6 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { NO_LIMIT_PAGES } from "../../../pipeline/books/books.ts";
-import { type LimitRule, RULES_MAX, RulesFullError } from "../../../pipeline/limits/limits.ts";
+import {
+  LIMIT_PROCESSES_MAX,
+  type LimitRule,
+  RULES_MAX,
+  RulesFullError,
+  UID_MAX,
+} from "../../../pipeline/limits/limits.ts";
 import { LimitState, STATE_FILE_NAME } from "../../../service/limits/state_file.ts";
 
 const PAGE_BYTES = 4096;
@@ -61,6 +67,16 @@ Deno.test("LimitState.checkRoom() refuses what set() would refuse, and changes n
     state.checkRoom(rule(1, 20));
     assertThrows(() => state.checkRoom(rule(9999, 20)), RulesFullError);
     assertEquals(state.list().length, RULES_MAX);
+  });
+});
+
+Deno.test("LimitState keeps the brake of a limit across restarts", async () => {
+  await withDir(async (dir) => {
+    const state = await open(dir, []);
+    await state.set({ ...rule(1, 11), brake: "growers" });
+    await state.set(rule(2, 12));
+    const rules = (await open(dir, [])).rules;
+    assertEquals([rules.find(1)?.brake, rules.find(2)?.brake], ["growers", undefined]);
   });
 });
 
@@ -204,5 +220,135 @@ Deno.test("LimitState writes changes made at once one after the other", async ()
     await Promise.all(Array.from({ length: 40 }, (_, n) => state.set(rule(n + 1, 10 + n))));
     assertEquals((await open(dir)).rules.count, 40);
     assertEquals(names(dir), [STATE_FILE_NAME]);
+  });
+});
+
+Deno.test("LimitState.rebase() forgets tombstones of rules that are gone, and so does the file", async () => {
+  await withDir(async (dir) => {
+    const state = await open(dir, [rule(1, 10), rule(2, 20)]);
+    await state.clear(1, 1);
+    await state.set(rule(2, 25));
+    assertEquals(state.rebase([rule(1, 11), rule(2, 21)]), false);
+    assertEquals(state.list().map(({ uidFirst, hardPages }) => [uidFirst, hardPages]), [[2, 25]]);
+    assertEquals(state.rebase([rule(3, 30)]), true);
+    await state.keep();
+    for (const one of [state, await open(dir, [rule(3, 30)])]) {
+      assertEquals(one.list().map(({ uidFirst }) => uidFirst), [3, 2]);
+    }
+    // The rule is back: nobody has cleared this one.
+    assertEquals((await open(dir, [rule(1, 10)])).list().map(({ uidFirst }) => uidFirst), [2, 1]);
+  });
+});
+
+Deno.test("LimitState.reset() goes back to the base, now and after a restart", async () => {
+  await withDir(async (dir) => {
+    const base = [rule(1, 10), rule(2, 20)];
+    const state = await open(dir, base);
+    await state.set(rule(1, 11));
+    await state.clear(2, 2);
+    await state.set(rule(3, 33));
+    for (const uid of [1, 2, 3]) {
+      assertEquals(await state.reset(uid, uid), { cleared: true, persisted: true });
+      assertEquals(await state.reset(uid, uid), { cleared: false, persisted: true });
+    }
+    for (const one of [state, await open(dir, base)]) {
+      assertEquals(one.list().map(({ uidFirst, hardPages }) => [uidFirst, hardPages]), [
+        [2, 20],
+        [1, 10],
+      ]);
+      assertEquals(one.overridden(), []);
+    }
+  });
+});
+
+Deno.test("LimitState keeps the plan of a limit across restarts, and that of the base where none is said", async () => {
+  await withDir(async (dir) => {
+    const plan = { signal: 15, graceMs: 2000 };
+    const base = [{ ...rule(3, 10), plan: { unit: "session" as const }, storm: { kills: 5 } }];
+    const state = await open(dir, base);
+    await state.set({ ...rule(1, 11), plan, storm: { then: "parent" } });
+    await state.set(rule(3, 20));
+    await state.set(rule(2, 12));
+    const rules = (await open(dir, base)).rules;
+    assertEquals([rules.find(1)?.plan, rules.find(1)?.storm], [plan, { then: "parent" }]);
+    assertEquals(rules.find(2)?.plan, undefined);
+    assertEquals(
+      [rules.find(3)?.hardPages, rules.find(3)?.plan, rules.find(3)?.storm],
+      [20, { unit: "session" }, { kills: 5 }],
+    );
+  });
+});
+
+Deno.test("LimitState keeps victim policy and processes of a limit across restarts, and those of the base where none are said", async () => {
+  await withDir(async (dir) => {
+    const base = [{ ...rule(3, 10), victim: "growing" as const, processesMax: 7 }];
+    const state = await open(dir, base);
+    await state.set({ ...rule(1, 11), victim: "largest=2,culprit=1", processesMax: 5 });
+    await state.set(rule(2, 12));
+    await state.set(rule(3, 20));
+    const again = await open(dir, base);
+    const of = (uid: number): unknown => {
+      const found = again.rules.find(uid);
+      return [found?.hardPages, found?.victim, found?.processesMax];
+    };
+    assertEquals(
+      [of(1), of(2), of(3)],
+      [[11, "largest=2,culprit=1", 5], [12, undefined, undefined], [20, "growing", 7]],
+    );
+    await again.set({ ...rule(3, 21), victim: "newest", processesMax: 8 });
+    const { rules } = await open(dir, base);
+    assertEquals([rules.find(3)?.victim, rules.find(3)?.processesMax], ["newest", 8]);
+  });
+});
+
+Deno.test("LimitState puts a file aside in which a victim policy is none", async () => {
+  for (const victim of ["largst", "largest=0", "", 7]) {
+    await withDir(async (dir) => {
+      await Deno.mkdir(dir, { recursive: true });
+      const override = { uidFirst: 1, uidLast: 1, hardBytes: 8192, softBytes: 4096, victim };
+      const content = JSON.stringify({ version: 1, overrides: [override] });
+      await Deno.writeTextFile(`${dir}/${STATE_FILE_NAME}`, content);
+      const state = await open(dir, []);
+      assert(state.problem?.includes("Cannot understand"), `${victim}: ${state.problem}`);
+      assertEquals(state.list(), []);
+    });
+  }
+});
+
+Deno.test("LimitState reads back the largest state that it can write", async () => {
+  await withDir(async (dir) => {
+    const uids = Array.from({ length: RULES_MAX }, (_, i) => UID_MAX - 2 * i);
+    const more = {
+      brake: "growers",
+      victim: "largest=100,newest=100,growing=100,culprit=100",
+      processesMax: LIMIT_PROCESSES_MAX,
+      plan: { signal: 64, graceMs: 3_600_000, ceilingPermille: 10_000, unit: "process" },
+      storm: { kills: 100, seconds: 3600, then: "session" },
+    } as const;
+    const base = uids.map((uid) => rule(uid - 1, 10));
+    const cleared = base.map((one) => ({
+      uidFirst: one.uidFirst,
+      uidLast: one.uidLast,
+      cleared: true as const,
+    }));
+    const set = uids.map((uid) => ({
+      uidFirst: uid,
+      uidLast: uid,
+      hardBytes: 2 ** 43 - PAGE_BYTES,
+      softBytes: 2 ** 43 - PAGE_BYTES,
+      brake: more.brake,
+      victim: more.victim,
+      maxProcesses: more.processesMax,
+      plan: more.plan,
+      storm: more.storm,
+    }));
+    const options = { dirPath: dir, base, pageBytes: PAGE_BYTES, now: () => NOW };
+    await Deno.mkdir(dir, { recursive: true });
+    const full = await LimitState.open({ ...options, overrides: [...set, ...cleared] });
+    assertEquals(await full.keep(), { persisted: true });
+    const again = await open(dir, base);
+    assertEquals(again.problem, undefined);
+    assertEquals(again.list(), full.list());
+    assertEquals(again.list()[0]?.plan, more.plan);
   });
 });

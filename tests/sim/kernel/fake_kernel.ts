@@ -5,6 +5,7 @@
  * @module
  */
 import { Member, MEMBER_COUNT, packRss, RecordKind } from "../../../pipeline/memory/layout.ts";
+import { UNLIMITED } from "../../../pipeline/brake/brake_kernel.ts";
 import type { Random } from "../../_support/random.ts";
 import {
   CLONE_FORK,
@@ -24,6 +25,7 @@ const BATCH_PAGES = 512;
 const REUSE_NS = 96_000;
 const FIRST_PID = 100;
 const PAGE_BYTES = 4096;
+const PAGE_BYTES_BIG = 4096n;
 const PLENTY_BYTES = 2 ** 40;
 /** Part of the memory below which tasks wait for what others give back. */
 const STALLS_BELOW = 0.1;
@@ -58,6 +60,8 @@ export class FakeKernel {
   countMask = COUNT_MASK;
   /** When somebody last looked at the machine's memory and found it short. */
   shortAtNs = -Infinity;
+  /** Times that a process was refused pages. */
+  refusals = 0;
   private lastPid = FIRST_PID;
   private cpu = 0;
   /** Counted pages that changed, newest last: what may be in flight. */
@@ -123,8 +127,23 @@ export class FakeKernel {
   }
 
   grow(process: FakeProcess, member: number, pages: number): void {
+    if (member === Member.anon && pages > 0 && this.isRefused(process, pages)) {
+      this.refusals++;
+      return;
+    }
     process.minorFaults += Math.max(0, pages);
     this.rss(this.random.pick(process.tids), process.mm, 1, member, pages);
+  }
+
+  /** may_expand_vm() of mm/vma.c, where all that is mapped is touched. */
+  private isRefused({ softBytes, mm: { pages } }: FakeProcess, more: number): boolean {
+    if (softBytes === UNLIMITED) return false;
+    return pages[Member.anon]! + pages[Member.swap]! + more > Number(softBytes / PAGE_BYTES_BIG);
+  }
+
+  /** A process sets limits of its own. */
+  setOwnLimit(process: FakeProcess, softBytes: bigint): void {
+    process.softBytes = process.ownSoftBytes = softBytes;
   }
 
   /** Somebody else changes it: process_vm_writev, reclaim. */
@@ -341,6 +360,10 @@ export class FakeKernel {
       diesAtNs: Infinity,
       minorFaults: 0,
       isLeaderDead: false,
+      softBytes: parent?.softBytes ?? UNLIMITED,
+      hardBytes: parent?.hardBytes ?? UNLIMITED,
+      ownSoftBytes: parent?.ownSoftBytes ?? UNLIMITED,
+      ownHardBytes: parent?.ownHardBytes ?? UNLIMITED,
     };
     this.processes.set(pid, process);
     return process;

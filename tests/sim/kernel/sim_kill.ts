@@ -14,6 +14,8 @@ const EPERM = 1;
 const ESRCH = 3;
 const ENOMEM = 12;
 const EMFILE = 24;
+/** From a signal that asks to end to the end; the last: it is ignored. */
+const END_NS = [1e5, 5e7, Infinity];
 /** From signal to death; the last longer than a killer's patience. */
 const DEATH_NS = [1e5, 1e6, 2e7, 2.5e9];
 
@@ -89,6 +91,13 @@ export class SimKillKernel implements KillKernel {
     if (sim.failsNow()) return -EPERM;
     if (signal === Signal.none) return 0;
     if (this.isDry) throw new Broken(`dry run: ${pid} is signalled all the same`);
+    if (signal !== Signal.kill) {
+      this.judge.asked(process, checkedUid, checkedNs);
+      sim.note(`asks ${pid} to end`);
+      const endsAtNs = sim.kernel.nowNs + sim.random.pick(END_NS);
+      process.diesAtNs = Math.min(process.diesAtNs, endsAtNs);
+      return 0;
+    }
     this.judge.signalled(process, checkedUid, checkedNs);
     sim.note(`kills ${pid}`);
     const diesAtNs = sim.kernel.nowNs + sim.random.pick(DEATH_NS);
@@ -117,7 +126,14 @@ export class SimKillKernel implements KillKernel {
     this.call();
     const { processes } = this.sim.kernel;
     const other = processes.get(otherPid);
-    return other === undefined || processes.get(pid)?.mm === other.mm;
+    if (other === undefined) return true;
+    const owner = processes.get(pid);
+    if (owner === undefined) return true;
+    // As kcmp(2): a leader that has exited has none, and those share it.
+    if (owner.isLeaderDead || other.isLeaderDead) return owner.isLeaderDead && other.isLeaderDead;
+    if (owner.mm !== other.mm) return false;
+    this.judge.shares(other);
+    return true;
   }
 
   oomScoreAdj(pid: number): number {
@@ -134,8 +150,10 @@ export class SimKillKernel implements KillKernel {
     return this.sim.kernel.nowNs;
   }
 
-  /** The process has executed itself: pidfds are closed. */
-  closeAll(): void {
-    this.handles.clear();
+  /** The process has executed itself: pidfds are closed, but for those that were handed over. */
+  closeAllBut(handedOver: readonly number[]): void {
+    for (const handle of [...this.handles.keys()]) {
+      if (!handedOver.includes(handle)) this.handles.delete(handle);
+    }
   }
 }

@@ -12,7 +12,7 @@ import {
 } from "../../../pipeline/ports.ts";
 import { RoleDied, type SimContext } from "../context.ts";
 import { Role } from "../../../pipeline/memory/layout.ts";
-import type { FakeProcess } from "./tasks.ts";
+import type { FakeMm, FakeProcess } from "./tasks.ts";
 
 const PAGE_KIB = 4;
 const TICK_NS = 1e7;
@@ -134,11 +134,18 @@ export class SimProc implements Proc, Clock {
     return children;
   }
 
-  sharesMm(pidA: number, pidB: number): boolean {
+  /** As kcmp(2): tasks without memory share it. */
+  sharesMm(idA: number, idB: number): boolean {
     this.call();
-    const { processes } = this.sim.kernel;
-    const [a, b] = [processes.get(pidA), processes.get(pidB)];
-    return a !== undefined && b !== undefined && a.state === "alive" && b.state === "alive" &&
-      a.mm === b.mm;
+    const [a, b] = [this.mmOf(idA), this.mmOf(idB)];
+    return a !== undefined && a === b;
+  }
+
+  /** null: it has none; undefined: nobody has that number. */
+  private mmOf(id: number): FakeMm | null | undefined {
+    const process = this.find(id);
+    if (process === undefined) return undefined;
+    const { pid, mm, state, isLeaderDead } = process;
+    return state !== "alive" || (isLeaderDead && id === pid) ? null : mm;
   }
 }

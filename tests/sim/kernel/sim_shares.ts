@@ -24,6 +24,10 @@ function privateKib(pages: readonly FakePage[]): number {
   return pages.filter(({ refs }) => refs === 1).length * PAGE_KIB;
 }
 
+function sharedKib(pages: readonly FakePage[]): number {
+  return pages.length * PAGE_KIB - privateKib(pages);
+}
+
 /** /proc/PID/smaps_rollup of what runs on an mm. */
 export function rollupOf({ held }: FakeMm): RollupKib {
   const of = (member: number): readonly FakePage[] => held[member]!;
@@ -37,6 +41,8 @@ export function rollupOf({ held }: FakeMm): RollupKib {
     lazyFreeKib: 0,
     privateKib: privateKib(of(Member.file)) + privateKib(of(Member.anon)) +
       privateKib(of(Member.shmem)),
+    sharedKib: sharedKib(of(Member.file)) + sharedKib(of(Member.anon)) +
+      sharedKib(of(Member.shmem)),
   };
 }
 

@@ -13,7 +13,9 @@ import type { MachineMemory } from "../../../pipeline/discovery/shortage.ts";
 import { Role } from "../../../pipeline/memory/layout.ts";
 import type { Clock, GuardedInstance } from "../../../pipeline/ports.ts";
 import type { SimContext } from "../context.ts";
+import { SimBrakeWorld, type SimRecord } from "./sim_brake.ts";
 import { Later } from "./later.ts";
+import { SimFacts } from "./sim_facts.ts";
 import { SimList } from "./sim_list.ts";
 import { SimProc } from "./sim_proc.ts";
 import { SimShares } from "./sim_shares.ts";
@@ -32,20 +34,26 @@ export class SimSweeperWorld implements SweeperWorld {
   readonly shares: SimShares;
   readonly instance: GuardedInstance;
   readonly traceCounts;
+  readonly facts: SimFacts;
+  /** No rule of the simulation has a pattern. */
+  readonly loadPatterns: SweeperWorld["loadPatterns"] = () => Promise.reject(new Error("none"));
   readonly userChanges: UserChanges;
+  readonly brake: SimBrakeWorld | undefined;
   private readonly sim: SimContext;
   private readonly later = new Later();
   private readonly onSweep: () => void;
   private listens = false;
   private sweptNs = -Infinity;
 
-  /** @param onSweep Called when a sweep begins. */
-  constructor(sim: SimContext, onSweep: () => void) {
+  /** @param record What is lowered. @param onSweep Called when a sweep begins. */
+  constructor(sim: SimContext, record: SimRecord, onSweep: () => void) {
     this.sim = sim;
+    this.brake = sim.options.brakes ? new SimBrakeWorld(sim, record) : undefined;
     this.onSweep = onSweep;
     this.clock = this.proc = new SimProc(sim, Role.sweeper);
     this.list = new SimList(sim, this.later);
     this.shares = new SimShares(sim, this.later);
+    this.facts = new SimFacts(sim);
     const { tracing } = sim.kernel;
     this.instance = {
       names: ["events/tracing_on"],

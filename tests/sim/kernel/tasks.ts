@@ -54,6 +54,11 @@ export interface FakeProcess {
   minorFaults: number;
   /** Its leader has exited, other threads run. */
   isLeaderDead: boolean;
+  /** RLIMIT_DATA, bytes: what it is, and what it, or whom it is forked from, has set itself. */
+  softBytes: bigint;
+  hardBytes: bigint;
+  ownSoftBytes: bigint;
+  ownHardBytes: bigint;
 }
 
 /** Pages of an mm that count. */

@@ -47,6 +47,11 @@ export class AccountingRole {
     } else if (mistake === "killer-dying") accounting["enforcement"]["dying"].pages = () => 0;
     else if (mistake === "killer-relief") {
       Object.assign(accounting["enforcement"]["relief"], { dying: { count: 0 } });
+    } else if (mistake === "accounting-no-grace") {
+      const grace = accounting["enforcement"]["grace"];
+      const hardPages = grace.hardPages.bind(grace);
+      grace.hardPages = (userSlot, rule, nowNs) =>
+        Math.min(hardPages(userSlot, rule, nowNs), rule?.hardPages ?? Infinity);
     }
     return accounting;
   }

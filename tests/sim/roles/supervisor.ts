@@ -9,6 +9,7 @@ import { RoleWatch, type WatchPort } from "../../../pipeline/lifecycle/role_watc
 import { RingConsumer } from "../../../pipeline/memory/ring.ts";
 import { readReport, type Report } from "../../../pipeline/messages/reports.ts";
 import { Broken, type SimContext } from "../context.ts";
+import { countRecords } from "../kernel/counted_ring.ts";
 
 /** A thread that has thrown is gone after this time. */
 const THREAD_ENDS_NS = 20e6;
@@ -49,6 +50,7 @@ export class SupervisorRole implements WatchPort {
     this.threads = threads;
     const { buffer, plan } = sim.memory;
     this.rings = plan.reportRings.map((place) => new RingConsumer(buffer, place));
+    for (const ring of this.rings) countRecords(sim, ring);
     this.watch = new RoleWatch(sim.memory, roles, this);
     this.breakRules();
   }

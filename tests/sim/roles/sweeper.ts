@@ -6,8 +6,11 @@
 import { Sweeper } from "../../../pipeline/discovery/sweeper.ts";
 import { Role } from "../../../pipeline/memory/layout.ts";
 import { HEARTBEAT_MS } from "../../../pipeline/memory/timing.ts";
+import { UNLIMITED } from "../../../pipeline/brake/brake_kernel.ts";
+import type { SimRecord } from "../kernel/sim_brake.ts";
 import type { SimContext } from "../context.ts";
 import { waitForRoomIn } from "../kernel/asleep.ts";
+import { countRecords } from "../kernel/counted_ring.ts";
 import { SimSweeperWorld } from "../kernel/sim_sweeper_world.ts";
 
 const OWN_PID = 5;
@@ -24,9 +27,9 @@ export class SweeperRole {
   private readonly world: SimSweeperWorld;
   private readonly sweeper: Sweeper;
 
-  constructor(sim: SimContext, epoch: number, counts: SweepCounts) {
+  constructor(sim: SimContext, epoch: number, counts: SweepCounts, record: SimRecord) {
     this.sim = sim;
-    this.world = new SimSweeperWorld(sim, () => {
+    this.world = new SimSweeperWorld(sim, record, () => {
       sim.note("sweeps");
       counts.sweeps++;
     });
@@ -40,6 +43,7 @@ export class SweeperRole {
       isFirstStart: true,
     });
     waitForRoomIn(sim, Role.sweeper, this.sweeper["outlet"]);
+    countRecords(sim, this.sweeper["queries"]);
     this.breakRules();
   }
 
@@ -49,13 +53,26 @@ export class SweeperRole {
     if (mistake === "discovery-no-lender") {
       teller["lenderOf"] = () => 0;
     } else if (mistake === "discovery-late-time") {
-      const tell = teller.tell.bind(teller);
-      teller.tell = (_tsNs, pid, withTasks) => tell(this.sim.kernel.nowNs + 5e6, pid, withTasks);
+      const put = teller["put"].bind(teller);
+      teller["put"] = (_tsNs, pid, withTasks) => put(this.sim.kernel.nowNs + 5e6, pid, withTasks);
     } else if (mistake === "measure-nothing") {
       const measuring = this.sweeper["measuring"];
       const tell = measuring["tell"].bind(measuring);
       measuring["tell"] = (run, pid, rollup) =>
         tell(run, pid, { ...rollup, pssAnonKib: rollup.anonymousKib, swapPssKib: rollup.swapKib });
+    } else if (mistake === "brake-unwritten") {
+      this.world.brake!.begin = () => true;
+    } else if (mistake === "brake-keeps") {
+      this.world.brake!.listPids = () => 0;
+      this.sweeper["brake"]!["families"].giveBack.restore = () => undefined;
+    } else if (mistake === "brake-raises") {
+      const brake = this.world.brake!;
+      const readLimits = brake.readLimits.bind(brake);
+      brake.readLimits = (pid, out) => {
+        const isThere = readLimits(pid, out);
+        out.softBytes = UNLIMITED;
+        return isThere;
+      };
     } else if (mistake === "tampering-unseen") {
       this.sweeper["watch"].look = () => {};
     }

@@ -1,0 +1,187 @@
+/**
+ * `toom record`: what the running toom sees and decides, into a file that `toom replay` runs again.
+ *
+ * @module
+ */
+import { z } from "zod";
+import {
+  CHUNK_HEAD_BYTES,
+  ChunkType,
+  fileHead,
+  jsonOf,
+  readChunk,
+  type RecordingHead,
+  type RecordingTail,
+} from "../pipeline/recording/format.ts";
+import { RECORD_BYTES } from "../pipeline/memory/layout.ts";
+import { formatBytes } from "../pipeline/limits/units.ts";
+import { DEFLATE } from "../kernel/packing/deflate.ts";
+import { parseDurationMs, parseSocketPath } from "../service/config/option_values.ts";
+import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
+import { ControlClient } from "./control_client.ts";
+import { type CommandIo, ExitCode, FailedError, guard } from "./errors.ts";
+import { CONTROL_SOCKET_OPTION } from "./control_socket_option.ts";
+import { Progress } from "./progress.ts";
+
+export const RECORD_COMMAND: CommandSpec = {
+  name: "toom record",
+  summary: "Record what the running toom sees and decides, until Ctrl-C, for toom replay.",
+  positionals: [{ name: "FILE", help: "Where to; it must not be there yet, see --force" }],
+  options: [
+    {
+      name: "for",
+      kind: "string",
+      value: "TIME",
+      help: "End after so long: 90s, 10m, 24h (default: with Ctrl-C)",
+    },
+    { name: "force", kind: "boolean", help: "Write over a FILE that is there" },
+    CONTROL_SOCKET_OPTION,
+  ],
+  notes: [
+    "The file has users, names and sizes of their processes: it is made for its owner only.",
+    "Nothing that toom enforces waits for a recording; what came too fast is counted in it.",
+  ],
+};
+
+const OptionsSchema = z.strictObject({
+  for: readAs(parseDurationMs).optional(),
+  force: z.boolean(),
+  "control-socket": readAs(parseSocketPath),
+});
+
+/** What a recording that has ended says of itself. */
+interface Recorded {
+  readonly head: RecordingHead | undefined;
+  readonly tail: RecordingTail | undefined;
+  readonly bytes: number;
+}
+
+/**
+ * `toom record`.
+ *
+ * @param args The words behind `toom record`.
+ * @returns The exit code; all errors have become lines of `io.err`.
+ */
+export async function recordCommand(args: string[], io: CommandIo): Promise<ExitCode> {
+  return await guard(io, async () => {
+    const parsed = parseCommand(RECORD_COMMAND, args);
+    if (parsed.help) {
+      io.out(helpText(RECORD_COMMAND));
+      return ExitCode.done;
+    }
+    const options = checkOptions(RECORD_COMMAND, OptionsSchema, parsed.options);
+    const path = parsed.positionals[0]!;
+    using client = new ControlClient(options["control-socket"]);
+    const abort = new AbortController();
+    const { id, chunks } = await client.record(abort.signal);
+    const file = openNew(path, options.force, abort);
+    let isEnding = false;
+    const end = (): void => {
+      if (isEnding) return;
+      isEnding = true;
+      client.endRecording(id).catch((error) => abort.abort(error));
+    };
+    Deno.addSignalListener("SIGINT", end);
+    Deno.addSignalListener("SIGTERM", end);
+    const timer = options.for === undefined ? undefined : setTimeout(end, options.for);
+    try {
+      io.err(`recording into ${path}${options.for === undefined ? ", Ctrl-C ends it" : ""}`);
+      const recorded = await write(file, chunks);
+      io.out(summaryLine(path, recorded));
+      if (recorded.tail !== undefined) return ExitCode.done;
+      throw new FailedError(`toom has ended: ${path} holds what was recorded until then`);
+    } finally {
+      clearTimeout(timer);
+      Deno.removeSignalListener("SIGINT", end);
+      Deno.removeSignalListener("SIGTERM", end);
+      file.close();
+    }
+  });
+}
+
+function openNew(path: string, isForced: boolean, abort: AbortController): Deno.FsFile {
+  try {
+    return Deno.openSync(path, {
+      write: true,
+      mode: 0o600,
+      ...(isForced ? { create: true, truncate: true } : { createNew: true }),
+    });
+  } catch (error) {
+    abort.abort();
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new FailedError(`Cannot write ${path}: it is there already, see --force`);
+    }
+    throw new FailedError(`Cannot write ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Writes what comes, and looks at the chunks that tell about the whole. */
+async function write(
+  file: Deno.FsFile,
+  chunks: ReadableStream<Uint8Array<ArrayBuffer>>,
+): Promise<Recorded> {
+  const progress = new Progress("recorded");
+  const startedMs = performance.now();
+  const watch = new ChunkWatch();
+  let bytes = await writeAll(file, fileHead());
+  try {
+    for await (const piece of chunks) {
+      bytes += await writeAll(file, piece);
+      watch.push(piece);
+      progress.say(
+        `${formatBytes(bytes)} in ${Math.round((performance.now() - startedMs) / 1000)} s`,
+      );
+    }
+  } catch (error) {
+    // toom has gone: what came is in the file.
+    if (!(error instanceof TypeError) && !(error instanceof DOMException)) throw error;
+  } finally {
+    progress.end();
+  }
+  return { head: watch.head, tail: watch.tail, bytes };
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<number> {
+  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+  return bytes.length;
+}
+
+/** Finds head and tail in what goes by in pieces of any size. */
+class ChunkWatch {
+  head: RecordingHead | undefined;
+  tail: RecordingTail | undefined;
+  private rest = new Uint8Array(0);
+
+  push(piece: Uint8Array): void {
+    const bytes = new Uint8Array(this.rest.length + piece.length);
+    bytes.set(this.rest);
+    bytes.set(piece, this.rest.length);
+    let at = 0;
+    while (bytes.length - at >= CHUNK_HEAD_BYTES) {
+      const view = new DataView(bytes.buffer, at);
+      const type = String.fromCharCode(...bytes.subarray(at, at + 4));
+      const end = at + CHUNK_HEAD_BYTES + view.getUint32(12, true);
+      if (end > bytes.length) break;
+      if (type === ChunkType.head || type === ChunkType.tail) {
+        const result = readChunk(bytes.subarray(at, end), DEFLATE);
+        if (result.is === "chunk") {
+          const value = jsonOf(result.chunk.payload);
+          if (type === ChunkType.head) this.head = value as RecordingHead;
+          else this.tail = value as RecordingTail;
+        }
+      }
+      at = end;
+    }
+    this.rest = bytes.slice(at);
+  }
+}
+
+function summaryLine(path: string, { head, tail, bytes }: Recorded): string {
+  if (head === undefined || tail === undefined) return `${path}: ${formatBytes(bytes)}, cut`;
+  const seconds = (tail.endedNs - head.startedNs) / 1e9;
+  const rawBytes = tail.records * RECORD_BYTES;
+  const ratio = rawBytes === 0 ? "" : `, ${(rawBytes / bytes).toFixed(1)} times smaller`;
+  const lost = tail.lostRecords === 0 ? "none lost" : `${tail.lostRecords} lost`;
+  return `${path}: ${seconds.toFixed(1)} s of source ${head.source}, ${tail.records} records ` +
+    `(${lost}), ${formatBytes(bytes)}${ratio}`;
+}

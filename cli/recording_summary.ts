@@ -1,0 +1,134 @@
+/**
+ * A replayed recording, for people.
+ *
+ * @module
+ */
+import type { RecordingReplay } from "../pipeline/replay/recording_replay.ts";
+import { formatBytes, quote } from "../pipeline/limits/units.ts";
+import { type ComparedKill, differences, timeOf } from "./compare_kills.ts";
+import { tableLines } from "./table.ts";
+
+export interface SummaryOptions {
+  /** Other settings than the recording's were in force. */
+  readonly isWhatIf: boolean;
+  readonly isCompared: boolean;
+}
+
+export function recordingLines(
+  replay: RecordingReplay,
+  compared: readonly ComparedKill[],
+  { isWhatIf, isCompared }: SummaryOptions,
+): readonly string[] {
+  const { head, losses, tail } = replay;
+  const seconds = Math.max(0, replay.lastNs - replay.firstNs) / 1e9;
+  const lines = [
+    `recording  ${
+      Number.isFinite(seconds) ? seconds.toFixed(1) : "0.0"
+    } s from ${head.startedAt}, ` +
+    `source ${head.source}, toom ${quote(head.toomVersion)}, ${replay.records} records`,
+  ];
+  if (replay.keyframes === 0) {
+    lines.push("warning    it has no books to begin with: nothing is told");
+  }
+  if (replay.tornKeyframes > 0) {
+    lines.push(
+      "warning    the books were read while they changed: they may be wrong by some pages",
+    );
+  }
+  if (tail === undefined) lines.push("warning    it has no end: toom ended, or the file was cut");
+  for (const { records, tsNs } of losses) {
+    const count = records < 0 ? "records" : `${records} records`;
+    lines.push(
+      `warning    ${count} are missing at ${timeText(replay, tsNs)}: they came too fast; the ` +
+        "books begin anew there",
+    );
+  }
+  const { length: count } = replay.kills;
+  if (isWhatIf) {
+    lines.push(`kills      ${count} with these settings, ${replay.recordedKills.length} recorded`);
+  } else {
+    const others = differences(compared).length;
+    lines.push(
+      `kills      ${count}, ${
+        others === 0 ? "each as recorded" : `${others} not as recorded, see below`
+      }`,
+    );
+  }
+  if (isWhatIf && head.source === "bpf") {
+    lines.push(
+      "note       below a user's recorded soft limit pages came some at a time: who was killed " +
+        "there, was a little later than it would have been",
+    );
+  }
+  const ended =
+    compared.filter(({ recorded, replayed }) =>
+      isWhatIf && recorded !== null && replayed === null && !recorded.dryRun
+    ).length;
+  if (ended > 0) {
+    lines.push(
+      `note       ${ended} that lived on with these settings were ended in the recording: what ` +
+        "they would have used after that is not known",
+    );
+  }
+  lines.push("", ...killTable(replay, compared, isWhatIf || isCompared));
+  return lines;
+}
+
+function killTable(
+  replay: RecordingReplay,
+  rows: readonly ComparedKill[],
+  isCompared: boolean,
+): readonly string[] {
+  if (rows.length === 0) return ["nobody was killed, and nobody would have been"];
+  const size = (pages: number | undefined): string =>
+    pages === undefined ? "-" : formatBytes(pages * replay.head.pageBytes);
+  const when = (tsNs: number | undefined): string =>
+    tsNs === undefined ? "lives" : timeText(replay, tsNs);
+  return tableLines<ComparedKill>([
+    ...(isCompared
+      ? [
+        {
+          title: "RECORDED",
+          text: (row: ComparedKill) => when(row.recorded?.tsNs),
+          right: true,
+        },
+        {
+          title: "REPLAYED",
+          text: (row: ComparedKill) => row.isInGap ? "not known" : when(row.replayed?.tsNs),
+          right: true,
+        },
+      ]
+      : [{ title: "TIME", text: (row: ComparedKill) => when(timeOf(row)), right: true }]),
+    { title: "UID", text: ({ uid }) => String(uid), right: true },
+    { title: "PID", text: ({ pid }) => String(pid), right: true },
+    { title: "NAME", text: ({ comm }) => comm === "" ? "?" : quote(comm) },
+    {
+      title: "USAGE",
+      text: ({ recorded, replayed }) => size((replayed ?? recorded)?.usagePages),
+      right: true,
+    },
+    {
+      title: "LIMIT",
+      text: ({ recorded, replayed }) => size((replayed ?? recorded)?.hardPages),
+      right: true,
+    },
+    {
+      title: "VICTIM",
+      text: ({ recorded, replayed }) => size((replayed ?? recorded)?.victimPages),
+      right: true,
+    },
+    { title: "", text: (row) => noteOf(row, isCompared) },
+  ], rows);
+}
+
+function noteOf({ recorded, replayed, isInGap }: ComparedKill, isCompared: boolean): string {
+  if (isCompared || (recorded !== null && replayed !== null)) return "";
+  if (isInGap) return "recorded; the recording cannot tell why";
+  return recorded === null ? "NOT RECORDED" : "NOT REPLAYED";
+}
+
+/** Since the beginning. */
+export function timeText(replay: RecordingReplay, tsNs: number): string {
+  const seconds = (tsNs - replay.firstNs) / 1e9;
+  return `${seconds.toFixed(3)} s`;
+}

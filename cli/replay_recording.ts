@@ -1,0 +1,186 @@
+/**
+ * `toom replay` of a recording: the decisions as they were made, or as they would have been made with
+ * other limits, another policy, other counted members.
+ *
+ * @module
+ */
+import { LimitRules, type SoftSpec } from "../pipeline/limits/limits.ts";
+import { quote } from "../pipeline/limits/units.ts";
+import type { Settings } from "../pipeline/memory/settings.ts";
+import { RecordingReplay, type WhatIf } from "../pipeline/replay/recording_replay.ts";
+import { usageError } from "./args.ts";
+import { compareKills } from "./compare_kills.ts";
+import { type CommandIo, ExitCode, FailedError } from "./errors.ts";
+import { Progress } from "./progress.ts";
+import { RecordingFile } from "./recording_file.ts";
+import { chartLines } from "./replay_chart.ts";
+import { chartSvg } from "./replay_svg.ts";
+import { readLimits, REPLAY_COMMAND, type ReplayOptions } from "./replay_options.ts";
+import { recordingLines } from "./recording_summary.ts";
+import { readableUsers } from "./users.ts";
+
+/** Options that make it a question of what would have been. */
+const WHAT_IF = ["limit", "soft", "count", "victim", "policy", "config"] as const;
+/** Options that a recording has no use for, because it tells. */
+const CAPTURE_ONLY = ["formats", "subbuf", "assume-uid", "page-bytes", "dump"] as const;
+/** Chunks after which others may run. */
+const TURN_CHUNKS = 64;
+
+/** A recording run to its end, or to where it is damaged. */
+export interface ReplayedRecording {
+  readonly replay: RecordingReplay;
+  /** Why it could not be read to its end. */
+  readonly damage: string | undefined;
+}
+
+/** @param given Names of the options that were given. */
+export async function replayRecording(
+  path: string,
+  options: ReplayOptions,
+  given: ReadonlySet<string>,
+  io: CommandIo,
+): Promise<ExitCode> {
+  for (const name of CAPTURE_ONLY) {
+    if (given.has(name)) throw usageError(REPLAY_COMMAND, `--${name} is for captures only`);
+  }
+  const isWhatIf = WHAT_IF.some((name) => given.has(name));
+  const { replay, damage } = await runRecording(
+    path,
+    (pageBytes) => isWhatIf ? whatIfOf({ ...options, "page-bytes": pageBytes }, given) : undefined,
+  );
+  const compared = compareKills(replay.recordedKills, replay.kills, replay.firstNs, replay.gaps);
+  if (options.json) {
+    io.out(JSON.stringify({
+      head: replay.head,
+      isWhatIf,
+      records: replay.records,
+      firstNs: replay.firstNs,
+      lastNs: replay.lastNs,
+      losses: replay.losses,
+      damage: damage ?? null,
+      isWhole: replay.tail !== undefined,
+      kills: replay.kills,
+      recordedKills: replay.recordedKills,
+      compared,
+      users: replay.users(),
+    }));
+  } else {
+    for (
+      const line of recordingLines(replay, compared, { isWhatIf, isCompared: options.compare })
+    ) {
+      io.out(line);
+    }
+    if (options.compare) { for (const line of chartLines(replay, compared)) io.out(line); }
+  }
+  if (options.svg !== undefined) writeSvg(options.svg, chartSvg(replay, compared));
+  if (damage === undefined) return ExitCode.done;
+  io.err(`${path} is damaged (${damage}): what stands before that was replayed, nothing after it`);
+  return ExitCode.failed;
+}
+
+/**
+ * @param whatIf Other settings, by the page size of the recording; undefined: its own.
+ * @throws {FailedError} When the file is no recording.
+ */
+export async function runRecording(
+  path: string,
+  whatIf: (pageBytes: number) => Promise<WhatIf> | undefined,
+): Promise<ReplayedRecording> {
+  using file = new RecordingFile(path);
+  const replay = new RecordingReplay(file.head, await whatIf(file.head.pageBytes));
+  const progress = new Progress("replaying");
+  let damage: string | undefined;
+  try {
+    for (let count = 1;; count++) {
+      const chunk = file.next();
+      if (chunk === undefined) break;
+      try {
+        replay.take(chunk);
+      } catch (error) {
+        // Its checksum is right: another toom has made it, or it was forged.
+        damage = `${(error as Error).message}, before byte ${file.readBytes} of ${file.totalBytes}`;
+        break;
+      }
+      progress.show(file.readBytes / file.totalBytes);
+      if (count % TURN_CHUNKS === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  } finally {
+    progress.end();
+  }
+  replay.end();
+  return { replay, damage: damage ?? file.damage };
+}
+
+async function whatIfOf(options: ReplayOptions, given: ReadonlySet<string>): Promise<WhatIf> {
+  const settings: { -readonly [Key in keyof Settings]?: Settings[Key] } = {};
+  const base = options.config === undefined ? undefined : await configOf(options, given, settings);
+  if (given.has("victim")) settings.victimPolicy = options.victim;
+  if (options.policy !== undefined) settings.victimPolicy = options.policy;
+  if (given.has("count")) settings.countMask = options.count;
+  const more = readLimits(options, await readableUsers()).list();
+  const soft = given.has("soft") ? options.soft : undefined;
+  return {
+    settings,
+    limits: (recorded) => {
+      const rules = new LimitRules();
+      for (const rule of (base ?? recorded).list()) {
+        rules.set(base === undefined && soft !== undefined ? withSoft(rule, soft, options) : rule);
+      }
+      for (const rule of more) rules.set(rule);
+      return rules;
+    },
+  };
+}
+
+type Rule = ReturnType<LimitRules["list"]>[number];
+
+function withSoft(rule: Rule, soft: SoftSpec, options: ReplayOptions): Rule {
+  const { hardPages } = rule;
+  const softPages = soft.kind === "percent"
+    ? Math.floor(hardPages * soft.percent / 100)
+    : Math.floor(soft.bytes / options["page-bytes"]);
+  if (rule.hardPages === rule.softPages && hardPages === 0x7fffffff) return rule;
+  return { ...rule, softPages: Math.max(1, Math.min(hardPages, softPages)) };
+}
+
+/** Limits of a configuration; what else of it decides is put into `settings`. */
+async function configOf(
+  options: ReplayOptions,
+  given: ReadonlySet<string>,
+  settings: { -readonly [Key in keyof Settings]?: Settings[Key] },
+): Promise<LimitRules> {
+  const { loadConfig } = await import("../service/config/load.ts");
+  const { rulesOf } = await import("../service/config/limits_section.ts");
+  const { configHost, problemsError } = await import("./run_config.ts");
+  const { SUBUID_PATH } = await import("../kernel/users/subuid.ts");
+  const sizes = {
+    totalMemoryBytes: Deno.systemMemoryInfo().total,
+    pageBytes: options["page-bytes"],
+  };
+  const { config, problems } = await loadConfig({
+    path: options.config!,
+    mustExist: true,
+    isTrusted: true,
+    soft: given.has("soft") ? options.soft : undefined,
+  }, configHost(sizes, SUBUID_PATH));
+  if (problems !== undefined) throw problemsError(problems);
+  if (config.values.victim !== undefined) settings.victimPolicy = config.values.victim;
+  const machineVictim = config.values["machine.victim"];
+  if (machineVictim !== undefined) settings.machineVictim = machineVictim;
+  if (config.values.count !== undefined) {
+    settings.countMask = config.values.count.mask;
+  }
+  const rules = new LimitRules();
+  for (const rule of rulesOf(config.limits)) rules.set(rule);
+  return rules;
+}
+
+function writeSvg(path: string, svg: string): void {
+  try {
+    Deno.writeTextFileSync(path, svg);
+  } catch (error) {
+    throw new FailedError(`Cannot write ${quote(path)}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}

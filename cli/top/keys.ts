@@ -1,0 +1,128 @@
+/**
+ * The keys of `toom top`, those of htop: what each does, and how a terminal sends it. The help is made
+ * from this table.
+ *
+ * @module
+ */
+
+export type Action =
+  | "quit"
+  | "help"
+  | "search"
+  | "filter"
+  | "user"
+  | "sortNext"
+  | "sortPrevious"
+  | "invert"
+  | "pause"
+  | "up"
+  | "down"
+  | "pageUp"
+  | "pageDown"
+  | "first"
+  | "last"
+  | "faster"
+  | "slower";
+
+export interface Key {
+  readonly action: Action;
+  /** As the help has it. */
+  readonly shown: string;
+  readonly help: string;
+  /** What the terminal sends; one of these. */
+  readonly codes: readonly string[];
+  /** In the line at the bottom of the screen. */
+  readonly hint?: string;
+}
+
+const ESC = "\u001b";
+
+export const KEYS: readonly Key[] = [
+  {
+    action: "help",
+    shown: "F1 h ?",
+    help: "Show this help",
+    hint: "F1Help",
+    codes: [`${ESC}OP`, `${ESC}[11~`, `${ESC}[[A`, "h", "?"],
+  },
+  {
+    action: "search",
+    shown: "F3 /",
+    help: "Go to the next user whose name or uid has this text",
+    hint: "F3Search",
+    codes: [`${ESC}OR`, `${ESC}[13~`, `${ESC}[[C`, "/"],
+  },
+  {
+    action: "filter",
+    shown: "F4 \\",
+    help: "Show only users whose name or uid has this text",
+    hint: "F4Filter",
+    codes: [`${ESC}OS`, `${ESC}[14~`, `${ESC}[[D`, "\\"],
+  },
+  {
+    action: "user",
+    shown: "u Enter",
+    help: "Show the processes of the user under the cursor, or all users again",
+    hint: "uUser",
+    codes: ["u", "\r", "\n"],
+  },
+  {
+    action: "sortNext",
+    shown: "F6 >",
+    help: "Sort by the next column",
+    hint: "F6Sort",
+    codes: [`${ESC}[17~`, ">", "."],
+  },
+  { action: "sortPrevious", shown: "<", help: "Sort by the column before", codes: ["<", ","] },
+  { action: "invert", shown: "I", help: "Sort the other way round", hint: "IInvert", codes: ["I"] },
+  { action: "pause", shown: "Z", help: "Stand still, or go on", hint: "ZPause", codes: ["Z", "z"] },
+  { action: "up", shown: "Up k", help: "One line up", codes: [`${ESC}[A`, `${ESC}OA`, "k"] },
+  { action: "down", shown: "Down j", help: "One line down", codes: [`${ESC}[B`, `${ESC}OB`, "j"] },
+  { action: "pageUp", shown: "PgUp", help: "Ten lines up", codes: [`${ESC}[5~`] },
+  { action: "pageDown", shown: "PgDn", help: "Ten lines down", codes: [`${ESC}[6~`] },
+  {
+    action: "first",
+    shown: "Home",
+    help: "To the first line",
+    codes: [`${ESC}[H`, `${ESC}OH`, `${ESC}[1~`],
+  },
+  {
+    action: "last",
+    shown: "End",
+    help: "To the last line",
+    codes: [`${ESC}[F`, `${ESC}OF`, `${ESC}[4~`],
+  },
+  { action: "faster", shown: "+", help: "Look more often", codes: ["+", "="] },
+  { action: "slower", shown: "-", help: "Look less often", codes: ["-"] },
+  {
+    action: "quit",
+    shown: "F10 q",
+    help: "End",
+    hint: "F10Quit",
+    codes: [`${ESC}[21~`, "q", "\u0003"],
+  },
+];
+
+const BY_CODE: ReadonlyMap<string, Action> = new Map(
+  KEYS.flatMap(({ codes, action }) => codes.map((code) => [code, action] as const)),
+);
+
+/** The sequences of one key that begin with an escape: CSI and SS3, and those of Linux' console. */
+// deno-lint-ignore no-control-regex
+const SEQUENCE = /\u001b(?:\[\[[A-E]|\[[\d;]*[A-Za-z~]|O[A-Za-z])|\u001b|[^\u001b]/gu;
+
+/** What a terminal has sent, key by key. */
+export function codesOf(input: string): string[] {
+  return [...input.matchAll(SEQUENCE)].map(([code]) => code);
+}
+
+/** What a key does; undefined: nothing. */
+export function actionOf(code: string): Action | undefined {
+  return BY_CODE.get(code);
+}
+
+/** Lines of the help. */
+export function keyHelp(): string[] {
+  const width = Math.max(...KEYS.map(({ shown }) => shown.length));
+  return KEYS.map(({ shown, help }) => `${shown.padEnd(width)}  ${help}`);
+}

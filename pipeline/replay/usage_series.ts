@@ -1,0 +1,94 @@
+/**
+ * Usage of each user over the time of a replay: the most within each stretch of time. When there are
+ * many stretches, two become one, so that any length fits.
+ *
+ * @module
+ */
+import type { Books } from "../books/books.ts";
+import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../books/books.ts";
+import type { LimitRules } from "../limits/limits.ts";
+import { UserState } from "../memory/layout.ts";
+
+const STRETCHES_MAX = 2048;
+const STRETCH_NS_MIN = 1e6;
+/** Users who are looked at so often within a stretch. */
+const SAMPLES = 4;
+
+/** Limits of a user from a time on. */
+export interface LimitsSince {
+  readonly sinceNs: number;
+  readonly rules: LimitRules;
+}
+
+export class UsageSeries {
+  /** Length of a stretch. */
+  stretchNs = STRETCH_NS_MIN;
+  /** Of the first one; Infinity: there is none. */
+  firstNs = Infinity;
+  /** From here on {@link sample} is to be called. */
+  nextNs = -Infinity;
+  readonly limitsSince: LimitsSince[] = [];
+  /** By uid; NaN where nothing is known. */
+  private readonly series = new Map<number, Float64Array>();
+  private last = -1;
+
+  /** Users of whom something is known. */
+  get uids(): number[] {
+    return [...this.series.keys()].sort((a, b) => a - b);
+  }
+
+  get lastNs(): number {
+    return this.firstNs + (this.last + 1) * this.stretchNs;
+  }
+
+  /** Limits have changed. */
+  limits(sinceNs: number, rules: LimitRules): void {
+    this.limitsSince.push({ sinceNs, rules });
+  }
+
+  /** Pages charged in each stretch, the most; NaN where nothing is known. */
+  of(uid: number): Float64Array {
+    return (this.series.get(uid) ?? new Float64Array(0)).subarray(0, this.last + 1);
+  }
+
+  /** Looks at all users. */
+  sample(nowNs: number, books: Books, isLast: boolean): void {
+    const { users, userSlots } = books;
+    for (let slot = 0; slot < userSlots.highWater; slot++) {
+      if (users.state[slot] === UserState.free || users.uid[slot] === UNKNOWN_UID) continue;
+      const chargedPages = users.usagePages[slot]! - users.creditPages[slot]!;
+      if (chargedPages <= 0 && users.hardPages[slot] === NO_LIMIT_PAGES) continue;
+      this.note(nowNs, users.uid[slot]! >>> 0, chargedPages);
+    }
+    this.nextNs = isLast ? Infinity : nowNs + this.stretchNs / SAMPLES;
+  }
+
+  /** A user had so many pages at a time. */
+  note(tsNs: number, uid: number, pages: number): void {
+    if (this.firstNs === Infinity) this.firstNs = tsNs;
+    let at = Math.max(0, Math.floor((tsNs - this.firstNs) / this.stretchNs));
+    while (at >= STRETCHES_MAX) {
+      this.halve();
+      at = Math.floor((tsNs - this.firstNs) / this.stretchNs);
+    }
+    let series = this.series.get(uid);
+    if (series === undefined) {
+      series = new Float64Array(STRETCHES_MAX).fill(NaN);
+      this.series.set(uid, series);
+    }
+    if (at > this.last) this.last = at;
+    if (!(series[at]! >= pages)) series[at] = pages;
+  }
+
+  private halve(): void {
+    this.stretchNs *= 2;
+    for (const series of this.series.values()) {
+      for (let at = 0; at < STRETCHES_MAX; at++) {
+        const a = 2 * at < STRETCHES_MAX ? series[2 * at]! : NaN;
+        const b = 2 * at + 1 < STRETCHES_MAX ? series[2 * at + 1]! : NaN;
+        series[at] = Number.isNaN(a) ? b : Number.isNaN(b) ? a : Math.max(a, b);
+      }
+    }
+    this.last >>= 1;
+  }
+}
