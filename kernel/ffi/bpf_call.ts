@@ -5,7 +5,7 @@
  * @module
  */
 import { openLibc } from "./libc.ts";
-import { orErrno, primeErrno } from "./errno.ts";
+import { settledErrno } from "./errno.ts";
 import { asBuffer, type Bytes } from "./fd.ts";
 import { Syscall } from "./symbols.ts";
 
@@ -55,8 +55,6 @@ export class BpfAttributes {
  * @returns What the command gives, such as a descriptor; or minus the error number.
  */
 export function bpfCall(command: number, attributes: BpfAttributes): number {
-  primeErrno();
-  return orErrno(
-    openLibc().bpf(Syscall.bpf, command, asBuffer(attributes.bytes), ATTRIBUTES_BYTES),
-  );
+  const buffer = asBuffer(attributes.bytes);
+  return settledErrno(() => openLibc().bpf(Syscall.bpf, command, buffer, ATTRIBUTES_BYTES));
 }

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Errno, errno, errnoName, KernelError, orErrno } from "../../../kernel/ffi/errno.ts";
+import { Errno, errno, errnoName, KernelError, orErrno, settledErrno } from "../../../kernel/ffi/errno.ts";
 import { cString, tryOpenFd } from "../../../kernel/ffi/fd.ts";
 import { openLibc } from "../../../kernel/ffi/libc.ts";
 import "../../_support/real_kernel.ts";
@@ -44,4 +44,20 @@ Deno.test("KernelError says call, path, error and detail", () => {
   assertEquals(error.message, 'Cannot open "/x\\ny": EACCES: run as root');
   assertEquals([error.call, error.errno, error.errnoName], ["open", 13, "EACCES"]);
   assertEquals(new KernelError("poll", 22).message, "Cannot poll: EINVAL");
+});
+
+Deno.test("settledErrno() does not take an error that came in between for the call's own", () => {
+  const libc = openLibc();
+  const path = cString("/does/not/exist");
+  let calls = 0;
+  const disturbed = settledErrno(() => {
+    const result = libc.close(-1);
+    if (++calls === 1) libc.open(path, 0, 0);
+    return result;
+  });
+  assertEquals([disturbed, calls], [-Errno.EBADF, 3]);
+  assertEquals(settledErrno(() => 7), 7);
+  calls = 0;
+  const never = settledErrno(() => ++calls % 2 === 0 ? libc.close(-1) : libc.open(path, 0, 0));
+  assertEquals([never, calls], [-Errno.EBADF, 4]);
 });
