@@ -34,17 +34,16 @@ Deno.test("the unit tries again when another toom runs, and pauses before it doe
   assert(!givesUpOn.includes(ExitCode.unsupported), "another toom ends one day");
   // What systemd runs after each end of toom, with its exit status.
   const [, script] = /^-\/bin\/sh -c '(.*)'$/.exec(unit.get("ExecStopPost")!)!;
-  const pausedMs = async (status: string): Promise<number> => {
-    const began = performance.now();
-    await new Deno.Command("/bin/sh", {
-      args: ["-c", script!.replaceAll("$$", "$").replace("sleep 4", "sleep 0.4")],
+  const saysAfter = async (status: string): Promise<string> => {
+    const { stdout } = await new Deno.Command("/bin/sh", {
+      args: ["-c", script!.replaceAll("$$", "$").replace("sleep 4", "echo paused")],
       env: { EXIT_STATUS: status },
     }).output();
-    return performance.now() - began;
+    return new TextDecoder().decode(stdout);
   };
   assert(script!.includes("sleep 4") && Number(unit.get("TimeoutStopSec")) > 4);
-  assert(await pausedMs(String(ExitCode.unsupported)) >= 400);
-  for (const status of ["0", "1", "KILL"]) assert(await pausedMs(status) < 390, status);
+  assertEquals(await saysAfter(String(ExitCode.unsupported)), "paused\n");
+  for (const status of ["0", "1", "KILL"]) assertEquals(await saysAfter(status), "", status);
 });
 
 Deno.test("toom gives its start up, and says why, before systemd does", () => {

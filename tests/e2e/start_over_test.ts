@@ -17,8 +17,8 @@ const ROLES = ["reader0", "accounting", "killer", "coordinator", "sweeper"];
 const LOCK_PATH = "/run/toom.lock";
 const POSSIBLE = E2E_POSSIBLE && STOPPABLE;
 const NEEDS = `${E2E_NEEDS}, and ${STOP_NEEDS}`;
-/** From the last sign of life to enforcement; a third of it is patience. On a machine with time. */
-const DOWN_MS_MAX = 2000;
+/** From the last sign of life to enforcement: 1.1 to 1.2 s on a machine that has time. */
+const DOWN_MS_MAX = 10_000;
 const STOP_MS = 1500;
 
 async function assertEnforced(toom: Toom): Promise<void> {

