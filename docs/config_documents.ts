@@ -139,11 +139,20 @@ function valueText(node: SchemaNode): string {
 
 // ---------------------------------------------------------------------------------------- example
 
+/** Settings that the shipped file gives another value than they have when they are left out. */
+const SHIPPED: Readonly<Record<string, { readonly value: string; readonly because: string }>> = {
+  brake: {
+    value: "growers",
+    because: "This file says growers: who grows above soft is refused memory before it must die.",
+  },
+};
+
 function exampleFile(): string {
   const schema = jsonSchema();
   const lines = [
     "// toom.conf(5): /etc/toom/config.jsonc, with drop-ins /etc/toom/config.d/*.jsonc.",
-    "// All settings, with what they are if they are left out; made by deno task docs.",
+    "// All settings, with what they are if they are left out, where nothing else is said; made by",
+    "// deno task docs.",
     "{",
     '  "$schema": "/usr/share/toom/config.schema.json",',
     "",
@@ -181,11 +190,15 @@ function exampleLines(schema: SchemaNode, above: string, indent: string): readon
       continue;
     }
     const restart = setting!.reloads ? "" : " A change needs a restart.";
-    lines.push(...comment(`${node.description!}${restart} Value: ${valueText(node)}.`, indent));
-    const value = JSON.stringify(
-      node.default ?? node.enum?.[0] ?? node.examples?.[0] ?? node.maximum,
+    const shipped = SHIPPED[path];
+    const because = shipped === undefined ? "" : ` ${shipped.because}`;
+    lines.push(
+      ...comment(`${node.description!}${restart} Value: ${valueText(node)}.${because}`, indent),
     );
-    const isLeftOut = node.default === undefined;
+    const value = JSON.stringify(
+      shipped?.value ?? node.default ?? node.enum?.[0] ?? node.examples?.[0] ?? node.maximum,
+    );
+    const isLeftOut = shipped === undefined && node.default === undefined;
     lines.push(`${indent}${isLeftOut ? "// " : ""}"${key}": ${value},`);
   }
   return lines;
