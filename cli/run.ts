@@ -12,7 +12,7 @@ import type { LoadedOptions } from "../service/lifecycle/start_over.ts";
 import type { SupervisorOptions } from "../service/lifecycle/options.ts";
 import type { SizeHost } from "../service/config/schema.ts";
 import { ControlSocketError } from "../service/control/control_server.ts";
-import { StartError } from "../service/lifecycle/errors.ts";
+import { messageOf, StartError } from "../service/lifecycle/errors.ts";
 import { type Handover, takeHandover } from "../service/lifecycle/handover.ts";
 import { History } from "../service/history/history.ts";
 import { LineSink } from "../service/journal/line_sink.ts";
@@ -129,6 +129,12 @@ async function serve(
   Deno.addSignalListener("SIGINT", onInterrupt);
   Deno.addSignalListener("SIGTERM", onTerminate);
   Deno.addSignalListener("SIGHUP", onHangUp);
+  // Deno would end the process, and with it enforcement, for what nobody has waited for.
+  const onRejection = (event: PromiseRejectionEvent): void => {
+    event.preventDefault();
+    journal.publish({ event: "error", where: "supervisor", message: messageOf(event.reason) });
+  };
+  globalThis.addEventListener("unhandledrejection", onRejection);
   try {
     supervisor = await Supervisor.start(
       supervisorOptions(options, sizes),
@@ -156,6 +162,7 @@ async function serve(
     Deno.removeSignalListener("SIGINT", onInterrupt);
     Deno.removeSignalListener("SIGTERM", onTerminate);
     Deno.removeSignalListener("SIGHUP", onHangUp);
+    globalThis.removeEventListener("unhandledrejection", onRejection);
     await history.stop(HISTORY_MS_MAX);
     await webEnd;
     journald?.close();

@@ -24,7 +24,8 @@ import { BpfUsers } from "../bpf/bpf_users.ts";
 import type { KernelBooksSpec } from "../bpf/kernel_books.ts";
 import { MonotonicClock } from "../ffi/clock.ts";
 import { Errno, KernelError } from "../ffi/errno.ts";
-import { closeFd, EventFd } from "../ffi/fd.ts";
+import { closeFd, EventFd, useSpareDescriptors } from "../ffi/fd.ts";
+import { FdReserve } from "../ffi/fd_reserve.ts";
 import { POLLIN, POLLPRI, PollSet } from "../ffi/poll.ts";
 import { openPsiTrigger } from "../pressure/psi.ts";
 import { ProcReader } from "../proc/proc.ts";
@@ -59,6 +60,9 @@ export interface SweeperSpec extends DiscoverySpec {
   /** eventfd(2) that ends its waiting. */
   readonly wakeFd: number;
 }
+
+/** One of a program that stays attached, those of files that are read, and room for the next time. */
+const RESERVE_FDS = 8;
 
 class ConnectorChanges implements UserChanges {
   private readonly connector: ProcConnector;
@@ -105,9 +109,16 @@ class LinuxSweeperWorld implements SweeperWorld {
   /** Its place in the poll; -1: nobody has asked for it, or there is none. */
   private psiIndex = -1;
   private readonly closers: (() => void)[] = [];
+  /** For files of /proc, and for attaching programs, where no descriptor is left. */
+  private readonly reserve = new FdReserve(RESERVE_FDS);
 
   constructor(spec: SweeperSpec, fifoPriority: number) {
     this.fifoPriority = fifoPriority;
+    useSpareDescriptors(this.reserve);
+    this.closers.push(() => {
+      useSpareDescriptors(undefined);
+      this.reserve[Symbol.dispose]();
+    });
     const { books } = spec;
     if (books !== undefined) {
       this.recordedUsers = (rules, owners) => new BpfUsers(books, rules, owners, this.clock);
@@ -170,6 +181,7 @@ class LinuxSweeperWorld implements SweeperWorld {
 
   wait(timeoutMs: number): number {
     const { poll, wakeIndex, psiIndex } = this;
+    this.reserve.refill();
     if (poll.wait(timeoutMs) <= 0) return Woken.none;
     if ((poll.revents(wakeIndex) & POLLIN) !== 0) this.wake.drain();
     const isPressed = psiIndex >= 0 && (poll.revents(psiIndex) & POLLPRI) !== 0;

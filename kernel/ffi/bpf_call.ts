@@ -6,7 +6,7 @@
  */
 import { openLibc } from "./libc.ts";
 import { settledErrno } from "./errno.ts";
-import { asBuffer, type Bytes } from "./fd.ts";
+import { asBuffer, type Bytes, findsDescriptor } from "./fd.ts";
 import { Syscall } from "./symbols.ts";
 
 /** Bytes of `union bpf_attr` that toom uses; a kernel with a smaller one accepts zeros behind it. */
@@ -56,5 +56,7 @@ export class BpfAttributes {
  */
 export function bpfCall(command: number, attributes: BpfAttributes): number {
   const buffer = asBuffer(attributes.bytes);
-  return settledErrno(() => openLibc().bpf(Syscall.bpf, command, buffer, ATTRIBUTES_BYTES));
+  const call = () => openLibc().bpf(Syscall.bpf, command, buffer, ATTRIBUTES_BYTES);
+  const result = settledErrno(call);
+  return result < 0 && findsDescriptor(result) ? settledErrno(call) : result;
 }

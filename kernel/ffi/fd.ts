@@ -91,9 +91,37 @@ export function tryOpenFd(path: string, flags: number, mode = 0o600): number {
  * @returns The descriptor, or minus the error number.
  */
 export function tryOpenBytes(path: Bytes, flags: number, mode = 0): number {
+  const fd = openWithoutSpare(path, flags, mode);
+  return fd < 0 && findsDescriptor(fd) ? openWithoutSpare(path, flags, mode) : fd;
+}
+
+/** As {@link tryOpenBytes}, but takes no spare descriptor: for those who hold them. */
+export function openWithoutSpare(path: Bytes, flags: number, mode: number): number {
   primeErrno();
   const fd = openLibc().open(asBuffer(path), flags | OpenFlag.O_CLOEXEC, mode);
   return fd === -1 ? -errno() : fd;
+}
+
+/** What can give a descriptor up, such as FdReserve of fd_reserve.ts. */
+export interface SpareDescriptors {
+  /** @returns false when there is none. */
+  giveUp(): boolean;
+}
+
+let spare: SpareDescriptors | undefined;
+
+/** From now on, calls of this thread that find no descriptor take one of these, and are repeated. */
+export function useSpareDescriptors(descriptors: SpareDescriptors | undefined): void {
+  spare = descriptors;
+}
+
+/**
+ * Whether a call that failed may be repeated, as a spare descriptor of this thread was given up for it.
+ * @param result Minus its error number.
+ */
+export function findsDescriptor(result: number): boolean {
+  return (result === -Errno.EMFILE || result === -Errno.ENFILE) && spare !== undefined &&
+    spare.giveUp();
 }
 
 /** Closes a descriptor. Errors are ignored: Linux frees the number in every case. close(2) */

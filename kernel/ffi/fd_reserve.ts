@@ -5,14 +5,16 @@
  * @module
  */
 import { Errno } from "./errno.ts";
-import { closeFd, OpenFlag, tryOpenFd } from "./fd.ts";
+import { closeFd, cString, OpenFlag, openWithoutSpare, type SpareDescriptors } from "./fd.ts";
+
+const ANY_FILE = cString("/dev/null");
 
 /** Whether a call failed because there is no descriptor left. open(2) */
 export function lacksDescriptor(errno: number): boolean {
   return errno === Errno.EMFILE || errno === Errno.ENFILE;
 }
 
-export class FdReserve implements Disposable {
+export class FdReserve implements Disposable, SpareDescriptors {
   private readonly fds: Int32Array;
   private held = 0;
 
@@ -37,7 +39,7 @@ export class FdReserve implements Disposable {
   /** Takes back what was given up, as far as there is room. Costs nothing when nothing is missing. */
   refill(): void {
     while (this.held < this.fds.length) {
-      const fd = tryOpenFd("/dev/null", OpenFlag.O_RDONLY);
+      const fd = openWithoutSpare(ANY_FILE, OpenFlag.O_RDONLY, 0);
       if (fd < 0) return;
       this.fds[this.held++] = fd;
     }

@@ -4,6 +4,7 @@
  * @module
  */
 import { BacklogRelay } from "./backlog_relay.ts";
+import { ControlListener } from "./control_listener.ts";
 import { failure, handleControl, type HandlerOptions } from "./handlers.ts";
 import { makePublicFolders } from "./public_folder.ts";
 
@@ -21,24 +22,17 @@ export class ControlSocketError extends Error {
 /** How long requests under way may hold up the end. */
 const STOP_MS = 300;
 
-/** What accepts connections. */
-export interface ControlListener {
-  /** Accepts no more, and drops the connections there are. */
-  end(): Promise<void>;
-}
-
-/** Where the successor of a socket is bound, before it takes its name. Never longer: that is bounded. */
-export function nextPath(socketPath: string): string {
-  return socketPath.replace(/[^/]*$/, "~");
-}
-
 /** A server that answers until it is stopped. */
 export class ControlServer {
-  private readonly listener: ControlListener;
+  private readonly listener: Pick<ControlListener, "end">;
   private readonly requests: Requests;
   private readonly socketPath: string;
 
-  private constructor(listener: ControlListener, requests: Requests, socketPath: string) {
+  private constructor(
+    listener: Pick<ControlListener, "end">,
+    requests: Requests,
+    socketPath: string,
+  ) {
     this.listener = listener;
     this.requests = requests;
     this.socketPath = socketPath;
@@ -56,7 +50,11 @@ export class ControlServer {
     try {
       makePublicFolders(socketPath);
       await removeStaleSocket(socketPath);
-      return new ControlServer(listen(options, requests), requests, socketPath);
+      return new ControlServer(
+        ControlListener.begin(listenerOptions(options, requests)),
+        requests,
+        socketPath,
+      );
     } catch (error) {
       if (error instanceof ControlSocketError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
@@ -76,11 +74,8 @@ export class ControlServer {
   static async adopt(fd: number, options: ControlServerOptions): Promise<ControlServer> {
     const { socketPath } = options;
     const requests: Requests = { open: 0, done: () => {} };
-    const next = nextPath(socketPath);
     try {
-      await Deno.remove(next).catch(() => {});
-      const listener = listen({ ...options, socketPath: next }, requests);
-      await Deno.rename(next, socketPath);
+      const listener = await ControlListener.replace(listenerOptions(options, requests));
       const relay = new BacklogRelay(fd, socketPath);
       const end = async (): Promise<void> => {
         await Promise.all([listener.end(), relay.stop()]);
@@ -118,30 +113,12 @@ interface Requests {
   done: () => void;
 }
 
-function listen(options: ControlServerOptions, requests: Requests): ControlListener {
-  const abort = new AbortController();
-  // `bind` makes the file; whoever connects between it and a chmod would be in.
-  const umask = Deno.umask(0o177);
-  try {
-    const server = Deno.serve(
-      { path: options.socketPath, signal: abort.signal, onListen: () => {} },
-      (request) => answer(request, options, requests),
-    );
-    const end = async (): Promise<void> => {
-      // Not `shutdown()`: it waits for idle connections, and cannot be aborted once it has begun.
-      abort.abort();
-      await server.finished;
-    };
-    try {
-      Deno.chmodSync(options.socketPath, 0o600);
-    } catch (error) {
-      void end();
-      throw error;
-    }
-    return { end };
-  } finally {
-    Deno.umask(umask);
-  }
+function listenerOptions(options: ControlServerOptions, requests: Requests) {
+  return {
+    socketPath: options.socketPath,
+    handler: (request: Request) => answer(request, options, requests),
+    onError: options.onError,
+  };
 }
 
 /** Never throws: what goes wrong inside is told to the log, and the client knows that it did. */

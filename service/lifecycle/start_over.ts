@@ -15,7 +15,7 @@ import {
   startOverPauseMs,
 } from "./handover.ts";
 import type { StatusReport } from "../control/control_api.ts";
-import { nextPath } from "../control/control_server.ts";
+import { nextPath } from "../control/control_listener.ts";
 import type { History, HistoryHandover } from "../history/history.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { LogLosses } from "../journal/shed_watch.ts";

@@ -1,9 +1,9 @@
 /** Disks that are full, broken or read-only, a log that nobody reads, no descriptors: kills go on. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ControlClient } from "../../cli/control_client.ts";
-import { hasFile, waitUntil } from "../_support/real_kernel.ts";
+import { hasFile, needing, waitUntil } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";
-import { Workload } from "../_support/workload.ts";
+import { E2E_NEEDS, E2E_POSSIBLE, Workload } from "../_support/workload.ts";
 import { assertEnforced, CHAOS_LIMIT, CHAOS_UID, slow } from "./chaos.ts";
 
 const UNSHARE = "/usr/bin/unshare";
@@ -174,15 +174,17 @@ async function exhaust(toom: Toom): Promise<AsyncDisposable> {
 }
 
 Deno.test({
-  ...slow(
+  ...needing(
+    E2E_POSSIBLE && hasFile("/usr/bin/prlimit"),
+    `${E2E_NEEDS}, and prlimit`,
     "toom has no descriptor left: kills go on, and all is well when there are some",
-    hasFile("/usr/bin/prlimit") ? undefined : "prlimit",
   ),
   fn: async (t) => {
     for (const source of ["auto", "raw"]) {
       await t.step(source, async () => {
         await using toom = await Toom.start([CHAOS_LIMIT, `--source=${source}`]);
-        await using near = await new Workload(CHAOS_UID, "hold", 10).until("held");
+        // Smaller than a hog that crosses.
+        await using near = await new Workload(CHAOS_UID, "hold", 2).until("held");
         await assertEnforced(toom);
         {
           await using _held = await exhaust(toom);

@@ -1,7 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../../kernel/ffi/errno.ts";
+import {
+  asBuffer,
+  closeFd,
+  openFd,
+  OpenFlag,
+  tryOpenFd,
+  useSpareDescriptors,
+} from "../../../kernel/ffi/fd.ts";
 import { FdReserve, lacksDescriptor } from "../../../kernel/ffi/fd_reserve.ts";
 import { openLibc } from "../../../kernel/ffi/libc.ts";
+import { Syscall } from "../../../kernel/ffi/symbols.ts";
 
 // It stays loaded.
 openLibc();
@@ -40,4 +49,32 @@ Deno.test("a descriptor is what EMFILE and ENFILE lack", () => {
     false,
     false,
   ]);
+});
+
+Deno.test("where no descriptor is left, a spare one is taken, as long as there is one", () => {
+  using reserve = new FdReserve(2);
+  const free = openFd("/dev/null", OpenFlag.O_RDONLY);
+  closeFd(free);
+  const libc = openLibc();
+  const RLIMIT_NOFILE = 7;
+  const before = new BigUint64Array(2);
+  assertEquals(libc.prlimit64(Syscall.prlimit64, 0, RLIMIT_NOFILE, null, asBuffer(before)), 0);
+  const opened: number[] = [];
+  const limits = BigUint64Array.of(BigInt(free), before[1]!);
+  assertEquals(libc.prlimit64(Syscall.prlimit64, 0, RLIMIT_NOFILE, asBuffer(limits), null), 0);
+  try {
+    assertEquals(tryOpenFd("/dev/null", OpenFlag.O_RDONLY), -Errno.EMFILE);
+    useSpareDescriptors(reserve);
+    for (let i = 0; i < 3; i++) opened.push(tryOpenFd("/dev/null", OpenFlag.O_RDONLY));
+    assertEquals(tryOpenFd("/not/there", OpenFlag.O_RDONLY), -Errno.ENOENT);
+    reserve.refill();
+    assertEquals(reserve.size, 0, "who holds spare ones takes none");
+  } finally {
+    useSpareDescriptors(undefined);
+    libc.prlimit64(Syscall.prlimit64, 0, RLIMIT_NOFILE, asBuffer(before), null);
+    for (const fd of opened) if (fd >= 0) closeFd(fd);
+  }
+  assertEquals([opened[0]! >= 0, opened[1]! >= 0, opened[2]], [true, true, -Errno.EMFILE]);
+  reserve.refill();
+  assertEquals(reserve.size, 2);
 });
