@@ -1,5 +1,6 @@
 /** Dashboard and alert rules, against the metrics that toom has, and against a real Prometheus. */
 import { assert, assertEquals } from "@std/assert";
+import { FleetClient } from "../cli/top/prometheus.ts";
 import type { StatusReport } from "../service/control/control_api.ts";
 import { KillCounts } from "../service/metrics/kill_counts.ts";
 import { Metrics } from "../service/metrics/metrics.ts";
@@ -216,6 +217,12 @@ Deno.test(
       assertEquals(
         (users.data.result[0] as { value: string[] }).value[1],
         String(MACHINES * USERS),
+      );
+      const fleet = await new FleetClient(new URL(`http://127.0.0.1:${port}`)).users();
+      assertEquals(
+        [fleet.length, fleet[0]!.machines.length],
+        [USERS, MACHINES],
+        "toom top --prometheus sees each user on each machine",
       );
       for (const { where, expr } of dashboardQueries()) {
         const { status, error, data } = await ask("query", expr);

@@ -121,8 +121,10 @@ export function actionOf(code: string): Action | undefined {
   return BY_CODE.get(code);
 }
 
-/** Lines of the help. */
-export function keyHelp(): string[] {
+/** Lines of the help. @param inside What a user has, and is shown below the list. */
+export function keyHelp(inside: "processes" | "machines" = "processes"): string[] {
   const width = Math.max(...KEYS.map(({ shown }) => shown.length));
-  return KEYS.map(({ shown, help }) => `${shown.padEnd(width)}  ${help}`);
+  return KEYS.map(({ shown, help }) =>
+    `${shown.padEnd(width)}  ${help.replace("the processes", `the ${inside}`)}`
+  );
 }

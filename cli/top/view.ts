@@ -10,31 +10,25 @@ import { formatSeconds, harmless } from "../../service/fields/show.ts";
 import type { KillRecord } from "../../service/history/record.ts";
 import { keyHelp, KEYS } from "./keys.ts";
 import { Screen, Style } from "./screen.ts";
-import { type Sort, type Told, type TopState, usedPart } from "./state.ts";
+import { barOf, type Sort, type Told, type TopState } from "./state.ts";
+import {
+  drawFoot,
+  drawList,
+  drawRow,
+  drawTooSmall,
+  ROWS_MIN,
+  type ScreenColumn,
+  short,
+  timeToHard,
+} from "./table.ts";
 
-export const COLUMNS_MIN = 80;
-export const ROWS_MIN = 24;
 /** Lines of kills, of a screen of the least size; larger ones have more. */
 const KILL_LINES = 4;
 /** Processes of a user. */
 const PROCESS_LINES = 7;
-/** Behind a bar. */
-const PERCENT_WIDTH = 5;
 
-/** Short, as a screen has little room: `64.0M`, `1.5G`, `512B`. */
-function short(bytes: number): string {
-  return formatBytes(bytes).replace(" ", "").replace("iB", "");
-}
-
-interface ScreenColumn<Row> {
-  readonly title: string;
-  readonly width: number;
-  readonly right?: boolean;
-  readonly sort?: Sort;
-  readonly text: (row: Row, pageBytes: number) => string;
-}
-
-const USER_COLUMNS: readonly ScreenColumn<UserReport>[] = [
+/** @param pageBytes Of the machine. */
+const userColumns = (pageBytes: number): readonly ScreenColumn<UserReport, Sort>[] => [
   {
     title: "USER",
     width: 10,
@@ -47,23 +41,27 @@ const USER_COLUMNS: readonly ScreenColumn<UserReport>[] = [
     width: 8,
     right: true,
     sort: "usage",
-    text: ({ usagePages }, pageBytes) => short(usagePages * pageBytes),
+    text: ({ usagePages }) => short(usagePages * pageBytes),
   },
   {
     title: "HARD",
     width: 8,
     right: true,
-    text: ({ hardPages }, pageBytes) => short(hardPages * pageBytes),
+    text: ({ hardPages }) => short(hardPages * pageBytes),
   },
   {
     title: "GROWTH/s",
     width: 9,
     right: true,
     sort: "growth",
-    text: ({ growthPagesPerSecond: pages }, pageBytes) =>
-      pages === 0 ? "-" : short(pages * pageBytes),
+    text: ({ growthPagesPerSecond: pages }) => pages === 0 ? "-" : short(pages * pageBytes),
   },
-  { title: "HARD IN", width: 7, right: true, text: (user) => timeToHard(user) },
+  {
+    title: "HARD IN",
+    width: 7,
+    right: true,
+    text: (user) => timeToHard(barOf(user), user.growthPagesPerSecond),
+  },
   {
     title: "PROC",
     width: 5,
@@ -74,27 +72,26 @@ const USER_COLUMNS: readonly ScreenColumn<UserReport>[] = [
   { title: "KILLS", width: 5, right: true, sort: "kills", text: ({ kills }) => String(kills) },
 ];
 
-const PROCESS_COLUMNS: readonly ScreenColumn<ProcessReport>[] = [
+const processColumns = (pageBytes: number): readonly ScreenColumn<ProcessReport>[] => [
   { title: "PID", width: 8, right: true, text: ({ pid }) => String(pid) },
   { title: "COMMAND", width: 16, text: ({ comm }) => harmless(comm) },
   {
     title: "COUNTED",
     width: 10,
     right: true,
-    text: ({ countedPages }, pageBytes) => formatBytes(countedPages * pageBytes),
+    text: ({ countedPages }) => formatBytes(countedPages * pageBytes),
   },
   {
     title: "GIVES BACK",
     width: 10,
     right: true,
-    text: ({ givesBackPages }, pageBytes) => formatBytes(givesBackPages * pageBytes),
+    text: ({ givesBackPages }) => formatBytes(givesBackPages * pageBytes),
   },
   {
     title: "GROWTH/s",
     width: 10,
     right: true,
-    text: ({ growthPagesPerSecond: pages }, pageBytes) =>
-      pages === 0 ? "-" : formatBytes(pages * pageBytes),
+    text: ({ growthPagesPerSecond: pages }) => pages === 0 ? "-" : formatBytes(pages * pageBytes),
   },
   { title: "FATE", width: 10, text: ({ fate }) => fate },
 ];
@@ -102,14 +99,7 @@ const PROCESS_COLUMNS: readonly ScreenColumn<ProcessReport>[] = [
 /** The whole screen. */
 export function drawTop(state: TopState, columns: number, rows: number): Screen {
   const screen = new Screen(columns, rows);
-  if (columns < COLUMNS_MIN || rows < ROWS_MIN) {
-    screen.put(
-      0,
-      0,
-      `toom top needs ${COLUMNS_MIN} by ${ROWS_MIN} cells, here are ${columns} by ${rows}`,
-    );
-    return screen;
-  }
+  if (drawTooSmall(screen)) return screen;
   if (state.isHelp) {
     drawHelp(screen);
     return screen;
@@ -123,7 +113,9 @@ export function drawTop(state: TopState, columns: number, rows: number): Screen 
     const bottom = rows - 1 - drawKills(screen, told);
     const isUser = state.userUid !== undefined;
     const middle = isUser ? Math.max(8, bottom - PROCESS_LINES - 2) : bottom;
-    drawUsers(screen, state, 4, middle);
+    const { pageBytes } = told.status;
+    const view = { columns: userColumns(pageBytes), bar: barOf, style: styleOf };
+    drawList(screen, state, view, 4, middle);
     if (isUser) drawProcesses(screen, told, middle, bottom);
   }
   drawFoot(screen, state);
@@ -170,103 +162,16 @@ function drawProblem(screen: Screen, { problem }: TopState): void {
   if (problem !== undefined) screen.put(3, 0, harmless(problem), Style.bad);
 }
 
-function timeToHard({ usagePages, hardPages, growthPagesPerSecond: growth }: UserReport): string {
-  if (growth <= 0 || usagePages >= hardPages) return "-";
-  const seconds = (hardPages - usagePages) / growth;
-  return seconds > 359_999 ? "days" : formatSeconds(seconds).replace(/ (h|min|s)/g, "$1");
-}
-
-function drawRow<Row>(
-  screen: Screen,
-  row: number,
-  columns: readonly ScreenColumn<Row>[],
-  cells: readonly string[],
-  style: Style,
-): number {
-  let at = 0;
-  columns.forEach(({ width, right }, index) => {
-    const cut = cells[index]!.slice(0, width);
-    screen.put(row, at, right === true ? cut.padStart(width) : cut.padEnd(width), style);
-    at += width;
-    screen.put(row, at, " ", style);
-    at++;
-  });
-  return at;
-}
-
-function drawUsers(screen: Screen, state: TopState, from: number, to: number): void {
-  const { users, sort, isInverted } = state;
-  const titles = USER_COLUMNS.map((column) =>
-    column.sort === sort ? `${column.title}${isInverted ? "↑" : "↓"}` : column.title
-  );
-  screen.fill(from, "", Style.reverse);
-  const barAt = drawRow(screen, from, USER_COLUMNS, titles, Style.reverse);
-  const isByPart = sort === "used" ? (isInverted ? "↑" : "↓") : "";
-  screen.put(from, barAt, `USED${isByPart}`, Style.reverse);
-  const room = Math.max(0, to - from - 1);
-  const cursor = Math.max(0, users.findIndex(({ uid }) => uid === state.cursorUid));
-  const first = Math.max(0, Math.min(cursor - room + 1, users.length - room));
-  const { pageBytes } = state.told!.status;
-  users.slice(first, first + room).forEach((user, index) => {
-    const row = from + 1 + index;
-    const isCursor = first + index === cursor;
-    const style = isCursor ? Style.reverse : styleOf(user);
-    if (isCursor) screen.fill(row, "", Style.reverse);
-    drawRow(
-      screen,
-      row,
-      USER_COLUMNS,
-      USER_COLUMNS.map(({ text }) => text(user, pageBytes)),
-      style,
-    );
-    drawBar(screen, row, barAt, user, isCursor);
-  });
-  if (users.length === 0) {
-    const none = state.filter === "" ? "no users with a limit" : "no user has this text";
-    screen.put(from + 1, 0, none, Style.dim);
-  }
-}
-
 function styleOf({ state, inDoubt }: UserReport): Style {
   if (state === "hard" || inDoubt) return Style.bad;
   return state === "soft" ? Style.warning : Style.plain;
 }
 
-/** Usage against the limits: soft is a line in it, hard its end; then the percentage. */
-function drawBar(
-  screen: Screen,
-  row: number,
-  at: number,
-  user: UserReport,
-  isCursor: boolean,
-): void {
-  const width = screen.columns - at - PERCENT_WIDTH;
-  const part = usedPart(user);
-  const filled = Math.min(width, Math.round(part * width));
-  const softAt = user.hardPages === 0
-    ? width
-    : Math.min(width - 1, Math.round(user.softPages / user.hardPages * width));
-  let style: Style = part >= 1 ? Style.bad : filled > softAt ? Style.warning : Style.good;
-  if (isCursor) style = Style.reverse;
-  let bar = "";
-  for (let cell = 0; cell < width; cell++) {
-    bar += cell < filled ? "█" : cell === softAt ? "│" : " ";
-  }
-  const percent = `${(part * 100).toFixed(part < 0.1 ? 1 : 0)}%`;
-  screen.put(row, at, bar + percent.slice(0, PERCENT_WIDTH).padStart(PERCENT_WIDTH), style);
-}
-
 function drawProcesses(screen: Screen, told: Told, from: number, to: number): void {
   const { explanation } = told;
-  const { pageBytes } = told.status;
+  const columns = processColumns(told.status.pageBytes);
   screen.fill(from, "", Style.reverse);
-  const at = drawRow(
-    screen,
-    from,
-    PROCESS_COLUMNS,
-    PROCESS_COLUMNS.map(({ title }) => title),
-    Style.reverse,
-  );
+  const at = drawRow(screen, from, columns, columns.map(({ title }) => title), Style.reverse);
   screen.put(
     from,
     at,
@@ -280,8 +185,8 @@ function drawProcesses(screen: Screen, told: Told, from: number, to: number): vo
       : process.fate === "candidate"
       ? Style.plain
       : Style.dim;
-    const cells = PROCESS_COLUMNS.map(({ text }) => text(process, pageBytes));
-    drawRow(screen, from + 1 + index, PROCESS_COLUMNS, cells, style);
+    const cells = columns.map(({ text }) => text(process));
+    drawRow(screen, from + 1 + index, columns, cells, style);
   });
   if (processes.length === 0) screen.put(from + 1, 0, "no processes", Style.dim);
 }
@@ -317,28 +222,4 @@ function drawHelp(screen: Screen): void {
     "A bar ends at the hard limit; the line in it is soft. Yellow: above soft, red: above hard",
   );
   screen.put(last + 1, 0, "or in doubt. Any key goes back.");
-}
-
-function drawFoot(screen: Screen, state: TopState): void {
-  const row = screen.rows - 1;
-  const { prompt } = state;
-  if (prompt !== undefined) {
-    screen.fill(
-      row,
-      `${prompt.action === "search" ? "Search" : "Filter"}: ${prompt.text}_`,
-      Style.reverse,
-    );
-    return;
-  }
-  let at = 0;
-  for (const { hint } of KEYS) {
-    if (hint === undefined) continue;
-    const [, key, word] = /^(F\d+|.)(.*)$/.exec(hint)!;
-    at = screen.put(row, at, key!);
-    at = screen.put(row, at, word!, Style.reverse);
-    at = screen.put(row, at, " ");
-  }
-  const every = `every ${state.refreshMs / 1000} s` +
-    (state.filter === "" ? "" : `, only ${harmless(state.filter)}`);
-  screen.put(row, at + 1, every, Style.dim);
 }

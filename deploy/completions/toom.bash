@@ -79,7 +79,7 @@ _toom() {
   "config show") words="--user --json --control-socket --help" ;;
   check-config) words="--json --help" ;;
   status) words="--json --csv --control-socket --help" ;;
-  top) words="--control-socket --help" ;;
+  top) words="--control-socket --prometheus --help" ;;
   web) words="--listen --link --control-socket --help" ;;
   explain) words="--watch --json --control-socket --help" ;;
   me) words="--json --control-socket --help" ;;

@@ -27,6 +27,7 @@ Deno.test({
     await using small = await new Workload(CHAOS_UID, "hold", 4).until("held");
     await using busy = await new Workload(CHAOS_UID, "churn", 4).until("here");
     let isOver = false;
+    let isLimitSet = false;
     // Hogs all the time, whether anybody watches or not; they end by themselves.
     const hogs = (async (): Promise<number> => {
       let count = 0;
@@ -46,8 +47,9 @@ Deno.test({
         // A third of them while it starts.
         if (!random.oneIn(3)) {
           await starting.waitFor("ready", () => true, 60_000);
-          if (i === 0) {
+          if (!isLimitSet) {
             assertEquals((await starting.command("limit", "set", "70001", "1GiB")).code, 0);
+            isLimitSet = true;
           }
         }
         await new Promise((resolve) => setTimeout(resolve, random.below(LIVES_MS_MAX)));
