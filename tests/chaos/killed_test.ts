@@ -5,12 +5,14 @@ import { findTracefs } from "../../kernel/trace/tracefs.ts";
 import { Random } from "../_support/random.ts";
 import { Toom } from "../_support/toom.ts";
 import { Workload } from "../_support/workload.ts";
-import { assertEnforced, CHAOS_LIMIT, CHAOS_UID, slow } from "./chaos.ts";
+import { assertEnforced, CHAOS_UID, slow } from "./chaos.ts";
 
 /** How often; from the first moment of the start to the midst of a kill. */
 const KILLS = Number(Deno.env.get("TOOM_KILLS") ?? 200);
 const LIVES_MS_MAX = 900;
 const OTHER_UID = CHAOS_UID + 1;
+/** So that a hog that crosses is larger than those that stand beside it. */
+const LIMIT = `--limit=${CHAOS_UID}=64MiB`;
 
 function instances(): string[] {
   return [...Deno.readDirSync(`${findTracefs()}/instances`)].map(({ name }) => name);
@@ -42,7 +44,7 @@ Deno.test({
     })();
     try {
       for (let i = 0; i < KILLS; i++) {
-        const starting = Toom.begin([CHAOS_LIMIT, `--limit=${OTHER_UID}=24MiB`], { stateDir });
+        const starting = Toom.begin([LIMIT, `--limit=${OTHER_UID}=24MiB`], { stateDir });
         owned.add(starting.pid);
         // A third of them while it starts.
         if (!random.oneIn(3)) {
@@ -60,7 +62,7 @@ Deno.test({
           `nobody else dies (SEED=${seed}, ${i})`,
         );
       }
-      await using last = await Toom.start([CHAOS_LIMIT, `--limit=${OTHER_UID}=24MiB`], {
+      await using last = await Toom.start([LIMIT, `--limit=${OTHER_UID}=24MiB`], {
         stateDir,
       });
       const left = instances().filter((name) => owned.has(parseInstanceName(name)?.pid ?? -1));
