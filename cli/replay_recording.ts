@@ -29,6 +29,8 @@ const TURN_CHUNKS = 64;
 /** A recording run to its end, or to where it is damaged. */
 export interface ReplayedRecording {
   readonly replay: RecordingReplay;
+  /** Of the format of the file. */
+  readonly version: number;
   /** Why it could not be read to its end. */
   readonly damage: string | undefined;
 }
@@ -44,7 +46,7 @@ export async function replayRecording(
     if (given.has(name)) throw usageError(REPLAY_COMMAND, `--${name} is for captures only`);
   }
   const isWhatIf = WHAT_IF.some((name) => given.has(name));
-  const { replay, damage } = await runRecording(
+  const { replay, damage, version } = await runRecording(
     path,
     (pageBytes) => isWhatIf ? whatIfOf({ ...options, "page-bytes": pageBytes }, given) : undefined,
   );
@@ -66,7 +68,11 @@ export async function replayRecording(
     }));
   } else {
     for (
-      const line of recordingLines(replay, compared, { isWhatIf, isCompared: options.compare })
+      const line of recordingLines(replay, compared, {
+        isWhatIf,
+        isCompared: options.compare,
+        version,
+      })
     ) {
       io.out(line);
     }
@@ -108,7 +114,7 @@ export async function runRecording(
     progress.end();
   }
   replay.end();
-  return { replay, damage: damage ?? file.damage };
+  return { replay, version: file.version, damage: damage ?? file.damage };
 }
 
 async function whatIfOf(options: ReplayOptions, given: ReadonlySet<string>): Promise<WhatIf> {

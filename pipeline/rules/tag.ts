@@ -88,6 +88,16 @@ export function stateOf(tag: number): TagState {
   return (tag >> STATE_SHIFT & 3) as TagState;
 }
 
+/** A tag without whose row it is in: as a recording has it. */
+export function bareTag(tag: number): number {
+  return tag & ~(GENERATION_MASK << GENERATION_SHIFT);
+}
+
+/** Stores a tag that {@link bareTag} gave, for the process that the row is of now. */
+export function putBareTag(processes: TagColumns, slot: number, bare: number): void {
+  processes.tag[slot] = bareTag(bare) | processes.generation[slot]! << GENERATION_SHIFT;
+}
+
 /** A row was given to a process: nothing is known of it. */
 export function clearTag(processes: TagColumns, slot: number): void {
   processes.tag[slot] = 0;

@@ -15,9 +15,19 @@ import {
   VictimState,
 } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
+import { AccountingPosition, RoleLog } from "../messages/role_log.ts";
 import { Matcher, needsPatterns, type Patterns, type ProcessFacts } from "./matcher.ts";
 import { type RulesEdition, VictimRulesView } from "./published_victim_rules.ts";
-import { editionOf, EDITIONS, effectOf, packTag, stateOf, tagOf, TagState } from "./tag.ts";
+import {
+  bareTag,
+  editionOf,
+  EDITIONS,
+  effectOf,
+  packTag,
+  stateOf,
+  tagOf,
+  TagState,
+} from "./tag.ts";
 import { Effect, EFFECT_NAMES } from "./victim_rule.ts";
 
 /** No turn takes longer, and after one it rests for so many times what it took. */
@@ -50,6 +60,8 @@ export interface TaggerContext {
 export class Tagger {
   private readonly context: TaggerContext;
   private readonly view: VictimRulesView;
+  private readonly log: RoleLog;
+  private readonly position: AccountingPosition;
   private readonly processHeader: Int32Array;
   private matcher: Matcher | undefined;
   private current: RulesEdition = { edition: 0, rules: [] };
@@ -72,6 +84,8 @@ export class Tagger {
     this.context = context;
     const { memory } = context;
     this.view = new VictimRulesView(memory.victimRules);
+    this.log = new RoleLog(memory, memory.plan.sweeperLog);
+    this.position = new AccountingPosition(memory);
     this.processHeader = new Int32Array(
       memory.buffer,
       memory.plan.processes,
@@ -206,10 +220,16 @@ export class Tagger {
       state: matcher.isHeritable ? TagState.found : TagState.own,
       generation,
     });
-    this.lookedNs[slot] = this.context.nowNs();
+    const nowNs = this.lookedNs[slot] = this.context.nowNs();
     const before = tagOf(processes, slot);
     if (before === tag) return;
+    const isRecorded = this.log.recording !== 0;
+    // Before the tag counts: who reads it is there later.
+    const position = isRecorded ? this.position.now : 0;
     Atomics.store(processes.tag, slot, tag);
+    if (isRecorded && processes.generation[slot] === generation) {
+      this.log.tagged(nowNs, pid, bareTag(tag), position);
+    }
     if (effectOf(tag) >= Effect.avoid && effectOf(tag) !== effectOf(before)) {
       this.disarm(slot, generation, uid);
     }

@@ -1,6 +1,7 @@
 /**
  * A run of accounting and killer on records that are made up, recorded beside them: processes of some
  * users come, grow, fork and go; who is killed goes some time later. Each is a random sequence by its seed.
+ * With rules, a tagger looks at them beside accounting and killer, and they change their names.
  *
  * @module
  */
@@ -12,9 +13,13 @@ import { LimitRules } from "../../pipeline/limits/limits.ts";
 import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import {
   HeaderWord,
+  KIND_MASK,
   Member,
   packProc,
   packRss,
+  RECORD_WORDS,
+  RecordKind,
+  RecordWord,
   Role,
   RoleWord,
   SweepFlag,
@@ -26,9 +31,23 @@ import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { PROC, PROC_PAGES, SWEEP_BEGIN, SWEEP_END, TASK } from "../../pipeline/messages/records.ts";
 import { readReport } from "../../pipeline/messages/reports.ts";
-import { type ProcessFact, readChunk } from "../../pipeline/recording/format.ts";
+import {
+  ChunkType,
+  type ProcessFact,
+  readChunk,
+  RECORDS_HEAD_BYTES,
+  Stream,
+  writeChunk,
+} from "../../pipeline/recording/format.ts";
+import { RecordPacker, unpackRecords } from "../../pipeline/recording/pack_records.ts";
+import { RecordList } from "../../pipeline/recording/record_list.ts";
 import { Recorder } from "../../pipeline/recording/recorder.ts";
+import { VictimRulesPublisher } from "../../pipeline/rules/published_victim_rules.ts";
+import { Tagger } from "../../pipeline/rules/tagger.ts";
+import type { VictimRule } from "../../pipeline/rules/victim_rule.ts";
 import { RecordingReplay, type WhatIf } from "../../pipeline/replay/recording_replay.ts";
+import { CLONE_FORK } from "../sim/kernel/tasks.ts";
+import { FakeFacts } from "./fake_facts.ts";
 import { Random } from "./random.ts";
 
 /** A kill, as far as a replay must repeat it. */
@@ -48,7 +67,11 @@ export interface RunOptions {
   /** Between these steps the recorder gets no turn. */
   readonly stall?: readonly [from: number, until: number];
   readonly ringRecords?: number;
+  /** Processes have names of {@link RUN_NAMES}. */
+  readonly rules?: readonly VictimRule[];
 }
+
+export const RUN_NAMES = ["build", "shell", "game", "other"] as const;
 
 export interface RecordedRun {
   readonly chunks: readonly Uint8Array<ArrayBuffer>[];
@@ -173,6 +196,20 @@ export function recordRun(options: RunOptions): RecordedRun {
     packer: DEFLATE,
     put: (bytes) => chunks.push(bytes),
   });
+  const facts = new FakeFacts();
+  const tagger = options.rules === undefined ? undefined : new Tagger({
+    memory,
+    facts,
+    loadPatterns: () => Promise.reject(new Error("no patterns here")),
+    nowNs: () => kernel.nowNs(),
+    disarm: () => {},
+  });
+  if (options.rules !== undefined) {
+    new VictimRulesPublisher(memory.victimRules).publish(options.rules);
+  }
+  const look = (): void => {
+    if (tagger !== undefined && !random.oneIn(3)) tagger.step(kernel.nowNs());
+  };
   const kills: RunKill[] = [];
   let tsNs = 1e9;
   let nextPid = 100;
@@ -196,6 +233,24 @@ export function recordRun(options: RunOptions): RecordedRun {
     task.tid = task.tgid = process.pid;
     sweeper.close();
   };
+  /** It is born of one of its user's, has its name, and may be on the books of its own fork only. */
+  const forkOf = ({ pid, uid }: RunProcess): RunProcess | undefined => {
+    facts.processes.set(pid, { command: random.pick(RUN_NAMES) });
+    const parents = [...processes.values()].filter((one) =>
+      one.uid === uid && one.pid !== pid && one.dyingAt === Infinity
+    );
+    if (parents.length === 0 || random.oneIn(2)) return undefined;
+    const parent = random.pick(parents);
+    facts.processes.set(pid, { ...facts.processes.get(parent.pid) });
+    writer.newTask(tsNs, 0, parent.pid, pid, CLONE_FORK, parent.pid);
+    return parent;
+  };
+  const renames = (): void => {
+    const { pid } = random.pick([...processes.values()]);
+    facts.processes.set(pid, { command: random.pick(RUN_NAMES) });
+    writer.exec(tsNs, 0, pid, pid, pid);
+    tagger?.changed(pid);
+  };
   const born = (): void => {
     const pid = nextPid++;
     const process: RunProcess = {
@@ -208,7 +263,8 @@ export function recordRun(options: RunOptions): RecordedRun {
       dyingAt: Infinity,
     };
     processes.set(pid, process);
-    tell(process);
+    const parent = tagger === undefined ? undefined : forkOf(process);
+    if (parent === undefined) tell(process);
     if (recorder.isRunning) recorder.noteFacts([factOf(process)]);
   };
   const ends = (process: RunProcess): void => {
@@ -254,6 +310,7 @@ export function recordRun(options: RunOptions): RecordedRun {
         ends(process);
       }
     }
+    if (tagger !== undefined && random.oneIn(10) && processes.size > 0) renames();
     if (random.oneIn(150)) sweepAll();
     if (random.oneIn(300)) {
       const hardPages = HARD_PAGES + random.between(-100, 100);
@@ -267,7 +324,9 @@ export function recordRun(options: RunOptions): RecordedRun {
     // The killer may be some events behind.
     for (let turns = 1 + random.below(3); turns > 0; turns--) {
       accounting.step(kernel.nowNs(), random.oneIn(3) ? 1 + random.below(3) : 512);
+      look();
       if (!random.oneIn(4)) killer.step();
+      look();
     }
     if (random.oneIn(2)) {
       for (let turns = 0; turns < 50 && (accounting.ready || killer.ready); turns++) {
@@ -311,4 +370,65 @@ export function replayChunks(
   }
   replay!.end();
   return replay!;
+}
+
+/**
+ * The same recording as a toom made it that knew of no tags: version 1 of the format.
+ * @param isAll Else only the keyframes have none.
+ */
+export function withoutTags(
+  chunks: readonly Uint8Array<ArrayBuffer>[],
+  isAll = true,
+): Uint8Array<ArrayBuffer>[] {
+  return chunks.flatMap((bytes) => {
+    const records = recordsOf(bytes);
+    if (records?.stream === Stream.sweeperLog && isAll) return [];
+    if (records?.stream !== Stream.keyframe) return [bytes];
+    const { words, count } = records;
+    const kept = new RecordList();
+    for (let word = 0; word < count * RECORD_WORDS; word += RECORD_WORDS) {
+      if ((words[word + RecordWord.kindCpu]! & KIND_MASK) === RecordKind.tagged) continue;
+      kept.putAll(words.subarray(word, word + RECORD_WORDS), 1);
+    }
+    return [recordsChunk(Stream.keyframe, 0, kept)];
+  });
+}
+
+/** The same recording with keyframes in chunks of ten records. */
+export function splitKeyframe(
+  chunks: readonly Uint8Array<ArrayBuffer>[],
+): Uint8Array<ArrayBuffer>[] {
+  return chunks.flatMap((bytes) => {
+    const records = recordsOf(bytes);
+    if (records?.stream !== Stream.keyframe) return [bytes];
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    for (let from = 0; from < records.count; from += 10) {
+      const part = new RecordList();
+      const count = Math.min(10, records.count - from);
+      part.putAll(records.words.subarray(from * RECORD_WORDS), count);
+      parts.push(recordsChunk(Stream.keyframe, from, part));
+    }
+    return parts;
+  });
+}
+
+function recordsOf(
+  bytes: Uint8Array<ArrayBuffer>,
+): { stream: number; words: Int32Array; count: number } | undefined {
+  const result = readChunk(bytes, DEFLATE);
+  if (result.is !== "chunk" || result.chunk.type !== ChunkType.records) return undefined;
+  const { payload } = result.chunk;
+  const { words, count } = unpackRecords(payload.subarray(RECORDS_HEAD_BYTES));
+  const view = new DataView(payload.buffer, payload.byteOffset, RECORDS_HEAD_BYTES);
+  return { stream: view.getUint32(0, true), words, count };
+}
+
+function recordsChunk(stream: number, first: number, list: RecordList): Uint8Array<ArrayBuffer> {
+  const packed = new RecordPacker().pack(list.words, list.doubles, list.count);
+  const payload = new Uint8Array(RECORDS_HEAD_BYTES + packed.length);
+  const view = new DataView(payload.buffer);
+  view.setUint32(0, stream, true);
+  view.setInt32(4, first, true);
+  payload.set(packed, RECORDS_HEAD_BYTES);
+  return writeChunk(ChunkType.records, payload, DEFLATE);
 }
