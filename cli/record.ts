@@ -38,7 +38,8 @@ export const RECORD_COMMAND: CommandSpec = {
     CONTROL_SOCKET_OPTION,
   ],
   notes: [
-    "The file has users, names and sizes of their processes: it is made for its owner only.",
+    "The file has users, and names, arguments, paths and sizes of their processes: it is made for its " +
+    "owner only.",
     "Nothing that toom enforces waits for a recording; what came too fast is counted in it.",
   ],
 };

@@ -61,8 +61,8 @@ export function recordingLines(
   }
   if (version < TAGS_SINCE_VERSION) {
     lines.push(
-      "note       an earlier toom recorded it, which left out what rules say of processes: it is " +
-        "decided without rules",
+      "note       an earlier toom recorded it, which left out what rules say of processes and what " +
+        "they ask for: it is decided without rules, or by names where other rules are given",
     );
   }
   if (isWhatIf && head.source === "bpf") {

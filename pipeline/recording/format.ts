@@ -9,8 +9,8 @@ import type { Settings } from "../memory/settings.ts";
 import { crc32 } from "./crc32.ts";
 
 /**
- * Of the form that is written; a reader refuses a newer one. 2: what rules say of processes, without
- * which a file of version 1 is read.
+ * Of the form that is written; a reader refuses a newer one. 2: what rules say of processes and what
+ * they ask for, without which a file of version 1 is read.
  */
 export const RECORDING_VERSION = 2;
 /** 0x89, as in PNG: no text file begins with it. */
@@ -100,8 +100,34 @@ export interface Keyframe {
   readonly processes: number;
 }
 
-/** pid, when it was read (CLOCK_MONOTONIC, nanoseconds), oom_score_adj, name. */
-export type ProcessFact = readonly [pid: number, tsNs: number, scoreAdj: number, comm: string];
+/** Characters of a text of a process that are recorded. */
+export const FACT_TEXT_CHARACTERS_MAX = 1024;
+
+/**
+ * What rules may ask for beyond name and oom_score_adj: see RuleMatch of pipeline/rules/victim_rule.ts.
+ * Each text has at most {@link FACT_TEXT_CHARACTERS_MAX} characters, and any that its process chose.
+ */
+export interface RecordedTexts {
+  readonly executable?: string | undefined;
+  readonly commandLine?: string | undefined;
+  readonly cgroup?: string | undefined;
+  readonly directory?: string | undefined;
+  readonly isSessionLeader?: boolean | undefined;
+  /** Of a member of a group with one limit: whom it counts for is the group. */
+  readonly realUid?: number | undefined;
+}
+
+/**
+ * pid, when it was read (CLOCK_MONOTONIC, nanoseconds), oom_score_adj, name, and texts: not in files of
+ * version 1, nor where there would have been too many.
+ */
+export type ProcessFact = readonly [
+  pid: number,
+  tsNs: number,
+  scoreAdj: number,
+  comm: string,
+  texts?: RecordedTexts,
+];
 
 /** A kill as toom told of it. */
 export interface RecordedKill {

@@ -33,6 +33,8 @@ import { RingTap } from "./ring_tap.ts";
 const CHUNK_RECORDS = 16_384;
 /** And how long they are, at most. */
 const CHUNK_NS_MAX = 1e9;
+/** Facts of one chunk: with the longest texts, and each character escaped, it is not too large. */
+const CHUNK_FACTS = 500;
 /** Readings of the books, of which none was whole, before the last one has to do. */
 const KEYFRAME_TRIES = 200;
 
@@ -242,7 +244,9 @@ export class Recorder {
   }
 
   private putFacts(): void {
-    if (this.facts.length > 0) this.put(ChunkType.facts, jsonBytes(this.facts));
+    for (let done = 0; done < this.facts.length; done += CHUNK_FACTS) {
+      this.put(ChunkType.facts, jsonBytes(this.facts.slice(done, done + CHUNK_FACTS)));
+    }
     this.facts = [];
   }
 

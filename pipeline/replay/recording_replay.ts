@@ -53,7 +53,10 @@ import {
 } from "../recording/format.ts";
 import { unpackRecords } from "../recording/pack_records.ts";
 import { RingTap } from "../recording/ring_tap.ts";
+import type { Patterns } from "../rules/matcher.ts";
+import type { VictimRule } from "../rules/victim_rule.ts";
 import { RecordedKernel } from "./recorded_kernel.ts";
+import { OtherRules } from "./other_rules.ts";
 import { RecordedTags } from "./recorded_tags.ts";
 import { RecordQueue } from "./record_queue.ts";
 import { UsageSeries } from "./usage_series.ts";
@@ -63,6 +66,10 @@ export interface WhatIf {
   /** The limits in place of those in force at a time. */
   readonly limits?: (recorded: LimitRules) => LimitRules;
   readonly settings?: Partial<Settings>;
+  /** The rules about who dies in place of what rules said then. */
+  readonly rules?: readonly VictimRule[];
+  /** Needed where one of {@link rules} has a pattern. */
+  readonly patterns?: Patterns | undefined;
 }
 
 /** Somebody was killed, or would have been. */
@@ -125,6 +132,7 @@ export class RecordingReplay {
   private readonly readers: readonly RecordQueue[];
   private readonly sweeper = new RecordQueue();
   private readonly tags: RecordedTags;
+  private readonly otherRules: OtherRules | undefined;
   private readonly readerRings: readonly RingProducer[];
   private readonly sweeperRing: RingProducer;
   private readonly orders: RingTap;
@@ -181,10 +189,11 @@ export class RecordingReplay {
     this.accounting = this.makeAccounting();
     this.accounting.start();
     this.killer = this.makeKiller();
-    this.tags = new RecordedTags(
-      this.memory.processes,
-      (pid) => this.accounting.books.findProcess(pid),
-    );
+    const { memory } = this;
+    const findProcess = (pid: number): number => this.accounting.books.findProcess(pid);
+    this.tags = new RecordedTags(memory.processes, findProcess);
+    this.otherRules = whatIf?.rules &&
+      new OtherRules({ memory, findProcess, rules: whatIf.rules, patterns: whatIf.patterns });
   }
 
   private makeAccounting(): Accounting {
@@ -247,7 +256,7 @@ export class RecordingReplay {
         this.takeRecords(payload);
         break;
       case ChunkType.facts:
-        this.kernel.noteFacts(jsonOf(payload) as ProcessFact[]);
+        this.takeFacts(jsonOf(payload) as ProcessFact[]);
         break;
       case ChunkType.kills:
         this.recordedKills.push(...jsonOf(payload) as RecordedKill[]);
@@ -284,6 +293,11 @@ export class RecordingReplay {
 
   // --------------------------------------------------------------------------------------- records
 
+  private takeFacts(facts: readonly ProcessFact[]): void {
+    this.kernel.noteFacts(facts);
+    this.otherRules?.noteFacts(facts);
+  }
+
   private takeRecords(payload: Uint8Array): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
     const stream = view.getUint32(0, true);
@@ -294,7 +308,7 @@ export class RecordingReplay {
     else if (stream === Stream.accountingLog) this.takeSteps(words, doubles, count);
     else if (stream === Stream.killerLog) this.takeKillerLog(words, doubles, count);
     else if (stream === Stream.sweeperLog) {
-      this.tags.take(words, doubles, count, this.positionThere);
+      if (this.otherRules === undefined) this.tags.take(words, doubles, count, this.positionThere);
     } else if (stream === Stream.sweeper) this.sweeper.put(words, doubles, count, first);
     else {
       const reader = this.readers[stream];
@@ -340,6 +354,7 @@ export class RecordingReplay {
     for (const reader of this.readers) reader.clear();
     this.sweeper.clear();
     this.tags.clear();
+    this.otherRules?.apply(keyframe.readNs);
     this.hasBooks = true;
     this.nowNs = Math.max(this.nowNs, keyframe.readNs);
     this.usage.nextNs = keyframe.readNs;
@@ -363,12 +378,15 @@ export class RecordingReplay {
     for (let index = 0; index < count; index++) {
       const word = index * RECORD_WORDS;
       if ((words[word + RecordWord.kindCpu]! & KIND_MASK) === RecordKind.tagged) {
-        this.tags.put(words[word + RecordWord.tid]!, words[word + RecordWord.a]!);
+        if (this.otherRules === undefined) {
+          this.tags.put(words[word + RecordWord.tid]!, words[word + RecordWord.a]!);
+        }
         continue;
       }
       this.feed(this.sweeperRing, words, doubles, word);
       this.sweeperRing.publish();
       while (this.accounting.step(keyframe.tsNs) > 0);
+      this.lookAnew(words, word);
       while (this.killer.ready) this.runKiller(keyframe.tsNs, Infinity);
     }
     this.kernel.clockNs = keyframe.readNs;
@@ -504,6 +522,7 @@ export class RecordingReplay {
     if (this.whatIf !== undefined && isOfPrograms) return;
     if (this.isKillerBusy && this.whatIf !== undefined) this.watchUntil(Math.min(tsNs, nowNs));
     this.tags.apply(this.position, Infinity);
+    this.otherRules?.apply(Math.min(tsNs, nowNs));
     this.feed(ring, words, doubles, word);
     ring.publish();
     const { accounting } = this;
@@ -516,10 +535,19 @@ export class RecordingReplay {
     } else {
       accounting.step(nowNs, 1);
       if (kind === RecordKind.sweepEnd) { while (accounting.step(nowNs, 1) > 0); }
+      this.lookAnew(words, word);
       while (this.killer.ready) this.runKiller(tsNs, Infinity);
     }
     if (this.nowNs >= this.usage.nextNs) this.usage.sample(this.nowNs, accounting.books, false);
     if (tsNs > this.lastNs) this.lastNs = tsNs;
+  }
+
+  /** A process was born or read: it may be new, or another user's. */
+  private lookAnew(words: Int32Array, word: number): void {
+    if (this.otherRules === undefined) return;
+    const kind = words[word + RecordWord.kindCpu]! & KIND_MASK;
+    if (kind === RecordKind.proc) this.otherRules.look(words[word + RecordWord.tid]!);
+    else if (kind === RecordKind.newTask) this.otherRules.look(words[word + RecordWord.a]!);
   }
 
   // ----------------------------------------------------------------------------------------- time
@@ -617,6 +645,7 @@ export class RecordingReplay {
   private runKiller(clockNs: number, ordersMax: number): void {
     this.kernel.clockNs = Math.max(this.kernel.clockNs, clockNs);
     this.tags.apply(this.position, clockNs);
+    this.otherRules?.apply(clockNs);
     const handled = Math.min(ordersMax, (this.orders.tail - this.orders.cursor) | 0);
     this.killer.step(ordersMax);
     this.orders.cursor = (this.orders.cursor + handled) | 0;

@@ -19,16 +19,16 @@ import { AccountingPosition, RoleLog } from "../messages/role_log.ts";
 import { Matcher, needsPatterns, type Patterns, type ProcessFacts } from "./matcher.ts";
 import { type RulesEdition, VictimRulesView } from "./published_victim_rules.ts";
 import {
-  bareTag,
   editionOf,
   EDITIONS,
   effectOf,
-  packTag,
+  ruleTag,
   stateOf,
   tagOf,
   TagState,
+  withGeneration,
 } from "./tag.ts";
-import { Effect, EFFECT_NAMES } from "./victim_rule.ts";
+import { Effect } from "./victim_rule.ts";
 
 /** No turn takes longer, and after one it rests for so many times what it took. */
 const TURN_NS = 2e6;
@@ -212,14 +212,9 @@ export class Tagger {
     const uid = users.uid[processes.userSlot[slot]!]!;
     const index = matcher.find(pid, uid >>> 0);
     const rule = index < 0 ? undefined : this.current.rules[index]!;
-    const tag = packTag({
-      effect: (rule === undefined ? Effect.none : EFFECT_NAMES.indexOf(rule.effect)) as Effect,
-      weight: rule?.weight ?? 0,
-      number: index + 1,
-      edition: this.current.edition & EDITIONS - 1,
-      state: matcher.isHeritable ? TagState.found : TagState.own,
-      generation,
-    });
+    const edition = this.current.edition & EDITIONS - 1;
+    const bare = ruleTag(rule, index, edition, matcher.isHeritable);
+    const tag = withGeneration(bare, generation);
     const nowNs = this.lookedNs[slot] = this.context.nowNs();
     const before = tagOf(processes, slot);
     if (before === tag) return;
@@ -228,7 +223,7 @@ export class Tagger {
     const position = isRecorded ? this.position.now : 0;
     Atomics.store(processes.tag, slot, tag);
     if (isRecorded && processes.generation[slot] === generation) {
-      this.log.tagged(nowNs, pid, bareTag(tag), position);
+      this.log.tagged(nowNs, pid, bare, position);
     }
     if (effectOf(tag) >= Effect.avoid && effectOf(tag) !== effectOf(before)) {
       this.disarm(slot, generation, uid);

@@ -13,13 +13,9 @@ import { LimitRules } from "../../pipeline/limits/limits.ts";
 import { RulesPublisher } from "../../pipeline/limits/published_rules.ts";
 import {
   HeaderWord,
-  KIND_MASK,
   Member,
   packProc,
   packRss,
-  RECORD_WORDS,
-  RecordKind,
-  RecordWord,
   Role,
   RoleWord,
   SweepFlag,
@@ -31,16 +27,7 @@ import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { PROC, PROC_PAGES, SWEEP_BEGIN, SWEEP_END, TASK } from "../../pipeline/messages/records.ts";
 import { readReport } from "../../pipeline/messages/reports.ts";
-import {
-  ChunkType,
-  type ProcessFact,
-  readChunk,
-  RECORDS_HEAD_BYTES,
-  Stream,
-  writeChunk,
-} from "../../pipeline/recording/format.ts";
-import { RecordPacker, unpackRecords } from "../../pipeline/recording/pack_records.ts";
-import { RecordList } from "../../pipeline/recording/record_list.ts";
+import { type ProcessFact, readChunk } from "../../pipeline/recording/format.ts";
 import { Recorder } from "../../pipeline/recording/recorder.ts";
 import { VictimRulesPublisher } from "../../pipeline/rules/published_victim_rules.ts";
 import { Tagger } from "../../pipeline/rules/tagger.ts";
@@ -94,10 +81,6 @@ interface RunProcess {
   readonly scoreAdj: number;
   pages: number;
   dyingAt: number;
-}
-
-function factOf({ pid, isProtected, scoreAdj }: RunProcess): ProcessFact {
-  return [pid, 0, isProtected ? -1000 : scoreAdj, `p${pid}`];
 }
 
 /** Victims go when the run says so. */
@@ -233,6 +216,10 @@ export function recordRun(options: RunOptions): RecordedRun {
     task.tid = task.tgid = process.pid;
     sweeper.close();
   };
+  const factOf = ({ pid, isProtected, scoreAdj }: RunProcess): ProcessFact => {
+    const { command = `p${pid}`, ...texts } = facts.processes.get(pid) ?? {};
+    return [pid, tsNs, isProtected ? -1000 : scoreAdj, command, texts];
+  };
   /** It is born of one of its user's, has its name, and may be on the books of its own fork only. */
   const forkOf = ({ pid, uid }: RunProcess): RunProcess | undefined => {
     facts.processes.set(pid, { command: random.pick(RUN_NAMES) });
@@ -246,8 +233,10 @@ export function recordRun(options: RunOptions): RecordedRun {
     return parent;
   };
   const renames = (): void => {
-    const { pid } = random.pick([...processes.values()]);
+    const process = random.pick([...processes.values()]);
+    const { pid } = process;
     facts.processes.set(pid, { command: random.pick(RUN_NAMES) });
+    if (memory.header[HeaderWord.recording] !== 0) recorder.noteFacts([factOf(process)]);
     writer.exec(tsNs, 0, pid, pid, pid);
     tagger?.changed(pid);
   };
@@ -265,7 +254,7 @@ export function recordRun(options: RunOptions): RecordedRun {
     processes.set(pid, process);
     const parent = tagger === undefined ? undefined : forkOf(process);
     if (parent === undefined) tell(process);
-    if (recorder.isRunning) recorder.noteFacts([factOf(process)]);
+    if (memory.header[HeaderWord.recording] !== 0) recorder.noteFacts([factOf(process)]);
   };
   const ends = (process: RunProcess): void => {
     processes.delete(process.pid);
@@ -370,65 +359,4 @@ export function replayChunks(
   }
   replay!.end();
   return replay!;
-}
-
-/**
- * The same recording as a toom made it that knew of no tags: version 1 of the format.
- * @param isAll Else only the keyframes have none.
- */
-export function withoutTags(
-  chunks: readonly Uint8Array<ArrayBuffer>[],
-  isAll = true,
-): Uint8Array<ArrayBuffer>[] {
-  return chunks.flatMap((bytes) => {
-    const records = recordsOf(bytes);
-    if (records?.stream === Stream.sweeperLog && isAll) return [];
-    if (records?.stream !== Stream.keyframe) return [bytes];
-    const { words, count } = records;
-    const kept = new RecordList();
-    for (let word = 0; word < count * RECORD_WORDS; word += RECORD_WORDS) {
-      if ((words[word + RecordWord.kindCpu]! & KIND_MASK) === RecordKind.tagged) continue;
-      kept.putAll(words.subarray(word, word + RECORD_WORDS), 1);
-    }
-    return [recordsChunk(Stream.keyframe, 0, kept)];
-  });
-}
-
-/** The same recording with keyframes in chunks of ten records. */
-export function splitKeyframe(
-  chunks: readonly Uint8Array<ArrayBuffer>[],
-): Uint8Array<ArrayBuffer>[] {
-  return chunks.flatMap((bytes) => {
-    const records = recordsOf(bytes);
-    if (records?.stream !== Stream.keyframe) return [bytes];
-    const parts: Uint8Array<ArrayBuffer>[] = [];
-    for (let from = 0; from < records.count; from += 10) {
-      const part = new RecordList();
-      const count = Math.min(10, records.count - from);
-      part.putAll(records.words.subarray(from * RECORD_WORDS), count);
-      parts.push(recordsChunk(Stream.keyframe, from, part));
-    }
-    return parts;
-  });
-}
-
-function recordsOf(
-  bytes: Uint8Array<ArrayBuffer>,
-): { stream: number; words: Int32Array; count: number } | undefined {
-  const result = readChunk(bytes, DEFLATE);
-  if (result.is !== "chunk" || result.chunk.type !== ChunkType.records) return undefined;
-  const { payload } = result.chunk;
-  const { words, count } = unpackRecords(payload.subarray(RECORDS_HEAD_BYTES));
-  const view = new DataView(payload.buffer, payload.byteOffset, RECORDS_HEAD_BYTES);
-  return { stream: view.getUint32(0, true), words, count };
-}
-
-function recordsChunk(stream: number, first: number, list: RecordList): Uint8Array<ArrayBuffer> {
-  const packed = new RecordPacker().pack(list.words, list.doubles, list.count);
-  const payload = new Uint8Array(RECORDS_HEAD_BYTES + packed.length);
-  const view = new DataView(payload.buffer);
-  view.setUint32(0, stream, true);
-  view.setInt32(4, first, true);
-  payload.set(packed, RECORDS_HEAD_BYTES);
-  return writeChunk(ChunkType.records, payload, DEFLATE);
 }

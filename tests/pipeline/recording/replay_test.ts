@@ -4,14 +4,8 @@ import { LimitRules } from "../../../pipeline/limits/limits.ts";
 import { VICTIM_POLICIES } from "../../../pipeline/memory/settings.ts";
 import type { RecordingReplay } from "../../../pipeline/replay/recording_replay.ts";
 import type { EffectName, VictimRule } from "../../../pipeline/rules/victim_rule.ts";
-import {
-  recordRun,
-  replayChunks,
-  RUN_NAMES,
-  type RunKill,
-  splitKeyframe,
-  withoutTags,
-} from "../../_support/recorded_run.ts";
+import { namesOf, splitKeyframe, withoutTags, withTexts } from "../../_support/recorded_chunks.ts";
+import { recordRun, replayChunks, RUN_NAMES, type RunKill } from "../../_support/recorded_run.ts";
 
 function killsOf(replay: RecordingReplay): RunKill[] {
   return replay.kills.map(({ uid, pid, usagePages, victimPages }) => ({
@@ -53,6 +47,60 @@ Deno.test("what rules said of processes when somebody was killed, they say in th
   }
   assert(kills > 100, `${kills}`);
   assert(others > 20, `the rules decide: ${others} of ${kills} would be others without them`);
+});
+
+Deno.test("other rules say who would have been killed with them", () => {
+  const ofNames = new Set<string>(RUN_NAMES);
+  const protect = RUN_NAMES.slice(0, -1).map((name) => rule(name, "protect"));
+  let spared = 0;
+  let kills = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const run = recordRun({ seed, policy: "largest", steps: 600, before: 100, rules: [] });
+    const everNamed = namesOf(run.chunks);
+    assert([...everNamed.values()].every((names) => names.every((name) => ofNames.has(name))));
+    const mayGo = ({ pid }: RunKill): boolean => everNamed.get(pid)?.includes("other") ?? true;
+    const replayed = killsOf(replayChunks(run.chunks, { rules: protect }));
+    assertEquals(replayed.filter((kill) => !mayGo(kill)), [], `seed ${seed}`);
+    spared += run.kills.filter((kill) => !mayGo(kill)).length;
+    kills += replayed.length;
+  }
+  assert(spared > 100 && kills > 20, `${spared} spared, ${kills} killed`);
+});
+
+Deno.test("a rule with a pattern, on what only texts say, holds in a replay", () => {
+  const match = { commandLine: { pattern: "--serve" } };
+  const served: VictimRule = { ...rule("other", "protect"), match };
+  const patterns = { compile: (pattern: string) => (text: string) => text.includes(pattern) };
+  const isServing = (pid: number): boolean => pid % 2 === 0;
+  let kills = 0;
+  let servingKills = 0;
+  for (let seed = 1; seed <= 10; seed++) {
+    const run = recordRun({ seed, policy: "largest", steps: 900, before: 0, rules: [] });
+    const chunks = withTexts(run.chunks, (pid) => isServing(pid) ? "x --serve" : "x");
+    const replayed = replayChunks(chunks, { rules: [served], patterns }).kills;
+    assertEquals(replayed.filter(({ pid }) => isServing(pid)), [], `seed ${seed}`);
+    kills += replayed.length;
+    const without = replayChunks(chunks, { rules: [] }).kills;
+    servingKills += without.filter(({ pid }) => isServing(pid)).length;
+  }
+  assert(kills > 50 && servingKills > 50, `${kills}, and ${servingKills}`);
+});
+
+Deno.test("the rules that it was recorded with, given anew, decide as the tags did", () => {
+  let asTags = 0;
+  let asNone = 0;
+  let kills = 0;
+  const same = (one: readonly RunKill[], other: readonly RunKill[]): number =>
+    one.filter(({ pid }) => other.some((kill) => kill.pid === pid)).length;
+  for (let seed = 1; seed <= 30; seed++) {
+    const run = recordRun({ seed, policy: "largest", steps: 600, before: 0, rules: RULES });
+    const tagged = killsOf(replayChunks(run.chunks, {}));
+    asTags += same(tagged, killsOf(replayChunks(run.chunks, { rules: RULES })));
+    asNone += same(tagged, killsOf(replayChunks(run.chunks, { rules: [] })));
+    kills += tagged.length;
+  }
+  assert(asTags / kills > 0.9, `${asTags} of ${kills}, ${asNone} with none`);
+  assert(asNone / kills < 0.85, `${asNone} of ${kills}`);
 });
 
 Deno.test("what was recorded from the middle on is decided again", () => {

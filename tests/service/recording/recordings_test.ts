@@ -11,7 +11,8 @@ import { Journal } from "../../../service/journal/journal.ts";
 import { Recordings } from "../../../service/recording/recordings.ts";
 import type { FlightSpec } from "../../../workers/recorder_protocol.ts";
 import { Random } from "../../_support/random.ts";
-import { recordRun, RUN_NAMES, withoutTags } from "../../_support/recorded_run.ts";
+import { withoutTags } from "../../_support/recorded_chunks.ts";
+import { recordRun, RUN_NAMES } from "../../_support/recorded_run.ts";
 import { KILL } from "../../_support/journal_events.ts";
 
 // Once for all tests, and never closed.
