@@ -14,7 +14,7 @@ import {
   type RecordingTail,
 } from "../pipeline/recording/format.ts";
 import { RECORD_BYTES } from "../pipeline/memory/layout.ts";
-import { formatBytes } from "../pipeline/limits/units.ts";
+import { formatBytes, quote } from "../pipeline/limits/units.ts";
 import { DEFLATE } from "../kernel/packing/deflate.ts";
 import { parseDurationMs, parseSocketPath } from "../service/config/option_values.ts";
 import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
@@ -38,7 +38,8 @@ export const RECORD_COMMAND: CommandSpec = {
     CONTROL_SOCKET_OPTION,
   ],
   notes: [
-    "The file has users, names and sizes of their processes: it is made for its owner only.",
+    "The file has users, and names, arguments, paths and sizes of their processes: it is made for its " +
+    "owner only.",
     "Nothing that toom enforces waits for a recording; what came too fast is counted in it.",
   ],
 };
@@ -48,6 +49,9 @@ const OptionsSchema = z.strictObject({
   force: z.boolean(),
   "control-socket": readAs(parseSocketPath),
 });
+
+/** toom has gone, or has ended the recording. */
+const GONE = { done: true, value: undefined } as const;
 
 /** What a recording that has ended says of itself. */
 interface Recorded {
@@ -71,10 +75,17 @@ export async function recordCommand(args: string[], io: CommandIo): Promise<Exit
     }
     const options = checkOptions(RECORD_COMMAND, OptionsSchema, parsed.options);
     const path = parsed.positionals[0]!;
+    checkPath(path, options.force);
     using client = new ControlClient(options["control-socket"]);
     const abort = new AbortController();
     const { id, chunks } = await client.record(abort.signal);
-    const file = openNew(path, options.force, abort);
+    let file: Deno.FsFile;
+    try {
+      file = openNew(path, options.force);
+    } catch (error) {
+      abort.abort();
+      throw error;
+    }
     let isEnding = false;
     const end = (): void => {
       if (isEnding) return;
@@ -86,11 +97,13 @@ export async function recordCommand(args: string[], io: CommandIo): Promise<Exit
     const timer = options.for === undefined ? undefined : setTimeout(end, options.for);
     try {
       io.err(`recording into ${path}${options.for === undefined ? ", Ctrl-C ends it" : ""}`);
-      const recorded = await write(file, chunks);
+      const recorded = await write(file, path, chunks);
       io.out(summaryLine(path, recorded));
       if (recorded.tail !== undefined) return ExitCode.done;
       throw new FailedError(`toom has ended: ${path} holds what was recorded until then`);
     } finally {
+      // toom need not go on for a file that takes no more.
+      abort.abort();
       clearTimeout(timer);
       Deno.removeSignalListener("SIGINT", end);
       Deno.removeSignalListener("SIGTERM", end);
@@ -99,7 +112,42 @@ export async function recordCommand(args: string[], io: CommandIo): Promise<Exit
   });
 }
 
-function openNew(path: string, isForced: boolean, abort: AbortController): Deno.FsFile {
+/** Says what is wrong with a path before toom is asked for anything; makes nothing. */
+function checkPath(path: string, isForced: boolean): void {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.statSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw cannotWrite(path, error);
+    checkFolder(path);
+    return;
+  }
+  if (info.isDirectory) throw new FailedError(`Cannot write ${quote(path)}: it is a folder`);
+  if (!isForced) throw isThere(path);
+}
+
+function checkFolder(path: string): void {
+  const end = path.lastIndexOf("/");
+  const folder = end < 0 ? "." : path.slice(0, end) || "/";
+  try {
+    if (Deno.statSync(folder).isDirectory) return;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw cannotWrite(path, error);
+  }
+  throw new FailedError(`Cannot write ${quote(path)}: there is no folder ${quote(folder)}`);
+}
+
+function isThere(path: string): FailedError {
+  return new FailedError(`Cannot write ${quote(path)}: it is there already, see --force`);
+}
+
+/** The path is in what the system says, too. */
+function cannotWrite(path: string, error: unknown, more = ""): FailedError {
+  const [reason] = (error as Error).message.split(" (os error");
+  return new FailedError(`Cannot write ${quote(path)}: ${reason}${more}`, { cause: error });
+}
+
+function openNew(path: string, isForced: boolean): Deno.FsFile {
   try {
     return Deno.openSync(path, {
       write: true,
@@ -107,25 +155,30 @@ function openNew(path: string, isForced: boolean, abort: AbortController): Deno.
       ...(isForced ? { create: true, truncate: true } : { createNew: true }),
     });
   } catch (error) {
-    abort.abort();
-    if (error instanceof Deno.errors.AlreadyExists) {
-      throw new FailedError(`Cannot write ${path}: it is there already, see --force`);
-    }
-    throw new FailedError(`Cannot write ${path}: ${(error as Error).message}`, { cause: error });
+    throw error instanceof Deno.errors.AlreadyExists ? isThere(path) : cannotWrite(path, error);
   }
 }
 
-/** Writes what comes, and looks at the chunks that tell about the whole. */
+/**
+ * Writes what comes, and looks at the chunks that tell about the whole. When toom goes, what came is in
+ * the file.
+ * @throws {FailedError} When it cannot be written: what came before is in the file.
+ */
 async function write(
   file: Deno.FsFile,
+  path: string,
   chunks: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): Promise<Recorded> {
   const progress = new Progress("recorded");
   const startedMs = performance.now();
   const watch = new ChunkWatch();
-  let bytes = await writeAll(file, fileHead());
+  const reader = chunks.getReader();
+  let bytes = 0;
   try {
-    for await (const piece of chunks) {
+    bytes += await writeAll(file, fileHead());
+    for (;;) {
+      const { done, value: piece } = await reader.read().catch(() => GONE);
+      if (done) break;
       bytes += await writeAll(file, piece);
       watch.push(piece);
       progress.say(
@@ -133,8 +186,8 @@ async function write(
       );
     }
   } catch (error) {
-    // toom has gone: what came is in the file.
-    if (!(error instanceof TypeError) && !(error instanceof DOMException)) throw error;
+    const more = bytes === 0 ? "" : `; it holds what was recorded until then`;
+    throw cannotWrite(path, error, more);
   } finally {
     progress.end();
   }

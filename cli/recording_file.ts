@@ -40,6 +40,8 @@ export function isRecordingFile(path: string): boolean {
 
 export class RecordingFile implements Disposable {
   readonly head: RecordingHead;
+  /** Of the format: 1 has nothing of what rules said. */
+  readonly version: number;
   readonly totalBytes: number;
   /** Bytes of the chunks that were read. */
   readBytes = 0;
@@ -71,6 +73,7 @@ export class RecordingFile implements Disposable {
             `${RECORDING_VERSION}`,
         );
       }
+      this.version = version;
       this.from = this.readBytes = FILE_HEAD_BYTES;
       const first = this.next();
       if (first?.type !== ChunkType.head) {

@@ -12,12 +12,17 @@ export interface SummaryOptions {
   /** Other settings than the recording's were in force. */
   readonly isWhatIf: boolean;
   readonly isCompared: boolean;
+  /** Of the format of the file. */
+  readonly version: number;
 }
+
+/** Files of an earlier version have no tags. */
+const TAGS_SINCE_VERSION = 2;
 
 export function recordingLines(
   replay: RecordingReplay,
   compared: readonly ComparedKill[],
-  { isWhatIf, isCompared }: SummaryOptions,
+  { isWhatIf, isCompared, version }: SummaryOptions,
 ): readonly string[] {
   const { head, losses, tail } = replay;
   const seconds = Math.max(0, replay.lastNs - replay.firstNs) / 1e9;
@@ -52,6 +57,12 @@ export function recordingLines(
       `kills      ${count}, ${
         others === 0 ? "each as recorded" : `${others} not as recorded, see below`
       }`,
+    );
+  }
+  if (version < TAGS_SINCE_VERSION) {
+    lines.push(
+      "note       an earlier toom recorded it, which left out what rules say of processes and what " +
+        "they ask for: it is decided without rules, or by names where other rules are given",
     );
   }
   if (isWhatIf && head.source === "bpf") {

@@ -84,7 +84,8 @@ export const REPLAY_COMMAND: CommandSpec = {
       name: "config",
       kind: "string",
       value: "FILE",
-      help: "Of a recording: limits, victim and count of a configuration in place of its own",
+      help:
+        "Of a recording: limits, rules, victim and count of a configuration in place of its own",
     },
     {
       name: "compare",

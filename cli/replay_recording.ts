@@ -7,6 +7,8 @@
 import { LimitRules, type SoftSpec } from "../pipeline/limits/limits.ts";
 import { quote } from "../pipeline/limits/units.ts";
 import type { Settings } from "../pipeline/memory/settings.ts";
+import { needsPatterns, type Patterns } from "../pipeline/rules/matcher.ts";
+import type { VictimRule } from "../pipeline/rules/victim_rule.ts";
 import { RecordingReplay, type WhatIf } from "../pipeline/replay/recording_replay.ts";
 import { usageError } from "./args.ts";
 import { compareKills } from "./compare_kills.ts";
@@ -29,6 +31,8 @@ const TURN_CHUNKS = 64;
 /** A recording run to its end, or to where it is damaged. */
 export interface ReplayedRecording {
   readonly replay: RecordingReplay;
+  /** Of the format of the file. */
+  readonly version: number;
   /** Why it could not be read to its end. */
   readonly damage: string | undefined;
 }
@@ -44,7 +48,7 @@ export async function replayRecording(
     if (given.has(name)) throw usageError(REPLAY_COMMAND, `--${name} is for captures only`);
   }
   const isWhatIf = WHAT_IF.some((name) => given.has(name));
-  const { replay, damage } = await runRecording(
+  const { replay, damage, version } = await runRecording(
     path,
     (pageBytes) => isWhatIf ? whatIfOf({ ...options, "page-bytes": pageBytes }, given) : undefined,
   );
@@ -66,7 +70,11 @@ export async function replayRecording(
     }));
   } else {
     for (
-      const line of recordingLines(replay, compared, { isWhatIf, isCompared: options.compare })
+      const line of recordingLines(replay, compared, {
+        isWhatIf,
+        isCompared: options.compare,
+        version,
+      })
     ) {
       io.out(line);
     }
@@ -108,12 +116,14 @@ export async function runRecording(
     progress.end();
   }
   replay.end();
-  return { replay, damage: damage ?? file.damage };
+  return { replay, version: file.version, damage: damage ?? file.damage };
 }
 
 async function whatIfOf(options: ReplayOptions, given: ReadonlySet<string>): Promise<WhatIf> {
   const settings: { -readonly [Key in keyof Settings]?: Settings[Key] } = {};
-  const base = options.config === undefined ? undefined : await configOf(options, given, settings);
+  const config = options.config === undefined ? undefined : await configOf(options, given);
+  const base = config?.limits;
+  Object.assign(settings, config?.settings);
   if (given.has("victim")) settings.victimPolicy = options.victim;
   if (options.policy !== undefined) settings.victimPolicy = options.policy;
   if (given.has("count")) settings.countMask = options.count;
@@ -121,6 +131,7 @@ async function whatIfOf(options: ReplayOptions, given: ReadonlySet<string>): Pro
   const soft = given.has("soft") ? options.soft : undefined;
   return {
     settings,
+    ...(config === undefined ? {} : { rules: config.rules, patterns: config.patterns }),
     limits: (recorded) => {
       const rules = new LimitRules();
       for (const rule of (base ?? recorded).list()) {
@@ -143,16 +154,25 @@ function withSoft(rule: Rule, soft: SoftSpec, options: ReplayOptions): Rule {
   return { ...rule, softPages: Math.max(1, Math.min(hardPages, softPages)) };
 }
 
-/** Limits of a configuration; what else of it decides is put into `settings`. */
+/** What of a configuration decides in a replay. */
+interface ReplayedConfig {
+  readonly limits: LimitRules;
+  readonly settings: Partial<Settings>;
+  readonly rules: readonly VictimRule[];
+  /** Where a rule has a pattern. */
+  readonly patterns: Patterns | undefined;
+}
+
 async function configOf(
   options: ReplayOptions,
   given: ReadonlySet<string>,
-  settings: { -readonly [Key in keyof Settings]?: Settings[Key] },
-): Promise<LimitRules> {
+): Promise<ReplayedConfig> {
   const { loadConfig } = await import("../service/config/load.ts");
   const { rulesOf } = await import("../service/config/limits_section.ts");
   const { configHost, problemsError } = await import("./run_config.ts");
   const { SUBUID_PATH } = await import("../kernel/users/subuid.ts");
+  const { rulesOfOptions } = await import("../service/rules/rules_in_force.ts");
+  const { loadPatterns } = await import("../kernel/rules/linear_patterns.ts");
   const sizes = {
     totalMemoryBytes: Deno.systemMemoryInfo().total,
     pageBytes: options["page-bytes"],
@@ -164,15 +184,19 @@ async function configOf(
     soft: given.has("soft") ? options.soft : undefined,
   }, configHost(sizes, SUBUID_PATH));
   if (problems !== undefined) throw problemsError(problems);
+  const settings: { -readonly [Key in keyof Settings]?: Settings[Key] } = {};
   if (config.values.victim !== undefined) settings.victimPolicy = config.values.victim;
   const machineVictim = config.values["machine.victim"];
   if (machineVictim !== undefined) settings.machineVictim = machineVictim;
   if (config.values.count !== undefined) {
     settings.countMask = config.values.count.mask;
   }
-  const rules = new LimitRules();
-  for (const rule of rulesOf(config.limits)) rules.set(rule);
-  return rules;
+  const limits = new LimitRules();
+  for (const rule of rulesOf(config.limits)) limits.set(rule);
+  const { defaultRules = true } = config.values;
+  const rules = rulesOfOptions({ victimRules: config.rules, defaultRules });
+  const patterns = needsPatterns(rules) ? await loadPatterns() : undefined;
+  return { limits, settings, rules, patterns };
 }
 
 function writeSvg(path: string, svg: string): void {

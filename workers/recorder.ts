@@ -21,7 +21,7 @@ import type { FromRecorder, RecorderInit, ToRecorder } from "./recorder_protocol
 /** Turns follow each other so quickly while records come, and so slowly while none do. */
 const TURN_MS_MIN = 2;
 const TURN_MS_MAX = 10;
-const FACTS_EVERY_MS = 100;
+const FACTS_EVERY_MS = 20;
 /** Bytes that a client has not taken yet; beyond it nothing is recorded for it. */
 const UNTAKEN_BYTES_MAX = 32 * 1024 * 1024;
 

@@ -149,7 +149,7 @@ complete -c toom -n '__fish_seen_subcommand_from replay' -l soft -x -d 'Soft lim
 complete -c toom -n '__fish_seen_subcommand_from replay' -l count -x -d 'What counts as usage: file, anon, swap, shmem joined by +, or rss = anon+file+shmem'
 complete -c toom -n '__fish_seen_subcommand_from replay' -l victim -x -a 'largest newest growing culprit' -d 'Which of the user'\''s processes dies, as of toom run'
 complete -c toom -n '__fish_seen_subcommand_from replay' -l policy -x -a 'largest newest growing culprit' -d 'As --victim'
-complete -c toom -n '__fish_seen_subcommand_from replay' -l config -r -F -d 'Of a recording: limits, victim and count of a configuration in place of its own'
+complete -c toom -n '__fish_seen_subcommand_from replay' -l config -r -F -d 'Of a recording: limits, rules, victim and count of a configuration in place of its own'
 complete -c toom -n '__fish_seen_subcommand_from replay' -l compare -d 'Of a recording: who died when, then and now, and usage with the limits as a chart'
 complete -c toom -n '__fish_seen_subcommand_from replay' -l svg -r -F -d 'Of a recording: write that chart as SVG'
 complete -c toom -n '__fish_seen_subcommand_from replay' -l assume-uid -x -d 'The user of processes whose user the capture does not tell (it tells of none)'

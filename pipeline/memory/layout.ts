@@ -27,7 +27,7 @@ export * from "./role_words.ts";
 /** First word of the header: "toom" in ASCII, big endian. */
 export const MAGIC = 0x746f6f6d;
 /** Raised with every change of these files that an older reader would misread. */
-export const LAYOUT_VERSION = 9;
+export const LAYOUT_VERSION = 10;
 
 /** Words of the memory's header. */
 export const HeaderWord = {

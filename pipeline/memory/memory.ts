@@ -82,9 +82,10 @@ export interface Plan {
   readonly orderRing: RingPlace;
   /** Accounting to sweeper: tasks to look up, resync requests. */
   readonly queryRing: RingPlace;
-  /** For recordings: what accounting and killer did, see messages/role_log.ts. */
+  /** For recordings: what accounting, killer and sweeper did, see messages/role_log.ts. */
   readonly accountingLog: RingPlace;
   readonly killerLog: RingPlace;
+  readonly sweeperLog: RingPlace;
   /** Worker to supervisor, by role. */
   readonly reportRings: readonly RingPlace[];
   readonly settings: number;
@@ -141,6 +142,7 @@ export function planMemory(capacity: Capacity): Plan {
     queryRing: ring(SIDE_RING_RECORDS, RECORD_BYTES),
     accountingLog: ring(SIDE_RING_RECORDS, RECORD_BYTES),
     killerLog: ring(SIDE_RING_RECORDS, RECORD_BYTES),
+    sweeperLog: ring(SIDE_RING_RECORDS, RECORD_BYTES),
     reportRings: Array.from(
       { length: roleCount },
       () => ring(REPORT_RING_RECORDS, REPORT_BYTES),

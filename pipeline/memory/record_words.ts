@@ -55,6 +55,7 @@ export const RecordKind = {
   acted: 33,
   answered: 34,
   lineTold: 35,
+  tagged: 36,
 } as const;
 export type RecordKind = typeof RecordKind[keyof typeof RecordKind];
 

@@ -266,7 +266,7 @@ export const MEASURE = new Codec(RecordKind.measure, "measure", "Whose credit de
   uid: field("tid", "id", "the user"),
 });
 
-// ------------------------------------------------- accounting and killer to whoever records
+// ---------------------------------------- accounting, killer and sweeper to whoever records
 
 export const STEPPED = new Codec(
   RecordKind.stepped,
@@ -323,6 +323,21 @@ export const LINE_TOLD = new Codec(
   },
 );
 
+export const TAGGED = new Codec(
+  RecordKind.tagged,
+  "tagged",
+  "What rules say of a process has changed",
+  {
+    pid: field("tid", "id", "the process"),
+    tag: field("a", "number", "pipeline/rules/tag.ts, with 0 in place of the generation"),
+    position: field(
+      "b",
+      "number",
+      "AccountingPosition of pipeline/messages/role_log.ts at that time",
+    ),
+  },
+);
+
 /** One for each {@link RecordKind}, in the order of docs/records.md: by who writes them. */
 export const CODECS: readonly Codec[] = [
   RSS,
@@ -360,4 +375,5 @@ export const CODECS: readonly Codec[] = [
   ACTED,
   ANSWERED,
   LINE_TOLD,
+  TAGGED,
 ];

@@ -1,6 +1,6 @@
 /**
- * What accounting and killer write down for recordings: in which order they took what, when, and what
- * the kernel answered. Each has a ring of its own that nobody empties: the writer goes round and round
+ * What accounting, killer and sweeper write down for recordings: in which order they took what, when,
+ * what the kernel answered, and what rules say of a process. Each has a ring of its own that nobody empties: the writer goes round and round
  * and waits for nobody, and who reads too slowly sees that it has missed some.
  *
  * Nothing is written while nobody records: one load of the header.
@@ -68,6 +68,11 @@ export class RoleLog {
   acted(beganNs: number, orderTsNs: number, uid: number, order: number, position: number): void {
     const ageNs = Math.max(0, Math.min(AGE_NS_MAX, beganNs - orderTsNs));
     this.put(beganNs, RecordKind.acted, uid, ageNs, position, order);
+  }
+
+  /** The sweeper has stored a tag. @param position Of accounting before it did. */
+  tagged(tsNs: number, pid: number, tag: number, position: number): void {
+    this.put(tsNs, RecordKind.tagged, pid, tag, position, 0);
   }
 }
 

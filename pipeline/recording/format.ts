@@ -8,8 +8,11 @@ import type { LimitRule } from "../limits/limits.ts";
 import type { Settings } from "../memory/settings.ts";
 import { crc32 } from "./crc32.ts";
 
-/** Of the form that is written; a reader refuses a newer one. */
-export const RECORDING_VERSION = 1;
+/**
+ * Of the form that is written; a reader refuses a newer one. 2: what rules say of processes and what
+ * they ask for, without which a file of version 1 is read.
+ */
+export const RECORDING_VERSION = 2;
 /** 0x89, as in PNG: no text file begins with it. */
 const MAGIC: Uint8Array = new Uint8Array([0x89, 0x74, 0x6f, 0x6f, 0x6d, 0x72, 0x65, 0x63]);
 /** Magic, version, and four bytes of zero. */
@@ -41,7 +44,13 @@ export type ChunkType = typeof ChunkType[keyof typeof ChunkType];
 const CHUNK_TYPES: ReadonlySet<string> = new Set(Object.values(ChunkType));
 
 /** Which ring records come from; a reader's has the reader's index. */
-export const Stream = { sweeper: 64, accountingLog: 65, killerLog: 66, keyframe: 67 } as const;
+export const Stream = {
+  sweeper: 64,
+  accountingLog: 65,
+  killerLog: 66,
+  keyframe: 67,
+  sweeperLog: 68,
+} as const;
 
 /** What everything else in the file depends on. */
 export interface RecordingHead {
@@ -91,8 +100,34 @@ export interface Keyframe {
   readonly processes: number;
 }
 
-/** pid, when it was read (CLOCK_MONOTONIC, nanoseconds), oom_score_adj, name. */
-export type ProcessFact = readonly [pid: number, tsNs: number, scoreAdj: number, comm: string];
+/** Characters of a text of a process that are recorded. */
+export const FACT_TEXT_CHARACTERS_MAX = 1024;
+
+/**
+ * What rules may ask for beyond name and oom_score_adj: see RuleMatch of pipeline/rules/victim_rule.ts.
+ * Each text has at most {@link FACT_TEXT_CHARACTERS_MAX} characters, and any that its process chose.
+ */
+export interface RecordedTexts {
+  readonly executable?: string | undefined;
+  readonly commandLine?: string | undefined;
+  readonly cgroup?: string | undefined;
+  readonly directory?: string | undefined;
+  readonly isSessionLeader?: boolean | undefined;
+  /** Of a member of a group with one limit: whom it counts for is the group. */
+  readonly realUid?: number | undefined;
+}
+
+/**
+ * pid, when it was read (CLOCK_MONOTONIC, nanoseconds), oom_score_adj, name, and texts: not in files of
+ * version 1, nor where there would have been too many.
+ */
+export type ProcessFact = readonly [
+  pid: number,
+  tsNs: number,
+  scoreAdj: number,
+  comm: string,
+  texts?: RecordedTexts,
+];
 
 /** A kill as toom told of it. */
 export interface RecordedKill {

@@ -1,6 +1,6 @@
 /**
  * The books at one moment, as the records that rebuild them: a sweep that reads the tables instead of
- * /proc, the ids of mms, and a measuring for what is shared. A recording that begins in the middle
+ * /proc, the ids of mms, what rules say, and a measuring for what is shared. A recording that begins in the middle
  * begins with them.
  *
  * What they do not carry: which mms were forked from which (a measuring ends that too), mms that are
@@ -25,6 +25,7 @@ import {
 } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { RulesView } from "../limits/published_rules.ts";
+import { bareTag, tagOf } from "../rules/tag.ts";
 import { UNKNOWN_UID } from "../books/books.ts";
 import type { RecordList } from "./record_list.ts";
 
@@ -98,6 +99,8 @@ export class KeyframeWriter {
       bornMs % 2 ** 32 | 0,
       packed,
     );
+    const tag = tagOf(processes, slot);
+    if (tag !== 0) out.put(oldestNs, RecordKind.tagged, tgid, bareTag(tag), 0, 0, 0);
     const held = (member: number): number => mm < 0 ? 0 : Math.max(0, mms.pages[base + member]!);
     if (!borrows) {
       out.put(oldestNs, RecordKind.procPages, tgid, held(0), held(1), held(2), held(3));

@@ -1,6 +1,6 @@
 /**
- * Makes a recording: reads the rings to accounting beside it, and what accounting and killer write
- * down, and gives chunks of a file. Has no thread and no clock of its own; nobody waits for it.
+ * Makes a recording: reads the rings to accounting beside it, and what accounting, killer and sweeper
+ * write down, and gives chunks of a file. Has no thread and no clock of its own; nobody waits for it.
  *
  * In the file all that a step took stands before that step, so that it can be replayed as it is read.
  *
@@ -33,6 +33,8 @@ import { RingTap } from "./ring_tap.ts";
 const CHUNK_RECORDS = 16_384;
 /** And how long they are, at most. */
 const CHUNK_NS_MAX = 1e9;
+/** Facts of one chunk: with the longest texts, and each character escaped, it is not too large. */
+const CHUNK_FACTS = 500;
 /** Readings of the books, of which none was whole, before the last one has to do. */
 const KEYFRAME_TRIES = 200;
 
@@ -76,6 +78,7 @@ export class Recorder {
   private readonly sweeper: Source;
   private readonly accountingLog: Source;
   private readonly killerLog: Source;
+  private readonly sweeperLog: Source;
   private readonly toAccounting: readonly Source[];
   /** Not recorded: a replay's killer gives its own. */
   private readonly killerAnswers: RingTap;
@@ -109,13 +112,14 @@ export class Recorder {
     this.readers = plan.readerRings.map((place, reader) =>
       source(reader, new RingTap(buffer, place, place.records / 2))
     );
-    const { sweeperRing, accountingLog, killerLog } = plan;
+    const { sweeperRing, accountingLog, killerLog, sweeperLog } = plan;
     this.sweeper = source(
       Stream.sweeper,
       new RingTap(buffer, sweeperRing, sweeperRing.records / 2),
     );
     this.accountingLog = source(Stream.accountingLog, new RingTap(buffer, accountingLog, 1));
     this.killerLog = source(Stream.killerLog, new RingTap(buffer, killerLog, 1));
+    this.sweeperLog = source(Stream.sweeperLog, new RingTap(buffer, sweeperLog, 1));
     this.killerAnswers = new RingTap(buffer, plan.killerRing, 1);
     this.toAccounting = [...this.readers, this.sweeper];
   }
@@ -165,6 +169,7 @@ export class Recorder {
     this.stepsUntil = this.accountingLog.tap.tail;
     this.gather(this.accountingLog, until, nowNs);
     this.gather(this.killerLog, undefined, nowNs);
+    this.gather(this.sweeperLog, undefined, nowNs);
     for (const source of this.toAccounting) this.gather(source, undefined, nowNs);
     if (this.isFull() || nowNs - this.gatheredSinceNs >= CHUNK_NS_MAX) this.flush();
     if (!this.hasKeyframe) this.flush();
@@ -200,7 +205,8 @@ export class Recorder {
   private isFull(): boolean {
     return this.toAccounting.some(({ gathered }) => gathered.count >= CHUNK_RECORDS) ||
       this.accountingLog.gathered.count >= CHUNK_RECORDS ||
-      this.killerLog.gathered.count >= CHUNK_RECORDS;
+      this.killerLog.gathered.count >= CHUNK_RECORDS ||
+      this.sweeperLog.gathered.count >= CHUNK_RECORDS;
   }
 
   private gather(source: Source, until: number | undefined, nowNs: number): void {
@@ -231,13 +237,16 @@ export class Recorder {
       this.putRecords(source);
     }
     this.putRecords(this.killerLog);
+    this.putRecords(this.sweeperLog);
     this.putRecords(this.accountingLog);
     if (this.kills.length > 0) this.put(ChunkType.kills, jsonBytes(this.kills));
     this.kills = [];
   }
 
   private putFacts(): void {
-    if (this.facts.length > 0) this.put(ChunkType.facts, jsonBytes(this.facts));
+    for (let done = 0; done < this.facts.length; done += CHUNK_FACTS) {
+      this.put(ChunkType.facts, jsonBytes(this.facts.slice(done, done + CHUNK_FACTS)));
+    }
     this.facts = [];
   }
 
@@ -296,12 +305,15 @@ export class Recorder {
   private renewKeyframe(nowNs: number): void {
     const before = this.mark();
     const records = new RecordList();
+    // Tags that come while the books are read are told twice rather than never.
+    const tagsUntil = this.sweeperLog.tap.tail;
     const tsNs = this.accountingCounters[CounterIndex.lastTsNs]!;
     const processes = this.keyframes.write(tsNs, records);
     if (this.mark() !== before || !this.isQuiet()) return;
     this.isToBeRenewed = false;
     this.gather(this.accountingLog, undefined, tsNs);
     this.gather(this.killerLog, undefined, tsNs);
+    this.gather(this.sweeperLog, tagsUntil, tsNs);
     this.flush();
     if (!this.hasKeyframe) return;
     this.stepsUntil = this.accountingLog.tap.tail;
@@ -321,6 +333,7 @@ export class Recorder {
     const sweeperRecords = this.sweeper.tap.head;
     const stepsUntil = this.accountingLog.tap.tail;
     const killerUntil = this.killerLog.tap.tail;
+    const tagsUntil = this.sweeperLog.tap.tail;
     const tsNs = accountingCounters[CounterIndex.lastTsNs]!;
     const position = this.position.now;
     const records = new RecordList();
@@ -331,7 +344,9 @@ export class Recorder {
     this.sweeper.tap.cursor = sweeperRecords;
     this.accountingLog.tap.cursor = this.stepsUntil = stepsUntil;
     this.killerLog.tap.cursor = killerUntil;
-    for (const source of [...this.toAccounting, this.accountingLog, this.killerLog]) {
+    this.sweeperLog.tap.cursor = tagsUntil;
+    const logs = [this.accountingLog, this.killerLog, this.sweeperLog];
+    for (const source of [...this.toAccounting, ...logs]) {
       source.gathered.clear();
     }
     this.hasKeyframe = true;

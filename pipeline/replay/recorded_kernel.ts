@@ -41,7 +41,8 @@ export class RecordedKernel implements KillKernel {
   private readonly options: RecordedKernelOptions;
   /** By question, by pid. */
   private readonly answers = new Map<Question, Map<number, Answer[]>>();
-  private readonly facts = new Map<number, ProcessFact>();
+  /** By pid, its oom_score_adj. */
+  private readonly scores = new Map<number, number>();
   private readonly names = new Map<number, Uint8Array>();
 
   constructor(options: RecordedKernelOptions) {
@@ -60,15 +61,15 @@ export class RecordedKernel implements KillKernel {
   }
 
   noteFacts(facts: readonly ProcessFact[]): void {
-    for (const fact of facts) {
-      this.facts.set(fact[0], fact);
-      this.names.set(fact[0], new TextEncoder().encode(fact[3]));
+    for (const [pid, , scoreAdj, comm] of facts) {
+      this.scores.set(pid, scoreAdj);
+      this.names.set(pid, new TextEncoder().encode(comm));
     }
   }
 
   /** Processes that ask to go first, as far as is known. */
   *raisedScores(): Generator<readonly [pid: number, scoreAdj: number]> {
-    for (const [pid, , scoreAdj] of this.facts.values()) {
+    for (const [pid, scoreAdj] of this.scores) {
       if (scoreAdj >= VOLUNTEER_SCORE_ADJ) yield [pid, scoreAdj];
     }
   }
@@ -99,7 +100,7 @@ export class RecordedKernel implements KillKernel {
       : this.lastAnswer(Question.check, pid);
     if (known !== undefined && (this.options.isExact || known === Refusal.protected)) return known;
     // What the killer knew before the recording began, it does not ask again.
-    return this.facts.get(pid)?.[2] === PROTECTED_SCORE_ADJ ? Refusal.protected : Refusal.none;
+    return this.scores.get(pid) === PROTECTED_SCORE_ADJ ? Refusal.protected : Refusal.none;
   }
 
   kill(_handle: number, pid: number): number {
@@ -122,7 +123,7 @@ export class RecordedKernel implements KillKernel {
   }
 
   oomScoreAdj(pid: number): number {
-    return this.lastAnswer(Question.oomScoreAdj, pid) ?? this.facts.get(pid)?.[2] ?? 0;
+    return this.lastAnswer(Question.oomScoreAdj, pid) ?? this.scores.get(pid) ?? 0;
   }
 
   comm(pid: number): Uint8Array {

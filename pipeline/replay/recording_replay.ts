@@ -53,7 +53,11 @@ import {
 } from "../recording/format.ts";
 import { unpackRecords } from "../recording/pack_records.ts";
 import { RingTap } from "../recording/ring_tap.ts";
+import type { Patterns } from "../rules/matcher.ts";
+import type { VictimRule } from "../rules/victim_rule.ts";
 import { RecordedKernel } from "./recorded_kernel.ts";
+import { OtherRules } from "./other_rules.ts";
+import { RecordedTags } from "./recorded_tags.ts";
 import { RecordQueue } from "./record_queue.ts";
 import { UsageSeries } from "./usage_series.ts";
 
@@ -62,6 +66,10 @@ export interface WhatIf {
   /** The limits in place of those in force at a time. */
   readonly limits?: (recorded: LimitRules) => LimitRules;
   readonly settings?: Partial<Settings>;
+  /** The rules about who dies in place of what rules said then. */
+  readonly rules?: readonly VictimRule[];
+  /** Needed where one of {@link rules} has a pattern. */
+  readonly patterns?: Patterns | undefined;
 }
 
 /** Somebody was killed, or would have been. */
@@ -123,6 +131,8 @@ export class RecordingReplay {
   private readonly publisher: RulesPublisher;
   private readonly readers: readonly RecordQueue[];
   private readonly sweeper = new RecordQueue();
+  private readonly tags: RecordedTags;
+  private readonly otherRules: OtherRules | undefined;
   private readonly readerRings: readonly RingProducer[];
   private readonly sweeperRing: RingProducer;
   private readonly orders: RingTap;
@@ -139,6 +149,8 @@ export class RecordingReplay {
   private watches = 0;
   private keyframe: Keyframe | undefined;
   private hasBooks = false;
+  /** The records of the keyframe under way are taken. */
+  private isKeyframeWanted = false;
   /** How far accounting was at the keyframe, and answers of the killer that it had taken. */
   private positionThere = 0;
   private answersThere = 0;
@@ -177,6 +189,11 @@ export class RecordingReplay {
     this.accounting = this.makeAccounting();
     this.accounting.start();
     this.killer = this.makeKiller();
+    const { memory } = this;
+    const findProcess = (pid: number): number => this.accounting.books.findProcess(pid);
+    this.tags = new RecordedTags(memory.processes, findProcess);
+    this.otherRules = whatIf?.rules &&
+      new OtherRules({ memory, findProcess, rules: whatIf.rules, patterns: whatIf.patterns });
   }
 
   private makeAccounting(): Accounting {
@@ -239,7 +256,7 @@ export class RecordingReplay {
         this.takeRecords(payload);
         break;
       case ChunkType.facts:
-        this.kernel.noteFacts(jsonOf(payload) as ProcessFact[]);
+        this.takeFacts(jsonOf(payload) as ProcessFact[]);
         break;
       case ChunkType.kills:
         this.recordedKills.push(...jsonOf(payload) as RecordedKill[]);
@@ -276,16 +293,23 @@ export class RecordingReplay {
 
   // --------------------------------------------------------------------------------------- records
 
+  private takeFacts(facts: readonly ProcessFact[]): void {
+    this.kernel.noteFacts(facts);
+    this.otherRules?.noteFacts(facts);
+  }
+
   private takeRecords(payload: Uint8Array): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
     const stream = view.getUint32(0, true);
     const first = view.getInt32(4, true);
     const { count, words, doubles } = unpackRecords(payload.subarray(RECORDS_HEAD_BYTES));
-    if (stream === Stream.keyframe) this.takeKeyframe(words, doubles, count);
+    if (stream === Stream.keyframe) this.takeKeyframe(words, doubles, count, first);
     else if (!this.hasBooks) return;
     else if (stream === Stream.accountingLog) this.takeSteps(words, doubles, count);
     else if (stream === Stream.killerLog) this.takeKillerLog(words, doubles, count);
-    else if (stream === Stream.sweeper) this.sweeper.put(words, doubles, count, first);
+    else if (stream === Stream.sweeperLog) {
+      if (this.otherRules === undefined) this.tags.take(words, doubles, count, this.positionThere);
+    } else if (stream === Stream.sweeper) this.sweeper.put(words, doubles, count, first);
     else {
       const reader = this.readers[stream];
       if (reader === undefined) throw new Error(`records of an unknown stream ${stream}`);
@@ -293,12 +317,28 @@ export class RecordingReplay {
     }
   }
 
-  /** The books, as they were; what was here before is over. */
-  private takeKeyframe(words: Int32Array, doubles: Float64Array, count: number): void {
+  /** The books, as they were, in one chunk or several; what was here before is over. */
+  private takeKeyframe(
+    words: Int32Array,
+    doubles: Float64Array,
+    count: number,
+    first: number,
+  ): void {
     const { keyframe } = this;
     if (keyframe === undefined) return;
-    this.keyframes++;
-    if (this.hasBooks) return;
+    if (first === 0) {
+      this.keyframes++;
+      this.isKeyframeWanted = !this.hasBooks;
+      if (this.isKeyframeWanted) this.beginBooks(keyframe);
+    }
+    if (!this.isKeyframeWanted) return;
+    this.feedBooks(keyframe, words, doubles, count);
+    for (const [pid, scoreAdj] of this.kernel.raisedScores()) {
+      this.killer.learnScoreAdj(pid, scoreAdj);
+    }
+  }
+
+  private beginBooks(keyframe: Keyframe): void {
     if (!keyframe.isWhole) this.tornKeyframes++;
     this.applySettings(keyframe.settings);
     const { header } = this.memory;
@@ -313,19 +353,11 @@ export class RecordingReplay {
     this.actNext = 0;
     for (const reader of this.readers) reader.clear();
     this.sweeper.clear();
+    this.tags.clear();
+    this.otherRules?.apply(keyframe.readNs);
     this.hasBooks = true;
     this.nowNs = Math.max(this.nowNs, keyframe.readNs);
     this.usage.nextNs = keyframe.readNs;
-    for (let index = 0; index < count; index++) {
-      this.feed(this.sweeperRing, words, doubles, index * RECORD_WORDS);
-      this.sweeperRing.publish();
-      while (this.accounting.step(keyframe.tsNs) > 0);
-      while (this.killer.ready) this.runKiller(keyframe.tsNs, Infinity);
-    }
-    this.kernel.clockNs = keyframe.readNs;
-    for (const [pid, scoreAdj] of this.kernel.raisedScores()) {
-      this.killer.learnScoreAdj(pid, scoreAdj);
-    }
     this.positionThere = keyframe.position;
     this.position = 0;
     this.answersThere = keyframe.killerRecords;
@@ -335,6 +367,29 @@ export class RecordingReplay {
     if (this.firstNs === Infinity) this.firstNs = keyframe.readNs;
     this.readers.forEach((reader, index) => reader.next = keyframe.readerRecords[index]!);
     this.sweeper.next = keyframe.sweeperRecords;
+  }
+
+  private feedBooks(
+    keyframe: Keyframe,
+    words: Int32Array,
+    doubles: Float64Array,
+    count: number,
+  ): void {
+    for (let index = 0; index < count; index++) {
+      const word = index * RECORD_WORDS;
+      if ((words[word + RecordWord.kindCpu]! & KIND_MASK) === RecordKind.tagged) {
+        if (this.otherRules === undefined) {
+          this.tags.put(words[word + RecordWord.tid]!, words[word + RecordWord.a]!);
+        }
+        continue;
+      }
+      this.feed(this.sweeperRing, words, doubles, word);
+      this.sweeperRing.publish();
+      while (this.accounting.step(keyframe.tsNs) > 0);
+      this.lookAnew(words, word);
+      while (this.killer.ready) this.runKiller(keyframe.tsNs, Infinity);
+    }
+    this.kernel.clockNs = keyframe.readNs;
   }
 
   private takeKillerLog(words: Int32Array, doubles: Float64Array, count: number): void {
@@ -373,7 +428,7 @@ export class RecordingReplay {
       this.drain(this.sweeper, this.sweeperRing, words[word + RecordWord.b]!, nowNs);
       if (this.whatIf === undefined) {
         this.takeAnswers(words[word + RecordWord.d]! - this.answersThere, nowNs);
-      }
+      } else this.skipAnswers(words[word + RecordWord.d]! - this.answersThere);
       this.passTo(nowNs);
     }
   }
@@ -399,7 +454,8 @@ export class RecordingReplay {
     const toAct = act === undefined
       ? BATCH_RECORDS
       : (act.position - this.positionThere - this.position) | 0;
-    const most = Math.min(wanted, toAct - 1, BATCH_RECORDS);
+    this.tags.apply(this.position, Infinity);
+    const most = Math.min(wanted, toAct - 1, this.tags.until(this.position), BATCH_RECORDS);
     if (most < 2 || this.killer.ready) return false;
     let taken = 0;
     for (; taken < most; taken++) {
@@ -465,6 +521,8 @@ export class RecordingReplay {
     const isOfPrograms = kind === RecordKind.kernelKill || kind === RecordKind.kernelOver;
     if (this.whatIf !== undefined && isOfPrograms) return;
     if (this.isKillerBusy && this.whatIf !== undefined) this.watchUntil(Math.min(tsNs, nowNs));
+    this.tags.apply(this.position, Infinity);
+    this.otherRules?.apply(Math.min(tsNs, nowNs));
     this.feed(ring, words, doubles, word);
     ring.publish();
     const { accounting } = this;
@@ -477,10 +535,19 @@ export class RecordingReplay {
     } else {
       accounting.step(nowNs, 1);
       if (kind === RecordKind.sweepEnd) { while (accounting.step(nowNs, 1) > 0); }
+      this.lookAnew(words, word);
       while (this.killer.ready) this.runKiller(tsNs, Infinity);
     }
     if (this.nowNs >= this.usage.nextNs) this.usage.sample(this.nowNs, accounting.books, false);
     if (tsNs > this.lastNs) this.lastNs = tsNs;
+  }
+
+  /** A process was born or read: it may be new, or another user's. */
+  private lookAnew(words: Int32Array, word: number): void {
+    if (this.otherRules === undefined) return;
+    const kind = words[word + RecordWord.kindCpu]! & KIND_MASK;
+    if (kind === RecordKind.proc) this.otherRules.look(words[word + RecordWord.tid]!);
+    else if (kind === RecordKind.newTask) this.otherRules.look(words[word + RecordWord.a]!);
   }
 
   // ----------------------------------------------------------------------------------------- time
@@ -577,6 +644,8 @@ export class RecordingReplay {
 
   private runKiller(clockNs: number, ordersMax: number): void {
     this.kernel.clockNs = Math.max(this.kernel.clockNs, clockNs);
+    this.tags.apply(this.position, clockNs);
+    this.otherRules?.apply(clockNs);
     const handled = Math.min(ordersMax, (this.orders.tail - this.orders.cursor) | 0);
     this.killer.step(ordersMax);
     this.orders.cursor = (this.orders.cursor + handled) | 0;
@@ -600,6 +669,14 @@ export class RecordingReplay {
     this.position += wanted;
     this.accounting.step(nowNs, 1, wanted);
     this.actAsThen(nowNs);
+  }
+
+  /** The recorded killer's answers are none here, but accounting was so much further after them. */
+  private skipAnswers(until: number): void {
+    const wanted = (until - this.answersTaken) | 0;
+    if (wanted <= 0) return;
+    this.answersTaken = until | 0;
+    this.position += wanted;
   }
 
   private collect(): void {

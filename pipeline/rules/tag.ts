@@ -15,7 +15,7 @@
  * @module
  */
 import type { Memory } from "../memory/memory.ts";
-import type { Effect } from "./victim_rule.ts";
+import { Effect, EFFECT_NAMES, type VictimRule } from "./victim_rule.ts";
 
 /** How much is known of a process. */
 export const TagState = {
@@ -59,6 +59,29 @@ export function packTag({ effect, weight, number, edition, state, generation }: 
     (edition % EDITIONS) << EDITION_SHIFT | state << STATE_SHIFT | generation << GENERATION_SHIFT;
 }
 
+/**
+ * What a rule says of a process that was looked at, without the generation of its row.
+ *
+ * @param rule undefined: none matches.
+ * @param index Of the rule in its list; -1: none.
+ * @param isHeritable Children that change nothing have the same.
+ */
+export function ruleTag(
+  rule: VictimRule | undefined,
+  index: number,
+  edition: number,
+  isHeritable: boolean,
+): number {
+  return packTag({
+    effect: (rule === undefined ? Effect.none : EFFECT_NAMES.indexOf(rule.effect)) as Effect,
+    weight: rule?.weight ?? 0,
+    number: index + 1,
+    edition,
+    state: isHeritable ? TagState.found : TagState.own,
+    generation: 0,
+  });
+}
+
 /** The tag of a process; 0: nothing is known. HOT. */
 export function tagOf(processes: TagColumns, slot: number): number {
   const tag = processes.tag[slot]!;
@@ -86,6 +109,21 @@ export function editionOf(tag: number): number {
 
 export function stateOf(tag: number): TagState {
   return (tag >> STATE_SHIFT & 3) as TagState;
+}
+
+/** A tag without whose row it is in: as a recording has it. */
+export function bareTag(tag: number): number {
+  return tag & ~(GENERATION_MASK << GENERATION_SHIFT);
+}
+
+/** A bare tag with a generation of a row. */
+export function withGeneration(bare: number, generation: number): number {
+  return bareTag(bare) | generation << GENERATION_SHIFT;
+}
+
+/** Stores a bare tag for the process that the row is of now. */
+export function putBareTag(processes: TagColumns, slot: number, bare: number): void {
+  processes.tag[slot] = withGeneration(bare, processes.generation[slot]!);
 }
 
 /** A row was given to a process: nothing is known of it. */

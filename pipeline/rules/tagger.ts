@@ -15,10 +15,20 @@ import {
   VictimState,
 } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
+import { AccountingPosition, RoleLog } from "../messages/role_log.ts";
 import { Matcher, needsPatterns, type Patterns, type ProcessFacts } from "./matcher.ts";
 import { type RulesEdition, VictimRulesView } from "./published_victim_rules.ts";
-import { editionOf, EDITIONS, effectOf, packTag, stateOf, tagOf, TagState } from "./tag.ts";
-import { Effect, EFFECT_NAMES } from "./victim_rule.ts";
+import {
+  editionOf,
+  EDITIONS,
+  effectOf,
+  ruleTag,
+  stateOf,
+  tagOf,
+  TagState,
+  withGeneration,
+} from "./tag.ts";
+import { Effect } from "./victim_rule.ts";
 
 /** No turn takes longer, and after one it rests for so many times what it took. */
 const TURN_NS = 2e6;
@@ -50,6 +60,8 @@ export interface TaggerContext {
 export class Tagger {
   private readonly context: TaggerContext;
   private readonly view: VictimRulesView;
+  private readonly log: RoleLog;
+  private readonly position: AccountingPosition;
   private readonly processHeader: Int32Array;
   private matcher: Matcher | undefined;
   private current: RulesEdition = { edition: 0, rules: [] };
@@ -72,6 +84,8 @@ export class Tagger {
     this.context = context;
     const { memory } = context;
     this.view = new VictimRulesView(memory.victimRules);
+    this.log = new RoleLog(memory, memory.plan.sweeperLog);
+    this.position = new AccountingPosition(memory);
     this.processHeader = new Int32Array(
       memory.buffer,
       memory.plan.processes,
@@ -198,18 +212,19 @@ export class Tagger {
     const uid = users.uid[processes.userSlot[slot]!]!;
     const index = matcher.find(pid, uid >>> 0);
     const rule = index < 0 ? undefined : this.current.rules[index]!;
-    const tag = packTag({
-      effect: (rule === undefined ? Effect.none : EFFECT_NAMES.indexOf(rule.effect)) as Effect,
-      weight: rule?.weight ?? 0,
-      number: index + 1,
-      edition: this.current.edition & EDITIONS - 1,
-      state: matcher.isHeritable ? TagState.found : TagState.own,
-      generation,
-    });
-    this.lookedNs[slot] = this.context.nowNs();
+    const edition = this.current.edition & EDITIONS - 1;
+    const bare = ruleTag(rule, index, edition, matcher.isHeritable);
+    const tag = withGeneration(bare, generation);
+    const nowNs = this.lookedNs[slot] = this.context.nowNs();
     const before = tagOf(processes, slot);
     if (before === tag) return;
+    const isRecorded = this.log.recording !== 0;
+    // Before the tag counts: who reads it is there later.
+    const position = isRecorded ? this.position.now : 0;
     Atomics.store(processes.tag, slot, tag);
+    if (isRecorded && processes.generation[slot] === generation) {
+      this.log.tagged(nowNs, pid, bare, position);
+    }
     if (effectOf(tag) >= Effect.avoid && effectOf(tag) !== effectOf(before)) {
       this.disarm(slot, generation, uid);
     }

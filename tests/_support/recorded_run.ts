@@ -1,6 +1,7 @@
 /**
  * A run of accounting and killer on records that are made up, recorded beside them: processes of some
  * users come, grow, fork and go; who is killed goes some time later. Each is a random sequence by its seed.
+ * With rules, a tagger looks at them beside accounting and killer, and they change their names.
  *
  * @module
  */
@@ -28,7 +29,12 @@ import { PROC, PROC_PAGES, SWEEP_BEGIN, SWEEP_END, TASK } from "../../pipeline/m
 import { readReport } from "../../pipeline/messages/reports.ts";
 import { type ProcessFact, readChunk } from "../../pipeline/recording/format.ts";
 import { Recorder } from "../../pipeline/recording/recorder.ts";
+import { VictimRulesPublisher } from "../../pipeline/rules/published_victim_rules.ts";
+import { Tagger } from "../../pipeline/rules/tagger.ts";
+import type { VictimRule } from "../../pipeline/rules/victim_rule.ts";
 import { RecordingReplay, type WhatIf } from "../../pipeline/replay/recording_replay.ts";
+import { CLONE_FORK } from "../sim/kernel/tasks.ts";
+import { FakeFacts } from "./fake_facts.ts";
 import { Random } from "./random.ts";
 
 /** A kill, as far as a replay must repeat it. */
@@ -48,7 +54,11 @@ export interface RunOptions {
   /** Between these steps the recorder gets no turn. */
   readonly stall?: readonly [from: number, until: number];
   readonly ringRecords?: number;
+  /** Processes have names of {@link RUN_NAMES}. */
+  readonly rules?: readonly VictimRule[];
 }
+
+export const RUN_NAMES = ["build", "shell", "game", "other"] as const;
 
 export interface RecordedRun {
   readonly chunks: readonly Uint8Array<ArrayBuffer>[];
@@ -71,10 +81,6 @@ interface RunProcess {
   readonly scoreAdj: number;
   pages: number;
   dyingAt: number;
-}
-
-function factOf({ pid, isProtected, scoreAdj }: RunProcess): ProcessFact {
-  return [pid, 0, isProtected ? -1000 : scoreAdj, `p${pid}`];
 }
 
 /** Victims go when the run says so. */
@@ -173,6 +179,20 @@ export function recordRun(options: RunOptions): RecordedRun {
     packer: DEFLATE,
     put: (bytes) => chunks.push(bytes),
   });
+  const facts = new FakeFacts();
+  const tagger = options.rules === undefined ? undefined : new Tagger({
+    memory,
+    facts,
+    loadPatterns: () => Promise.reject(new Error("no patterns here")),
+    nowNs: () => kernel.nowNs(),
+    disarm: () => {},
+  });
+  if (options.rules !== undefined) {
+    new VictimRulesPublisher(memory.victimRules).publish(options.rules);
+  }
+  const look = (): void => {
+    if (tagger !== undefined && !random.oneIn(3)) tagger.step(kernel.nowNs());
+  };
   const kills: RunKill[] = [];
   let tsNs = 1e9;
   let nextPid = 100;
@@ -196,6 +216,30 @@ export function recordRun(options: RunOptions): RecordedRun {
     task.tid = task.tgid = process.pid;
     sweeper.close();
   };
+  const factOf = ({ pid, isProtected, scoreAdj }: RunProcess): ProcessFact => {
+    const { command = `p${pid}`, ...texts } = facts.processes.get(pid) ?? {};
+    return [pid, tsNs, isProtected ? -1000 : scoreAdj, command, texts];
+  };
+  /** It is born of one of its user's, has its name, and may be on the books of its own fork only. */
+  const forkOf = ({ pid, uid }: RunProcess): RunProcess | undefined => {
+    facts.processes.set(pid, { command: random.pick(RUN_NAMES) });
+    const parents = [...processes.values()].filter((one) =>
+      one.uid === uid && one.pid !== pid && one.dyingAt === Infinity
+    );
+    if (parents.length === 0 || random.oneIn(2)) return undefined;
+    const parent = random.pick(parents);
+    facts.processes.set(pid, { ...facts.processes.get(parent.pid) });
+    writer.newTask(tsNs, 0, parent.pid, pid, CLONE_FORK, parent.pid);
+    return parent;
+  };
+  const renames = (): void => {
+    const process = random.pick([...processes.values()]);
+    const { pid } = process;
+    facts.processes.set(pid, { command: random.pick(RUN_NAMES) });
+    if (memory.header[HeaderWord.recording] !== 0) recorder.noteFacts([factOf(process)]);
+    writer.exec(tsNs, 0, pid, pid, pid);
+    tagger?.changed(pid);
+  };
   const born = (): void => {
     const pid = nextPid++;
     const process: RunProcess = {
@@ -208,8 +252,9 @@ export function recordRun(options: RunOptions): RecordedRun {
       dyingAt: Infinity,
     };
     processes.set(pid, process);
-    tell(process);
-    if (recorder.isRunning) recorder.noteFacts([factOf(process)]);
+    const parent = tagger === undefined ? undefined : forkOf(process);
+    if (parent === undefined) tell(process);
+    if (memory.header[HeaderWord.recording] !== 0) recorder.noteFacts([factOf(process)]);
   };
   const ends = (process: RunProcess): void => {
     processes.delete(process.pid);
@@ -254,6 +299,7 @@ export function recordRun(options: RunOptions): RecordedRun {
         ends(process);
       }
     }
+    if (tagger !== undefined && random.oneIn(10) && processes.size > 0) renames();
     if (random.oneIn(150)) sweepAll();
     if (random.oneIn(300)) {
       const hardPages = HARD_PAGES + random.between(-100, 100);
@@ -267,7 +313,9 @@ export function recordRun(options: RunOptions): RecordedRun {
     // The killer may be some events behind.
     for (let turns = 1 + random.below(3); turns > 0; turns--) {
       accounting.step(kernel.nowNs(), random.oneIn(3) ? 1 + random.below(3) : 512);
+      look();
       if (!random.oneIn(4)) killer.step();
+      look();
     }
     if (random.oneIn(2)) {
       for (let turns = 0; turns < 50 && (accounting.ready || killer.ready); turns++) {

@@ -64,6 +64,7 @@ function regions(capacity: Capacity): [number, number][] {
       queryRing,
       plan.accountingLog,
       plan.killerLog,
+      plan.sweeperLog,
     ]
   ) add(ring.byteOffset, ringBytes(ring.records, ring.recordBytes));
   assertEquals(readerRings.length, capacity.readers);

@@ -79,7 +79,7 @@ Deno.test("a chunk that says to be huge asks for no memory", () => {
 
 Deno.test("a file says that it is a recording, and of which version", () => {
   assert(isRecording(fileHead()));
-  assertEquals(versionOf(fileHead()), 1);
+  assertEquals(versionOf(fileHead()), 2);
   assertEquals(versionOf(fileHead().subarray(0, 12)), 0);
   assert(!isRecording(new TextEncoder().encode("toomrec without its first byte")));
   assert(!isRecording(new Uint8Array(0)));

@@ -3,7 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { LimitRules } from "../../../pipeline/limits/limits.ts";
 import { VICTIM_POLICIES } from "../../../pipeline/memory/settings.ts";
 import type { RecordingReplay } from "../../../pipeline/replay/recording_replay.ts";
-import { recordRun, replayChunks, type RunKill } from "../../_support/recorded_run.ts";
+import type { EffectName, VictimRule } from "../../../pipeline/rules/victim_rule.ts";
+import { namesOf, splitKeyframe, withoutTags, withTexts } from "../../_support/recorded_chunks.ts";
+import { recordRun, replayChunks, RUN_NAMES, type RunKill } from "../../_support/recorded_run.ts";
 
 function killsOf(replay: RecordingReplay): RunKill[] {
   return replay.kills.map(({ uid, pid, usagePages, victimPages }) => ({
@@ -27,6 +29,80 @@ for (const policy of VICTIM_POLICIES) {
   });
 }
 
+function rule(command: typeof RUN_NAMES[number], effect: EffectName, weight = 1): VictimRule {
+  return { match: { command: { equals: command } }, effect, weight, place: "a:1", text: "" };
+}
+
+const RULES = [rule("build", "prefer"), rule("shell", "avoid"), rule("game", "protect")];
+
+Deno.test("what rules said of processes when somebody was killed, they say in the replay", () => {
+  let kills = 0;
+  let others = 0;
+  for (let seed = 1; seed <= 30; seed++) {
+    const run = recordRun({ seed, policy: "largest", steps: 600, before: 0, rules: RULES });
+    assertEquals(killsOf(replayChunks(run.chunks)), run.kills, `seed ${seed}`);
+    const without = killsOf(replayChunks(withoutTags(run.chunks)));
+    kills += run.kills.length;
+    others += run.kills.filter(({ pid }) => !without.some((one) => one.pid === pid)).length;
+  }
+  assert(kills > 100, `${kills}`);
+  assert(others > 20, `the rules decide: ${others} of ${kills} would be others without them`);
+});
+
+Deno.test("other rules say who would have been killed with them", () => {
+  const ofNames = new Set<string>(RUN_NAMES);
+  const protect = RUN_NAMES.slice(0, -1).map((name) => rule(name, "protect"));
+  let spared = 0;
+  let kills = 0;
+  for (let seed = 1; seed <= 20; seed++) {
+    const run = recordRun({ seed, policy: "largest", steps: 600, before: 100, rules: [] });
+    const everNamed = namesOf(run.chunks);
+    assert([...everNamed.values()].every((names) => names.every((name) => ofNames.has(name))));
+    const mayGo = ({ pid }: RunKill): boolean => everNamed.get(pid)?.includes("other") ?? true;
+    const replayed = killsOf(replayChunks(run.chunks, { rules: protect }));
+    assertEquals(replayed.filter((kill) => !mayGo(kill)), [], `seed ${seed}`);
+    spared += run.kills.filter((kill) => !mayGo(kill)).length;
+    kills += replayed.length;
+  }
+  assert(spared > 100 && kills > 20, `${spared} spared, ${kills} killed`);
+});
+
+Deno.test("a rule with a pattern, on what only texts say, holds in a replay", () => {
+  const match = { commandLine: { pattern: "--serve" } };
+  const served: VictimRule = { ...rule("other", "protect"), match };
+  const patterns = { compile: (pattern: string) => (text: string) => text.includes(pattern) };
+  const isServing = (pid: number): boolean => pid % 2 === 0;
+  let kills = 0;
+  let servingKills = 0;
+  for (let seed = 1; seed <= 10; seed++) {
+    const run = recordRun({ seed, policy: "largest", steps: 900, before: 0, rules: [] });
+    const chunks = withTexts(run.chunks, (pid) => isServing(pid) ? "x --serve" : "x");
+    const replayed = replayChunks(chunks, { rules: [served], patterns }).kills;
+    assertEquals(replayed.filter(({ pid }) => isServing(pid)), [], `seed ${seed}`);
+    kills += replayed.length;
+    const without = replayChunks(chunks, { rules: [] }).kills;
+    servingKills += without.filter(({ pid }) => isServing(pid)).length;
+  }
+  assert(kills > 50 && servingKills > 50, `${kills}, and ${servingKills}`);
+});
+
+Deno.test("the rules that it was recorded with, given anew, decide as the tags did", () => {
+  let asTags = 0;
+  let asNone = 0;
+  let kills = 0;
+  const same = (one: readonly RunKill[], other: readonly RunKill[]): number =>
+    one.filter(({ pid }) => other.some((kill) => kill.pid === pid)).length;
+  for (let seed = 1; seed <= 30; seed++) {
+    const run = recordRun({ seed, policy: "largest", steps: 600, before: 0, rules: RULES });
+    const tagged = killsOf(replayChunks(run.chunks, {}));
+    asTags += same(tagged, killsOf(replayChunks(run.chunks, { rules: RULES })));
+    asNone += same(tagged, killsOf(replayChunks(run.chunks, { rules: [] })));
+    kills += tagged.length;
+  }
+  assert(asTags / kills > 0.9, `${asTags} of ${kills}, ${asNone} with none`);
+  assert(asNone / kills < 0.85, `${asNone} of ${kills}`);
+});
+
 Deno.test("what was recorded from the middle on is decided again", () => {
   // Half of the users grow without end here, and whom the killer spared a moment before is not in a
   // keyframe: some runs begin in the middle of that.
@@ -40,6 +116,33 @@ Deno.test("what was recorded from the middle on is decided again", () => {
   }
   assert(kills > 400, `${kills}`);
   assert(same / kills > 0.95, `${same} of ${kills}`);
+});
+
+Deno.test("a keyframe has what rules said before it", () => {
+  let same = 0;
+  let sameWithout = 0;
+  let kills = 0;
+  const count = (replay: RecordingReplay, run: readonly RunKill[]): number => {
+    const left = new Set(killsOf(replay).map(({ uid, pid }) => `${uid} ${pid}`));
+    return run.filter(({ uid, pid }) => left.has(`${uid} ${pid}`)).length;
+  };
+  for (let seed = 1; seed <= 20; seed++) {
+    const run = recordRun({ seed, policy: "largest", steps: 200, before: 300, rules: RULES });
+    same += count(replayChunks(run.chunks), run.kills);
+    // Only those of the keyframe are missing.
+    sameWithout += count(replayChunks(withoutTags(run.chunks, false)), run.kills);
+    kills += run.kills.length;
+  }
+  assert(kills > 50, `${kills}`);
+  // Users of whom nobody may go are over for long, and when the killer looks again is not told.
+  assert(sameWithout < same, `${sameWithout} and ${same} of ${kills}`);
+});
+
+Deno.test("a keyframe of more records than one chunk holds is read to its end", () => {
+  const run = recordRun({ seed: 4, policy: "largest", steps: 600, before: 300, rules: RULES });
+  const split = splitKeyframe(run.chunks);
+  assert(split.length > run.chunks.length);
+  assertEquals(killsOf(replayChunks(split)), killsOf(replayChunks(run.chunks)));
 });
 
 Deno.test("a file that ends anywhere gives what stands before", () => {

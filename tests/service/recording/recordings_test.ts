@@ -6,11 +6,13 @@ import { main } from "../../../cli/main.ts";
 import { fileHead } from "../../../pipeline/recording/format.ts";
 import { HeaderWord } from "../../../pipeline/memory/layout.ts";
 import { attachMemory, createMemory, DEFAULT_CAPACITY } from "../../../pipeline/memory/memory.ts";
+import type { VictimRule } from "../../../pipeline/rules/victim_rule.ts";
 import { Journal } from "../../../service/journal/journal.ts";
 import { Recordings } from "../../../service/recording/recordings.ts";
 import type { FlightSpec } from "../../../workers/recorder_protocol.ts";
 import { Random } from "../../_support/random.ts";
-import { recordRun } from "../../_support/recorded_run.ts";
+import { withoutTags } from "../../_support/recorded_chunks.ts";
+import { recordRun, RUN_NAMES } from "../../_support/recorded_run.ts";
 import { KILL } from "../../_support/journal_events.ts";
 
 // Once for all tests, and never closed.
@@ -155,6 +157,32 @@ Deno.test("what stands before damage at any byte is replayed, and the damage tol
   await Deno.remove(path);
 });
 
+Deno.test("a file of an earlier version is decided without rules, and says so", async () => {
+  const rules: VictimRule[] = RUN_NAMES.slice(1).map((name) => ({
+    match: { command: { equals: name } },
+    effect: "protect",
+    weight: 1,
+    place: "a:1",
+    text: "",
+  }));
+  const { chunks } = recordRun({ seed: 11, policy: "largest", steps: 1500, before: 0, rules });
+  const path = await Deno.makeTempFile({ suffix: ".toomrec" });
+  const lines: string[] = [];
+  const io = { out: (line: string) => void lines.push(line), err: () => {} };
+  const kills = async (version: number): Promise<number> => {
+    lines.length = 0;
+    const parts = [fileHead(), ...version === 1 ? withoutTags(chunks) : chunks];
+    parts[0]![8] = version;
+    await Deno.writeFile(path, new Uint8Array(parts.flatMap((part) => [...part])));
+    assertEquals(await main(["replay", path], io), 0);
+    assertEquals(lines.some((line) => line.includes("decided without rules")), version === 1);
+    return (await runRecording(path, () => undefined)).replay.kills.length;
+  };
+  const later = await kills(2);
+  assert(later > 0 && later < await kills(1), `${later}`);
+  await Deno.remove(path);
+});
+
 Deno.test("a file of a later version, or none at all, is refused with one line", async () => {
   const { path, bytes } = await someFile();
   bytes[8] = 9;
@@ -162,7 +190,7 @@ Deno.test("a file of a later version, or none at all, is refused with one line",
   await assertRejects(
     () => runRecording(path, () => undefined),
     Error,
-    `Cannot replay ${path}: it has version 9, this toom reads up to 1`,
+    `Cannot replay ${path}: it has version 9, this toom reads up to 2`,
   );
   bytes[8] = 1;
   bytes[40]! ^= 1;
