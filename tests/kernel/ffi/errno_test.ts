@@ -1,5 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { Errno, errno, errnoName, KernelError, orErrno, settledErrno } from "../../../kernel/ffi/errno.ts";
+import {
+  Errno,
+  errno,
+  errnoName,
+  KernelError,
+  orErrno,
+  settledErrno,
+} from "../../../kernel/ffi/errno.ts";
 import { cString, tryOpenFd } from "../../../kernel/ffi/fd.ts";
 import { openLibc } from "../../../kernel/ffi/libc.ts";
 import "../../_support/real_kernel.ts";
