@@ -45,6 +45,9 @@ export function configLimitLines(
     { title: "HARD", text: ({ hardBytes }) => sizeText(hardBytes), right: true },
     { title: "SOFT", text: ({ softBytes }) => sizeText(softBytes), right: true },
     { title: "PROCESSES", text: ({ maxProcesses }) => String(maxProcesses ?? "-"), right: true },
+    ...(limits.some(({ count }) => count !== undefined)
+      ? [{ title: "COUNTED", text: ({ count }: ConfigLimitReport) => count ?? "-" }]
+      : []),
     { title: "FROM", text: ({ place }) => place },
     ...more,
   ], limits);

@@ -27,7 +27,11 @@ import { LIMIT_PLAN_OPTIONS, LIMIT_PLAN_SHAPE, planRequest } from "./plan_option
 import type { LimitRequest } from "../service/control/control_requests.ts";
 import { parseUser } from "../service/config/limit_spec.ts";
 import { CONTROL_SOCKET_OPTION } from "./control_socket_option.ts";
-import { parseSocketPath, parseVictim } from "../service/config/option_values.ts";
+import {
+  parseLimitMembers,
+  parseSocketPath,
+  parseVictim,
+} from "../service/config/option_values.ts";
 import { describeLimit, limitLines, overriddenLines, uidsLabel } from "./limit_lines.ts";
 import { systemUsers, type Users } from "./users.ts";
 
@@ -57,7 +61,16 @@ export const SET_COMMAND: CommandSpec = {
       name: "brake",
       kind: "string",
       value: "off|growers|all",
-      help: "Which processes are refused memory near the limit (default: as toom run --brake)",
+      help:
+        "Which processes are refused memory near the limit (default: as the configuration says, " +
+        "or toom run --brake)",
+    },
+    {
+      name: "count",
+      kind: "string",
+      value: "MEMBERS",
+      help: "What counts: file, anon, swap, shmem joined by +, or rss " +
+        "(default: as the configuration says, or toom run --count)",
     },
     {
       name: "victim",
@@ -136,6 +149,7 @@ interface Context {
   readonly brake: BrakeMode | undefined;
   readonly isAtOnce: boolean;
   readonly victim: VictimPolicy | undefined;
+  readonly count: string | undefined;
   readonly maxProcesses: number | undefined;
   readonly plans: Pick<LimitRequest, "plan" | "storm">;
 }
@@ -165,6 +179,7 @@ const OptionsSchema = z.strictObject({
   soft: readAs((text) => (parseSoft(text), text)).optional(),
   brake: oneOf(BRAKE_MODES).optional(),
   victim: readAs(parseVictim).optional(),
+  count: readAs((text) => (parseLimitMembers(text), text)).optional(),
   "max-processes": wholeNumber(1, LIMIT_PROCESSES_MAX).optional(),
   ...LIMIT_PLAN_SHAPE,
   "control-socket": readAs(parseSocketPath),
@@ -214,10 +229,10 @@ async function runSubcommand(
   const options = checkOptions(spec, OptionsSchema, parsed.options);
   const users = dependencies.users ?? await systemUsers();
   using client = new ControlClient(options["control-socket"]);
-  const { json, soft, brake, victim, now: isAtOnce = false } = options;
+  const { json, soft, brake, count, victim, now: isAtOnce = false } = options;
   const { positionals } = parsed;
   const maxProcesses = options["max-processes"];
-  const said = { soft, brake, victim, maxProcesses, isAtOnce };
+  const said = { soft, brake, count, victim, maxProcesses, isAtOnce };
   try {
     const plans = planRequest(options);
     return await run({ io, users, client, json, positionals, ...said, plans });
@@ -228,7 +243,7 @@ async function runSubcommand(
 }
 
 async function setLimit(context: Context): Promise<ExitCode> {
-  const { io, client, users, soft, brake, victim, maxProcesses, isAtOnce, plans } = context;
+  const { io, client, users, soft, brake, count, victim, maxProcesses, isAtOnce, plans } = context;
   const [user, size] = context.positionals;
   const uids = parseUser(user!, users);
   // Only to complain early: the daemon reads it again, with its own idea of the memory.
@@ -237,6 +252,7 @@ async function setLimit(context: Context): Promise<ExitCode> {
     hard: size!,
     ...(soft === undefined ? {} : { soft }),
     ...(brake === undefined ? {} : { brake }),
+    ...(count === undefined ? {} : { count }),
     ...(victim === undefined ? {} : { victim }),
     ...(maxProcesses === undefined ? {} : { maxProcesses }),
     ...plans,

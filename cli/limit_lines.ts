@@ -25,8 +25,9 @@ export function describeLimit(limit: LimitReport, users: Users): string {
 }
 
 /** What a limit says besides its sizes: `, victim newest`. */
-function moreClauses({ maxProcesses, brake, victim, plan, storm }: LimitReport): string {
-  return (maxProcesses === undefined ? "" : `, at most ${maxProcesses} processes`) +
+function moreClauses({ count, maxProcesses, brake, victim, plan, storm }: LimitReport): string {
+  return (count === undefined ? "" : `, counted ${count}`) +
+    (maxProcesses === undefined ? "" : `, at most ${maxProcesses} processes`) +
     (brake === undefined ? "" : `, brake ${brake}`) +
     (victim === undefined ? "" : `, victim ${victim}`) + planClauses(plan, storm);
 }
@@ -64,6 +65,7 @@ export async function limitLines(
         right: true as const,
       }]
       : []),
+    ...columnWhereSaid(limits, "COUNTED", ({ count }) => count),
     ...columnWhereSaid(limits, "BRAKE", ({ brake }) => brake),
     ...columnWhereSaid(limits, "VICTIM", ({ victim }) => victim),
     ...columnWhereSaid(limits, "PLAN", (limit) => planOf(limit)),

@@ -81,6 +81,7 @@ export class Accounting {
   private readonly takenOf = (reader: number): number => this.readers[reader]!.ring.taken;
   private readonly countMask: MemberMask;
   private readonly creditsShares: boolean;
+  private countsOthers = false;
 
   constructor(memory: Memory, options: AccountingOptions) {
     const { buffer, plan } = memory;
@@ -203,6 +204,7 @@ export class Accounting {
   private settingsChanged(nowNs: number): void {
     this.books.userProcessesMax = this.rules.settings.userProcessesMax;
     this.enforcement.limitsChanged(nowNs);
+    this.countsOthers = this.enforcement.countsOthers();
   }
 
   /** As of the last step. */
@@ -211,12 +213,13 @@ export class Accounting {
   }
 
   /**
-   * Whether what counts is another thing than when this began. Then another one must take its place,
+   * Whether what counts, for anybody, is another thing than when this began. Then another one must take its place,
    * on the same memory: the books are sums of what counted, and all must be read again.
    */
   get isOutdated(): boolean {
     const { countMask, creditsShares } = this.rules.settings;
-    return countMask !== this.countMask || creditsShares !== this.creditsShares;
+    return countMask !== this.countMask || creditsShares !== this.creditsShares ||
+      this.countsOthers;
   }
 
   /** Whether a sleep would be wrong: a ring has records. */

@@ -26,6 +26,7 @@ import { WorkerWakes } from "./lifecycle/worker_wakes.ts";
 import { type OnHang, WorkerWatch } from "./lifecycle/worker_watch.ts";
 import { LimitControl } from "./limits/limit_control.ts";
 import { sharedGroups } from "./limits/owners.ts";
+import { countsOwn } from "./limits/own_members.ts";
 import type { LimitState } from "./limits/state_file.ts";
 import { RulesInForce } from "./rules/rules_in_force.ts";
 import { userFacts } from "./status/user_facts.ts";
@@ -79,6 +80,7 @@ export function openParts(
     new Tracing({
       source: options.source,
       countMask: options.memberMask,
+      countsOwn: countsOwn(state.list(), options.memberMask),
       readers: options.readerCount,
       bufferKib: options.bufferKib,
       subbufKib: options.subbufKib,

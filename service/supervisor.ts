@@ -24,6 +24,7 @@ import { monotonicNs } from "./lifecycle/handover.ts";
 import { holdMachineLock } from "./lifecycle/machine_lock.ts";
 import type { SupervisorOptions } from "./lifecycle/options.ts";
 import { Periodic } from "./lifecycle/periodic.ts";
+import { countsOwn } from "./limits/own_members.ts";
 import { dropStart, lockInMemory } from "./lifecycle/protection.ts";
 import { firstSweep } from "./lifecycle/shared_memory.ts";
 import { NO_MANAGER } from "./lifecycle/service_manager.ts";
@@ -291,6 +292,14 @@ export class Supervisor {
     this.parts.names.expect(limitedUids(this.parts.memory));
     this.parts.shed.check(nowMs);
     this.host.tellShed(false);
+    this.checkMembers();
+  }
+
+  /** Programs in the kernel are made once, and by what counts: they are made anew when users come to differ. */
+  private checkMembers(): void {
+    const { options, parts: { tracing, limits } } = this;
+    if (tracing.countsPerUser || !countsOwn(limits.list(), options.memberMask)) return;
+    this.startAnew("supervisor", "makes programs that count by user", 0);
   }
 
   private kills(): number {

@@ -29,7 +29,7 @@ import { EventRate } from "./status/event_rate.ts";
 import type { ProcessNames } from "./status/explanation.ts";
 import { nearReport } from "./status/memory_report.ts";
 import { UsageSamples } from "./status/usage_samples.ts";
-import { userSlotOf } from "./status/user_facts.ts";
+import { ruleOf, userSlotOf } from "./status/user_facts.ts";
 import { type UserContext, userReport } from "./status/user_report.ts";
 
 /** Of its own kills a user is told the last ones. */
@@ -158,7 +158,7 @@ export class Views {
       ownerOf: (one) => limits.ownerOf(one),
       kernelUser: (one) => tracing.kernelUser(one),
       pageBytes,
-      countMask: memberMask,
+      countMaskOf: (one) => ruleOf(limits.list(), one)?.countMask ?? memberMask,
       creditsShares,
       degraded: Atomics.load(memory.header, HeaderWord.degraded) !== 0,
       near: nearReport(attachCounters(memory, Role.sweeper), monotonicNs()).near,

@@ -69,7 +69,7 @@ _toom() {
   esac
   case $command in
   run) words="--config --limit --source --trigger --readers --count --victim --no-default-rules --soft --brake --kill-signal --kill-grace --kill-ceiling --kill-unit --storm-kills --storm-seconds --storm-then --interval --lower-grace --min-available --no-psi --machine-victim --terminals --dry-run --log-format --buffer-kib --subbuf-kib --control-socket --tmalloc-socket --state-dir --history --record-seconds --record-files --metrics --web --no-subuids --max-processes --max-user-processes --max-users --cpu --help" ;;
-  "limit set") words="--soft --brake --victim --max-processes --kill-signal --kill-grace --kill-ceiling --kill-unit --storm-kills --storm-seconds --storm-then --now --json --control-socket --help" ;;
+  "limit set") words="--soft --brake --count --victim --max-processes --kill-signal --kill-grace --kill-ceiling --kill-unit --storm-kills --storm-seconds --storm-then --now --json --control-socket --help" ;;
   "limit get") words="--json --control-socket --help" ;;
   "limit list") words="--json --control-socket --help" ;;
   "limit diff") words="--json --control-socket --help" ;;

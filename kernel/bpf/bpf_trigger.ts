@@ -36,18 +36,26 @@ function attachUsers({ addresses }: KernelBooksSpec): { users: KernelUsers; rows
 /** Accounting's end. */
 export class BpfLimits implements KernelLimits {
   private readonly users: KernelUsers;
+  private readonly shape: BooksShape;
   private readonly numbers: BigInt64Array;
 
   /** @throws {KernelError} */
   constructor(spec: KernelBooksSpec) {
     const { users, rows } = attachUsers(spec);
     this.users = users;
+    this.shape = spec.shape;
     this.numbers = new BigInt64Array(rows);
   }
 
-  set(uid: number, limitPages: number, mayKill: boolean): LineState {
+  set(uid: number, limitPages: number, mayKill: boolean, countMask: number): LineState {
     const index = this.users.find(uid);
     if (index === 0) return LineState.unknown;
+    const { shape, users } = this;
+    const counted = shape.isPerUser === true ? users.countMaskOf(index) : shape.countMask;
+    if (counted !== countMask) {
+      users.setLine(index, limitPages, Mode.book);
+      return LineState.otherMembers;
+    }
     const isExact = this.users.isExact(index);
     this.users.setLine(index, limitPages, mayKill && isExact ? Mode.kill : Mode.wake);
     return isExact ? LineState.exact : LineState.inexact;

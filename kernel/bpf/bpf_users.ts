@@ -44,6 +44,8 @@ export class BpfUsers implements RecordedUsers {
   private readonly buffer = new Uint8Array(READ_BYTES);
   private readonly fds: KernelBooksSpec["fds"];
   private readonly keyBytes: number;
+  /** See {@link BooksShape}. */
+  private readonly isPerUser: boolean;
   /** See {@link Control.rssLink}. */
   private readonly rssLink: Uint32Array;
   private readonly wantsAttach: Uint32Array;
@@ -79,6 +81,7 @@ export class BpfUsers implements RecordedUsers {
     this.full = new Uint32Array(control, Control.full, 1);
     this.rssLink = new Uint32Array(control, Control.rssLink, 1);
     this.keyBytes = shape.slots * KEY_BYTES;
+    this.isPerUser = shape.isPerUser === true;
     this.wantsAttach = new Uint32Array(control, Control.wantsAttach, 1);
     this.fds = fds;
     this.clock = clock;
@@ -102,6 +105,7 @@ export class BpfUsers implements RecordedUsers {
       limitPages: Number.MAX_SAFE_INTEGER,
       mode: Mode.book,
       recordAbovePages: this.softPagesOf(uid),
+      countMask: this.rules.countMaskOf(owner),
     };
     let index = this.users.add(uid, setting, account);
     if (index === 0 && this.removeIdle()) index = this.users.add(uid, setting, account);
@@ -136,6 +140,7 @@ export class BpfUsers implements RecordedUsers {
   }
 
   rulesChanged(): void {
+    let countsOthers = false;
     for (const uid of this.users.uids()) {
       const index = this.users.find(uid);
       const owner = this.owners.ownerOf(uid) >>> 0;
@@ -145,8 +150,25 @@ export class BpfUsers implements RecordedUsers {
         this.users.remove(index);
         this.indexOf(uid);
         this.hasChanged = true;
-      } else this.users.setRecordAbove(index, this.softPagesOf(uid));
+      } else {
+        this.users.setRecordAbove(index, this.softPagesOf(uid));
+        const countMask = this.rules.countMaskOf(owner);
+        if (!this.isPerUser || this.users.countMaskOf(index) === countMask) continue;
+        // Nobody dies by it before accounting has told the line anew.
+        this.users.setLine(index, Number.MAX_SAFE_INTEGER, Mode.book);
+        this.users.setCountMask(index, countMask);
+        countsOthers = true;
+      }
     }
+    if (countsOthers) this.bookAnew();
+  }
+
+  /** All that is booked is forgotten, and booked by what counts now. */
+  private bookAnew(): void {
+    if (this.isAttached) {
+      this.detach();
+      this.attach();
+    } else this.forget();
   }
 
   disarm(uid: number): void {
@@ -202,12 +224,7 @@ export class BpfUsers implements RecordedUsers {
   attach(): boolean {
     this.wantsAttach[0] = 0;
     if (this.isAttached) return true;
-    // Nobody is found any more, and what programs have begun they have ended a moment later.
-    clearArray(this.fds.keys, "toom_keys", this.keyBytes);
-    const untilNs = this.clock.nowNs() + PROGRAM_NS_MAX;
-    while (this.clock.nowNs() < untilNs);
-    this.users.clearPages();
-    this.isUnsettled = true;
+    this.forget();
     const isAttached = this.attempt(() => {
       this.rssLink[0] = openTracepoint(this.fds.rssStat, "toom_rss_stat") + 1;
     });
@@ -216,6 +233,15 @@ export class BpfUsers implements RecordedUsers {
     // Looks are the next best: what they book is not disturbed by events.
     this.detach();
     return false;
+  }
+
+  private forget(): void {
+    // Nobody is found any more, and what programs have begun they have ended a moment later.
+    clearArray(this.fds.keys, "toom_keys", this.keyBytes);
+    const untilNs = this.clock.nowNs() + PROGRAM_NS_MAX;
+    while (this.clock.nowNs() < untilNs);
+    this.users.clearPages();
+    this.isUnsettled = true;
   }
 
   /** Runs a program for all tasks. @returns false: the kernel refuses it, at this moment. */

@@ -32,12 +32,15 @@ export interface UserSetting {
   readonly limitPages: number;
   /** {@link Mode} */
   readonly mode: number;
+  /** What counts for it, where that is said by user: bits of members; left out: all. */
+  readonly countMask?: number;
   /** Above it each page is recorded; never, when left out. */
   readonly recordAbovePages?: number;
 }
 
 /** No number of pages is above it. */
 const NEVER = 2n ** 62n;
+const ALL_MEMBERS = 15;
 
 export class KernelUsers {
   private readonly rows: DataView;
@@ -89,6 +92,7 @@ export class KernelUsers {
     this.rows.setUint32(at + User.uid, uid, true);
     this.rows.setUint32(at + User.account, account ?? index, true);
     this.rows.setUint32(at + User.next, this.heads[head]!, true);
+    this.setCountMask(index, setting.countMask ?? ALL_MEMBERS);
     this.set(index, setting);
     // From here on programs find it.
     this.heads[head] = index;
@@ -149,6 +153,16 @@ export class KernelUsers {
     this.words[(at + User.limitPages) / 4 + 1] = Math.floor(limitPages / 2 ** 32);
     this.words[(at + User.limitPages) / 4] = limitPages >>> 0;
     this.words[(at + User.mode) / 4] = mode;
+  }
+
+  /** Bits of the members that count for a user. */
+  countMaskOf(index: number): number {
+    return this.rows.getUint32(index * User.bytes + User.countMask, true);
+  }
+
+  /** Other members count for a user: what is booked of it is to be forgotten then. Changes nothing else. */
+  setCountMask(index: number, countMask: number): void {
+    this.rows.setUint32(index * User.bytes + User.countMask, countMask, true);
   }
 
   /** Above so many pages each page is recorded. Changes nothing else. */

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import type { UnitKernel } from "../../pipeline/kill/unit_kernel.ts";
+import { Sharer, type UnitKernel } from "../../pipeline/kill/unit_kernel.ts";
+import { gidOfAccount } from "../../pipeline/limits/shared_groups.ts";
 import { Unit } from "../../pipeline/memory/kill_plan.ts";
 import { KernelError } from "../ffi/errno.ts";
+import { ProcStatus } from "../../pipeline/ports.ts";
 import { ProcReader } from "../proc/proc.ts";
 
 /** Fields of /proc/PID/stat. */
@@ -58,6 +60,7 @@ export function unifiedMount(text: string): string | undefined {
 
 export class LinuxUnitKernel implements UnitKernel {
   private readonly proc = new ProcReader();
+  private readonly status = new ProcStatus();
   /** By key less 1. */
   private readonly scopes: Scope[] = [];
   private mount: string | null | undefined;
@@ -95,6 +98,13 @@ export class LinuxUnitKernel implements UnitKernel {
     if (wanted === undefined || scope === undefined) return false;
     return scope.isUnified === wanted.isUnified &&
       (scope.path === wanted.path || scope.path.startsWith(`${wanted.path}/`));
+  }
+
+  sharerOf(pid: number, uid: number): number {
+    if (gidOfAccount(uid >>> 0) === undefined) return Sharer.none;
+    const { status } = this;
+    const isThere = this.asked(() => this.proc.readStatus(pid, status)) === true;
+    return isThere ? status.realUid >>> 0 : Sharer.unknown;
   }
 
   killScope(key: number, mayKill: (pid: number) => boolean): boolean {

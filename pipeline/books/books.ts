@@ -23,6 +23,7 @@ import type { TASK_COLUMNS } from "../memory/layout.ts";
 import { IntMap } from "../memory/int_map.ts";
 import { invariant } from "../memory/invariant.ts";
 import type { Memory } from "../memory/memory.ts";
+import type { MemberMask } from "../memory/settings.ts";
 import type { ColumnArrays, SlotAllocator } from "../memory/table.ts";
 import { clearTag } from "../rules/tag.ts";
 import { checkSums } from "./check_sums.ts";
@@ -190,6 +191,7 @@ export class Books extends MmRows {
     const taskCount = processes.taskCount[slot]!;
     const mmCount = this.mmCountOf(slot);
     const assigned = this.leaveUser(slot);
+    const mask = users.countMask[from]!;
     this.chargeUser(from, -pages);
     this.shares.creditUser(from, -credit);
     users.processCount[from]!--;
@@ -202,13 +204,30 @@ export class Books extends MmRows {
     users.processCount[to]!++;
     users.taskCount[to]! += taskCount;
     users.mmCount[to]! += mmCount;
-    this.shares.creditUser(to, credit);
+    if (users.countMask[to] !== mask) this.recountProcess(slot, mask);
+    this.shares.creditUser(to, processes.creditPages[slot]!);
     for (const [mm, pages] of assigned) this.shares.joinUser(mm, pages);
-    this.chargeUser(to, pages);
-    if (pages !== 0) {
+    this.chargeUser(to, processes.pages[slot]!);
+    if (pages !== 0 || processes.pages[slot] !== 0) {
       this.touch(from);
       this.touch(to);
     }
+  }
+
+  /** Other members count for a process, which is nobody's sum at this moment. @param mask What counted before. */
+  private recountProcess(slot: number, mask: MemberMask): void {
+    const { processes, mms } = this;
+    processes.pages[slot] = 0;
+    processes.creditPages[slot] = 0;
+    processes.sharedPages[slot] = 0;
+    for (let mm1 = processes.mmFirst1[slot]!; mm1 !== 0; mm1 = mms.sibling1[mm1 - 1]!) {
+      this.recount(mm1 - 1, mask);
+      processes.pages[slot]! += this.countedPages(mm1 - 1);
+      processes.creditPages[slot]! += mms.creditPages[mm1 - 1]!;
+      processes.sharedPages[slot]! += mms.sharedPages[mm1 - 1]!;
+    }
+    // What it has by another measure is no growth.
+    this.settleGrowth(slot);
   }
 
   /** The mms of a process leave its user. @returns Of each what was assigned to it. */

@@ -16,7 +16,7 @@ import { TableNumber, takeRow } from "./row_shares.ts";
 import { Shares } from "./shares.ts";
 
 export interface MmOptions {
-  /** The counted members. */
+  /** The counted members of users of whom {@link MmRows.setCountMask} says nothing. */
   readonly countMask: MemberMask;
   /** Pages that are counted more than once are credited; else usage is the plain sum. */
   readonly creditsShares: boolean;
@@ -31,6 +31,10 @@ export abstract class MmRows extends PageSums {
   private readonly mmMap: IntMap;
   protected readonly counters: Float64Array;
   private readonly countMask: MemberMask;
+  /** Members that count for every user so far: of them nobody need be asked. */
+  private everyMask: MemberMask;
+  /** Those that count for any user so far. */
+  private anyMask: MemberMask;
   /** Of {@link absorbMm}: what there was to be absorbed. */
   private readonly absorbedPages = new Int32Array(MEMBER_COUNT);
   private readonly absorbedTsNs = new Float64Array(MEMBER_COUNT);
@@ -42,10 +46,10 @@ export abstract class MmRows extends PageSums {
     this.mmSlots = new SlotAllocator(buffer, plan.mms, memory.mms);
     this.mmMap = new IntMap(buffer, plan.mmMap, plan.capacity.mms);
     this.counters = counters;
-    this.countMask = options.countMask;
+    this.countMask = this.everyMask = this.anyMask = options.countMask;
     this.shares = new Shares(memory, this.mmSlots, {
-      countMask: options.countMask,
       isOn: options.creditsShares,
+      countMask: (mmSlot) => this.countMaskOf(mmSlot),
       countedPages: (mmSlot) => this.countedPages(mmSlot),
       onCredit: options.onCredit,
     });
@@ -58,6 +62,26 @@ export abstract class MmRows extends PageSums {
     this.mms.state.fill(MmState.free, 0, this.mmSlots.highWater);
     this.mmSlots.reset();
     this.mmMap.clear();
+  }
+
+  /** Says what counts for a user, before it has a process. */
+  setCountMask(userSlot: number, countMask: MemberMask): void {
+    invariant(this.users.processCount[userSlot] === 0, "books: a user with processes counts on");
+    this.users.countMask[userSlot] = countMask;
+    this.everyMask &= countMask;
+    this.anyMask |= countMask;
+  }
+
+  /** The members that count for the user of an mm. */
+  private countMaskOf(mmSlot: number): MemberMask {
+    if (this.everyMask === this.anyMask) return this.everyMask;
+    return this.users.countMask[this.processes.userSlot[this.mms.processSlot1[mmSlot]! - 1]!]!;
+  }
+
+  /** Whether a member counts for the user of an mm. Mostly no table is asked. */
+  private counts(mmSlot: number, member: number): boolean {
+    if (((this.everyMask >> member) & 1) !== 0) return true;
+    return ((this.anyMask >> member) & 1) !== 0 && ((this.countMaskOf(mmSlot) >> member) & 1) !== 0;
   }
 
   /** Row of an mm by its id, -1 when it has none. */
@@ -117,7 +141,7 @@ export abstract class MmRows extends PageSums {
       const pages = mms.pages[at]!;
       mms.tsNs[at] = tsNs;
       mms.pages[at] = 0;
-      if ((this.countMask >> member) & 1) this.chargeAll(mms.processSlot1[slot]! - 1, -pages);
+      if (this.counts(slot, member)) this.chargeAll(mms.processSlot1[slot]! - 1, -pages);
     }
     this.shares.end(slot);
     this.shares.clear(slot);
@@ -140,15 +164,27 @@ export abstract class MmRows extends PageSums {
     const shared = this.mms.sharedPages[slot]!;
     const isOtherUser = processes.userSlot[from] !== processes.userSlot[processSlot];
     const assigned = isOtherUser ? this.shares.leaveUser(slot) : 0;
+    const mask = this.countMaskOf(slot);
     this.chargeAll(from, -this.countedPages(slot));
     this.shares.creditProcess(from, -credit);
     processes.sharedPages[from]! -= shared;
     this.unlink(slot, from);
     this.link(slot, processSlot);
-    processes.sharedPages[processSlot]! += shared;
-    this.shares.creditProcess(processSlot, credit);
+    if (this.countMaskOf(slot) !== mask) this.recount(slot, mask);
+    processes.sharedPages[processSlot]! += this.mms.sharedPages[slot]!;
+    this.shares.creditProcess(processSlot, this.mms.creditPages[slot]!);
     this.shares.joinUser(slot, assigned);
     this.chargeAll(processSlot, this.countedPages(slot));
+  }
+
+  /**
+   * Other members count for an mm than before. What counts from now on is credited, as nobody knows who has
+   * it too; of what does not count any more, the credit may have been. Changes the mm's row only.
+   * @param mask What counted before.
+   */
+  protected recount(mmSlot: number, mask: MemberMask): void {
+    const added = this.pagesOf(mmSlot, this.countMaskOf(mmSlot) & ~mask);
+    this.shares.recount(mmSlot, added);
   }
 
   /** Forgets an mm and takes its pages off its process. */
@@ -218,8 +254,12 @@ export abstract class MmRows extends PageSums {
 
   /** Counted pages of an mm. */
   countedPages(mmSlot: number): number {
+    return this.pagesOf(mmSlot, this.countMaskOf(mmSlot));
+  }
+
+  /** Pages that an mm has of some members. */
+  private pagesOf(mmSlot: number, mask: MemberMask): number {
     const { pages } = this.mms;
-    const mask = this.countMask;
     const base = mmSlot * MEMBER_COUNT;
     return (mask & 1 ? pages[base]! : 0) + (mask & 2 ? pages[base + 1]! : 0) +
       (mask & 4 ? pages[base + 2]! : 0) + (mask & 8 ? pages[base + 3]! : 0);
@@ -256,7 +296,7 @@ export abstract class MmRows extends PageSums {
     mms.tsNs[at] = tsNs;
     const delta = pages - mms.pages[at]!;
     mms.pages[at] = pages;
-    if (delta === 0 || ((this.countMask >> member) & 1) === 0) return 0;
+    if (delta === 0 || !this.counts(mmSlot, member)) return 0;
     const owner = mms.processSlot1[mmSlot]! - 1;
     if (tsNs >= this.bucketEndNs) this.startBucket(tsNs);
     // Credited before it is charged, so that it makes no peak.

@@ -33,8 +33,8 @@ import type { SlotAllocator } from "../memory/table.ts";
 const SHAREABLE_MASK = 1 << Member.file | 1 << Member.shmem;
 
 export interface SharesOptions {
-  /** The counted members. */
-  readonly countMask: number;
+  /** The members that count for the user of an mm. */
+  readonly countMask: (mmSlot: number) => number;
   /** Whether there are credits at all; else usage is the plain sum. */
   readonly isOn: boolean;
   /** Counted pages of an mm. */
@@ -45,12 +45,11 @@ export interface SharesOptions {
 
 export class Shares {
   readonly isOn: boolean;
-  /** Counted members of {@link SHAREABLE_MASK}; 0 when there are no credits. */
-  readonly shareableMask: number;
   private readonly users: Memory["users"];
   private readonly processes: Memory["processes"];
   private readonly mms: Memory["mms"];
   private readonly mmSlots: SlotAllocator;
+  private readonly countMask: (mmSlot: number) => number;
   private readonly countedPages: (mmSlot: number) => number;
   private readonly onCredit: (userSlot: number) => void;
 
@@ -60,7 +59,7 @@ export class Shares {
     this.mms = memory.mms;
     this.mmSlots = mmSlots;
     this.isOn = options.isOn;
-    this.shareableMask = options.isOn ? options.countMask & SHAREABLE_MASK : 0;
+    this.countMask = options.countMask;
     this.countedPages = options.countedPages;
     this.onCredit = options.onCredit;
   }
@@ -221,13 +220,18 @@ export class Shares {
 
   /** An mm has given back pages of a counted member that is not anon: its own first. */
   gaveBack(mmSlot: number, member: number, pages: number): void {
-    if (((this.shareableMask >> member) & 1) !== 0) this.unassign(mmSlot, pages);
+    if (this.isShareable(member)) this.unassign(mmSlot, pages);
   }
 
   /** An mm has more pages of a counted member that is not anon: what is new there may be shared. */
   grew(mmSlot: number, member: number, delta: number): void {
-    if (((this.shareableMask >> member) & 1) !== 0) this.grewShareable(mmSlot, delta);
+    if (this.isShareable(member)) this.grewShareable(mmSlot, delta);
     else if (member === Member.swap) this.grewSwap(mmSlot, delta);
+  }
+
+  /** Whether others may have pages of a counted member without a fork, and there are credits. */
+  private isShareable(member: number): boolean {
+    return this.isOn && ((SHAREABLE_MASK >> member) & 1) !== 0;
   }
 
   /** An mm has more file or shmem pages. */
@@ -274,6 +278,20 @@ export class Shares {
     assignedPages[mmSlot] = pages;
   }
 
+  /**
+   * Other members count for an mm, which is nobody's sum at this moment.
+   * @param addedPages What counts from now on.
+   */
+  recount(mmSlot: number, addedPages: number): void {
+    const { mms } = this;
+    const counted = this.countedPages(mmSlot);
+    const added = this.isOn ? addedPages : 0;
+    mms.creditPages[mmSlot] = Math.min(counted, mms.creditPages[mmSlot]! + added);
+    mms.sharedPages[mmSlot] = Math.min(counted, mms.sharedPages[mmSlot]! + added);
+    mms.keptCreditPages[mmSlot]! += added;
+    mms.laterCreditPages[mmSlot]! += added;
+  }
+
   /** An mm leaves its user. @returns What was assigned to it there, for {@link joinUser}. */
   leaveUser(mmSlot: number): number {
     const assigned = this.mms.assignedPages[mmSlot]!;
@@ -284,7 +302,8 @@ export class Shares {
   /** An mm comes to another user, whose mms may have the same pages: it is credited with what they may have. */
   joinUser(mmSlot: number, assigned: number): void {
     if (assigned === 0) return;
-    const more = this.assignAhead(mmSlot, assigned);
+    const own = this.countedPages(mmSlot) - this.mms.creditPages[mmSlot]!;
+    const more = this.assignAhead(mmSlot, Math.min(assigned, own));
     if (more < assigned) this.credit(mmSlot, assigned - more);
   }
 
@@ -305,7 +324,7 @@ export class Shares {
   shareablePages(mmSlot: number): number {
     const { pages } = this.mms;
     const base = mmSlot * MEMBER_COUNT;
-    const mask = this.shareableMask;
+    const mask = this.isOn ? this.countMask(mmSlot) : 0;
     return (mask & (1 << Member.file) ? pages[base + Member.file]! : 0) +
       (mask & (1 << Member.shmem) ? pages[base + Member.shmem]! : 0);
   }

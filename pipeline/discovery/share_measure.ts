@@ -7,10 +7,11 @@ import { CounterIndex, HeaderWord, ProcessFlag, ProcessState } from "../memory/l
 import { MeasureSchedule } from "../books/measure_schedule.ts";
 import { ReadingCost } from "../books/reading_cost.ts";
 import type { Memory } from "../memory/memory.ts";
+import type { MemberMask } from "../memory/settings.ts";
 import { MEASURE_BEGIN, MEASURE_END, MEASURED } from "../messages/records.ts";
 import type { RecordWriter } from "../messages/record_writer.ts";
 import { ProcTrial } from "./proc_trial.ts";
-import { type RollupKib, type SharesContext, sharesOf } from "../books/smaps_shares.ts";
+import { type RollupKib, sharesOf } from "../books/smaps_shares.ts";
 import { UserRows } from "../books/user_rows.ts";
 import { readLivingThread } from "../living_thread.ts";
 import { type Clock, type Proc, ProcStatus } from "../ports.ts";
@@ -23,7 +24,7 @@ export interface ShareFacts {
   readRollup(tid: number): Promise<RollupKib | undefined>;
 }
 
-export interface ShareMeasureContext extends SharesContext {
+export interface ShareMeasureContext {
   readonly memory: Memory;
   readonly writer: RecordWriter;
   readonly clock: Clock;
@@ -31,6 +32,9 @@ export interface ShareMeasureContext extends SharesContext {
   readonly facts: ShareFacts;
   /** CPUs that the users' programs run on. */
   readonly cpus: number;
+  readonly pageBytes: number;
+  /** The members that count for a user. */
+  readonly countMaskOf: (uid: number) => MemberMask;
   /** The sweeper's. */
   readonly counters: Float64Array;
   /** Hands over what was written so far. */
@@ -173,8 +177,9 @@ export class ShareMeasure {
    * program of which accounting has not heard yet: then the shares of what it had are not known.
    */
   private isBooked(run: Run, pid: number): boolean {
-    const { memory, countMask, pageBytes } = this.context;
+    const { memory, countMaskOf, pageBytes } = this.context;
     const { processes, users } = memory;
+    const countMask = countMaskOf(run.uid);
     const { rssAnonKib, rssFileKib, rssShmemKib, vmSwapKib } = this.after;
     const kib = [rssFileKib, rssAnonKib, vmSwapKib, rssShmemKib];
     const countedKib = kib.reduce(
@@ -200,8 +205,11 @@ export class ShareMeasure {
   }
 
   private tell(run: Run, pid: number, rollup: RollupKib): void {
-    const { writer, clock } = this.context;
-    const shares = sharesOf(rollup, this.before, this.after, this.context);
+    const { writer, clock, countMaskOf, pageBytes } = this.context;
+    const shares = sharesOf(rollup, this.before, this.after, {
+      countMask: countMaskOf(run.uid),
+      pageBytes,
+    });
     run.lazyPages += shares.lazyPages;
     const measured = writer.open(MEASURED, clock.nowNs());
     measured.tgid = pid;

@@ -150,9 +150,7 @@ export class Sweeper implements ExecListener {
       counters: this.counters,
       publish,
       pageBytes,
-      get countMask() {
-        return rules.settings.countMask;
-      },
+      countMaskOf: (uid) => rules.countMaskOf(uid),
     });
     const readMemory = (): ReturnType<SweeperWorld["readMemory"]> => world.readMemory();
     const minAvailableBytes = (): number => rules.settings.minAvailableBytes;

@@ -216,12 +216,13 @@ export class Graces {
     for (const row of this.found) {
       const pid = victims.pid[row]!;
       const key = units.keyOf(pid, unit);
+      const sharer = key === 0 ? 0 : units.sharerOf(pid, userSlot);
       victims.outcome[row] = outcome;
       const isMain = victims.isMember[row] === 0;
       if (!this.kill(row, userSlot)) continue;
       if (isMain) this.tell(row, nowNs);
-      const order = { userSlot, unit, key, mainPid: pid, signal: Signal.kill, graceUntilNs: 0 };
-      if (isMain) units.take(order);
+      const order = { userSlot, unit, key, sharer, mainPid: pid, signal: Signal.kill };
+      if (isMain) units.take({ ...order, graceUntilNs: 0 });
     }
     waiting.end(userSlot);
     return false;

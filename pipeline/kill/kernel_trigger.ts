@@ -13,6 +13,8 @@ export const LineState = {
   exact: 1,
   /** Not all, as there was no room for an address space. */
   inexact: 2,
+  /** Other members than count for it now: they book it anew, or toom is about to start over. */
+  otherMembers: 3,
 } as const;
 export type LineState = typeof LineState[keyof typeof LineState];
 
@@ -24,9 +26,10 @@ export interface KernelLimits {
    * @param uid As in the tables.
    * @param limitPages Counted pages: hard and share credit.
    * @param mayKill Programs may end the user's candidate; else they only tell.
+   * @param countMask What counts for the user.
    * @returns {@link LineState}: only of an exact one programs end anybody.
    */
-  set(uid: number, limitPages: number, mayKill: boolean): LineState;
+  set(uid: number, limitPages: number, mayKill: boolean, countMask: number): LineState;
   /** The credit has what a fork copied: from here on programs charge it. @param pages 0 or more. */
   chargeInherited(uid: number, pages: number): void;
   /** Nobody is armed any more. */

@@ -476,6 +476,7 @@ export class Killer {
       : chargedPages(users, userSlot);
     const unit = isPlanned ? unitOf(users.plan[userSlot]!) : Unit.process;
     const key = isPlanned && !dryRun ? this.units.keyOf(pid, unit) : 0;
+    const sharer = key === 0 ? 0 : this.units.sharerOf(pid, userSlot);
     if (!arms && this.storms.count > 0) this.storms.before(userSlot, pid);
     const result = kernel.kill(handle, pid, signal);
     const killedNs = kernel.nowNs();
@@ -502,7 +503,7 @@ export class Killer {
     } else this.rows.markAsked(row, killedNs, graceUntilNs, pages);
     const members = key === 0
       ? undefined
-      : this.units.take({ userSlot, unit, key, mainPid: pid, signal, graceUntilNs });
+      : this.units.take({ userSlot, unit, key, sharer, mainPid: pid, signal, graceUntilNs });
     users.kills[userSlot]!++;
     this.counters[CounterIndex.kills]!++;
     const what = { row, userSlot, pid, tsNs, trigger, killedNs, usagePages, creditPages };

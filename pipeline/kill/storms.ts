@@ -61,6 +61,8 @@ export class Storms {
   private readonly active = new Set<number>();
   /** Of the victim that is about to be signalled: its parent or session. */
   private relation = 0;
+  /** And which of those who share the account it is. */
+  private sharer = 0;
   private relationPid = 0;
   private actedComm: Uint8Array | undefined;
 
@@ -88,6 +90,7 @@ export class Storms {
     const action = actionOf(memory.users.plan[userSlot]!);
     this.relationPid = pid;
     this.relation = 0;
+    this.sharer = action === Action.off ? 0 : this.context.units.sharerOf(pid, userSlot);
     if (action === Action.parent) this.relation = unitKernel?.parentOf(pid) ?? 0;
     if (action === Action.session) {
       this.relation = unitKernel?.unitOf(pid, Unit.session) ?? 0;
@@ -153,12 +156,14 @@ export class Storms {
     const { rows, units, memory } = this.context;
     const slot = rows.findProcess(pid);
     if (slot < 0 || memory.processes.userSlot[slot] !== userSlot) return 0;
-    const order = { userSlot, signal: Signal.kill, graceUntilNs: 0 };
+    const { sharer } = this;
+    const order = { userSlot, sharer, signal: Signal.kill, graceUntilNs: 0 };
     return units.takeOne(slot, order) ? pid : 0;
   }
 
   private killSession(userSlot: number, key: number, mainPid: number): number {
-    const order = { userSlot, unit: Unit.session, key, mainPid, signal: Signal.kill };
+    const { sharer } = this;
+    const order = { userSlot, unit: Unit.session, key, sharer, mainPid, signal: Signal.kill };
     return this.context.units.take({ ...order, graceUntilNs: 0 }) > 0 ? key : 0;
   }
 

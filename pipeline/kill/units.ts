@@ -1,6 +1,7 @@
 /**
  * What goes with a victim: its process group, its session, or its cgroup. Of these only processes of the
- * same user, each opened and checked before it is signalled (I1); who is protected stays.
+ * same user, each opened and checked before it is signalled (I1); who is protected stays. Where users share
+ * an account, only processes of the victim's own real uid go with it: the others have their own work.
  *
  * @module
  */
@@ -10,7 +11,7 @@ import { ProcessState } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
 import { type Candidates, ESRCH } from "./candidates.ts";
 import { type KillKernel, Refusal, Signal } from "./kill_kernel.ts";
-import type { UnitKernel } from "./unit_kernel.ts";
+import { Sharer, type UnitKernel } from "./unit_kernel.ts";
 import type { VictimRows } from "./victim_rows.ts";
 
 export interface UnitsContext {
@@ -30,6 +31,8 @@ export interface UnitOrder {
   readonly unit: number;
   /** Of {@link Units.keyOf}. */
   readonly key: number;
+  /** Of {@link Units.sharerOf}, of the main victim. */
+  readonly sharer: number;
   /** Who has been signalled already. */
   readonly mainPid: number;
   readonly signal: number;
@@ -50,6 +53,23 @@ export class Units {
   keyOf(pid: number, unit: number): number {
     if (unit === Unit.process) return 0;
     return this.context.unitKernel?.unitOf(pid, unit) ?? 0;
+  }
+
+  /**
+   * Whose a process is among those who share its account, to be asked before it is signalled.
+   * @returns {@link Sharer}.none: nobody shares it.
+   */
+  sharerOf(pid: number, userSlot: number): number {
+    const { unitKernel, memory } = this.context;
+    return unitKernel?.sharerOf(pid, memory.users.uid[userSlot]!) ?? Sharer.unknown;
+  }
+
+  /** Whether a process, whose descriptor is open, is of the same user as the main victim. */
+  private isOfSharer(
+    pid: number,
+    { sharer, userSlot }: Pick<UnitOrder, "sharer" | "userSlot">,
+  ): boolean {
+    return sharer !== Sharer.unknown && this.sharerOf(pid, userSlot) === sharer;
   }
 
   /** Signals who is in a unit beside its main victim. @returns How many were. */
@@ -95,6 +115,10 @@ export class Units {
     const uid = users.uid[userSlot]!;
     const handle = isSent ? kernel.open(pid) : candidates.open(slot, generation, uid);
     if (handle < 0) return isSent;
+    if (!isSent && !this.isOfSharer(pid, order)) {
+      kernel.close(handle);
+      return false;
+    }
     if (!isSent) {
       const result = kernel.kill(handle, pid, signal);
       if (result !== 0) {
@@ -121,7 +145,8 @@ export class Units {
   }
 
   /** Has the kernel end a cgroup at once, where nobody is in it who must stay. */
-  private killScope({ unit, key, userSlot }: UnitOrder): boolean {
+  private killScope(order: UnitOrder): boolean {
+    const { unit, key, userSlot } = order;
     if (unit !== Unit.scope) return false;
     const { unitKernel, kernel, memory, rows, candidates } = this.context;
     const uid = memory.users.uid[userSlot]!;
@@ -135,7 +160,9 @@ export class Units {
       const handle = kernel.open(pid);
       if (handle < 0) return handle === -ESRCH;
       const refusal = kernel.check(handle, pid, uid);
+      const isOther = refusal === Refusal.none && !this.isOfSharer(pid, order);
       kernel.close(handle);
+      if (isOther) return false;
       return refusal === Refusal.none || refusal === Refusal.gone;
     });
   }

@@ -152,7 +152,11 @@ export class Enforcement {
   /** Takes over the users that a predecessor's books had. */
   start(): void {
     this.armsOrdered.set(this.books.users.armsDone);
-    for (let slot = 0; slot < this.books.userSlots.highWater; slot++) this.limitUser(slot);
+    const { users, userSlots } = this.books;
+    for (let slot = 0; slot < userSlots.highWater; slot++) {
+      if (users.state[slot] !== UserState.free) this.countUser(slot);
+      this.limitUser(slot);
+    }
   }
 
   /** Looks whether there is another killer, whether a grace is over, and for new promises. */
@@ -188,7 +192,23 @@ export class Enforcement {
     this.armsOrdered[userSlot] = this.books.users.armsDone[userSlot]!;
     this.softReportedNs[userSlot] = -Infinity;
     this.armOrderedNs[userSlot] = -Infinity;
+    this.countUser(userSlot);
     this.limitUser(userSlot);
+  }
+
+  private countUser(userSlot: number): void {
+    const { users } = this.books;
+    this.books.setCountMask(userSlot, this.rules.countMaskOf(users.uid[userSlot]!));
+  }
+
+  /** Whether somebody's limit says by now that other members count than the books were begun with. */
+  countsOthers(): boolean {
+    const { users, userSlots } = this.books;
+    for (let slot = 0; slot < userSlots.highWater; slot++) {
+      if (users.state[slot] === UserState.free) continue;
+      if (users.countMask[slot] !== this.rules.countMaskOf(users.uid[slot]!)) return true;
+    }
+    return false;
   }
 
   private limitUser(userSlot: number): void {

@@ -75,7 +75,7 @@ export class KernelLines {
   /** As {@link tellAll}, of one user. */
   tell(userSlot: number, nowNs: number, isFirstSweep: boolean): void {
     const { memory, books, reports, rules, kernel } = this.context;
-    const { uid, hardPages, creditPages, doubtTsNs, plan, victimPolicy } = books.users;
+    const { uid, hardPages, creditPages, doubtTsNs, plan, victimPolicy, countMask } = books.users;
     const isDoubtful = memory.header[HeaderWord.degraded] !== 0 && doubtTsNs[userSlot] !== 0;
     const { dryRun, arms, kernelTrigger } = rules.settings;
     // They know the candidate, and not who may be one: whom the page decides about, toom decides. What
@@ -84,7 +84,7 @@ export class KernelLines {
     const mayKill = kernelTrigger && arms && !dryRun && !isDoubtful && !isFirstSweep &&
       isPlain(plan[userSlot]!) && !asksForCulprit(policy);
     const limitPages = hardPages[userSlot]! + creditPages[userSlot]!;
-    const state = kernel.set(uid[userSlot]!, limitPages, mayKill);
+    const state = kernel.set(uid[userSlot]!, limitPages, mayKill, countMask[userSlot]!);
     this.isDeciding[userSlot] = mayKill && state === LineState.exact ? 1 : 0;
     this.isKnown[userSlot] = state === LineState.unknown ? 0 : 1;
     if (state !== LineState.inexact) return;

@@ -11,7 +11,13 @@
 import { NO_LIMIT_PAGES } from "../books/books.ts";
 import { invariant } from "../memory/invariant.ts";
 import { checkPlan, type KillPlan, type StormBrake } from "../memory/kill_plan.ts";
-import { BRAKE_MODES, type BrakeMode, type VictimPolicy } from "../memory/settings.ts";
+import {
+  BRAKE_MODES,
+  type BrakeMode,
+  isMemberMask,
+  type MemberMask,
+  type VictimPolicy,
+} from "../memory/settings.ts";
 import { packPolicy } from "../memory/victim_policy.ts";
 import { bytesToPages, formatBytes, FormatError, parseAmountBytes, quote } from "./units.ts";
 
@@ -41,6 +47,8 @@ export interface LimitRule extends UidRange {
   readonly brake?: BrakeMode;
   /** Processes of each user, 1 or more; left out: as many as all may have. */
   readonly processesMax?: number;
+  /** The members that count for its users; left out: as the settings say. */
+  readonly countMask?: MemberMask;
   /** Which of the user's processes goes; left out: as the settings say. */
   readonly victim?: VictimPolicy;
   /** How its users are killed, and what is done about their storms; left out: as the settings say. */
@@ -218,7 +226,12 @@ export class LimitRules {
    * @throws {InvariantError} When the rule itself is impossible.
    */
   set(rule: LimitRule): void {
-    const { uidFirst, uidLast, hardPages, softPages, brake, processesMax, victim } = rule;
+    const { uidFirst, uidLast, hardPages, softPages, brake, processesMax, victim, countMask } =
+      rule;
+    invariant(
+      countMask === undefined || isMemberMask(countMask),
+      `limit rule: members ${countMask} are not 1 to 15`,
+    );
     invariant(
       brake === undefined || BRAKE_MODES.includes(brake),
       `limit rule: no brake ${brake}`,
@@ -251,6 +264,7 @@ export class LimitRules {
       ...(brake === undefined ? {} : { brake }),
       ...(processesMax === undefined ? {} : { processesMax }),
       ...(victim === undefined ? {} : { victim }),
+      ...(countMask === undefined ? {} : { countMask }),
       ...(rule.plan === undefined ? {} : { plan: rule.plan }),
       ...(rule.storm === undefined ? {} : { storm: rule.storm }),
       ...(rule.isAtOnce === true ? { isAtOnce: true as const } : {}),

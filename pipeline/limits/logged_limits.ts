@@ -20,8 +20,8 @@ export class LoggedKernelLimits implements KernelLimits {
     this.log = log;
   }
 
-  set(uid: number, limitPages: number, mayKill: boolean): LineState {
-    const state = this.kernel.set(uid, limitPages, mayKill);
+  set(uid: number, limitPages: number, mayKill: boolean, countMask: number): LineState {
+    const state = this.kernel.set(uid, limitPages, mayKill, countMask);
     const { recording } = this.log;
     if (recording !== 0) this.note(recording, uid, state);
     return state;

@@ -13,6 +13,7 @@ import {
   BRAKE_MODES,
   type BrakeMode,
   checkSettings,
+  type MemberMask,
   type Settings,
   SettingsCopy,
   storeSettings,
@@ -27,6 +28,10 @@ export const RULES_REGION_WORDS: number = SettingsWord.rules + RULES_MAX * RULE_
 const PLAN_OFFSET = 7;
 /** The word behind it. */
 const VICTIM_OFFSET = RULE_WORDS - 1;
+/** Of a row's flags; and where its counted members lie. */
+const AT_ONCE = 1;
+const COUNT_SHIFT = 4;
+const COUNT_BITS = 15;
 
 function rowsMax(words: Int32Array): number {
   return Math.floor((words.length - SettingsWord.rules) / RULE_WORDS);
@@ -73,7 +78,8 @@ function storeRows(words: Int32Array, rows: readonly LimitRule[]): void {
     Atomics.store(words, word + 2, rule.hardPages);
     Atomics.store(words, word + 3, rule.softPages);
     Atomics.store(words, word + 4, rule.processesMax ?? 0);
-    Atomics.store(words, word + 5, rule.isAtOnce === true ? 1 : 0);
+    const flags = (rule.isAtOnce === true ? AT_ONCE : 0) | (rule.countMask ?? 0) << COUNT_SHIFT;
+    Atomics.store(words, word + 5, flags);
     const brake = rule.brake === undefined ? 0 : BRAKE_MODES.indexOf(rule.brake) + 1;
     Atomics.store(words, word + 6, brake);
     const victim = rule.victim === undefined ? 0 : packPolicy(rule.victim);
@@ -190,6 +196,12 @@ export class RulesView {
     return word < 0 ? 0 : this.rows[word + VICTIM_OFFSET]!;
   }
 
+  /** The members that count for a user (unsigned, or as a signed word). */
+  countMaskOf(uid: number): MemberMask {
+    const word = this.rowOf(uid);
+    return (word < 0 ? 0 : this.countMaskAt(word)) || this.copy.countMask;
+  }
+
   /** Weights of victim policies of limits that do not say. */
   get policyWord(): number {
     return this.policy;
@@ -203,6 +215,11 @@ export class RulesView {
   /** What is done about storms of a user of a rule. */
   stormOf(rule: LimitRule | undefined): StormBrake {
     return { ...this.copy.storm, ...rule?.storm };
+  }
+
+  /** 0: as the settings say. */
+  private countMaskAt(word: number): MemberMask {
+    return this.rows[word + 5]! >>> COUNT_SHIFT & COUNT_BITS;
   }
 
   private brakeAt(word: number): BrakeMode | undefined {
@@ -224,6 +241,7 @@ export class RulesView {
     const brake = this.brakeAt(word);
     const processesMax = this.rows[word + 4]!;
     const victim = this.rows[word + VICTIM_OFFSET]!;
+    const countMask = this.countMaskAt(word);
     return {
       uidFirst: this.rows[word]! >>> 0,
       uidLast: this.rows[word + 1]! >>> 0,
@@ -232,7 +250,8 @@ export class RulesView {
       ...(brake === undefined ? {} : { brake }),
       ...(processesMax === 0 ? {} : { processesMax }),
       ...(victim === 0 ? {} : { victim: unpackPolicy(victim) }),
-      ...(this.rows[word + 5] === 0 ? {} : { isAtOnce: true as const }),
+      ...(countMask === 0 ? {} : { countMask }),
+      ...((this.rows[word + 5]! & AT_ONCE) === 0 ? {} : { isAtOnce: true as const }),
       ...loadPlan(this.rows, word + PLAN_OFFSET),
     };
   }

@@ -56,6 +56,8 @@ export const USER_COLUMNS = {
   excessProcesses: "i32",
   /** Weights of victim policies for its processes, packPolicy() of settings.ts; 0: as settings say. */
   victimPolicy: "i32",
+  /** Counted members, bits 1 << Member. Of a row that has processes it does not change. */
+  countMask: "i32",
   /** Raised whenever a process has become, or is about to become, this user's. */
   joins: "i32",
   /** Pages promised by the coordinator and not touched yet. Writer: coordinator. */

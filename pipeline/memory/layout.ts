@@ -103,7 +103,7 @@ export const SettingsWord = {
 } as const;
 /**
  * uidFirst, uidLast (both unsigned, inclusive), hardPages, softPages, processesMax (0: as all), flags
- * (1: at once, without a grace), index in BRAKE_MODES of settings.ts + 1 (0: as the settings say), then
+ * (1: at once, without a grace; bits 4 to 7: counted members, 0: as the settings say), index in BRAKE_MODES of settings.ts + 1 (0: as the settings say), then
  * PLAN_WORDS of kill_plan.ts, and weights of victim policies (0: as the settings say).
  */
 export const RULE_WORDS = 15;

@@ -25,6 +25,12 @@ export { VICTIM_POLICIES, type VictimPolicy } from "./victim_policy.ts";
 
 /** A set of members as bits: 1 << Member. */
 export type MemberMask = number;
+const MEMBER_MASK_MAX = 15;
+
+/** Whether a number is a set of members, of which there is at least one. */
+export function isMemberMask(mask: number): mask is MemberMask {
+  return Number.isInteger(mask) && mask >= 1 && mask <= MEMBER_MASK_MAX;
+}
 
 /**
  * Whom the brake comes down on. `off`: nobody; `growers`: above soft, those that have grown lately;
@@ -44,7 +50,7 @@ export type MachineVictim = typeof MACHINE_VICTIMS[number];
 export interface Settings {
   /** Of limits that do not say. */
   readonly victimPolicy: VictimPolicy;
-  /** The counted members. */
+  /** The counted members, of limits that do not say. */
   readonly countMask: MemberMask;
   /** Pages that are counted more than once are credited; else usage is the sum over processes. */
   readonly creditsShares: boolean;
@@ -127,7 +133,7 @@ export function checkSettings(settings: Settings): void {
     MACHINE_VICTIMS.includes(settings.machineVictim),
     `settings: no victim of the machine by ${settings.machineVictim}`,
   );
-  invariant(isCount(countMask, 1, 15), `settings: members ${countMask} are not 1 to 15`);
+  invariant(isMemberMask(countMask), `settings: members ${countMask} are not 1 to 15`);
   invariant(isCount(intervalMs, 1, 0x7fffffff), `settings: an interval of ${intervalMs} ms`);
   invariant(
     isCount(minAvailableBytes, 0, Number.MAX_SAFE_INTEGER),

@@ -6,7 +6,7 @@
  */
 import { Member } from "../memory/layout.ts";
 import { readLivingThread } from "../living_thread.ts";
-import type { SettingsView } from "../memory/settings.ts";
+import type { MemberMask } from "../memory/settings.ts";
 import {
   type Proc,
   ProcIdentity,
@@ -22,8 +22,8 @@ import { KeyKind } from "./ready_key.ts";
 export interface ProcessWatchOptions {
   readonly proc: Proc;
   readonly pageBytes: number;
-  /** Which members count. */
-  readonly settings: SettingsView;
+  /** The members that count for the user of a process. */
+  readonly countMaskOf: (uid: number) => MemberMask;
   /** By how much /proc may be wrong about a process, pages. */
   readonly procErrorPages: number;
 }
@@ -66,10 +66,9 @@ export class ProcessWatch {
   }
 
   private residentPages(): number {
-    const { settings, pageBytes } = this.options;
-    settings.refresh();
-    const { countMask } = settings.current;
+    const { countMaskOf, pageBytes } = this.options;
     const { status } = this;
+    const countMask = countMaskOf(status.realUid);
     let kib = 0;
     if ((countMask >> Member.file & 1) !== 0) kib += status.rssFileKib;
     if ((countMask >> Member.anon & 1) !== 0) kib += status.rssAnonKib;

@@ -7,7 +7,8 @@
  */
 import { BROKEN_REASONS, type BrokenReason, CounterIndex } from "../memory/layout.ts";
 import type { Memory } from "../memory/memory.ts";
-import { SettingsView } from "../memory/settings.ts";
+import type { MemberMask } from "../memory/settings.ts";
+import { RulesView } from "../limits/published_rules.ts";
 import { invariant } from "../memory/invariant.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 import { OwnersView } from "../limits/owners.ts";
@@ -55,7 +56,7 @@ interface Connection {
   broken: BrokenReason | "closed" | undefined;
 }
 
-export interface TmallocServerOptions extends Omit<ProcessWatchOptions, "settings"> {
+export interface TmallocServerOptions extends Omit<ProcessWatchOptions, "countMaskOf"> {
   readonly memory: Memory;
   readonly ledger: Ledger;
   readonly counters: Float64Array;
@@ -110,8 +111,12 @@ export class TmallocServer implements CoordinatorHost {
     this.listening = new Listening(sockets.listeners, top);
     this.listening.resume(options.clock.nowNs());
     this.users = new ConnectedUsers(sockets, top, this.handles, options.exact);
-    const settings = new SettingsView(memory.settings);
-    this.processes = new ProcessWatch({ ...options, settings }, sockets, top, this.handles);
+    const rules = new RulesView(memory.settings);
+    const countMaskOf = (uid: number): MemberMask => {
+      rules.refresh();
+      return rules.countMaskOf(this.owners.ownerOf(uid));
+    };
+    this.processes = new ProcessWatch({ ...options, countMaskOf }, sockets, top, this.handles);
     const isHeard = top.add(sockets.wakeHandle, KEY_WAKE) >= 0;
     invariant(isHeard, "tmalloc: the kernel gives no watch for the bell of the coordinator");
     this.coordinator = new Coordinator(memory, ledger, this, counters, reports);

@@ -137,11 +137,12 @@ export class KeyframeWriter {
   }
 
   /** Of the credit of an mm, what it has of file and shmem: what is not assigned to it. */
-  private mappedCreditPages(mm: number): number {
+  private mappedCreditPages(mm: number, uid: number): number {
     const { pages, assignedPages } = this.memory.mms;
+    const countMask = this.rules.countMaskOf(uid);
     let mapped = 0;
     for (const member of [Member.file, Member.shmem]) {
-      if (((this.rules.settings.countMask >> member) & 1) !== 0) {
+      if (((countMask >> member) & 1) !== 0) {
         mapped += pages[mm * MEMBER_COUNT + member]!;
       }
     }
@@ -173,7 +174,7 @@ export class KeyframeWriter {
           tsNs,
           RecordKind.measured,
           processes.tgid[slot]!,
-          this.mappedCreditPages(mm),
+          this.mappedCreditPages(mm, uid),
           sharedPages[mm]!,
           creditPages[mm]!,
           assignedPages[mm]!,

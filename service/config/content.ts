@@ -12,11 +12,6 @@ import { ANY_HOST, type ConfigContent, configSchema, type SizeHost } from "./sch
 import { type ConfigProblem, pathText } from "./place.ts";
 import type { ConfigText, KeyPath } from "./syntax.ts";
 
-/** Keys of a limit that somebody may look for there, and why they are not there. */
-const NOT_IN_A_LIMIT: Readonly<Record<string, string>> = {
-  count: 'the same members count for all users: "count" of the top level',
-};
-
 export interface CheckedContent {
   /** Of a file with problems only its subjects, so that what is wrong with these is told too. */
   readonly content: ConfigContent;
@@ -58,11 +53,6 @@ function isOtherKind(issue: z.core.$ZodIssue): boolean {
 }
 
 function unknownKey(path: KeyPath, key: string): string {
-  const isLimit = path.length === 2 && path[0] === "limits";
-  if (isLimit && Object.hasOwn(NOT_IN_A_LIMIT, key)) {
-    const known = keysAt(path);
-    return `expected ${known.slice(0, -1).join(", ")} or ${known.at(-1)}: ${NOT_IN_A_LIMIT[key]}`;
-  }
   const known = keysAt(path);
   const expected = `expected one of ${known.join(", ")}`;
   const near = didYouMean(key, known);

@@ -249,6 +249,9 @@ function limitOf(limit: ConfigLimit, soft: SoftSpec, host: SizeHost): FileLimit[
   if (said.hard === Infinity && said.victim !== undefined) {
     return 'expected no "victim" where there is no limit';
   }
+  if (said.hard === Infinity && said.count !== undefined) {
+    return 'expected no "count" where there is no limit';
+  }
   if (said.hard === Infinity && said.shared === true) {
     return 'expected no "shared" where there is no limit';
   }
@@ -266,6 +269,7 @@ function limitOf(limit: ConfigLimit, soft: SoftSpec, host: SizeHost): FileLimit[
       ...(said.maxProcesses === undefined ? {} : { processesMax: said.maxProcesses }),
       ...(said.brake === undefined ? {} : { brake: said.brake }),
       ...(said.victim === undefined ? {} : { victim: said.victim }),
+      ...(said.count === undefined ? {} : { countMask: said.count }),
       ...(said.plan === undefined ? {} : { plan: planOf(said.plan) }),
       ...(said.storm === undefined ? {} : { storm: definedOf(said.storm) }),
     };

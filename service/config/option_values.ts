@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Member } from "../../pipeline/memory/layout.ts";
+import { parseMembers } from "../../pipeline/limits/members.ts";
 import { STREAM_SUFFIX } from "../../pipeline/promises/tmalloc_message.ts";
 import { didYouMean } from "../../pipeline/limits/did_you_mean.ts";
 import { CEILING_PERMILLE_MAX, GRACE_MS_MAX } from "../../pipeline/memory/kill_plan.ts";
@@ -17,29 +17,10 @@ import {
 } from "../../pipeline/memory/victim_policy.ts";
 import { COUNT_DEFAULT } from "./defaults.ts";
 
+export { memberNames, parseLimitMembers, parseMembers } from "../../pipeline/limits/members.ts";
+
 /** Members of `sockaddr_un.sun_path`, less the closing zero. */
 const SOCKET_PATH_BYTES_MAX = 107;
-
-/**
- * Reads counted members, `anon+swap+shmem` or `rss`.
- *
- * @returns A mask with bit `1 << Member.x` for each.
- * @throws {FormatError}
- */
-export function parseMembers(text: string): number {
-  let mask = 0;
-  for (const name of (text === "rss" ? "anon+file+shmem" : text).split("+")) {
-    if (!Object.hasOwn(Member, name)) {
-      throw new FormatError(
-        `expected rss, or file, anon, swap, shmem joined by + as in anon+swap+shmem, with +sum or without, not ${
-          quote(text)
-        }${didYouMean(name, [...Object.keys(Member), "rss", "sum"])}`,
-      );
-    }
-    mask |= 1 << Member[name as keyof typeof Member];
-  }
-  return mask;
-}
 
 /** What counts as usage. */
 export interface Counted {
@@ -61,7 +42,7 @@ export function parseCounted(text: string): Counted {
   const isSum = members.length < words.length;
   const isAlone = isSum && members.length === 0;
   const names = isAlone ? COUNT_DEFAULT : members.length === 1 ? members[0]! : members.join("+");
-  return { mask: parseMembers(names), isSum };
+  return { mask: parseMembers(names, true), isSum };
 }
 
 /** Reads the CPU of `--cpu`. @returns -1 for any. @throws {FormatError} */
@@ -70,12 +51,6 @@ export function parseCpu(text: string): number | "auto" {
   if (text === "any") return -1;
   if (/^\d{1,4}$/.test(text)) return Number(text);
   throw new FormatError(`expected a CPU's number, any, or auto, not ${quote(text)}`);
-}
-
-/** Names of the members of a mask, joined by +; {@link parseMembers} reads it back. */
-export function memberNames(mask: number): string {
-  return Object.entries(Member).filter(([, bit]) => (mask >> bit & 1) !== 0)
-    .map(([name]) => name).join("+");
 }
 
 const DURATION_UNIT_MS: Readonly<Record<string, number>> = {

@@ -21,6 +21,7 @@ import {
   parseCounted,
   parseCpu,
   parseDurationMs,
+  parseLimitMembers,
   parsePath,
   parseSocketPath,
   parseTmallocSocket,
@@ -72,6 +73,13 @@ function limitSchema(host: SizeHost) {
     shared: flag(
       "Of a group: its members have this limit together, instead of each its own. A member that has " +
         "a limit by its own name or uid does not take part.",
+    ).optional(),
+    count: text(
+      parseLimitMembers,
+      "rss, or file, anon, swap, shmem joined by +",
+      ["anon+file", "rss"],
+      "What counts as usage of these users, and is compared with `hard` and `soft`. Left out: " +
+        "`count` of the top level.",
     ).optional(),
     victim: victimSchema(
       "Which of these users' processes dies. Left out: `victim` of the top level.",

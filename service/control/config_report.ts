@@ -5,6 +5,7 @@
  */
 import { isNoLimit } from "../../pipeline/limits/limits.ts";
 import { planReport } from "./plan_shape.ts";
+import { memberNames } from "../config/option_values.ts";
 import { CONFIG_OPTIONS } from "../config/options.ts";
 import type { ConfigReport } from "../config/report.ts";
 import type { ConfigAnswer } from "./control_api.ts";
@@ -30,6 +31,7 @@ export function configReport(
       ...(limit.processesMax === undefined ? {} : { maxProcesses: limit.processesMax }),
       ...(limit.brake === undefined ? {} : { brake: limit.brake }),
       ...(limit.victim === undefined ? {} : { victim: limit.victim }),
+      ...(limit.countMask === undefined ? {} : { count: memberNames(limit.countMask) }),
       ...(limit.plan === undefined ? {} : { plan: planReport(limit.plan) }),
       ...(limit.storm === undefined ? {} : { storm: limit.storm }),
     })),

@@ -88,6 +88,8 @@ export const LimitReport = z.object({
   brake: z.enum(BRAKE_MODES).optional(),
   /** Which of the user's processes goes; left out: as `toom run --victim` says. */
   victim: z.string().optional(),
+  /** The members that count; left out: as `toom run --count` says. */
+  count: z.string().optional(),
   /** How its users are killed, and what is done about storms, where it is not as `toom run` says. */
   plan: PlanReport.optional(),
   storm: Storm.optional(),
@@ -151,6 +153,7 @@ export const ConfigLimitReport = z.object({
   maxProcesses: count.optional(),
   brake: z.enum(BRAKE_MODES).optional(),
   victim: z.string().optional(),
+  count: z.string().optional(),
   plan: PlanReport.optional(),
   storm: Storm.optional(),
 });

@@ -39,13 +39,21 @@ export const LimitRequest = z.strictObject({
   hard: size,
   /** The same, but a percentage is of `hard`. Left out: the daemon's `--soft`. */
   soft: size.optional(),
-  /** Whom of the user the brake comes down on. Left out: the daemon's `--brake`. */
+  /**
+   * Whom of the user the brake comes down on. Left out: as the configuration says of the same uids, else the
+   * daemon's `--brake`.
+   */
   brake: z.enum(BRAKE_MODES).optional(),
   /**
    * Which of its users' processes goes: `newest`, or several with weights. Left out: as the configuration
    * says of the same uids, else the daemon's `--victim`.
    */
   victim: z.string().max(64).optional(),
+  /**
+   * What counts for its users: `anon+file`. Left out: as the configuration says of the same uids, else the
+   * daemon's `--count`.
+   */
+  count: z.string().max(64).optional(),
   /** The most processes of each user. Left out: as the configuration says of the same uids. */
   maxProcesses: z.number().int().min(1).max(LIMIT_PROCESSES_MAX).optional(),
   /** How its users are killed, and what is done about storms. Left out: as the daemon was started. */

@@ -34,7 +34,7 @@ import { eventStream, FEED_READERS_MAX } from "./event_feed.ts";
 import { readBody, readQuery } from "./request_body.ts";
 import { planReport, readPlan } from "./plan_shape.ts";
 import { definedOf } from "../config/defined.ts";
-import { parseVictim } from "../config/option_values.ts";
+import { memberNames, parseLimitMembers, parseVictim } from "../config/option_values.ts";
 import { RequestError, Router } from "./router.ts";
 
 export interface HandlerOptions {
@@ -271,6 +271,7 @@ function limitReport(rule: OriginRule, pageBytes: number): LimitReport {
     ...more,
     ...(rule.brake === undefined ? {} : { brake: rule.brake }),
     ...(rule.victim === undefined ? {} : { victim: rule.victim }),
+    ...(rule.countMask === undefined ? {} : { count: memberNames(rule.countMask) }),
     ...(rule.plan === undefined ? {} : { plan: planReport(rule.plan) }),
     ...(rule.storm === undefined ? {} : { storm: rule.storm }),
   };
@@ -312,6 +313,11 @@ async function putLimit(
       `expected no victim policy where there is no limit, not ${quote(body.victim)}`,
     );
   }
+  if (hardBytes === Infinity && body.count !== undefined) {
+    throw new FormatError(
+      `expected no counted members where there is no limit, not ${quote(body.count)}`,
+    );
+  }
   if (hardBytes === Infinity && body.maxProcesses !== undefined) {
     throw new FormatError(
       `expected no number of processes where there is no limit, not ${body.maxProcesses}`,
@@ -325,6 +331,7 @@ async function putLimit(
     ...limitRule(uids, hardBytes, soft, pageBytes),
     ...(body.brake === undefined ? {} : { brake: body.brake }),
     ...(body.victim === undefined ? {} : { victim: parseVictim(body.victim) }),
+    ...(body.count === undefined ? {} : { countMask: parseLimitMembers(body.count) }),
     ...(body.maxProcesses === undefined ? {} : { processesMax: body.maxProcesses }),
     ...(body.plan === undefined ? {} : { plan: readPlan(body.plan) }),
     ...(body.storm === undefined ? {} : { storm: definedOf(body.storm) }),

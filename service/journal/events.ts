@@ -119,6 +119,8 @@ export interface LimitEvent {
   readonly brake: "off" | "growers" | "all" | null;
   /** Which of its users' processes goes; null: as `toom run --victim` says. */
   readonly victim: string | null;
+  /** The members that count for its users, `anon+file`; null: as `toom run --count` says. */
+  readonly count: string | null;
   /** The most processes of each user; null: as of all. */
   readonly maxProcesses: number | null;
   /** How its users are killed, in words; null: as `toom run` says. */

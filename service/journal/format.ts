@@ -41,6 +41,7 @@ export function formatText(event: JournalEvent): string {
           `soft=${event.softBytes}B (${event.softPages} pages)` +
           (event.brake === null ? "" : ` brake=${event.brake}`) +
           (event.victim === null ? "" : ` victim=${event.victim}`) +
+          (event.count === null ? "" : ` counted=${event.count}`) +
           (event.maxProcesses === null ? "" : ` processes=${event.maxProcesses}`) +
           (event.plan === null ? "" : ` plan=${quote(event.plan)}`);
     case "soft":

@@ -32,6 +32,8 @@ export interface TracingOptions {
   readonly source: "auto" | "bpf" | "raw" | "text";
   /** Bits of the counted members. */
   readonly countMask: number;
+  /** For some users others count. */
+  readonly countsOwn: boolean;
   readonly readers: number;
   /** Kernel buffer of each CPU. */
   readonly bufferKib: number;
@@ -62,6 +64,7 @@ const TRACED_EVENTS = [
 const NO_FILTER = "0";
 /** Instances of one purpose that somebody else reads while toom starts over, again and again. */
 const FORMER_MAX = 16;
+const ALL_MEMBERS = 15;
 /** Purposes of the two instances, the last word of their names. */
 const EVENTS = "events";
 const LOGINS = "logins";
@@ -83,6 +86,11 @@ export class Tracing {
   readonly logins: TraceInstance;
   private readonly instances: TraceInstance[] = [];
   private readonly fds: number[] = [];
+
+  /** Whether users may differ in what counts for them: programs in the kernel are made for it, or are none. */
+  get countsPerUser(): boolean {
+    return this.books === undefined || this.books.shape.isPerUser === true;
+  }
 
   /** What programs in the kernel keep of a user; undefined: nothing. */
   kernelUser(uid: number): KernelUser | undefined {
@@ -372,12 +380,15 @@ function slotsFor(cpus: number): number {
 }
 
 /** @returns Why this kernel cannot, in a line, if it cannot. */
-function openBooks({ countMask, readers }: TracingOptions): KernelBooks | string {
+function openBooks({ countMask, countsOwn, readers }: TracingOptions): KernelBooks | string {
   if (readers > 1) return "it has one reader";
   try {
     const cpus = possibleCpus();
     const layout = kernelLayout(new Btf(readFile(KERNEL_BTF_PATH)));
-    const shape = { slots: slotsFor(cpus), cpus, countMask };
+    const sizes = { slots: slotsFor(cpus), cpus };
+    const shape = countsOwn
+      ? { ...sizes, countMask: ALL_MEMBERS, isPerUser: true }
+      : { ...sizes, countMask };
     const books = new KernelBooks(layout, shape, RECORD_BYTES);
     try {
       // Now, because a kernel that refuses this is to be read otherwise. Nobody is near yet.

@@ -11,6 +11,7 @@ import type { SharedGroup } from "../../pipeline/limits/shared_groups.ts";
 import type { Settings } from "../../pipeline/memory/settings.ts";
 import type { OriginRule, OverriddenRule } from "./origin_rule.ts";
 import { planText } from "./plan_text.ts";
+import { memberNames } from "../../pipeline/limits/members.ts";
 import { formatBytes } from "../../pipeline/limits/units.ts";
 import { type LoweredUser, loweredUsers } from "./lowered_users.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -246,6 +247,7 @@ export class LimitControl {
       softBytes: softPages === null ? null : softPages * pageBytes,
       brake: rule.brake ?? null,
       victim: rule.victim ?? null,
+      count: rule.countMask === undefined ? null : memberNames(rule.countMask),
       maxProcesses: rule.processesMax ?? null,
       plan: planText(rule),
     });
@@ -260,6 +262,6 @@ function isSame(a: unknown, b: unknown): boolean {
 function isSameRule(a: OriginRule, b: OriginRule): boolean {
   return sameUids(a, b) && a.hardPages === b.hardPages && a.softPages === b.softPages &&
     a.processesMax === b.processesMax && String(a.memberUids) === String(b.memberUids) &&
-    a.brake === b.brake && a.victim === b.victim &&
+    a.brake === b.brake && a.victim === b.victim && a.countMask === b.countMask &&
     isSame(a.plan, b.plan) && isSame(a.storm, b.storm);
 }

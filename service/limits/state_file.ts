@@ -28,6 +28,7 @@ import {
 } from "../../pipeline/limits/limits.ts";
 import { NO_LIMIT_PAGES } from "../../pipeline/books/books.ts";
 import { invariant } from "../../pipeline/memory/invariant.ts";
+import { memberNames, parseMembers } from "../../pipeline/limits/members.ts";
 import { bytesToPages } from "../../pipeline/limits/units.ts";
 import type { OriginRule, OverriddenRule } from "./origin_rule.ts";
 import { type LimitOverride, OVERRIDES_MAX, STATE_VERSION, StateFile } from "./state_schema.ts";
@@ -221,6 +222,7 @@ export class LimitState {
       softBytes: softPages * pageBytes,
       ...(rule.brake === undefined ? {} : { brake: rule.brake }),
       ...(rule.victim === undefined ? {} : { victim: rule.victim }),
+      ...(rule.countMask === undefined ? {} : { count: memberNames(rule.countMask) }),
       ...(rule.processesMax === undefined ? {} : { maxProcesses: rule.processesMax }),
       ...(rule.plan === undefined ? {} : { plan: rule.plan }),
       ...(rule.storm === undefined ? {} : { storm: rule.storm }),
@@ -267,7 +269,7 @@ export class LimitState {
     if ("unlimited" in override) {
       return { uidFirst, uidLast, hardPages: NO_LIMIT_PAGES, softPages: NO_LIMIT_PAGES };
     }
-    const { hardBytes, softBytes, brake, victim, maxProcesses, plan, storm } = override;
+    const { hardBytes, softBytes, brake, victim, count, maxProcesses, plan, storm } = override;
     return {
       uidFirst,
       uidLast,
@@ -275,6 +277,7 @@ export class LimitState {
       softPages: pages(softBytes),
       ...(brake === undefined ? {} : { brake }),
       ...(victim === undefined ? {} : { victim }),
+      ...(count === undefined ? {} : { countMask: parseMembers(count) }),
       ...(maxProcesses === undefined ? {} : { processesMax: maxProcesses }),
       ...(plan === undefined ? {} : { plan }),
       ...(storm === undefined ? {} : { storm }),
@@ -308,18 +311,20 @@ function originOf(rule: BaseRule): OriginRule {
 }
 
 /**
- * What is set while running is about memory: how many processes there may be, which of them is killed, and
- * how, stays as the base says where it is not said anew.
+ * What is set while running is about how much memory: what counts of it, who is refused some, how many
+ * processes there may be, which of them is killed, and how, stays as the base says where it is not said anew.
  */
 function withCeiling(rule: LimitRule, base: readonly BaseRule[]): LimitRule {
   const configured = isNoLimit(rule) ? undefined : base.find((one) => sameUids(one, rule));
   if (configured === undefined) return rule;
-  const { processesMax, plan, storm, victim } = configured;
+  const { processesMax, plan, storm, victim, countMask, brake } = configured;
   return {
     ...(processesMax === undefined ? {} : { processesMax }),
     ...(plan === undefined ? {} : { plan }),
     ...(storm === undefined ? {} : { storm }),
     ...(victim === undefined ? {} : { victim }),
+    ...(countMask === undefined ? {} : { countMask }),
+    ...(brake === undefined ? {} : { brake }),
     ...rule,
   };
 }

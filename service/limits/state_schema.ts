@@ -14,6 +14,8 @@ import {
   STORM_KILLS_MAX,
   STORM_SECONDS_MAX,
 } from "../../pipeline/memory/kill_plan.ts";
+import { parseMembers } from "../../pipeline/limits/members.ts";
+import { FormatError } from "../../pipeline/limits/units.ts";
 import { BRAKE_MODES } from "../../pipeline/memory/settings.ts";
 import { packPolicy, type VictimPolicy } from "../../pipeline/memory/victim_policy.ts";
 
@@ -40,6 +42,14 @@ const Policy = z.custom<VictimPolicy>(
   (value) => typeof value === "string" && packPolicy(value as VictimPolicy) !== 0,
   "it is no victim policy",
 );
+function isMembers(text: string): boolean {
+  try {
+    return parseMembers(text) !== 0;
+  } catch (error) {
+    if (error instanceof FormatError) return false;
+    throw error;
+  }
+}
 // Bytes and not pages: another kernel may have other pages.
 const Override = z.union([
   z.strictObject({
@@ -49,6 +59,8 @@ const Override = z.union([
     softBytes: bytes,
     brake: z.enum(BRAKE_MODES).optional(),
     victim: Policy.optional(),
+    /** By name: the kernel's numbers are not this file's. */
+    count: z.string().refine(isMembers, "it is no list of members").optional(),
     maxProcesses: within(1, LIMIT_PROCESSES_MAX).optional(),
     plan: Plan.optional(),
     storm: Storm.optional(),

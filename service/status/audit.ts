@@ -16,7 +16,8 @@ export interface AuditContext {
   /** undefined: no program keeps books of it. */
   readonly kernelUser: (uid: number) => KernelUser | undefined;
   readonly pageBytes: number;
-  readonly countMask: number;
+  /** The members that count for a user. */
+  readonly countMaskOf: (uid: number) => number;
   readonly creditsShares: boolean;
   readonly degraded: boolean;
   readonly near: Audit["near"];
@@ -33,7 +34,7 @@ export function audit(context: AuditContext, uid: number): Audit {
     uid,
     ownerUid,
     pageBytes: context.pageBytes,
-    countMask: context.countMask,
+    countMask: context.countMaskOf(ownerUid),
     creditsShares: context.creditsShares,
     source: context.source,
     degraded: context.degraded,

@@ -18,6 +18,7 @@ import {
 import type { Memory } from "../../pipeline/memory/memory.ts";
 import { isPlain, packPlan } from "../../pipeline/memory/kill_plan.ts";
 import { SettingsView } from "../../pipeline/memory/settings.ts";
+import { memberNames } from "../../pipeline/limits/members.ts";
 import { asksForCulprit, packPolicy, unpackPolicy } from "../../pipeline/memory/victim_policy.ts";
 import { effectOf, tagOf } from "../../pipeline/rules/tag.ts";
 import { Effect } from "../../pipeline/rules/victim_rule.ts";
@@ -68,7 +69,9 @@ export function explain(context: ExplanationContext, uid: number): Explanation {
     uid,
     ownerUid,
     rule: rule === undefined ? null : ruleText(rule),
-    counted: context.memberNames,
+    counted: rule?.countMask === undefined
+      ? context.memberNames
+      : memberNames(rule.countMask) + (settings.creditsShares ? "" : "+sum"),
     policy: unpackPolicy(policy),
     plan: planReport(plan),
     storm: { ...settings.storm, ...rule?.storm },

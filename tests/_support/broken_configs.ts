@@ -287,7 +287,7 @@ export const BROKEN: readonly Broken[] = [
     '{ "limits": { "bob": { "hrad": "1G" } } }',
     "1:24",
     "limits.bob.hrad",
-    'expected one of hard, soft, maxProcesses, brake, plan, storm, shared, victim, did you mean "hard"?',
+    'expected one of hard, soft, maxProcesses, brake, plan, storm, shared, count, victim, did you mean "hard"?',
   ],
   [
     '{ "limits": { "bob": { "hard": "1G", "shared": true } } }',
@@ -296,10 +296,22 @@ export const BROKEN: readonly Broken[] = [
     'expected "shared" of a group only',
   ],
   [
-    '{ "limits": { "bob": { "hard": "1G", "count": "rss" } } }',
-    "1:38",
+    '{ "limits": { "bob": { "hard": "1G", "count": "rss+sum" } } }',
+    "1:47",
     "limits.bob.count",
-    '"count" of the top level',
+    "expected members without sum, which is said for all users by toom run --count",
+  ],
+  [
+    '{ "limits": { "bob": { "hard": "1G", "count": "anom+file" } } }',
+    "1:47",
+    "limits.bob.count",
+    'in anon+swap+shmem, not "anom+file", did you mean "anon"?',
+  ],
+  [
+    '{ "limits": { "bob": { "hard": "none", "count": "rss" } } }',
+    "1:22",
+    "limits.bob",
+    'expected no "count" where there is no limit',
   ],
   [
     '{ "plan": { "signal": "SIGTREM" } }',

@@ -294,7 +294,7 @@ export class Desk {
     hardPages: number,
     softPages = Math.floor(hardPages * 0.9),
     uidLast = uid,
-    more: Pick<LimitRule, "processesMax" | "isAtOnce"> = {},
+    more: Pick<LimitRule, "processesMax" | "isAtOnce" | "countMask"> = {},
   ): this {
     this.rules.set({ uidFirst: uid, uidLast, hardPages, softPages, ...more });
     new RulesPublisher(this.memory.settings).publish(this.rules);

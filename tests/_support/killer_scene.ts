@@ -13,7 +13,7 @@ import {
   Refusal,
   Signal,
 } from "../../pipeline/kill/killer.ts";
-import type { UnitKernel } from "../../pipeline/kill/unit_kernel.ts";
+import { Sharer, type UnitKernel } from "../../pipeline/kill/unit_kernel.ts";
 import { Unit } from "../../pipeline/memory/kill_plan.ts";
 import type { KernelCandidates } from "../../pipeline/kill/kernel_trigger.ts";
 import { Role } from "../../pipeline/memory/layout.ts";
@@ -151,6 +151,8 @@ export class Families implements UnitKernel {
   readonly parents = new Map<number, number>();
   /** Numbers of groups, sessions and cgroups. */
   readonly units = new Map<number, Partial<Record<number, number>>>();
+  /** Real uids of those who share an account, by pid. */
+  readonly sharers = new Map<number, number>();
   /** The kernel ends a cgroup at once. */
   killsScopes = false;
   readonly scopesKilled: number[] = [];
@@ -165,6 +167,10 @@ export class Families implements UnitKernel {
 
   isIn(pid: number, unit: number, key: number): boolean {
     return this.unitOf(pid, unit) === key;
+  }
+
+  sharerOf(pid: number): number {
+    return this.sharers.get(pid) ?? Sharer.none;
   }
 
   killScope(key: number, mayKill: (pid: number) => boolean): boolean {

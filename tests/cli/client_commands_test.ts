@@ -61,17 +61,26 @@ Deno.test("toom limit sets, gets, lists and clears, for people", async () => {
       "USER                UID             HARD      SOFT    PAGES  BRAKE  SET BY",
       "bob                 60001       64.0 MiB  57.6 MiB    16384  all    toom limit set",
     ]);
-    const words = ["--victim", "newest", "--max-processes", "50", "--kill-signal", "TERM"];
+    const words = [
+      "--count",
+      "anon+file",
+      "--victim",
+      "newest",
+      "--max-processes",
+      "50",
+      "--kill-signal",
+      "TERM",
+    ];
     assertEquals((await limit("set", "bob", "64MiB", ...words)).out, [
       "limit set: bob (uid 60001) hard 64.0 MiB (16384 pages), soft 57.6 MiB (14745 pages), " +
-      "at most 50 processes, victim newest, SIGTERM",
+      "counted file+anon, at most 50 processes, victim newest, SIGTERM",
     ]);
     const { victim, processesMax, brake } = backend.rules.find(60001)!;
     assertEquals([victim, processesMax, brake], ["newest", 50, undefined]);
     assertEquals((await limit("list")).out, [
-      "USER                UID             HARD      SOFT    PAGES  PROCESSES  VICTIM  PLAN     SET BY",
-      "bob                 60001       64.0 MiB  57.6 MiB    16384         50  newest  SIGTERM  toom limit set",
-      "each of 1000-59999  1000-59999   4.0 GiB   2.0 GiB  1048576          -  -       -        toom limit set",
+      "USER                UID             HARD      SOFT    PAGES  PROCESSES  COUNTED    VICTIM  PLAN     SET BY",
+      "bob                 60001       64.0 MiB  57.6 MiB    16384         50  file+anon  newest  SIGTERM  toom limit set",
+      "each of 1000-59999  1000-59999   4.0 GiB   2.0 GiB  1048576          -  -          -       -        toom limit set",
     ]);
     assertEquals(await limit("clear", "bob"), { code: 0, out: ["limit cleared: bob"], err: [] });
     assertEquals(await limit("clear", "bob"), {

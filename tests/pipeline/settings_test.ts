@@ -29,6 +29,30 @@ Deno.test("accounting: other counted members need another accounting, which has 
   assertEquals(desk.usage(ANN), 130);
 });
 
+Deno.test("accounting: members of a limit count for its users only, from another accounting on", () => {
+  const desk = new Desk();
+  const fileToo = { countMask: 1 << Member.anon | 1 << Member.file };
+  desk.limit(ANN, 1000).limit(BOB, 1000, 900, BOB, fileToo);
+  const read = (): void => {
+    for (const uid of [ANN, BOB]) desk.proc(uid, uid, { anon: 100, file: 30, shmem: 7 });
+  };
+  desk.sweep(read).step();
+  assertEquals([desk.usage(ANN), desk.usage(BOB)], [107, 130]);
+  assertEquals(desk.accounting.isOutdated, false);
+  // Who has no row yet is counted as its limit says from the beginning.
+  desk.limit(BOB + 1, 1000, 900, BOB + 1, fileToo).step();
+  assertEquals(desk.accounting.isOutdated, false);
+  desk.proc(1002, BOB + 1, { anon: 1, file: 2, shmem: 4 }).step();
+  assertEquals(desk.usage(BOB + 1), 3);
+  desk.limit(ANN, 1000, 900, ANN, fileToo).limit(BOB, 1000).step();
+  assertEquals(desk.accounting.isOutdated, true);
+  desk.startAccounting(DegradedReason.settings);
+  desk.step();
+  assertEquals(desk.accounting.isOutdated, false);
+  desk.sweep(read).step();
+  assertEquals([desk.usage(ANN), desk.usage(BOB)], [130, 107]);
+});
+
 Deno.test("accounting: a user's most processes count from the next batch on", () => {
   const desk = new Desk({ settings: { userProcessesMax: 2 } });
   desk.limit(ANN, 1000);

@@ -18,6 +18,7 @@ export const CANARIES: Readonly<Record<Mistake, Canary>> = {
   "killer-dying": { options: {}, finds: "I2" },
   "killer-identity": { options: {}, finds: "I1" },
   "accounting-outdated": { options: { changesSettings: true }, finds: "" },
+  "accounting-members": { options: { countsOwn: true }, finds: "I3" },
   "killer-settings": { options: { changesSettings: true }, finds: "dry run" },
   "accounting-no-grace": {
     options: { changesSettings: true, lowerGraceMs: 300, before: 20 },

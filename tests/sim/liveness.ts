@@ -71,7 +71,7 @@ export class Liveness {
       alive.filter((one) => one.isProtected || one.uid !== uid).map(({ mm }) => mm),
     );
     const own = new Set(alive.filter((one) => one.uid === uid).map(({ mm }) => mm));
-    return pagesOf([...own].filter((mm) => kept.has(mm)), this.sim.kernel.countMask);
+    return pagesOf([...own].filter((mm) => kept.has(mm)), this.sim.kernel.countMaskOf(uid));
   }
 
   /** Any user over hard loses a process within a bound, whatever others do. */

@@ -19,6 +19,8 @@ export const MISTAKES = [
   /** Accounting: it goes on when other members count. Killer: it goes by the settings that were. */
   "accounting-outdated",
   "killer-settings",
+  /** Accounting: what a limit says of members does not count. */
+  "accounting-members",
   /** Accounting: a lowered limit counts at once, whatever grace there is. */
   "accounting-no-grace",
   /** Killer: somebody goes for the machine's sake while others die, and for old readings. */
@@ -80,6 +82,8 @@ export interface SimOptions {
   readonly machinePages: number;
   /** Limits are lowered, settings are changed. */
   readonly changesSettings: boolean;
+  /** For two users others of their members count than for all. */
+  readonly countsOwn: boolean;
   /** A user whose limit is lowered below what it has loses nobody for so long. */
   readonly lowerGraceMs: number;
   /** Somebody changes and reads toom's trace instances. */
@@ -131,6 +135,7 @@ export const SIM_DEFAULTS: SimOptions = {
   machinePages: 0,
   tampers: false,
   changesSettings: false,
+  countsOwn: false,
   lowerGraceMs: 0,
   sweepEveryNs: 1e9,
   changesUsers: false,

@@ -14,7 +14,7 @@ import {
 } from "../../pipeline/memory/settings.ts";
 import type { SimContext } from "./context.ts";
 import { COUNT_MASK } from "./kernel/tasks.ts";
-import { CEILING_PERMILLE, GRACE_MS, hardOf, limitedUids } from "./options.ts";
+import { CEILING_PERMILLE, freeUids, GRACE_MS, hardOf, limitedUids } from "./options.ts";
 
 const SIGTERM = 15;
 const SOFT_SHARE = 0.9;
@@ -34,6 +34,8 @@ export class SimSettings {
   changes = 0;
   private readonly sim: SimContext;
   private current: Settings;
+  /** By uid: what counts for it, if not what counts for all. */
+  private readonly countMasks = new Map<number, number>();
 
   constructor(sim: SimContext, pageBytes: number, userProcessesMax: number) {
     this.sim = sim;
@@ -54,6 +56,20 @@ export class SimSettings {
         },
       }),
     };
+    if (!sim.options.countsOwn) return;
+    const [first, second] = freeUids(sim.options);
+    for (const [uid, mask] of [[first!, COUNT_MASKS[1]!], [second!, COUNT_MASKS[2]!]] as const) {
+      this.countMasks.set(uid, mask);
+      sim.kernel.ownMasks.set(uid, mask);
+    }
+  }
+
+  /** Others count for a user than for all from now on. */
+  private count(uid: number, countMask: number): void {
+    const { kernel } = this.sim;
+    this.countMasks.set(uid, countMask);
+    // Until accounting has begun anew, it goes by what counted before.
+    kernel.ownMasks.set(uid, kernel.countMaskOf(uid) | countMask);
   }
 
   publish(memory: Memory): void {
@@ -62,7 +78,14 @@ export class SimSettings {
     for (const uid of limitedUids(options)) {
       const hardPages = hardOf(options, uid);
       const softPages = Math.floor(hardPages * SOFT_SHARE);
-      rules.set({ uidFirst: uid, uidLast: uid, hardPages, softPages });
+      const countMask = this.countMasks.get(uid);
+      rules.set({
+        uidFirst: uid,
+        uidLast: uid,
+        hardPages,
+        softPages,
+        ...(countMask === undefined ? {} : { countMask }),
+      });
     }
     new RulesPublisher(memory.settings).publish(rules, this.current);
   }
@@ -74,7 +97,12 @@ export class SimSettings {
     const what = random.below(4);
     if (what === 0) this.changeDryRun();
     else if (what === 1) this.set({ victimPolicy: random.pick(VICTIM_POLICIES) });
-    else if (what === 2) {
+    else if (what === 2 && options.countsOwn && random.oneIn(2)) {
+      const uid = random.pick(freeUids(options));
+      const countMask = random.pick(COUNT_MASKS);
+      this.sim.note(`members ${countMask} count for uid ${uid}`);
+      this.count(uid, countMask);
+    } else if (what === 2) {
       const countMask = random.pick(COUNT_MASKS);
       this.set({ countMask });
       // Until accounting has begun anew, it goes by what counted before.

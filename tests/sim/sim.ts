@@ -114,7 +114,7 @@ export class Sim implements SimContext, Threads {
       pids: options.pids,
       collides: options.collides,
       machinePages: options.machinePages,
-      countMasks: options.changesSettings ? ALL_MEMBERS : COUNT_MASK,
+      countMasks: options.changesSettings || options.countsOwn ? ALL_MEMBERS : COUNT_MASK,
     });
     this.isStrict = isStrict(options);
     this.workload = new Workload(this);

@@ -38,6 +38,28 @@ export const VARIANTS: Readonly<Record<string, Partial<SimOptions>>> = {
     before: 20,
     interleaves: true,
   },
+  "with users for whom other members count": {
+    countsOwn: true,
+    changesUsers: true,
+    before: 20,
+    interleaves: true,
+  },
+  "with users for whom other members count, shared pages and losses": {
+    countsOwn: true,
+    changesUsers: true,
+    shares: true,
+    loses: true,
+    before: 20,
+    interleaves: true,
+  },
+  "with members that come to count for one user while roles throw": {
+    countsOwn: true,
+    changesUsers: true,
+    changesSettings: true,
+    dies: true,
+    before: 20,
+    interleaves: true,
+  },
   "with limits that are lowered with a grace": {
     changesSettings: true,
     lowerGraceMs: 300,

@@ -11,8 +11,10 @@ export interface BooksShape {
   readonly slots: number;
   /** CPUs that this machine may have. */
   readonly cpus: number;
-  /** Bits of the counted members. */
+  /** Bits of the counted members; where these are said by user, of all that may count for one. */
   readonly countMask: number;
+  /** What counts is said by user: {@link User.countMask}. Left out: {@link countMask} counts for all. */
+  readonly isPerUser?: boolean;
 }
 
 /** Names of the maps. */
@@ -106,6 +108,8 @@ export const User = {
   candidate: 32,
   /** u32: 1 while each page is to be recorded, wherever the user is. */
   recordAll: 40,
+  /** u32: bits of the members that count for it, where the shape says so; of the others a slot has none. */
+  countMask: 44,
   // A cache line of its own: changed by each event.
   /** s64 */
   totalPages: 64,

@@ -16,7 +16,7 @@ import {
   TELL_EVERY_NS,
   User,
 } from "./books_layout.ts";
-import { partAddress, sumOf } from "./enroll.ts";
+import { keepCounted, partAddress, sumOf } from "./enroll.ts";
 import { callHelper } from "./helpers.ts";
 import {
   addressToNumber,
@@ -189,6 +189,7 @@ function confirm(a: Assembler, target: Target): void {
   for (const member of members) {
     partAddress(a, "r7", Stack.parts(member), shape.cpus, "confirm_summed");
     readInt(a, "r3", target);
+    zeroUnlessCounted(a, "r3", member, target);
     a.load("r1", "u64", "r10", Stack.truth).op("r1", "+=", "r3");
     a.store("u64", "r10", Stack.truth, "r1");
   }
@@ -202,6 +203,7 @@ function confirm(a: Assembler, target: Target): void {
     a.jumpIf("r2", "s<=", "r1", `confirm_count${member}`);
     a.op("r2", "=", "r1", "the lower counts");
     a.label(`confirm_count${member}`);
+    zeroUnlessCounted(a, "r2", member, target);
     a.load("r1", "u64", "r10", Stack.truth).op("r1", "+=", "r2");
     a.store("u64", "r10", Stack.truth, "r1");
   }
@@ -218,6 +220,18 @@ function confirm(a: Assembler, target: Target): void {
   a.op("r3", "+=", "r7", "or too much: corrected by the full sum");
   a.jumpIf("r3", "s<=", "r2", "enforce_spare", "it is not over");
   a.label("confirmed");
+}
+
+/** `pages` = 0 when a member does not count for the user at r6, where users differ. Changes r1. */
+function zeroUnlessCounted(
+  a: Assembler,
+  pages: "r2" | "r3",
+  member: number,
+  { shape }: Target,
+): void {
+  if (shape.isPerUser !== true) return;
+  a.load("r1", "u32", "r6", User.countMask, "what counts for the user");
+  keepCounted(a, pages, "r1", member);
 }
 
 /** r0 = the counter of a member of the mm in r9. */

@@ -173,12 +173,31 @@ export function emitFill(a: Assembler, target: Target): void {
   a.jumpIf("r7", "<", shape.cpus, "fill_cpu");
   a.label("fill_summed");
   slotAt(a, "r5", "r9", "r1");
+  if (shape.isPerUser === true) {
+    a.load("r3", "u32", "r5", Slot.user);
+    userAt(a, "r2", "r3", "r1");
+    a.load("r2", "u32", "r2", User.countMask, "what counts for the user");
+  }
   a.op("r0", "=", 0).op("r0", "-=", "r8", "less what was booked");
   for (const member of members) {
     a.load("r1", "u64", "r10", Stack.sum(member));
+    if (shape.isPerUser === true) {
+      a.op("r3", "=", "r2");
+      keepCounted(a, "r1", "r3", member);
+    }
     a.store("u64", "r5", Slot.pages + 8 * member, "r1").op("r0", "+=", "r1");
   }
   a.exit("pages more");
+}
+
+/**
+ * `pages` = 0 when a member is not in the mask. Without a branch, because in a loop over all CPUs each doubles
+ * what the verifier looks at. Changes mask.
+ * @param mask Register with bits of members.
+ */
+export function keepCounted(a: Assembler, pages: Register, mask: Register, member: number): void {
+  a.op(mask, ">>=", member).op(mask, "&=", 1).negate(mask, "all bits, or none");
+  a.op(pages, "&=", mask, `0 where member ${member} does not count`);
 }
 
 /**

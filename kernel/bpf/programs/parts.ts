@@ -163,6 +163,26 @@ export function findUser(
 }
 
 /**
+ * Leaves for `none` when a member does not count for a user. Adds nothing where the same count for all.
+ * Changes user, scratch and other.
+ * @param user Register with the index of the user.
+ */
+export function unlessCounted(
+  a: Assembler,
+  { shape }: Target,
+  user: Register,
+  member: Register,
+  none: string,
+  [scratch, other]: readonly [Register, Register],
+): void {
+  if (shape.isPerUser !== true) return;
+  userAt(a, scratch, user, other);
+  a.load(scratch, "u32", scratch, User.countMask, "what counts for the user");
+  a.op(scratch, ">>=", member).op(scratch, "&=", 1);
+  a.jumpIf(scratch, "==", 0, none, "this does not");
+}
+
+/**
  * r0 = address of what a CPU has booked of a slot; 0 when there is no such CPU. Changes r0 to r5.
  * @param key Register, kept over calls, with the offset of the slot's key.
  * @param cpuAt Offset from r10 of a u32 with the number of the CPU.

@@ -30,6 +30,7 @@ import {
   slotAt,
   type Target,
   uidOf,
+  unlessCounted,
   userAt,
 } from "./parts.ts";
 import { emitRecordPage } from "./record.ts";
@@ -63,6 +64,8 @@ export function rssStatProgram(target: Target): Assembler {
   findSlot(a, "r6", "book", target);
   a.jumpIf("r8", "==", 0, "end", "it is torn down, and nobody's");
   a.store("u32", "r10", Stack.uid, "r4");
+  if (shape.isPerUser === true) a.op("r2", "=", "r9");
+  unlessCounted(a, target, "r2", "r7", "end", ["r5", "r3"]);
   stateOf(a, target);
   a.load("r4", "u32", "r8", kernel.task.tgid, "process");
   a.op("r1", "=", "r6", "mm").load("r2", "u32", "r10", Stack.uid).op("r3", "=", "r9", "user");
@@ -75,6 +78,11 @@ export function rssStatProgram(target: Target): Assembler {
 
   a.label("book");
   a.op("r8", "=", "r1", "offset of the key");
+  if (shape.isPerUser === true) {
+    slotAt(a, "r2", "r8", "r3");
+    a.load("r2", "u32", "r2", Slot.user);
+  }
+  unlessCounted(a, target, "r2", "r7", "end", ["r5", "r3"]);
   a.store("u32", "r10", Stack.member, "r7");
   a.op("r1", "=", "r7").op("r1", "*=", kernel.counter.bytes);
   a.op("r1", "+=", kernel.mm.rssStat).op("r1", "+=", "r6", "address of the counter");

@@ -119,8 +119,50 @@ test("With the file member counted, files count", async () => {
   assertEquals([totalPages, full], [0, 0]);
 });
 
+test("What counts is said by user: each has its own members, whatever others have", async () => {
+  const fields = ["RssFile", "RssAnon", "VmSwap", "RssShmem"];
+  const users = [0b0001, 0b1010, 0b1111].map((countMask, i) => ({
+    uid: scratchUid(5 + i),
+    countMask,
+  }));
+  using program = new WorkloadProgram();
+  const shape = { slots: 65_536, cpus: possibleCpus(), countMask: 0b1111, isPerUser: true };
+  using books = new KernelBooks(layout(), shape);
+  for (const { uid, countMask } of users) {
+    assert(books.users.add(uid, { ...SETTING, countMask }) > 0);
+  }
+  await using before = program.start(users[0]!.uid, "touch", 2);
+  await before.go();
+  await before.says("done");
+  books.attach();
+  books.seed();
+  const exact = (): void => {
+    for (const { uid, countMask } of users) {
+      const counted = fields.filter((_, member) => (countMask >> member & 1) === 1);
+      const pages = truePagesOf(uid, counted);
+      assert(pages > 0, `${uid} has none`);
+      assertEquals(books.users.read(books.users.find(uid)).totalPages, pages, counted.join());
+    }
+  };
+  await using first = program.start(users[1]!.uid, "touch", 4);
+  await using second = program.start(users[2]!.uid, "family", 3, 1);
+  for (const workload of [first, second]) await workload.go();
+  await first.says("done");
+  await second.saysTimes("c", 3);
+  exact();
+  for (const pid of pidsOf(users[2]!.uid)) if (pid !== second.pid) Deno.kill(pid, "SIGKILL");
+  for (const workload of [before, first, second]) await workload.end();
+  for (const { uid } of users) {
+    const index = books.users.find(uid);
+    assert(await until(() => books.users.read(index).slots === 0));
+    assertEquals(books.users.read(index).totalPages, 0);
+  }
+});
+
 test(`Programs for ${CPUS_MAX} CPUs pass the verifier, whatever counts`, () => {
   makeBooks(1024, 0b1111, CPUS_MAX)[Symbol.dispose]();
+  const shape = { slots: 1024, cpus: CPUS_MAX, countMask: 0b1111, isPerUser: true };
+  new KernelBooks(layout(), shape)[Symbol.dispose]();
 });
 
 test("Without room the user is told of, and ends at 0 all the same", async () => {

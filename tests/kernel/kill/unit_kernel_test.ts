@@ -1,6 +1,8 @@
 /** Who belongs together on the real kernel: parents, process groups, sessions, cgroups. */
 import { assert, assertEquals } from "@std/assert";
 import { LinuxUnitKernel, scopeOf, unifiedMount } from "../../../kernel/kill/unit_kernel.ts";
+import { Sharer } from "../../../pipeline/kill/unit_kernel.ts";
+import { accountUidOf } from "../../../pipeline/limits/shared_groups.ts";
 import { Unit } from "../../../pipeline/memory/kill_plan.ts";
 import { isRoot, needing, spawnAs, waitUntil } from "../../_support/real_kernel.ts";
 
@@ -50,6 +52,15 @@ Deno.test("parents, groups and sessions are as the kernel has them", async () =>
   assertEquals(units.unitOf(child.pid, Unit.session), 0);
   assertEquals(units.unitOf(child.pid, Unit.scope), 0);
   assertEquals(units.isIn(child.pid, Unit.group, child.pid), false);
+});
+
+Deno.test("who shares an account is told by the real uid, and of whom nobody does, without a look", () => {
+  const units = new LinuxUnitKernel();
+  const account = accountUidOf(100);
+  assertEquals(units.sharerOf(Deno.pid, account | 0), Deno.uid());
+  assertEquals(units.sharerOf(Deno.pid, account), Deno.uid());
+  assertEquals(units.sharerOf(0x3fffffff, account), Sharer.unknown, "no such process");
+  assertEquals(units.sharerOf(0x3fffffff, UID), Sharer.none);
 });
 
 /** A new cgroup of v2; undefined where none can be made. */

@@ -4,6 +4,7 @@ import { InvariantError } from "../../../pipeline/memory/invariant.ts";
 import {
   COUNTER_COUNT,
   CounterIndex,
+  Member,
   MEMBER_COUNT,
   MmState,
 } from "../../../pipeline/memory/layout.ts";
@@ -12,16 +13,20 @@ import { SMALL } from "../../_support/desk.ts";
 import { COUNT_MASK } from "../../sim/kernel/tasks.ts";
 import { withSeeds } from "../../_support/random.ts";
 
-function makeBooks(mask = COUNT_MASK): { books: Books; counters: Float64Array; full: number[] } {
+/** @param maskOf What counts for a uid, where it is not what counts for all. */
+function makeBooks(
+  mask = COUNT_MASK,
+  maskOf: (uid: number) => number = () => mask,
+): { books: Books; counters: Float64Array; full: number[] } {
   const counters = new Float64Array(COUNTER_COUNT);
   const full: number[] = [];
   const memory = attachMemory(createMemory(SMALL));
-  const books = new Books(memory, counters, {
+  const books: Books = new Books(memory, counters, {
     countMask: mask,
     creditsShares: true,
     userProcessesMax: SMALL.processes,
     onFull: (table) => full.push(table),
-    onUser: () => {},
+    onUser: (slot) => books.setCountMask(slot, maskOf(memory.users.uid[slot]!)),
     onCredit: () => {},
   });
   return { books, counters, full };
@@ -29,7 +34,12 @@ function makeBooks(mask = COUNT_MASK): { books: Books; counters: Float64Array; f
 
 Deno.test("I3 holds through any sequence of changes", () => {
   withSeeds(60, (random) => {
-    const { books } = makeBooks(random.pick([COUNT_MASK, 0xf, 2, 1]));
+    const masks = [COUNT_MASK, 0xf, 2, 1];
+    const isAlike = random.oneIn(2);
+    const { books } = makeBooks(
+      random.pick(masks),
+      ...(isAlike ? [] : [(uid: number) => masks[uid % masks.length]!]),
+    );
     const { processes, mms } = books;
     const slots = (column: Int32Array, high: number): number[] =>
       Array.from({ length: high }, (_, slot) => slot).filter((slot) => column[slot] !== 0);
@@ -67,6 +77,39 @@ Deno.test("I3 holds through any sequence of changes", () => {
     books.checkSums();
     assertEquals([books.processSlots.used, books.taskSlots.used, books.mmSlots.used], [0, 0, 0]);
   });
+});
+
+Deno.test("who comes to another user counts by that user's members, and goes back to what it was", () => {
+  const { books } = makeBooks(COUNT_MASK, (uid) => uid === 1000 ? COUNT_MASK : 1 << Member.file);
+  const { users, processes } = books;
+  const process = books.addProcess(10, 1000, 0, 1);
+  const mm = books.addMm(7, MmState.live, process, 1);
+  const pages = [[Member.file, 5], [Member.anon, 70], [Member.swap, 11], [
+    Member.shmem,
+    3,
+  ]] as const;
+  for (const [member, size] of pages) books.setMember(mm, member, size, 2);
+  const other = books.addProcess(20, 1001, 0, 1);
+  const have = (): readonly number[] => {
+    books.checkSums();
+    return [0, 1].map((slot) => users.usagePages[slot]!).concat(processes.pages[process]!);
+  };
+  assertEquals(have(), [84, 0, 84]);
+  assertEquals(users.creditPages[0], 0);
+  books.moveProcess(process, 1001);
+  assertEquals(have(), [0, 5, 5]);
+  // Nobody knows who has these pages too.
+  assertEquals(users.creditPages[1], 5);
+  books.moveProcess(process, 1000);
+  assertEquals(have(), [84, 0, 84]);
+  assertEquals(users.creditPages[0], 84);
+  books.moveMm(mm, other);
+  assertEquals(have(), [0, 5, 0]);
+  books.setMember(mm, Member.anon, 90, 3);
+  books.setMember(mm, Member.file, 6, 3);
+  assertEquals(have(), [0, 6, 0]);
+  books.moveMm(mm, process);
+  assertEquals(have(), [104, 0, 104]);
 });
 
 Deno.test("checkSums() finds a page too many, in a process and in a user", () => {

@@ -75,7 +75,7 @@ class Stage {
       cpus: 2,
       counters: this.counters,
       publish: () => this.ring.publish(),
-      countMask: COUNT_MASK,
+      countMaskOf: () => COUNT_MASK,
       pageBytes: PAGE_BYTES,
     });
   }

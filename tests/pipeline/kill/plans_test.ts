@@ -242,6 +242,24 @@ Deno.test("the kernel ends a cgroup at once, unless somebody is in it who must s
   }
 });
 
+Deno.test("a unit takes nobody of another who shares the account, at once or asked first", () => {
+  for (const killsScopes of [true, false]) {
+    for (const signal of [9, SIGTERM]) {
+      const scene = makeScene({
+        plan: { ...DEFAULT_SETTINGS.plan, signal, graceMs: 1000, unit: "scope" },
+      });
+      scene.families.killsScopes = killsScopes;
+      for (const pid of [10, 11, 12]) scene.families.units.set(pid, { [Unit.scope]: 7 });
+      // 12 is another member's, and grows.
+      scene.families.sharers.set(10, 2001).set(11, 2001).set(12, 2002);
+      scene.grow(12, 201).run();
+      if (signal === SIGTERM) scene.pass(1001e6);
+      assertEquals(scene.hands.killed, [10, 11], `${killsScopes} ${signal}`);
+      assertEquals(scene.families.scopesKilled, [], "somebody else is in the cgroup");
+    }
+  }
+});
+
 Deno.test("all of a unit are asked, and who came into it goes with those that do not end", () => {
   const scene = planned({ unit: "session" });
   for (const pid of [10, 11]) scene.families.units.set(pid, { [Unit.session]: 7 });

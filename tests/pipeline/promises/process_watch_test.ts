@@ -1,11 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Member } from "../../../pipeline/memory/layout.ts";
 import { attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
-import {
-  DEFAULT_SETTINGS,
-  SettingsPublisher,
-  SettingsView,
-} from "../../../pipeline/memory/settings.ts";
 import { OwnedHandles } from "../../../pipeline/promises/owned_handles.ts";
 import { ProcessWatch } from "../../../pipeline/promises/process_watch.ts";
 import { KeyKind } from "../../../pipeline/promises/ready_key.ts";
@@ -37,10 +32,8 @@ function stage(countMask: number): {
   proc.entries.set(10, { startTicks: 2 ** 32 + 5, stackStart: 0x7fff_1230, ppid: 7 });
   const top = sockets.openSet(8)!;
   const memory = attachMemory(createMemory(SMALL));
-  new SettingsPublisher(memory.settings).publish({ ...DEFAULT_SETTINGS, countMask });
-  const settings = new SettingsView(memory.settings);
   const handles = new OwnedHandles(memory, sockets);
-  const options = { proc, pageBytes: 4096, settings, procErrorPages: 3 };
+  const options = { proc, pageBytes: 4096, procErrorPages: 3, countMaskOf: () => countMask };
   const watch = new ProcessWatch(options, sockets, top, handles);
   const ready = (): number[] => Array.from({ length: top.wait(0) }, (_, index) => top.key(index));
   return { watch, sockets, proc, ready };

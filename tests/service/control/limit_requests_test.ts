@@ -24,6 +24,16 @@ async function ask(
   return { status: response.status, content: await response.json() };
 }
 
+Deno.test("a limit has counted members of its own, set and shown", async () => {
+  const backend = new FakeBackend();
+  const body = '{"hard":"64MiB","count":"rss"}';
+  const { status, content } = await ask(backend, "PUT", "/v1/limits/60001", body);
+  assertEquals([status, content.limit.count], [200, "file+anon+shmem"]);
+  assertEquals(backend.rules.find(60001)?.countMask, 0b1011);
+  const shown = await ask(backend, "GET", "/v1/limits/60001");
+  assertEquals(shown.content.limit, content.limit);
+});
+
 Deno.test("a limit has a victim policy and a number of processes of its own, set, shown, and checked", async () => {
   const backend = new FakeBackend();
   const path = "/v1/limits/60001";
@@ -39,6 +49,9 @@ Deno.test("a limit has a victim policy and a number of processes of its own, set
     ['{"hard":"1G","victim":"newst"}', 'not "newst", did you mean "newest"?'],
     ['{"hard":"1G","victim":"largest=101"}', "a weight from 1 to 100"],
     ['{"hard":"1G","victim":7}', "victim"],
+    ['{"hard":"1G","count":"anom"}', 'not "anom", did you mean "anon"?'],
+    ['{"hard":"1G","count":"rss+sum"}', "members without sum"],
+    ['{"hard":"none","count":"rss"}', "no counted members"],
     ['{"hard":"1G","maxProcesses":0}', "maxProcesses"],
     ['{"hard":"1G","maxProcesses":1048577}', "maxProcesses"],
     ['{"hard":"none","victim":"newest"}', "no victim policy"],

@@ -38,11 +38,12 @@ const EVENTS: readonly (readonly [JournalEvent, string])[] = [
       softPages: 3686,
       brake: "all",
       victim: "largest=2,growing=1",
+      count: "anon+file",
       maxProcesses: 50,
       plan: null,
     },
     "limit set: uid=10071 hard=16777216B (4096 pages) soft=15097856B (3686 pages) brake=all " +
-    "victim=largest=2,growing=1 processes=50",
+    "victim=largest=2,growing=1 counted=anon+file processes=50",
   ],
   [
     {
@@ -57,6 +58,7 @@ const EVENTS: readonly (readonly [JournalEvent, string])[] = [
       softPages: null,
       brake: null,
       victim: null,
+      count: null,
       maxProcesses: null,
       plan: null,
     },
@@ -75,6 +77,7 @@ const EVENTS: readonly (readonly [JournalEvent, string])[] = [
       softPages: 1,
       brake: null,
       victim: null,
+      count: null,
       maxProcesses: null,
       plan: null,
     },

@@ -151,6 +151,7 @@ Deno.test("LimitControl tells of the limits of a start, and of those that do not
         softBytes: 350 * 4096,
         brake: null,
         victim: null,
+        count: null,
         maxProcesses: null,
         plan: null,
       },

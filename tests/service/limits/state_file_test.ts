@@ -301,6 +301,38 @@ Deno.test("LimitState keeps victim policy and processes of a limit across restar
   });
 });
 
+Deno.test("LimitState keeps brake and counted members of a limit, and those of the base where none are said", async () => {
+  await withDir(async (dir) => {
+    const base = [{ ...rule(3, 10), brake: "all" as const, countMask: 3 }];
+    const state = await open(dir, base);
+    await state.set({ ...rule(1, 11), countMask: 9 });
+    await state.set(rule(2, 12));
+    await state.set(rule(3, 20));
+    for (const { rules } of [state, await open(dir, base)]) {
+      const of = (uid: number): unknown => [rules.find(uid)?.brake, rules.find(uid)?.countMask];
+      const wanted = [[undefined, 9], [undefined, undefined], ["all", 3]];
+      assertEquals([of(1), of(2), of(3)], wanted);
+    }
+    await state.set({ ...rule(3, 21), brake: "off", countMask: 15 });
+    const { rules } = await open(dir, base);
+    assertEquals([rules.find(3)?.brake, rules.find(3)?.countMask], ["off", 15]);
+  });
+});
+
+Deno.test("LimitState puts a file aside in which counted members are none", async () => {
+  for (const count of ["anom", "", "anon+sum", 7]) {
+    await withDir(async (dir) => {
+      await Deno.mkdir(dir, { recursive: true });
+      const override = { uidFirst: 1, uidLast: 1, hardBytes: 8192, softBytes: 4096, count };
+      const content = JSON.stringify({ version: 1, overrides: [override] });
+      await Deno.writeTextFile(`${dir}/${STATE_FILE_NAME}`, content);
+      const state = await open(dir, []);
+      assert(state.problem?.includes("Cannot understand"), `${count}: ${state.problem}`);
+      assertEquals(state.list(), []);
+    });
+  }
+});
+
 Deno.test("LimitState puts a file aside in which a victim policy is none", async () => {
   for (const victim of ["largst", "largest=0", "", 7]) {
     await withDir(async (dir) => {
@@ -322,6 +354,7 @@ Deno.test("LimitState reads back the largest state that it can write", async () 
       brake: "growers",
       victim: "largest=100,newest=100,growing=100,culprit=100",
       processesMax: LIMIT_PROCESSES_MAX,
+      countMask: 15,
       plan: { signal: 64, graceMs: 3_600_000, ceilingPermille: 10_000, unit: "process" },
       storm: { kills: 100, seconds: 3600, then: "session" },
     } as const;
@@ -338,6 +371,7 @@ Deno.test("LimitState reads back the largest state that it can write", async () 
       softBytes: 2 ** 43 - PAGE_BYTES,
       brake: more.brake,
       victim: more.victim,
+      count: "file+anon+swap+shmem",
       maxProcesses: more.processesMax,
       plan: more.plan,
       storm: more.storm,

@@ -58,6 +58,8 @@ export class FakeKernel {
   private readonly frees: { atNs: number; tid: number; process: FakeProcess | undefined }[] = [];
   /** What counts: of the settings in force, and of accounting's as long as they are others. */
   countMask = COUNT_MASK;
+  /** The same of users whose limit says it, by uid. */
+  readonly ownMasks = new Map<number, number>();
   /** When somebody last looked at the machine's memory and found it short. */
   shortAtNs = -Infinity;
   /** Times that a process was refused pages. */
@@ -71,6 +73,11 @@ export class FakeKernel {
     this.random = random;
     this.options = options;
     this.tracing = new FakeTracing(options.cpus, options.bufferEvents);
+  }
+
+  /** What counts for a user. */
+  countMaskOf(uid: number): number {
+    return this.ownMasks.get(uid) ?? this.countMask;
   }
 
   alive(): FakeProcess[] {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { UnitKernel } from "../../../pipeline/kill/unit_kernel.ts";
+import { Sharer, type UnitKernel } from "../../../pipeline/kill/unit_kernel.ts";
 import { Role } from "../../../pipeline/memory/layout.ts";
 import type { SimContext } from "../context.ts";
 import type { FakeProcess } from "./tasks.ts";
@@ -36,6 +36,10 @@ export class SimUnits implements UnitKernel {
     this.sim.call(Role.killer);
     const process = this.sim.kernel.processes.get(pid);
     return process !== undefined && groupOf(process) === key;
+  }
+
+  sharerOf(): number {
+    return Sharer.none;
   }
 
   killScope(): boolean {

@@ -24,15 +24,16 @@ export function mmsOf(kernel: FakeKernel, uid: number): Set<FakeMm> {
 
 /** Counted pages of a user. */
 export function usagePages(kernel: FakeKernel, uid: number): number {
-  return pagesOf(mmsOf(kernel, uid), kernel.countMask);
+  return pagesOf(mmsOf(kernel, uid), kernel.countMaskOf(uid));
 }
 
 /** As {@link usagePages}, but what several mms have counts once: the sum of their parts of it. */
 export function chargedPages(kernel: FakeKernel, uid: number): number {
+  const countMask = kernel.countMaskOf(uid);
   let sum = 0;
   for (const { held } of mmsOf(kernel, uid)) {
     held.forEach((pages, member) => {
-      if ((kernel.countMask >> member) & 1) { for (const { refs } of pages) sum += 1 / refs; }
+      if ((countMask >> member) & 1) { for (const { refs } of pages) sum += 1 / refs; }
     });
   }
   return sum;
@@ -44,11 +45,12 @@ export function heldPages(
   uid: number,
   without: ReadonlySet<FakeMm> = new Set(),
 ): number {
+  const countMask = kernel.countMaskOf(uid);
   const pages = new Set<FakePage>();
   for (const mm of mmsOf(kernel, uid)) {
     if (without.has(mm)) continue;
     mm.held.forEach((held, member) => {
-      if ((kernel.countMask >> member) & 1) { for (const page of held) pages.add(page); }
+      if ((countMask >> member) & 1) { for (const page of held) pages.add(page); }
     });
   }
   return pages.size;

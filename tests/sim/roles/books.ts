@@ -7,6 +7,7 @@ import { Accounting } from "../../../pipeline/accounting.ts";
 import { UNKNOWN_UID } from "../../../pipeline/books/books.ts";
 import { DegradedReason } from "../../../pipeline/messages/reports.ts";
 import type { SimContext } from "../context.ts";
+import { assertMembers } from "../invariants/members.ts";
 
 const RECORDS_MAX = 40;
 
@@ -44,6 +45,10 @@ export class AccountingRole {
       let calls = 0;
       books.setMember = (mm, member, pages, tsNs) =>
         setMember(mm, member, ++calls % 200 === 0 && pages > 0 ? pages + 1 : pages, tsNs);
+    } else if (mistake === "accounting-members") {
+      accounting.books.setCountMask = (userSlot) => {
+        accounting.books.users.countMask[userSlot] = accounting["countMask"];
+      };
     } else if (mistake === "killer-dying") accounting["enforcement"]["dying"].pages = () => 0;
     else if (mistake === "killer-relief") {
       Object.assign(accounting["enforcement"]["relief"], { dying: { count: 0 } });
@@ -66,11 +71,25 @@ export class AccountingRole {
     }
     const { accounting } = this;
     const taken = accounting.step(sim.kernel.nowNs, records);
-    if (!accounting.isOutdated) sim.kernel.countMask = accounting["countMask"];
+    if (!accounting.isOutdated) this.noteMasks(accounting);
     if (sim.options.mistake === "accounting-sum" && sim.random.oneIn(100)) {
       accounting.books.users.usagePages[0]!++;
     }
-    accounting.books.checkSums();
+    const { books } = accounting;
+    books.checkSums();
+    // Others count by now, and another accounting is about to take this one's place.
+    if (!accounting.isOutdated) {
+      assertMembers(books, (uid) => accounting["rules"].countMaskOf(uid));
+    }
     return taken;
+  }
+
+  /** What counts is what accounting counts by, from now on. */
+  private noteMasks(accounting: Accounting): void {
+    const { kernel } = this.sim;
+    kernel.countMask = accounting["countMask"];
+    for (const uid of kernel.ownMasks.keys()) {
+      kernel.ownMasks.set(uid, accounting["rules"].countMaskOf(uid));
+    }
   }
 }
