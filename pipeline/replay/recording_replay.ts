@@ -421,6 +421,7 @@ export class RecordingReplay {
         this.lineStates.set(tid, a as LineState);
         continue;
       }
+      if (this.hasBooks) this.replaceOutdated();
       this.applySettings(words[word + RecordWord.c]!);
       const nowNs = doubles[word >> 1]!;
       const reader = this.readers[tid];
@@ -722,10 +723,14 @@ export class RecordingReplay {
     this.publisher.publish(rules, settings);
     this.usage.limits(this.nowNs, rules);
     if (!this.hasBooks) return;
-    if (this.accounting.isOutdated) {
-      this.accounting = this.makeAccounting();
-      this.accounting.start(DegradedReason.settings);
-    }
+    this.replaceOutdated();
+  }
+
+  /** Other members count since the last step, for all or for a user: another accounting took its place. */
+  private replaceOutdated(): void {
+    if (!this.accounting.isOutdated) return;
+    this.accounting = this.makeAccounting();
+    this.accounting.start(DegradedReason.settings);
   }
 
   /** What users had at the end. */

@@ -26,7 +26,7 @@ import { DEFAULT_SETTINGS, type VictimPolicy } from "../../pipeline/memory/setti
 import { RingConsumer, RingProducer } from "../../pipeline/memory/ring.ts";
 import { RecordWriter } from "../../pipeline/messages/record_writer.ts";
 import { PROC, PROC_PAGES, SWEEP_BEGIN, SWEEP_END, TASK } from "../../pipeline/messages/records.ts";
-import { readReport } from "../../pipeline/messages/reports.ts";
+import { DegradedReason, readReport } from "../../pipeline/messages/reports.ts";
 import { type ProcessFact, readChunk } from "../../pipeline/recording/format.ts";
 import { Recorder } from "../../pipeline/recording/recorder.ts";
 import { VictimRulesPublisher } from "../../pipeline/rules/published_victim_rules.ts";
@@ -56,6 +56,8 @@ export interface RunOptions {
   readonly ringRecords?: number;
   /** Processes have names of {@link RUN_NAMES}. */
   readonly rules?: readonly VictimRule[];
+  /** At this step anonymous memory ceases to count for the first user. */
+  readonly countsOtherAt?: number;
 }
 
 export const RUN_NAMES = ["build", "shell", "game", "other"] as const;
@@ -125,7 +127,7 @@ class RunKernel implements KillKernel {
 }
 
 export function recordRun(options: RunOptions): RecordedRun {
-  const { seed, policy, steps, before, stall = [0, 0] } = options;
+  const { seed, policy, steps, before, stall = [0, 0], countsOtherAt = Infinity } = options;
   const random = new Random(seed);
   const memory = attachMemory(createMemory({
     ...DEFAULT_CAPACITY,
@@ -143,8 +145,17 @@ export function recordRun(options: RunOptions): RecordedRun {
   const publisher = new RulesPublisher(memory.settings);
   publisher.publish(rules, { ...DEFAULT_SETTINGS, victimPolicy: policy });
   const wakes = { wakeSweeper: () => {}, wakeCoordinator: () => {} };
-  const accounting = new Accounting(memory, { unknownUid: -1, marginPages: 64, ...wakes });
+  const accountingOptions = { unknownUid: -1, marginPages: 64, ...wakes };
+  let accounting = new Accounting(memory, accountingOptions);
   accounting.start();
+  /** As the worker does. */
+  const stepAccounting = (nowNs: number, records?: number): void => {
+    if (accounting.isOutdated) {
+      accounting = new Accounting(memory, accountingOptions);
+      accounting.start(DegradedReason.settings);
+    }
+    accounting.step(nowNs, records);
+  };
   const kernel = new RunKernel();
   kernel.random = random;
   const killer = new Killer(memory, kernel, { patienceNs: 1e9 });
@@ -303,23 +314,29 @@ export function recordRun(options: RunOptions): RecordedRun {
     if (random.oneIn(150)) sweepAll();
     if (random.oneIn(300)) {
       const hardPages = HARD_PAGES + random.between(-100, 100);
-      rules.set({ uidFirst: UIDS[0]!, uidLast: UIDS[0]!, hardPages, softPages: 250 });
+      rules.set({ ...rules.find(UIDS[0]!)!, hardPages, softPages: 250 });
       publisher.publish(rules);
     }
+    if (step === countsOtherAt) {
+      rules.set({ ...rules.find(UIDS[0]!)!, countMask: 1 << Member.file });
+      publisher.publish(rules);
+    }
+    // What the next accounting asks for, when it has taken the place of the last one.
+    if (step === countsOtherAt + 2) sweepAll();
     ring.publish();
     sweeperRing.publish();
     kernel.nowValueNs = Math.max(kernel.nowValueNs, tsNs + 20_000);
     Atomics.store(accountingWords, RoleWord.parked, 0);
     // The killer may be some events behind.
     for (let turns = 1 + random.below(3); turns > 0; turns--) {
-      accounting.step(kernel.nowNs(), random.oneIn(3) ? 1 + random.below(3) : 512);
+      stepAccounting(kernel.nowNs(), random.oneIn(3) ? 1 + random.below(3) : 512);
       look();
       if (!random.oneIn(4)) killer.step();
       look();
     }
     if (random.oneIn(2)) {
       for (let turns = 0; turns < 50 && (accounting.ready || killer.ready); turns++) {
-        accounting.step(kernel.nowNs());
+        stepAccounting(kernel.nowNs());
         killer.step();
       }
       Atomics.store(accountingWords, RoleWord.parked, 1);
@@ -334,7 +351,7 @@ export function recordRun(options: RunOptions): RecordedRun {
     if (step >= before && step % 3 === 0 && !isStalled) recorder.step(kernel.nowNs());
   }
   for (let turns = 0; turns < 100 && (accounting.ready || killer.ready); turns++) {
-    accounting.step(kernel.nowNs());
+    stepAccounting(kernel.nowNs());
     killer.step();
   }
   collect(recorder.isRunning);

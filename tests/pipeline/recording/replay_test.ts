@@ -103,6 +103,23 @@ Deno.test("the rules that it was recorded with, given anew, decide as the tags d
   assert(asNone / kills < 0.85, `${asNone} of ${kills}`);
 });
 
+Deno.test("what was recorded while other members came to count for a user is decided again", () => {
+  let [before, after] = [0, 0];
+  for (let seed = 1; seed <= 20; seed++) {
+    const options = { seed, policy: "largest", steps: 900, before: 0 } as const;
+    const run = recordRun({ ...options, countsOtherAt: 300 });
+    const replay = replayChunks(run.chunks);
+    assertEquals(killsOf(replay), run.kills, `seed ${seed}`);
+    const ofFirst = (kills: readonly RunKill[]): number =>
+      kills.filter(({ uid }) => uid === 1001).length;
+    before += ofFirst(recordRun(options).kills);
+    after += ofFirst(run.kills);
+    const first = replay.users().find(({ uid }) => uid === 1001);
+    assertEquals(first?.usagePages, 0, "it has no files");
+  }
+  assert(after > 0 && after < before, `${after} of ${before}`);
+});
+
 Deno.test("what was recorded from the middle on is decided again", () => {
   // Half of the users grow without end here, and whom the killer spared a moment before is not in a
   // keyframe: some runs begin in the middle of that.
