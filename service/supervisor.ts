@@ -79,7 +79,7 @@ export class Supervisor {
    */
   static async start(options: SupervisorOptions, host: SupervisorHost): Promise<Supervisor> {
     const { handover, journal } = host;
-    const lock = holdMachineLock(handover?.fds.lock);
+    const lock = await holdMachineLock(handover?.fds.lock);
     const open = new AsyncDisposableStack();
     try {
       if (lock.mended !== undefined) journal.publish({ event: "config", message: lock.mended });

@@ -8,17 +8,44 @@ import { StartError } from "./errors.ts";
 
 const LOCK_PATH = "/run/toom.lock";
 
+/** How long a child may keep the lock of a toom that has ended. */
+const HEIR_MS_MAX = 2000;
+const RETRY_MS = 20;
+
 /**
+ * Waits where the one that holds the lock has ended already: whoever ended it did so between the fork of a
+ * child and its exec, and until then the child has its descriptors.
+ *
  * @param formerFd The lock's descriptor, if this process has started over.
  * @throws {StartError} When another toom holds it.
  */
-export function holdMachineLock(formerFd: number | undefined): HeldLock {
+export async function holdMachineLock(
+  formerFd: number | undefined,
+  path = LOCK_PATH,
+): Promise<HeldLock> {
   if (formerFd !== undefined) return adoptLock(formerFd);
-  const lock = acquireLock(LOCK_PATH);
-  if ("release" in lock) return lock;
-  const who = lock.holderPid === 0 ? "" : ` (pid ${lock.holderPid})`;
-  throw new StartError(
-    `another toom runs on this machine${who}`,
-    "stop it first, or talk to it: toom status, toom limit",
-  );
+  const untilMs = performance.now() + HEIR_MS_MAX;
+  for (;;) {
+    const lock = acquireLock(path);
+    if ("release" in lock) return lock;
+    const { holderPid } = lock;
+    if (holderPid === 0 || isThere(holderPid) || performance.now() > untilMs) {
+      const who = holderPid === 0 ? "" : ` (pid ${holderPid})`;
+      throw new StartError(
+        `another toom runs on this machine${who}`,
+        "stop it first, or talk to it: toom status, toom limit",
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/** Whether there is a process of a number. One of another user counts. */
+function isThere(pid: number): boolean {
+  try {
+    Deno.lstatSync(`/proc/${pid}`);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
 }
