@@ -149,11 +149,14 @@ function cannotWrite(path: string, error: unknown, more = ""): FailedError {
 
 function openNew(path: string, isForced: boolean): Deno.FsFile {
   try {
-    return Deno.openSync(path, {
+    const file = Deno.openSync(path, {
       write: true,
       mode: 0o600,
       ...(isForced ? { create: true, truncate: true } : { createNew: true }),
     });
+    // One that was there may be others' to read; what programs were called with is not for them.
+    if (isForced && file.statSync().isFile) Deno.chmodSync(path, 0o600);
+    return file;
   } catch (error) {
     throw error instanceof Deno.errors.AlreadyExists ? isThere(path) : cannotWrite(path, error);
   }

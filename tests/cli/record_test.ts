@@ -113,15 +113,16 @@ Deno.test("a full disk ends the recording with one line, and toom is let go", as
   });
 });
 
-Deno.test("with --force a file that is there is written over", async () => {
+Deno.test("with --force a file that is there is written over, and is nobody else's any more", async () => {
   await withControl(async ({ socketPath, backend, dirPath }) => {
     backend.recordingChunks = [HEAD, TAIL];
     const path = `${dirPath}/a.toomrec`;
-    await Deno.writeTextFile(path, "x".repeat(10_000), { mode: 0o600 });
+    await Deno.writeTextFile(path, "x".repeat(10_000), { mode: 0o644 });
     const more = ["--force", "--for", "50ms", "--control-socket", socketPath];
     const { code, out, err } = await run(recordCommand, path, ...more);
     assertEquals([code, err], [0, [`recording into ${path}`]]);
     assert(out[0]!.startsWith(`${path}: 2.0 s of source raw, 100 records (none lost)`), out[0]);
+    assertEquals((await Deno.stat(path)).mode! & 0o777, 0o600);
     const { length } = await Deno.readFile(path);
     assertEquals(length, fileHead().length + HEAD.length + TAIL.length);
   });
