@@ -27,7 +27,7 @@ import { RECORD_WORDS } from "../pipeline/memory/layout.ts";
 import { RecordingReplay } from "../pipeline/replay/recording_replay.ts";
 import { RecordingFile } from "./recording_file.ts";
 
-/** After so long others may run. */
+/** Keys are answered within about so long. */
 const TURN_MS = 40;
 /** Between samples of what users are charged, as in a running toom. */
 const SAMPLE_NS = 1e9;
@@ -61,6 +61,7 @@ export class RecordingPlayer implements Disposable {
   /** Why it could not be read to its end. */
   damage: string | undefined;
   private readonly path: string;
+  private readonly turnMs: number;
   private allKills: RecordedKill[] = [];
   /** Times that nothing is known of, because records were lost. */
   private gaps: { readonly fromNs: number; untilNs: number }[] = [];
@@ -75,9 +76,13 @@ export class RecordingPlayer implements Disposable {
   /** Nothing after it is taken. */
   private positionNs = -Infinity;
 
-  /** @throws {FailedError} When the file is no recording, or cannot be read. */
-  constructor(path: string) {
+  /**
+   * @param turnMs After so long others may run.
+   * @throws {FailedError} When the file is no recording, or cannot be read.
+   */
+  constructor(path: string, turnMs = TURN_MS) {
     this.path = path;
+    this.turnMs = turnMs;
     this.file = new RecordingFile(path);
     const { head } = this.file;
     this.head = head;
@@ -115,7 +120,7 @@ export class RecordingPlayer implements Disposable {
           if (chunk.type === ChunkType.keyframe) times[0] = Math.min(times[0]!, ns);
           times[1] = Math.max(times[1]!, ns);
         }
-        if (performance.now() - turnedMs < TURN_MS) continue;
+        if (performance.now() - turnedMs < this.turnMs) continue;
         if (!await turn(file.readBytes / file.totalBytes)) return false;
         turnedMs = performance.now();
       }
@@ -145,7 +150,7 @@ export class RecordingPlayer implements Disposable {
       if (toNs < this.positionNs) this.rewind();
       fromNs = Math.max(this.firstNs, Math.min(fromNs, this.positionNs));
       if (this.step(toNs)) return true;
-      if (performance.now() - turnedMs < TURN_MS) continue;
+      if (performance.now() - turnedMs < this.turnMs) continue;
       if (!await turn((this.positionNs - fromNs) / Math.max(1, toNs - fromNs))) return false;
       turnedMs = performance.now();
     }

@@ -24,7 +24,7 @@ export async function showRecording(path: string, io: CommandIo): Promise<ExitCo
       "toom replay says in lines what is in a recording",
     );
   }
-  const nameOf = await names();
+  const { nameOf, expect } = await names();
   const state = new RecordingState(player.head);
   const name = path.slice(path.lastIndexOf("/") + 1);
   let isRead = false;
@@ -51,6 +51,9 @@ export async function showRecording(path: string, io: CommandIo): Promise<ExitCo
     const isThere = await player.seek(wanted, turning("seeking", redraw));
     state.progress = undefined;
     if (!isThere) return;
+    if (state.told === undefined) {
+      await expect(player.moment(undefined, () => null).users.map(({ uid }) => uid));
+    }
     const { userUid } = state;
     state.told = player.moment(userUid, nameOf);
     state.toldUid = userUid;
@@ -70,9 +73,20 @@ export async function showRecording(path: string, io: CommandIo): Promise<ExitCo
   return ExitCode.failed;
 }
 
+interface Names {
+  nameOf(uid: number): string | null;
+  /** Looks them up, for some seconds at most. */
+  expect(uids: readonly number[]): Promise<void>;
+}
+
 /** Names that this machine has for uids; none, where libc may not be asked. */
-async function names(): Promise<(uid: number) => string | null> {
-  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return () => null;
+async function names(): Promise<Names> {
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
+    return { nameOf: () => null, expect: () => Promise.resolve() };
+  }
   const users = await systemUsers();
-  return (uid) => users.nameOf(uid) ?? null;
+  return {
+    nameOf: (uid) => users.nameOf(uid) ?? null,
+    expect: async (uids) => await users.expect?.(uids),
+  };
 }

@@ -171,19 +171,35 @@ Deno.test("processes of a user have their names, their pages and their fates", a
   });
 });
 
-Deno.test("a seek can be ended, another moment wanted meanwhile, and gone on with", async () => {
+Deno.test("reading and seeking can be ended, and gone on with, and another moment wanted meanwhile", async () => {
   const { chunks } = recorded();
   await withFile([fileHead(), ...chunks], async (path) => {
-    using player = await opened(path);
-    const middleNs = player.firstNs + 2e9;
+    // Others run after each chunk.
+    using player = new RecordingPlayer(path, 0);
+    const shares: number[] = [];
+    const endAt = (count: number) => (share: number): Promise<boolean> => {
+      shares.push(share);
+      return Promise.resolve(shares.length % count !== 0);
+    };
+    assert(!await player.scan(endAt(3)));
+    assertEquals([shares.length, player.firstNs === player.lastNs], [3, true]);
+    assert(await player.scan(goOn));
+    assert(player.lastNs > player.firstNs);
+    shares.length = 0;
+    assert(!await player.seek(() => player.lastNs, endAt(5)));
+    assertEquals(shares.length, 5);
+    assert(shares.every((share, index) => share >= (shares[index - 1] ?? 0) && share <= 1));
+    using fresh = await opened(path);
+    assertEquals(await at(player, player.lastNs, 1001), await at(fresh, player.lastNs, 1001));
     let asked = 0;
     // Wants the end, then the middle, then the beginning.
-    const wanted = (): number => [player.lastNs, middleNs][asked++] ?? player.firstNs;
+    const middleNs = player.firstNs + 2e9;
+    const wanted = (): number => [player.lastNs - 1, middleNs][asked++] ?? player.firstNs;
     assert(await player.seek(wanted, goOn));
     const moment = player.moment(undefined, noName);
-    assertEquals(moment.atNs, player.firstNs);
-    using fresh = await opened(path);
-    assertEquals(moment, await at(fresh, fresh.firstNs));
+    assertEquals([asked > 2, moment.atNs], [true, player.firstNs]);
+    using other = await opened(path);
+    assertEquals(moment, await at(other, other.firstNs));
   });
 });
 
