@@ -1,6 +1,7 @@
 /**
  * A recording looked at at one moment after another: the very replay of `toom replay`, run up to there.
- * Going back begins anew, so that a moment is the same whichever way it was come to.
+ * Going back begins anew, so that a moment is the same whichever way it was come to; but of the time
+ * before a moment each second is kept, as a replay from the beginning may take long.
  *
  * @module
  */
@@ -31,6 +32,12 @@ import { RecordingFile } from "./recording_file.ts";
 const TURN_MS = 40;
 /** Between samples of what users are charged, as in a running toom. */
 const SAMPLE_NS = 1e9;
+/** Between moments that are kept, and how many before the wanted one are. */
+const KEPT_NS = 1e9;
+const KEPT_BEFORE = 120;
+const KEPT_MAX = 2 * KEPT_BEFORE;
+/** Processes are kept of all users, if those are so few, else of the one that is asked for. */
+const KEPT_USERS_MAX = 32;
 
 /**
  * Lets others run.
@@ -51,6 +58,13 @@ export interface Moment {
   readonly explanation: Explanation | undefined;
   /** Records were lost: users are as they were before, until the books were read again. */
   readonly isGap: boolean;
+}
+
+/** A moment as the books have it, without what the rest of the file says of it. */
+interface KeptMoment {
+  readonly atNs: number;
+  readonly users: readonly UserReport[];
+  readonly explanations: ReadonlyMap<number, Explanation>;
 }
 
 export class RecordingPlayer implements Disposable {
@@ -75,6 +89,12 @@ export class RecordingPlayer implements Disposable {
   private hasEnded = false;
   /** Nothing after it is taken. */
   private positionNs = -Infinity;
+  /** Where it is going to stop next; Infinity: it is nowhere between. */
+  private goalNs = Infinity;
+  /** By its time; the last one that was used is the last. */
+  private readonly kept = new Map<number, KeptMoment>();
+  /** Where the last seek has come to. */
+  private shown: KeptMoment | undefined;
 
   /**
    * @param turnMs After so long others may run.
@@ -140,59 +160,117 @@ export class RecordingPlayer implements Disposable {
    * Goes to a moment.
    * @param wanted CLOCK_MONOTONIC, nanoseconds, from {@link firstNs} to {@link lastNs}; it is asked for
    * again and again, as it may change while this goes on.
+   * @param userUid Whose processes are wanted.
    * @returns false: {@link Turn} has ended it.
    */
-  async seek(wanted: () => number, turn: Turn): Promise<boolean> {
+  async seek(
+    wanted: () => number,
+    turn: Turn,
+    userUid: () => number | undefined = () => undefined,
+  ): Promise<boolean> {
     let turnedMs = performance.now();
     let fromNs = this.positionNs;
     for (;;) {
       const toNs = wanted();
+      const uid = userUid();
+      if (this.takeKept(toNs, uid)) return true;
       if (toNs < this.positionNs) this.rewind();
       fromNs = Math.max(this.firstNs, Math.min(fromNs, this.positionNs));
-      if (this.step(toNs)) return true;
+      const stopNs = this.goalNs <= toNs ? this.goalNs : this.nextStop(toNs);
+      this.goalNs = stopNs;
+      if (this.step(stopNs)) {
+        this.goalNs = Infinity;
+        this.shown = this.keep(uid);
+        if (stopNs === toNs) return true;
+      }
       if (performance.now() - turnedMs < this.turnMs) continue;
       if (!await turn((this.positionNs - fromNs) / Math.max(1, toNs - fromNs))) return false;
       turnedMs = performance.now();
     }
   }
 
-  /** @param userUid Whose processes are wanted. */
+  /** What the last seek has come to. @param userUid The one that it was told of. */
   moment(userUid: number | undefined, nameOf: NameOf): Moment {
-    const { memory } = this.replay;
-    const atNs = this.positionNs;
+    const { atNs, users, explanations } = this.shown!;
     const kills = this.killsUntil(atNs);
-    const context = { nameOf, nowNs: atNs, samples: this.samples, nearPages: 0 };
+    const counts = new Map<number, number>();
+    for (const { uid, dryRun } of kills) {
+      if (dryRun !== true) counts.set(uid, (counts.get(uid) ?? 0) + 1);
+    }
+    const named = (user: UserReport): UserReport => ({
+      ...user,
+      user: nameOf(user.uid),
+      kills: counts.get(user.uid) ?? 0,
+    });
+    const explanation = userUid === undefined ? undefined : explanations.get(userUid);
+    return {
+      atNs,
+      users: users.map(named),
+      kills,
+      explanation: explanation &&
+        { ...explanation, user: explanation.user && named(explanation.user) },
+      isGap: this.gaps.some(({ fromNs, untilNs }) => atNs > fromNs && atNs < untilNs),
+    };
+  }
+
+  /** @returns Whether the moment is one that is kept. */
+  private takeKept(atNs: number, userUid: number | undefined): boolean {
+    const known = this.kept.get(atNs);
+    if (known === undefined) return false;
+    if (userUid !== undefined && !known.explanations.has(userUid)) return false;
+    this.kept.delete(atNs);
+    this.kept.set(atNs, known);
+    this.shown = known;
+    return true;
+  }
+
+  /** Where to go next, on the way to a moment: one that is to be kept, or the moment itself. */
+  private nextStop(toNs: number): number {
+    const fromNs = Math.max(this.firstNs, this.positionNs);
+    const left = Math.ceil((toNs - fromNs) / KEPT_NS) - 1;
+    return toNs - Math.max(0, Math.min(KEPT_BEFORE, left)) * KEPT_NS;
+  }
+
+  /** The moment where the replay is. */
+  private keep(userUid: number | undefined): KeptMoment {
+    const { memory } = this.replay;
+    const { facts, positionNs: atNs } = this;
+    const context = { nameOf: () => null, nowNs: atNs, samples: this.samples, nearPages: 0 };
     const users: UserReport[] = [];
     for (let slot = 0; slot < memory.plan.capacity.users; slot++) {
       const user = userReport(memory, slot, context);
-      if (user === undefined) continue;
-      const count = kills.filter(({ uid, dryRun }) => uid === user.uid && !dryRun).length;
-      users.push({ ...user, kills: count });
+      if (user !== undefined) users.push(user);
     }
-    const { facts } = this;
-    const explanation = userUid === undefined ? undefined : explain({
-      ...context,
-      memory,
-      rules: [],
-      ownerOf: (uid) => uid,
-      ruleNameOf: () => null,
-      names: {
-        comm: (pid) => facts.get(pid)?.comm,
-        oomScoreAdj: (pid) => facts.get(pid)?.oomScoreAdj,
-      },
-      pageBytes: this.head.pageBytes,
-      memberNames: "",
-      degraded: false,
-      near: undefined,
-      source: this.head.source,
-    }, userUid);
-    return {
+    const explained = users.length <= KEPT_USERS_MAX ? users.map(({ uid }) => uid) : [];
+    if (userUid !== undefined && !explained.includes(userUid)) explained.push(userUid);
+    const explanations = explained.map((uid) =>
+      explain({
+        ...context,
+        memory,
+        rules: [],
+        ownerOf: (owner) => owner,
+        ruleNameOf: () => null,
+        names: {
+          comm: (pid) => facts.get(pid)?.comm,
+          oomScoreAdj: (pid) => facts.get(pid)?.oomScoreAdj,
+        },
+        pageBytes: this.head.pageBytes,
+        memberNames: "",
+        degraded: false,
+        near: undefined,
+        source: this.head.source,
+      }, uid)
+    );
+    const moment = {
       atNs,
       users,
-      kills,
-      explanation,
-      isGap: this.gaps.some(({ fromNs, untilNs }) => atNs > fromNs && atNs < untilNs),
+      explanations: new Map(explanations.map((one) => [one.uid, one])),
     };
+    this.kept.delete(atNs);
+    this.kept.set(atNs, moment);
+    const [oldest] = this.kept.keys();
+    if (this.kept.size > KEPT_MAX) this.kept.delete(oldest!);
+    return moment;
   }
 
   private killsUntil(ns: number): readonly RecordedKill[] {
@@ -211,6 +289,7 @@ export class RecordingPlayer implements Disposable {
     this.held = undefined;
     this.hasEnded = false;
     this.positionNs = -Infinity;
+    this.goalNs = Infinity;
   }
 
   /** A chunk at most. @returns Whether it is there. */

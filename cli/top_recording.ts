@@ -48,7 +48,7 @@ export async function showRecording(path: string, io: CommandIo): Promise<ExitCo
     state.pass(performance.now());
     // A chunk that cannot be understood ends it earlier than the scan has found.
     const wanted = (): number => Math.min(state.wantedNs, player.lastNs);
-    const isThere = await player.seek(wanted, turning("seeking", redraw));
+    const isThere = await player.seek(wanted, turning("seeking", redraw), () => state.userUid);
     state.progress = undefined;
     if (!isThere) return;
     if (state.told === undefined) {

@@ -111,12 +111,12 @@ export const KEYS: readonly Key[] = [
 export const RECORDING_KEYS: readonly Key[] = [
   {
     action: "back",
-    shown: "Left Right",
-    help: "One second back, or ahead",
+    shown: "Left",
+    help: "One second back",
     hint: "→Seek",
     codes: [`${ESC}[D`, `${ESC}OD`],
   },
-  { action: "ahead", shown: "", help: "", codes: [`${ESC}[C`, `${ESC}OC`] },
+  { action: "ahead", shown: "Right", help: "One second ahead", codes: [`${ESC}[C`, `${ESC}OC`] },
   { action: "farBack", shown: "[ ]", help: "Ten seconds back, or ahead", codes: ["["] },
   { action: "farAhead", shown: "", help: "", codes: ["]"] },
   ...KEYS.map((key) =>

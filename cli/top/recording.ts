@@ -113,6 +113,6 @@ export class RecordingState extends ListState<UserReport, Sort> {
   }
 
   private goTo(ns: number): void {
-    this.wantedNs = Math.min(this.lastNs, Math.max(this.firstNs, ns));
+    this.wantedNs = Math.min(this.lastNs, Math.max(this.firstNs, Math.round(ns)));
   }
 }

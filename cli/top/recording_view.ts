@@ -114,11 +114,6 @@ function drawHelp(screen: Screen, { keys }: RecordingState): void {
   screen.put(0, 0, "toom top --record: users at a moment of a recording", Style.title);
   const help = keyHelp("processes", keys);
   help.forEach((line, index) => screen.put(2 + index, 2, line));
-  const last = 3 + help.length;
-  screen.put(
-    last,
-    0,
-    "A bar ends at the hard limit; the line in it is soft. Kills are those until the moment.",
-  );
-  screen.put(last + 1, 0, "Any key goes back.");
+  const note = "A bar ends at the hard limit; the line in it is soft. Any key goes back.";
+  screen.put(3 + help.length, 0, note);
 }
