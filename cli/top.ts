@@ -5,7 +5,14 @@
  */
 import { z } from "zod";
 import type { StatusReport } from "../service/control/control_api.ts";
-import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
+import {
+  checkOptions,
+  type CommandSpec,
+  helpText,
+  parseCommand,
+  readAs,
+  usageError,
+} from "./args.ts";
 import { ControlClient } from "./control_client.ts";
 import {
   type CommandIo,
@@ -17,7 +24,7 @@ import {
 } from "./errors.ts";
 import { parseSocketPath } from "../service/config/option_values.ts";
 import { CONTROL_SOCKET_OPTION } from "./control_socket_option.ts";
-import { keyHelp } from "./top/keys.ts";
+import { keyHelp, recordingKeyHelp } from "./top/keys.ts";
 import { FleetState } from "./top/fleet.ts";
 import { drawFleet } from "./top/fleet_view.ts";
 import { FleetClient, parsePrometheusUrl } from "./top/prometheus.ts";
@@ -36,14 +43,30 @@ export const TOP_COMMAND: CommandSpec = {
       value: "URL",
       help: "Show users over all machines that this Prometheus server scrapes",
     },
+    {
+      name: "record",
+      kind: "string",
+      value: "FILE",
+      help: "Show the moments of a recording of toom record; no toom need run",
+    },
   ],
-  notes: ["Keys:", ...keyHelp().map((line) => `  ${line}`)],
+  notes: [
+    "Keys:",
+    ...keyHelp().map((line) => `  ${line}`),
+    "",
+    "And with --record:",
+    ...recordingKeyHelp().map((line) => `  ${line}`),
+  ],
 };
 
 const OptionsSchema = z.strictObject({
   "control-socket": readAs(parseSocketPath),
   prometheus: readAs(parsePrometheusUrl).optional(),
+  record: z.string().optional(),
 });
+
+/** What is shown is of one of these. */
+const ORIGINS = ["record", "prometheus", "control-socket"] as const;
 
 /**
  * `toom top`.
@@ -58,7 +81,16 @@ export async function topCommand(args: string[], io: CommandIo): Promise<ExitCod
       io.out(helpText(TOP_COMMAND));
       return ExitCode.done;
     }
+    const [one, other] = ORIGINS.filter((name) => parsed.given.has(name));
+    if (one !== undefined && other !== undefined) {
+      const problem = `--${one} and --${other} exclude one another: a screen shows one of them`;
+      throw usageError(TOP_COMMAND, problem);
+    }
     const options = checkOptions(TOP_COMMAND, OptionsSchema, parsed.options);
+    if (options.record !== undefined) {
+      const { showRecording } = await import("./top_recording.ts");
+      return await showRecording(options.record, io);
+    }
     if (!Deno.stdout.isTerminal() || !Deno.stdin.isTerminal()) {
       throw new UnsupportedError(
         "toom top needs a terminal",

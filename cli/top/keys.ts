@@ -22,11 +22,15 @@ export type Action =
   | "first"
   | "last"
   | "faster"
-  | "slower";
+  | "slower"
+  | "back"
+  | "ahead"
+  | "farBack"
+  | "farAhead";
 
 export interface Key {
   readonly action: Action;
-  /** As the help has it. */
+  /** As the help has it; empty: the line before says it too. */
   readonly shown: string;
   readonly help: string;
   /** What the terminal sends; one of these. */
@@ -103,9 +107,28 @@ export const KEYS: readonly Key[] = [
   },
 ];
 
-const BY_CODE: ReadonlyMap<string, Action> = new Map(
-  KEYS.flatMap(({ codes, action }) => codes.map((code) => [code, action] as const)),
-);
+/** Those of a recording: of all keys, but `Z` plays and stops, and there are some to go through time. */
+export const RECORDING_KEYS: readonly Key[] = [
+  {
+    action: "back",
+    shown: "Left",
+    help: "One second back",
+    hint: "→Seek",
+    codes: [`${ESC}[D`, `${ESC}OD`],
+  },
+  { action: "ahead", shown: "Right", help: "One second ahead", codes: [`${ESC}[C`, `${ESC}OC`] },
+  { action: "farBack", shown: "[ ]", help: "Ten seconds back, or ahead", codes: ["["] },
+  { action: "farAhead", shown: "", help: "", codes: ["]"] },
+  ...KEYS.map((key) =>
+    key.action !== "pause" ? key : {
+      ...key,
+      shown: "Space Z",
+      help: "Play, or stop",
+      hint: "ZPlay",
+      codes: [" ", ...key.codes],
+    }
+  ),
+];
 
 /** The sequences of one key that begin with an escape: CSI and SS3, and those of Linux' console. */
 // deno-lint-ignore no-control-regex
@@ -117,14 +140,23 @@ export function codesOf(input: string): string[] {
 }
 
 /** What a key does; undefined: nothing. */
-export function actionOf(code: string): Action | undefined {
-  return BY_CODE.get(code);
+export function actionOf(code: string, keys = KEYS): Action | undefined {
+  return keys.find(({ codes }) => codes.includes(code))?.action;
 }
 
 /** Lines of the help. @param inside What a user has, and is shown below the list. */
-export function keyHelp(inside: "processes" | "machines" = "processes"): string[] {
-  const width = Math.max(...KEYS.map(({ shown }) => shown.length));
-  return KEYS.map(({ shown, help }) =>
+export function keyHelp(
+  inside: "processes" | "machines" = "processes",
+  keys = KEYS,
+): string[] {
+  const told = keys.filter(({ shown }) => shown !== "");
+  const width = Math.max(...told.map(({ shown }) => shown.length));
+  return told.map(({ shown, help }) =>
     `${shown.padEnd(width)}  ${help.replace("the processes", `the ${inside}`)}`
   );
+}
+
+/** Lines of the help about the keys that only a recording has. */
+export function recordingKeyHelp(): string[] {
+  return keyHelp("processes", RECORDING_KEYS.filter((key) => !KEYS.includes(key)));
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Action, actionOf, codesOf } from "./keys.ts";
+import { type Action, actionOf, codesOf, type Key, KEYS } from "./keys.ts";
 
 export const REFRESH_MS = [250, 500, 1000, 2000, 5000, 10_000] as const;
 const PAGE_LINES = 10;
@@ -22,6 +22,8 @@ export abstract class ListState<Row extends Listed, Sort extends string> {
   problem: string | undefined;
   sort: Sort;
   private readonly sorts: readonly Sort[];
+  /** Which keys there are. */
+  readonly keys: readonly Key[] = KEYS;
   isInverted = false;
   isPaused = false;
   isHelp = false;
@@ -34,6 +36,14 @@ export abstract class ListState<Row extends Listed, Sort extends string> {
   /** Whose processes are shown; undefined: nobody's. */
   userUid: number | undefined;
   refreshAt = 2;
+
+  /** Keys so far whose effect is wanted now, not at the next look. */
+  wishes = 0;
+
+  /** Whether what is shown is to be asked for anew. */
+  get isStale(): boolean {
+    return !this.isPaused;
+  }
 
   get refreshMs(): number {
     return REFRESH_MS[this.refreshAt]!;
@@ -67,7 +77,7 @@ export abstract class ListState<Row extends Listed, Sort extends string> {
   /** Takes what was typed, which may be many keys. */
   input(text: string): void {
     for (const code of codesOf(text)) {
-      const action = actionOf(code);
+      const action = actionOf(code, this.keys);
       if (this.prompt !== undefined) this.type(code);
       else if (action !== undefined) this.act(action);
     }
@@ -99,7 +109,7 @@ export abstract class ListState<Row extends Listed, Sort extends string> {
     if (found !== undefined) this.cursorUid = found.uid;
   }
 
-  private act(action: Action): void {
+  protected act(action: Action): void {
     if (this.isHelp && action !== "quit") {
       this.isHelp = false;
       return;

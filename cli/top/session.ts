@@ -13,8 +13,11 @@ const ENDS = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"] as const;
 
 export interface SessionView {
   readonly state: ListState<Listed, string>;
-  /** Asks for what is shown, and never throws: what went wrong is the state's `problem`. */
-  readonly ask: () => Promise<void>;
+  /**
+   * Asks for what is shown, and never throws: what went wrong is the state's `problem`. What takes long
+   * draws how far it is, and ends when the state is over.
+   */
+  readonly ask: (redraw: () => void) => Promise<void>;
   readonly draw: (columns: number, rows: number) => Screen;
 }
 
@@ -49,7 +52,7 @@ export class Session {
       keys = Deno.stdin.readable.getReader();
       void this.readKeys(keys, end);
       while (!state.isOver) {
-        if (!state.isPaused) await ask();
+        if (state.isStale) await ask(() => this.draw());
         this.draw();
         if (!state.isOver) await this.pause(state.refreshMs);
       }
@@ -71,11 +74,11 @@ export class Session {
         const { value, done } = await keys.read();
         if (done) break;
         const { state } = this.view;
-        const userBefore = state.userUid;
+        const { userUid, wishes } = state;
         state.input(decoder.decode(value, { stream: true }));
         this.draw();
         // Its processes are wanted now; so is the end.
-        if (state.isOver || state.userUid !== userBefore) this.wake();
+        if (state.isOver || state.userUid !== userUid || state.wishes !== wishes) this.wake();
       }
     } catch {
       // The keyboard has gone.

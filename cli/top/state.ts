@@ -34,22 +34,27 @@ export class TopState extends ListState<UserReport, Sort> {
   }
 
   protected compare(sort: Sort, a: UserReport, b: UserReport): number {
-    switch (sort) {
-      case "used":
-        return partOf(barOf(b)) - partOf(barOf(a));
-      case "usage":
-        return b.usagePages - a.usagePages;
-      case "growth":
-        return b.growthPagesPerSecond - a.growthPagesPerSecond;
-      case "user":
-        return (a.user ?? "").localeCompare(b.user ?? "");
-      case "uid":
-        return a.uid - b.uid;
-      case "processes":
-        return b.processes - a.processes;
-      case "kills":
-        return b.kills - a.kills;
-    }
+    return compareUsers(sort, a, b);
+  }
+}
+
+/** The first comes first: largest numbers, names by their letters. */
+export function compareUsers(sort: Sort, a: UserReport, b: UserReport): number {
+  switch (sort) {
+    case "used":
+      return partOf(barOf(b)) - partOf(barOf(a));
+    case "usage":
+      return b.usagePages - a.usagePages;
+    case "growth":
+      return b.growthPagesPerSecond - a.growthPagesPerSecond;
+    case "user":
+      return (a.user ?? "").localeCompare(b.user ?? "");
+    case "uid":
+      return a.uid - b.uid;
+    case "processes":
+      return b.processes - a.processes;
+    case "kills":
+      return b.kills - a.kills;
   }
 }
 

@@ -6,7 +6,6 @@
 import { formatBytes } from "../../pipeline/limits/units.ts";
 import { formatSeconds } from "../../service/fields/show.ts";
 import { harmless } from "../../service/fields/show.ts";
-import { KEYS } from "./keys.ts";
 import type { Listed, ListState } from "./list_state.ts";
 import { type Screen, Style } from "./screen.ts";
 
@@ -157,7 +156,7 @@ export function drawFoot(
     return;
   }
   let at = 0;
-  for (const { hint } of KEYS) {
+  for (const { hint } of state.keys) {
     if (hint === undefined) continue;
     const [, key, word] = /^(F\d+|.)(.*)$/.exec(hint)!;
     at = screen.put(row, at, key!);

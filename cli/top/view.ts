@@ -5,7 +5,12 @@
  * @module
  */
 import { formatBytes } from "../../pipeline/limits/units.ts";
-import type { ProcessReport, StatusReport, UserReport } from "../../service/control/control_api.ts";
+import type {
+  Explanation,
+  ProcessReport,
+  StatusReport,
+  UserReport,
+} from "../../service/control/control_api.ts";
 import { formatSeconds, harmless } from "../../service/fields/show.ts";
 import type { KillRecord } from "../../service/history/record.ts";
 import { keyHelp, KEYS } from "./keys.ts";
@@ -25,10 +30,10 @@ import {
 /** Lines of kills, of a screen of the least size; larger ones have more. */
 const KILL_LINES = 4;
 /** Processes of a user. */
-const PROCESS_LINES = 7;
+export const PROCESS_LINES = 7;
 
 /** @param pageBytes Of the machine. */
-const userColumns = (pageBytes: number): readonly ScreenColumn<UserReport, Sort>[] => [
+export const userColumns = (pageBytes: number): readonly ScreenColumn<UserReport, Sort>[] => [
   {
     title: "USER",
     width: 10,
@@ -110,13 +115,14 @@ export function drawTop(state: TopState, columns: number, rows: number): Screen 
   } else {
     drawHead(screen, state, told);
     drawProblem(screen, state);
-    const bottom = rows - 1 - drawKills(screen, told);
+    const bottom = rows - 1 -
+      drawKills(screen, told.kills.map((kill) => killLine(kill, told.status)));
     const isUser = state.userUid !== undefined;
     const middle = isUser ? Math.max(8, bottom - PROCESS_LINES - 2) : bottom;
     const { pageBytes } = told.status;
     const view = { columns: userColumns(pageBytes), bar: barOf, style: styleOf };
     drawList(screen, state, view, 4, middle);
-    if (isUser) drawProcesses(screen, told, middle, bottom);
+    if (isUser) drawProcesses(screen, told.explanation, pageBytes, middle, bottom);
   }
   drawFoot(screen, state);
   return screen;
@@ -162,14 +168,21 @@ function drawProblem(screen: Screen, { problem }: TopState): void {
   if (problem !== undefined) screen.put(3, 0, harmless(problem), Style.bad);
 }
 
-function styleOf({ state, inDoubt }: UserReport): Style {
+/** Of the line of a user. */
+export function styleOf({ state, inDoubt }: UserReport): Style {
   if (state === "hard" || inDoubt) return Style.bad;
   return state === "soft" ? Style.warning : Style.plain;
 }
 
-function drawProcesses(screen: Screen, told: Told, from: number, to: number): void {
-  const { explanation } = told;
-  const columns = processColumns(told.status.pageBytes);
+/** The processes of a user between two lines of the screen, with their titles in the first. */
+export function drawProcesses(
+  screen: Screen,
+  explanation: Explanation | undefined,
+  pageBytes: number,
+  from: number,
+  to: number,
+): void {
+  const columns = processColumns(pageBytes);
   screen.fill(from, "", Style.reverse);
   const at = drawRow(screen, from, columns, columns.map(({ title }) => title), Style.reverse);
   screen.put(
@@ -191,13 +204,13 @@ function drawProcesses(screen: Screen, told: Told, from: number, to: number): vo
   if (processes.length === 0) screen.put(from + 1, 0, "no processes", Style.dim);
 }
 
-/** The last kills, the newest at the bottom. @returns Lines that they take. */
-function drawKills(screen: Screen, { kills, status }: Told): number {
+/** The last kills, one a line, the newest at the bottom. @returns Lines that they take. */
+export function drawKills(screen: Screen, kills: readonly string[]): number {
   const lines = Math.min(KILL_LINES + Math.floor((screen.rows - ROWS_MIN) / 6), 12);
   const from = screen.rows - 1 - lines;
   screen.fill(from, "KILLS", Style.reverse);
   const shown = kills.slice(-(lines - 1));
-  shown.forEach((kill, index) => screen.put(from + 1 + index, 0, killLine(kill, status)));
+  shown.forEach((line, index) => screen.put(from + 1 + index, 0, line));
   if (shown.length === 0) screen.put(from + 1, 0, "none", Style.dim);
   return lines;
 }

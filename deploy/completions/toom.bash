@@ -50,6 +50,7 @@ _toom() {
   "config show --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "status --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "top --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
+  "top --record") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "web --listen") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "web --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "explain --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -79,7 +80,7 @@ _toom() {
   "config show") words="--user --json --control-socket --help" ;;
   check-config) words="--json --help" ;;
   status) words="--json --csv --control-socket --help" ;;
-  top) words="--control-socket --prometheus --help" ;;
+  top) words="--control-socket --prometheus --record --help" ;;
   web) words="--listen --link --control-socket --help" ;;
   explain) words="--watch --json --control-socket --help" ;;
   me) words="--json --control-socket --help" ;;

@@ -111,6 +111,7 @@ complete -c toom -n '__fish_seen_subcommand_from status' -l control-socket -r -F
 complete -c toom -n '__fish_seen_subcommand_from status' -l help -d 'Show what the command does'
 complete -c toom -n '__fish_seen_subcommand_from top' -l control-socket -r -F -d 'Unix socket of the control API'
 complete -c toom -n '__fish_seen_subcommand_from top' -l prometheus -x -d 'Show users over all machines that this Prometheus server scrapes'
+complete -c toom -n '__fish_seen_subcommand_from top' -l record -r -F -d 'Show the moments of a recording of toom record; no toom need run'
 complete -c toom -n '__fish_seen_subcommand_from top' -l help -d 'Show what the command does'
 complete -c toom -n '__fish_seen_subcommand_from web' -l listen -r -F -d 'A port of this machine alone, for who has the link; or a Unix socket, for its owner'
 complete -c toom -n '__fish_seen_subcommand_from web' -l link -d 'Print the link of the page that is served, and end'

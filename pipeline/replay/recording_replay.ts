@@ -100,6 +100,14 @@ const IDLE_NS = 100e6;
 /** Words of the header from here on are of accounting and killer. */
 const HEADER_FIRST_STATE: number = HeaderWord.degraded;
 
+/** Steps of accounting from an index on. */
+interface StepsLeft {
+  readonly words: Int32Array;
+  readonly doubles: Float64Array;
+  readonly count: number;
+  readonly index: number;
+}
+
 /** When the killer worked off an order. */
 interface Act {
   readonly uid: number;
@@ -125,8 +133,9 @@ export class RecordingReplay {
   lastNs = -Infinity;
   /** Keyframes whose books may be of different moments. */
   tornKeyframes = 0;
+  /** The books and all that accounting and killer share, as they are where the replay is: to be read. */
+  readonly memory: Memory;
   private readonly whatIf: WhatIf | undefined;
-  private readonly memory: Memory;
   private readonly kernel: RecordedKernel;
   private readonly publisher: RulesPublisher;
   private readonly readers: readonly RecordQueue[];
@@ -159,6 +168,10 @@ export class RecordingReplay {
   private answersTaken = 0;
   private settings = -1;
   private nowNs = 0;
+  /** Steps after this time are not taken yet. */
+  private untilNs = Infinity;
+  /** And those of the last chunk that are left for that. */
+  private rest: StepsLeft | undefined;
 
   constructor(head: RecordingHead, whatIf?: WhatIf) {
     this.head = head;
@@ -238,9 +251,12 @@ export class RecordingReplay {
 
   /**
    * Takes the next chunk of the file, in their order, without the head.
+   * @param untilNs What accounting did after this time (CLOCK_MONOTONIC, nanoseconds) is left for
+   * {@link resume}, and no other chunk may be taken before that is done.
    * @throws {Error} When what a chunk holds cannot be understood; what came before it counts.
    */
-  take({ type, payload }: Chunk): void {
+  take({ type, payload }: Chunk, untilNs = Infinity): void {
+    this.untilNs = untilNs;
     switch (type) {
       case ChunkType.head:
         break;
@@ -271,6 +287,20 @@ export class RecordingReplay {
         this.tail = jsonOf(payload) as RecordingTail;
         break;
     }
+  }
+
+  /**
+   * Goes on with what {@link take} has left, up to another time.
+   * @returns Whether nothing is left: the next chunk may be taken.
+   */
+  resume(untilNs: number): boolean {
+    const { rest } = this;
+    if (rest === undefined) return true;
+    this.untilNs = untilNs;
+    this.rest = undefined;
+    this.takeSteps(rest.words, rest.doubles, rest.count, rest.index);
+    // Set anew where the time was reached.
+    return (this.rest as StepsLeft | undefined) === undefined;
   }
 
   /**
@@ -412,9 +442,18 @@ export class RecordingReplay {
     }
   }
 
-  private takeSteps(words: Int32Array, doubles: Float64Array, count: number): void {
-    for (let index = 0; index < count; index++) {
+  private takeSteps(
+    words: Int32Array,
+    doubles: Float64Array,
+    count: number,
+    first = 0,
+  ): void {
+    for (let index = first; index < count; index++) {
       const word = index * RECORD_WORDS;
+      if (doubles[word >> 1]! > this.untilNs) {
+        this.rest = { words, doubles, count, index };
+        return;
+      }
       const tid = words[word + RecordWord.tid]!;
       const a = words[word + RecordWord.a]!;
       if ((words[word + RecordWord.kindCpu]! & KIND_MASK) === RecordKind.lineTold) {

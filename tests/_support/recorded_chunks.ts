@@ -11,6 +11,8 @@ import {
   jsonOf,
   type ProcessFact,
   readChunk,
+  type RecordedKill,
+  type RecordingHead,
   RECORDS_HEAD_BYTES,
   Stream,
   writeChunk,
@@ -112,5 +114,24 @@ export function withTexts(
       { ...texts, commandLine: commandLineOf(pid) },
     ]);
     return writeChunk(ChunkType.facts, jsonBytes(more), DEFLATE);
+  });
+}
+
+/** The same recording, with a wall clock and the kills that toom told of, put before its end. */
+export function withKills(
+  chunks: readonly Uint8Array<ArrayBuffer>[],
+  startedAt: string,
+  kills: readonly RecordedKill[],
+): Uint8Array<ArrayBuffer>[] {
+  return chunks.flatMap((bytes) => {
+    const result = readChunk(bytes, DEFLATE);
+    if (result.is !== "chunk") return [bytes];
+    const { type, payload } = result.chunk;
+    if (type === ChunkType.head) {
+      const head = { ...(jsonOf(payload) as RecordingHead), startedAt };
+      return [writeChunk(type, jsonBytes(head), DEFLATE)];
+    }
+    if (type !== ChunkType.tail) return [bytes];
+    return [writeChunk(ChunkType.kills, jsonBytes(kills), DEFLATE), bytes];
   });
 }
