@@ -4,7 +4,7 @@
  * @module
  */
 import { BacklogRelay } from "./backlog_relay.ts";
-import { ControlListener } from "./control_listener.ts";
+import { ControlListener, type ControlListenerOptions } from "./control_listener.ts";
 import { failure, handleControl, type HandlerOptions } from "./handlers.ts";
 import { makePublicFolders } from "./public_folder.ts";
 
@@ -113,7 +113,10 @@ interface Requests {
   done: () => void;
 }
 
-function listenerOptions(options: ControlServerOptions, requests: Requests) {
+function listenerOptions(
+  options: ControlServerOptions,
+  requests: Requests,
+): ControlListenerOptions {
   return {
     socketPath: options.socketPath,
     handler: (request: Request) => answer(request, options, requests),

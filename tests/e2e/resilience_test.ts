@@ -178,7 +178,10 @@ async function assertBooksTrue(toom: Toom): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
     counted = await toom.usagePages(UID);
   }
-  assertEquals(counted, truePages(UID), "the books are true again");
+  if (counted === truePages(UID)) return;
+  const { users } = await toom.status();
+  const row = JSON.stringify(users.find(({ uid }) => uid === UID));
+  assertEquals(counted, truePages(UID), `the books are true again: ${row}`);
 }
 
 Deno.test({
