@@ -137,7 +137,8 @@ Deno.test({
     await Deno.writeTextFile(LOCK_PATH, "1\n");
     await Deno.chmod(LOCK_PATH, 0o644);
     const user = new Deno.Command("/usr/bin/flock", {
-      args: ["-s", LOCK_PATH, "-c", "echo locked; exec sleep 60"],
+      // Without a fork: what it would leave is a process of the user of the tests that follow.
+      args: ["-F", "-s", LOCK_PATH, "sh", "-c", "echo locked; exec sleep 60"],
       uid: UID,
       gid: UID,
       cwd: "/",
