@@ -39,9 +39,9 @@ Deno.test({
 
     await t.step("looks find what each user has", async () => {
       await until(
-        async () => await toom.usagePages(UID) === truePages(UID),
+        async () => await toom.countedPages(UID) === truePages(UID),
         LOOK_MS_MAX,
-        "usage is what /proc says",
+        "what is counted is what /proc says",
       );
       const { looks, lookMs } = (await toom.status()).near!;
       assert(looks > 0 && lookMs >= 0);
