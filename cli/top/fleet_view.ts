@@ -26,6 +26,7 @@ import {
   short,
   timeToHard,
 } from "./table.ts";
+import { styleOf } from "./view.ts";
 
 /** Of the screen, for the machines of a user, with their titles. */
 const MACHINES_PART = 0.4;
@@ -126,7 +127,7 @@ export function drawFleet(
     const user = told.find(({ uid }) => uid === state.userUid);
     const bottom = rows - 1;
     const middle = user === undefined ? bottom : Math.floor(bottom * (1 - MACHINES_PART));
-    drawList(screen, state, { columns: USER_COLUMNS, bar: barOf, style: styleOf }, 3, middle);
+    drawList(screen, state, { columns: USER_COLUMNS, bar: barOf, style: styleOfUser }, 3, middle);
     if (user !== undefined) drawMachines(screen, user, middle, bottom);
   }
   drawFoot(screen, state);
@@ -166,10 +167,8 @@ function stateOf({ machines }: FleetUser): "ok" | "soft" | "hard" {
   return states.includes("soft") ? "soft" : "ok";
 }
 
-function styleOf(user: FleetUser): Style {
-  const state = stateOf(user);
-  if (state === "hard" || user.machines.some(({ inDoubt }) => inDoubt)) return Style.bad;
-  return state === "soft" ? Style.warning : Style.plain;
+function styleOfUser(user: FleetUser): Style {
+  return styleOf({ state: stateOf(user), inDoubt: user.machines.some(({ inDoubt }) => inDoubt) });
 }
 
 function drawMachines(screen: Screen, user: FleetUser, from: number, to: number): void {
@@ -185,12 +184,7 @@ function drawMachines(screen: Screen, user: FleetUser, from: number, to: number)
   const shown = shares.length <= room ? shares : shares.slice(0, room - 1);
   shown.forEach((share, index) => {
     const row = from + 1 + index;
-    const state = shareState(share);
-    const style = state === "hard" || share.inDoubt
-      ? Style.bad
-      : state === "soft"
-      ? Style.warning
-      : Style.plain;
+    const style = styleOf({ state: shareState(share), inDoubt: share.inDoubt });
     drawRow(screen, row, MACHINE_COLUMNS, MACHINE_COLUMNS.map(({ text }) => text(share)), style);
     drawBar(screen, row, barAt, barOfShare(share), false);
   });

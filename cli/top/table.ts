@@ -4,8 +4,7 @@
  * @module
  */
 import { formatBytes } from "../../pipeline/limits/units.ts";
-import { formatSeconds } from "../../service/fields/show.ts";
-import { harmless } from "../../service/fields/show.ts";
+import { formatSeconds, harmless } from "../../service/fields/show.ts";
 import type { Listed, ListState } from "./list_state.ts";
 import { type Screen, Style } from "./screen.ts";
 

@@ -169,7 +169,7 @@ function drawProblem(screen: Screen, { problem }: TopState): void {
 }
 
 /** Of the line of a user. */
-export function styleOf({ state, inDoubt }: UserReport): Style {
+export function styleOf({ state, inDoubt }: Pick<UserReport, "state" | "inDoubt">): Style {
   if (state === "hard" || inDoubt) return Style.bad;
   return state === "soft" ? Style.warning : Style.plain;
 }
