@@ -17,6 +17,9 @@ const LOOP_TOOLS = TOOLS ??
     : "mkfs.ext4 and loop devices");
 const FIFO = "/usr/bin/mkfifo";
 const CONNECTIONS = 200;
+/** Of a socket that is closed before connect(2), and while it waits in its queue. */
+const { NotFound, ConnectionRefused, ConnectionReset } = Deno.errors;
+const REFUSALS = [NotFound, ConnectionRefused, ConnectionReset];
 const PROGRAM = new URL("../../mod.ts", import.meta.url).pathname;
 
 /** A toom in a mount namespace of its own, with a file system for its state and history. */
@@ -174,9 +177,7 @@ async function exhaust(toom: Toom): Promise<AsyncDisposable> {
     try {
       connection = await Deno.connect({ transport: "unix", path: toom.socketPath });
     } catch (error) {
-      const isRefused = error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.ConnectionRefused;
-      if (!isRefused) throw error;
+      if (!REFUSALS.some((refusal) => error instanceof refusal)) throw error;
       break;
     }
     held.defer(() => connection.close());
