@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { runRecording } from "../cli/replay_recording.ts";
+import { runRecording } from "../cli/run_recording.ts";
 import { DEFLATE } from "../kernel/packing/deflate.ts";
 import { Member, packRss, RECORD_BYTES, RecordKind } from "../pipeline/memory/layout.ts";
 import { DEFAULT_CAPACITY } from "../pipeline/memory/memory.ts";

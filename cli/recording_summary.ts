@@ -19,56 +19,73 @@ export interface SummaryOptions {
 /** Files of an earlier version have no tags. */
 const TAGS_SINCE_VERSION = 2;
 
+/** What is to be known of a replay, in a sentence. */
+export interface RecordingNote {
+  /** `warning`: the recording itself lacks something. */
+  readonly kind: "warning" | "note";
+  readonly text: string;
+}
+
 export function recordingLines(
   replay: RecordingReplay,
   compared: readonly ComparedKill[],
-  { isWhatIf, isCompared, version }: SummaryOptions,
+  options: SummaryOptions,
 ): readonly string[] {
-  const { head, losses, tail } = replay;
+  const { isWhatIf, isCompared } = options;
+  const { head } = replay;
   const seconds = Math.max(0, replay.lastNs - replay.firstNs) / 1e9;
-  const lines = [
+  const { length: count } = replay.kills;
+  const others = differences(compared).length;
+  const kills = isWhatIf
+    ? `${count} with these settings, ${replay.recordedKills.length} recorded`
+    : `${count}, ${others === 0 ? "each as recorded" : `${others} not as recorded, see below`}`;
+  const notes = recordingNotes(replay, compared, options);
+  const linesOf = (kind: RecordingNote["kind"]): string[] =>
+    notes.filter((note) => note.kind === kind).map(({ text }) => `${kind.padEnd(11)}${text}`);
+  return [
     `recording  ${
       Number.isFinite(seconds) ? seconds.toFixed(1) : "0.0"
     } s from ${head.startedAt}, ` +
     `source ${head.source}, toom ${quote(head.toomVersion)}, ${replay.records} records`,
+    ...linesOf("warning"),
+    `kills      ${kills}`,
+    ...linesOf("note"),
+    "",
+    ...killTable(replay, compared, isWhatIf || isCompared),
   ];
-  if (replay.keyframes === 0) {
-    lines.push("warning    it has no books to begin with: nothing is told");
-  }
+}
+
+export function recordingNotes(
+  replay: RecordingReplay,
+  compared: readonly ComparedKill[],
+  { isWhatIf, version }: Pick<SummaryOptions, "isWhatIf" | "version">,
+): readonly RecordingNote[] {
+  const { head, losses, tail } = replay;
+  const notes: RecordingNote[] = [];
+  const warn = (text: string): void => void notes.push({ kind: "warning", text });
+  const tell = (text: string): void => void notes.push({ kind: "note", text });
+  if (replay.keyframes === 0) warn("it has no books to begin with: nothing is told");
   if (replay.tornKeyframes > 0) {
-    lines.push(
-      "warning    the books were read while they changed: they may be wrong by some pages",
-    );
+    warn("the books were read while they changed: they may be wrong by some pages");
   }
-  if (tail === undefined) lines.push("warning    it has no end: toom ended, or the file was cut");
+  if (tail === undefined) warn("it has no end: toom ended, or the file was cut");
   for (const { records, tsNs } of losses) {
     const count = records < 0 ? "records" : `${records} records`;
-    lines.push(
-      `warning    ${count} are missing at ${timeText(replay, tsNs)}: they came too fast; the ` +
-        "books begin anew there",
-    );
-  }
-  const { length: count } = replay.kills;
-  if (isWhatIf) {
-    lines.push(`kills      ${count} with these settings, ${replay.recordedKills.length} recorded`);
-  } else {
-    const others = differences(compared).length;
-    lines.push(
-      `kills      ${count}, ${
-        others === 0 ? "each as recorded" : `${others} not as recorded, see below`
-      }`,
+    warn(
+      `${count} are missing at ${timeText(replay, tsNs)}: they came too fast; the books begin ` +
+        "anew there",
     );
   }
   if (version < TAGS_SINCE_VERSION) {
-    lines.push(
-      "note       an earlier toom recorded it, which left out what rules say of processes and what " +
-        "they ask for: it is decided without rules, or by names where other rules are given",
+    tell(
+      "an earlier toom recorded it, which left out what rules say of processes and what they ask " +
+        "for: it is decided without rules, or by names where other rules are given",
     );
   }
   if (isWhatIf && head.source === "bpf") {
-    lines.push(
-      "note       below a user's recorded soft limit pages came some at a time: who was killed " +
-        "there, was a little later than it would have been",
+    tell(
+      "below a user's recorded soft limit pages came some at a time: who was killed there, was a " +
+        "little later than it would have been",
     );
   }
   const ended =
@@ -76,13 +93,12 @@ export function recordingLines(
       isWhatIf && recorded !== null && replayed === null && !recorded.dryRun
     ).length;
   if (ended > 0) {
-    lines.push(
-      `note       ${ended} that lived on with these settings were ended in the recording: what ` +
-        "they would have used after that is not known",
+    tell(
+      `${ended} that lived on with these settings were ended in the recording: what they would ` +
+        "have used after that is not known",
     );
   }
-  lines.push("", ...killTable(replay, compared, isWhatIf || isCompared));
-  return lines;
+  return notes;
 }
 
 function killTable(

@@ -9,7 +9,7 @@ import type { ComparedKill } from "./compare_kills.ts";
 
 const COLUMNS = 72;
 const ROWS = 12;
-/** Users with a chart of their own; of more, those with kills, and then the largest. */
+/** Users with a chart of their own, in a terminal and in a picture. */
 const USERS_MAX = 8;
 const BLOCKS = " ▁▂▃▄▅▆▇█";
 
@@ -28,11 +28,16 @@ export interface Chart {
   readonly topPages: number;
 }
 
-/** Charts of the users that are worth one. @param columns Columns of each. */
+/**
+ * Charts of the users that are worth one.
+ * @param columns Columns of each.
+ * @param usersMax As many at most; those with kills, and then the largest.
+ */
 export function chartsOf(
   replay: RecordingReplay,
   compared: readonly ComparedKill[],
   columns: number,
+  usersMax = USERS_MAX,
 ): readonly Chart[] {
   const { usage } = replay;
   const killed = new Set(compared.map(({ uid }) => uid));
@@ -40,7 +45,7 @@ export function chartsOf(
     usage.of(uid).reduce((most, pages) => pages > most ? pages : most, 0);
   const rank = (uid: number): number => (killed.has(uid) ? 2 ** 40 : 0) + peak(uid);
   const uids = usage.uids.filter((uid) => rank(uid) > 0).sort((a, b) => rank(b) - rank(a));
-  return uids.slice(0, USERS_MAX).map((uid) => chartOf(replay, compared, uid, columns));
+  return uids.slice(0, usersMax).map((uid) => chartOf(replay, compared, uid, columns));
 }
 
 function chartOf(

@@ -9,33 +9,21 @@ import { quote } from "../pipeline/limits/units.ts";
 import type { Settings } from "../pipeline/memory/settings.ts";
 import { needsPatterns, type Patterns } from "../pipeline/rules/matcher.ts";
 import type { VictimRule } from "../pipeline/rules/victim_rule.ts";
-import { RecordingReplay, type WhatIf } from "../pipeline/replay/recording_replay.ts";
+import type { WhatIf } from "../pipeline/replay/recording_replay.ts";
 import { usageError } from "./args.ts";
 import { compareKills } from "./compare_kills.ts";
 import { type CommandIo, ExitCode, FailedError } from "./errors.ts";
-import { Progress } from "./progress.ts";
-import { RecordingFile } from "./recording_file.ts";
 import { chartLines } from "./replay_chart.ts";
 import { chartSvg } from "./replay_svg.ts";
 import { readLimits, REPLAY_COMMAND, type ReplayOptions } from "./replay_options.ts";
 import { recordingLines } from "./recording_summary.ts";
+import { runRecording } from "./run_recording.ts";
 import { readableUsers } from "./users.ts";
 
 /** Options that make it a question of what would have been. */
 const WHAT_IF = ["limit", "soft", "count", "victim", "policy", "config"] as const;
 /** Options that a recording has no use for, because it tells. */
 const CAPTURE_ONLY = ["formats", "subbuf", "assume-uid", "page-bytes", "dump"] as const;
-/** Chunks after which others may run. */
-const TURN_CHUNKS = 64;
-
-/** A recording run to its end, or to where it is damaged. */
-export interface ReplayedRecording {
-  readonly replay: RecordingReplay;
-  /** Of the format of the file. */
-  readonly version: number;
-  /** Why it could not be read to its end. */
-  readonly damage: string | undefined;
-}
 
 /** @param given Names of the options that were given. */
 export async function replayRecording(
@@ -84,39 +72,6 @@ export async function replayRecording(
   if (damage === undefined) return ExitCode.done;
   io.err(`${path} is damaged (${damage}): what stands before that was replayed, nothing after it`);
   return ExitCode.failed;
-}
-
-/**
- * @param whatIf Other settings, by the page size of the recording; undefined: its own.
- * @throws {FailedError} When the file is no recording.
- */
-export async function runRecording(
-  path: string,
-  whatIf: (pageBytes: number) => Promise<WhatIf> | undefined,
-): Promise<ReplayedRecording> {
-  using file = new RecordingFile(path);
-  const replay = new RecordingReplay(file.head, await whatIf(file.head.pageBytes));
-  const progress = new Progress("replaying");
-  let damage: string | undefined;
-  try {
-    for (let count = 1;; count++) {
-      const chunk = file.next();
-      if (chunk === undefined) break;
-      try {
-        replay.take(chunk);
-      } catch (error) {
-        // Its checksum is right: another toom has made it, or it was forged.
-        damage = `${(error as Error).message}, before byte ${file.readBytes} of ${file.totalBytes}`;
-        break;
-      }
-      progress.show(file.readBytes / file.totalBytes);
-      if (count % TURN_CHUNKS === 0) await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-  } finally {
-    progress.end();
-  }
-  replay.end();
-  return { replay, version: file.version, damage: damage ?? file.damage };
 }
 
 async function whatIfOf(options: ReplayOptions, given: ReadonlySet<string>): Promise<WhatIf> {

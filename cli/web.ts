@@ -14,7 +14,14 @@ import {
 } from "../service/config/web_address.ts";
 import { readSocketPath } from "../service/control/read_socket_path.ts";
 import { parseSocketPath } from "../service/config/option_values.ts";
-import { checkOptions, type CommandSpec, helpText, parseCommand, readAs } from "./args.ts";
+import {
+  checkOptions,
+  type CommandSpec,
+  helpText,
+  parseCommand,
+  readAs,
+  usageError,
+} from "./args.ts";
 import { beOrdinary } from "./be_ordinary.ts";
 import { ControlClient } from "./control_client.ts";
 import { type CommandIo, errorLine, ExitCode, FailedError, guard } from "./errors.ts";
@@ -23,7 +30,7 @@ import { receiptParts } from "./receipt_text.ts";
 import { CONTROL_SOCKET_OPTION } from "./control_socket_option.ts";
 import { Archive } from "./web/archive.ts";
 import { loadAssets } from "./web/assets.ts";
-import { ListenError, listenForPages, type PageListener } from "./web/listen.ts";
+import { giveUp, listenOrFail } from "./web/serve.ts";
 import { answerPage } from "./web/server.ts";
 import { isServed, linkOf, linkPath, newToken, readLink, tokenOf, writeLink } from "./web/link.ts";
 import { KillWatch } from "./web/kill_watch.ts";
@@ -42,6 +49,14 @@ export const WEB_COMMAND: CommandSpec = {
       help: "A port of this machine alone, for who has the link; or a Unix socket, for its owner",
     },
     { name: "link", kind: "boolean", help: "Print the link of the page that is served, and end" },
+    {
+      name: "record",
+      kind: "string",
+      value: "FILE",
+      help:
+        "Show a recording of toom record, and who would have died with other limits; no toom need " +
+        "run. Listens on a free port, or as --listen says",
+    },
     CONTROL_SOCKET_OPTION,
     {
       name: "for-daemon",
@@ -59,12 +74,13 @@ export const WEB_COMMAND: CommandSpec = {
 const OptionsSchema = z.strictObject({
   listen: readAs(parseWebAddress),
   link: z.boolean(),
+  record: z.string().optional(),
   "control-socket": readAs(parseSocketPath),
   "for-daemon": z.boolean(),
 });
 
-/** What this process does without once it has started: whoever gets into it cannot start a program. */
-const GIVEN_UP = ["run", "ffi", "import"] as const;
+/** Options of the page of a running toom. */
+const NOT_OF_A_RECORDING = ["link", "control-socket", "for-daemon"] as const;
 
 export interface WebDependencies {
   /** Resolves when the page is to end. */
@@ -92,6 +108,16 @@ export async function webCommand(
     }
     const options = checkOptions(WEB_COMMAND, OptionsSchema, parsed.options);
     const file = linkPath(options["control-socket"]);
+    if (options.record !== undefined) {
+      const other = NOT_OF_A_RECORDING.find((name) => parsed.given.has(name));
+      if (other !== undefined) {
+        throw usageError(WEB_COMMAND, `--record and --${other} exclude each other`);
+      }
+      const { serveRecording } = await import("./web_recording.ts");
+      const address = parsed.given.has("listen") ? options.listen : undefined;
+      await serveRecording(options.record, { address, io, end: end ?? ending(false), givesUp });
+      return ExitCode.done;
+    }
     if (options.link) {
       const link = readLink(file);
       if (link === undefined || !await isServed(link)) {
@@ -139,23 +165,17 @@ async function servePage(
     recent: () => watcher.feed.look?.kills ?? [],
   });
   const sentences = { explanation: explanationSentences, receipt: receiptParts };
-  let listener: PageListener;
-  try {
-    listener = await listenForPages(
-      address,
-      (request) => answerPage(request, { assets, watcher, archive, sentences, token }),
-    );
-  } catch (error) {
-    if (error instanceof ListenError) throw new FailedError(error.message, { cause: error });
-    throw error;
-  }
+  const listener = await listenOrFail(
+    address,
+    (request) => answerPage(request, { assets, watcher, archive, sentences, token }),
+  );
   let kills: KillWatch | undefined;
   const link = listener.origin === undefined
     ? webAddressText(address)
     : linkOf(listener.origin, token!);
   try {
     keepLink(file, link, io);
-    if (givesUp) { for (const name of GIVEN_UP) Deno.permissions.revokeSync({ name }); }
+    if (givesUp) giveUp();
     watcher.start();
     kills = new KillWatch([socketPath, readSocketPath(socketPath)], () => watcher.hurry());
     io.out(link);

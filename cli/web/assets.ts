@@ -26,6 +26,7 @@ export const PAGE_FILES = [
   "page/keys.js",
   "page/chart.js",
   "page/series.js",
+  "page/theme.js",
   "page/view_app.js",
   "page/view_head.js",
   "page/view_users.js",
@@ -33,13 +34,20 @@ export const PAGE_FILES = [
   "page/view_kills.js",
   "page/view_health.js",
 ] as const;
+/** Of the page of a recording, beside what it shares with the other. */
+export const RECORDING_PAGE_FILES = [
+  "page/recording.js",
+  "page/answers.js",
+  "page/view_recording.js",
+] as const;
 export const VENDOR_FILES = [
   "vendor/htm.module.js",
   "vendor/preact.mjs",
   "vendor/uPlot.esm.js",
   "vendor/uPlot.min.css",
 ] as const;
-const INDEX_FILE = "page/index.html";
+/** The documents, by what they show. */
+export const DOCUMENTS = { live: "page/index.html", recording: "page/recording.html" } as const;
 
 export interface Asset {
   readonly type: string;
@@ -50,10 +58,15 @@ export interface Asset {
 
 export type Assets = ReadonlyMap<string, Asset>;
 
-/** @throws {Error} When one is missing: a program that was put together wrongly. */
-export async function loadAssets(): Promise<Assets> {
+/**
+ * @param shown What the page is of.
+ * @throws {Error} When a file is missing: a program that was put together wrongly.
+ */
+export async function loadAssets(shown: keyof typeof DOCUMENTS = "live"): Promise<Assets> {
   const assets = new Map<string, Asset>();
-  const paths = [["/", INDEX_FILE], ...[...PAGE_FILES, ...VENDOR_FILES].map((f) => [`/${f}`, f])];
+  const more = shown === "recording" ? RECORDING_PAGE_FILES : [];
+  const files = [...PAGE_FILES, ...more, ...VENDOR_FILES];
+  const paths = [["/", DOCUMENTS[shown]], ...files.map((file) => [`/${file}`, file])];
   for (const [path, file] of paths) {
     const bytes = await Deno.readFile(new URL(`./${file}`, import.meta.url));
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

@@ -1,6 +1,5 @@
 /**
- * What the server of the page answers: its files, which are no secret, and what it shows, which needs the
- * token. Nothing can be changed by it.
+ * What the page of a running toom asks for.
  *
  * | path | what |
  * |---|---|
@@ -33,9 +32,9 @@ import {
 } from "../../service/fields/toom_fields.ts";
 import { USER_FIELDS } from "../../service/fields/user_fields.ts";
 import type { KillRecord } from "../../service/history/record.ts";
-import { hasToken, isOtherOrigin, isOwnHost, SECURITY_HEADERS } from "./access.ts";
+import { answerRequest, readUid, Refusal, unknownPath } from "./answer.ts";
 import { type Archive, RANGES_MS } from "./archive.ts";
-import type { Asset, Assets } from "./assets.ts";
+import type { Assets } from "./assets.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** What is told in words, as the commands tell it. */
@@ -72,72 +71,23 @@ const TABLES = {
   tmalloc: TMALLOC_FIELDS,
   workers: WORKER_FIELDS,
 } as const;
-const UID_MAX = 0xffffffff;
 const KILL_ID = /^[\w-]{1,80}$/;
-
-/** An answer that is no success, in one line. */
-class Refusal extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /** Answers a request. Never rejects. */
 export async function answerPage(request: Request, options: PageServerOptions): Promise<Response> {
-  let response: Response;
-  try {
-    response = await answer(request, options);
-  } catch (error) {
-    const status = error instanceof Refusal ? error.status : 502;
-    const text = error instanceof Error ? error.message : String(error);
-    response = Response.json({ error: text }, { status });
-  }
-  for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
-    if (!response.headers.has(name)) response.headers.set(name, value);
-  }
-  return response;
-}
-
-async function answer(request: Request, options: PageServerOptions): Promise<Response> {
-  const { headers, method } = request;
-  if (!isOwnHost(headers.get("host"))) {
-    throw new Refusal(421, "expected a name of this machine in the header Host");
-  }
-  const url = new URL(request.url);
-  if (method !== "GET" && method !== "HEAD") {
-    throw new Refusal(405, `expected GET, not ${quote(method)}`);
-  }
-  const asset = options.assets.get(url.pathname);
-  if (asset !== undefined) return assetResponse(request, asset);
-  if (method === "HEAD" && url.pathname === "/api/live") {
-    throw new Refusal(405, `expected GET, not ${quote(method)}`);
-  }
-  if (!url.pathname.startsWith("/api/")) {
-    throw new Refusal(404, `expected a path of the page, not ${quote(url.pathname)}`);
-  }
-  if (isOtherOrigin(headers)) throw new Refusal(403, "expected a request of the page itself");
-  if (options.token !== undefined && !hasToken(headers, options.token)) {
-    throw new Refusal(401, "expected the token of the link that toom web prints");
-  }
-  return await answerData(url, options);
-}
-
-/** Files may be seen by everybody, and are fetched anew only when they have changed. */
-function assetResponse(request: Request, { type, bytes, etag }: Asset): Response {
-  const headers = { "content-type": type, etag, "cache-control": "no-cache" };
-  if (request.headers.get("if-none-match") === etag) {
-    return new Response(null, { status: 304, headers });
-  }
-  return new Response(request.method === "HEAD" ? null : bytes, { headers });
+  const { assets, token } = options;
+  return await answerRequest(request, {
+    assets,
+    token,
+    streams: ["/api/live"],
+    answerData: (url) => answerData(url, options),
+  });
 }
 
 async function answerData(url: URL, options: PageServerOptions): Promise<Response> {
   const { watcher, archive, sentences } = options;
   const [, , name, argument, ...more] = url.pathname.split("/");
-  if (more.length > 0) throw unknown(url);
+  if (more.length > 0) throw unknownPath(url);
   switch (name) {
     case "live":
       return liveResponse(watcher);
@@ -156,12 +106,8 @@ async function answerData(url: URL, options: PageServerOptions): Promise<Respons
       return Response.json({ kill, sentences: sentences.receipt(kill) });
     }
     default:
-      throw unknown(url);
+      throw unknownPath(url);
   }
-}
-
-function unknown({ pathname }: URL): Refusal {
-  return new Refusal(404, `expected a path of the page, not ${quote(pathname)}`);
 }
 
 function liveResponse(watcher: Watcher): Response {
@@ -194,12 +140,6 @@ async function series(
     atMs: peaks.map(({ hourMs }) => hourMs),
     usagePages: peaks.map(({ peakBytes }) => Math.round(peakBytes / pageBytes)),
   };
-}
-
-function readUid(text: string | undefined): number {
-  const uid = /^\d{1,10}$/.test(text ?? "") ? Number(text) : NaN;
-  if (uid <= UID_MAX) return uid;
-  throw new Refusal(400, `expected a uid, not ${quote(text ?? "")}`);
 }
 
 function query({ searchParams }: URL): { uid: number | undefined; sinceMs: number | undefined } {

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { main } from "../../cli/main.ts";
-import { runRecording } from "../../cli/replay_recording.ts";
+import { runRecording } from "../../cli/run_recording.ts";
 import { whyNoBpf } from "../kernel/bpf/support.ts";
 import { Actor } from "../_support/actor.ts";
 import { needing, waitUntil } from "../_support/real_kernel.ts";

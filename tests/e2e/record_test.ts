@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { main } from "../../cli/main.ts";
 import { LimitRules } from "../../pipeline/limits/limits.ts";
-import { runRecording } from "../../cli/replay_recording.ts";
+import { runRecording } from "../../cli/run_recording.ts";
 import { needing } from "../_support/real_kernel.ts";
 import { Toom } from "../_support/toom.ts";
 import { E2E_NEEDS, E2E_POSSIBLE, Workload } from "../_support/workload.ts";

@@ -15,7 +15,8 @@ function colour(name) {
 /**
  * Properties: `data` (seconds, then values of each line), `lines` (label, colour's name, and whether it is
  * dashed, stepped or filled), `unit` (`bytes` or `part`), `top` (the least that the scale goes up to),
- * `kills`, `onKill`, `theme`, `label`.
+ * `kills` (id, title, second, and a class of the mark where it has one), `onKill`, `theme`, `label`, and
+ * `formatSecond` where seconds are not since 1970.
  */
 export class Chart extends Component {
   #plot = undefined;
@@ -56,7 +57,7 @@ export class Chart extends Component {
   }
 
   #options() {
-    const { lines, unit } = this.props;
+    const { lines, unit, formatSecond } = this.props;
     const format = unit === "bytes" ? formatBytes : formatPart;
     const axis = {
       stroke: colour("--dim"),
@@ -70,11 +71,17 @@ export class Chart extends Component {
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
-        x: { time: true },
+        x: { time: formatSecond === undefined },
         y: { range: (_plot, _least, most) => [0, Math.max(this.props.top, most ?? 0) * 1.08] },
       },
       axes: [
-        { ...axis, space: 70, size: 34, values: (_plot, values) => timeTexts(values) },
+        {
+          ...axis,
+          space: 70,
+          size: 34,
+          values: (_plot, values) =>
+            formatSecond === undefined ? timeTexts(values) : values.map(formatSecond),
+        },
         {
           ...axis,
           size: AXIS_PIXELS,
@@ -117,7 +124,8 @@ export class Chart extends Component {
     const values = lines.map(({ label }, at) => [label, plot.data[at + 1]?.[idx]])
       .filter(([, value]) => value !== null && value !== undefined)
       .map(([label, value]) => `${label} ${format(value)}`);
-    this.#readout.textContent = `${formatTime(plot.data[0][idx] * 1000)}  ${values.join(", ")}`;
+    const { formatSecond = (second) => formatTime(second * 1000) } = this.props;
+    this.#readout.textContent = `${formatSecond(plot.data[0][idx])}  ${values.join(", ")}`;
   }
 
   #placeMarks() {
@@ -128,10 +136,10 @@ export class Chart extends Component {
     const { min, max } = plot.scales.x;
     if (min === null || min === undefined || max === min) return;
     for (const kill of this.props.kills) {
-      const second = Date.parse(kill.at) / 1000;
+      const { second } = kill;
       if (second < min || second > max) continue;
       const mark = document.createElement("button");
-      mark.className = "mark";
+      mark.className = `mark ${kill.className ?? ""}`;
       mark.type = "button";
       mark.title = mark.ariaLabel = kill.title;
       mark.style.left = `${plot.valToPos(second, "x") - MARK_PIXELS}px`;

@@ -86,16 +86,30 @@ export class Connection {
 
   async #listenOnce(onMessage, onState) {
     const abort = this.#abort = new AbortController();
+    await this.stream("/api/live", abort, onMessage, () => onState("live"));
+  }
+
+  /**
+   * Reads Server-Sent Events until their end, or until they are aborted.
+   *
+   * @param abort Also aborted here, where the server says nothing for long.
+   * @param onMessage Called with the name of each message and what it says.
+   * @param onBegin Called when the server has let this page in.
+   */
+  async stream(path, abort, onMessage, onBegin = () => {}) {
     let timer = setTimeout(() => abort.abort(), SILENCE_MS_MAX);
     try {
-      const response = await fetch("/api/live", {
+      const response = await fetch(path, {
         headers: this.#headers(),
         cache: "no-store",
         signal: abort.signal,
       });
       if (response.status === 401) throw new RefusedError("the link is not valid any more");
-      if (!response.ok) throw new Error(`status ${response.status}`);
-      onState("live");
+      if (!response.ok) {
+        const { error } = await response.json().catch(() => ({}));
+        throw new Error(error ?? `status ${response.status}`);
+      }
+      onBegin();
       const parser = new EventParser(onMessage);
       const decoder = new TextDecoder();
       for await (const chunk of chunksOf(response.body)) {

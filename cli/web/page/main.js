@@ -4,11 +4,10 @@ import { html, render } from "./html.js";
 import { actionOf } from "./keys.js";
 import { LiveSeries, nearestUsers } from "./series.js";
 import { Store } from "./store.js";
+import { Theme } from "./theme.js";
 import { App } from "./view_app.js";
 import { ROWS_FIRST } from "./view_users.js";
 
-const THEMES = ["auto", "light", "dark"];
-const THEME_KEY = "toom.theme";
 const EXPLAIN_EVERY_MS = 2000;
 /** Who is in the chart of all is chosen anew this often. */
 const OVERVIEW_EVERY_MS = 30_000;
@@ -26,19 +25,15 @@ class Page {
   isHelp = false;
   isAllKills = false;
   rowsMax = ROWS_FIRST;
-  #theme = THEMES[0];
+  #theme = new Theme(() => this.draw());
   #store = new Store();
   #connection = new Connection(sessionStorage);
   #fields = undefined;
   #isDue = false;
   #overviewAtMs = -Infinity;
-  #dark = matchMedia("(prefers-color-scheme: dark)");
 
   start() {
     const chosen = takeToken(location, history, sessionStorage);
-    this.#theme = THEMES.find((one) => one === localStorage.getItem(THEME_KEY)) ?? THEMES[0];
-    document.documentElement.dataset.theme = this.#theme;
-    this.#dark.addEventListener("change", () => this.draw());
     addEventListener("keydown", (event) => this.#key(event));
     addEventListener("hashchange", () => this.#goTo(location.hash.slice(1)));
     document.addEventListener("visibilitychange", () => this.draw());
@@ -282,19 +277,16 @@ class Page {
   }
 
   nextTheme() {
-    this.#theme = THEMES[(THEMES.indexOf(this.#theme) + 1) % THEMES.length];
-    localStorage.setItem(THEME_KEY, this.#theme);
-    document.documentElement.dataset.theme = this.#theme;
+    this.#theme.next();
     this.draw();
   }
 
   get themeName() {
-    return this.#theme;
+    return this.#theme.name;
   }
 
-  /** Differs when the colours do. */
   get themeKey() {
-    return this.#theme === "auto" ? `auto ${this.#dark.matches}` : this.#theme;
+    return this.#theme.key;
   }
 }
 

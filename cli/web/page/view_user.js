@@ -73,7 +73,7 @@ function Ranges({ app }) {
 function markOf(kill) {
   return {
     id: kill.id,
-    at: kill.at,
+    second: Date.parse(kill.at) / 1000,
     title: `${formatTime(kill.at)}: ${userName(kill)}, pid ${kill.pid} (${
       harmless(kill.comm)
     }) was killed`,

@@ -1,6 +1,6 @@
 /** Recordings by the recorder's own thread, on a memory that no role uses; and files as they are read. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { runRecording } from "../../../cli/replay_recording.ts";
+import { runRecording } from "../../../cli/run_recording.ts";
 import { openLibc } from "../../../kernel/ffi/libc.ts";
 import { main } from "../../../cli/main.ts";
 import { fileHead } from "../../../pipeline/recording/format.ts";
