@@ -65,7 +65,9 @@ function chartOf(
     const start = Math.floor(column * series.length / columns);
     const end = Math.max(start + 1, Math.floor((column + 1) * series.length / columns));
     let most = NaN;
-    for (let at = start; at < end; at++) if (!(most >= series[at]!)) most = series[at]!;
+    for (let at = start; at < end; at++) {
+      if (Number.isNaN(most) || series[at]! > most) most = series[at]!;
+    }
     // Between two looks it had what it had.
     values.push(Number.isNaN(most) ? values.at(-1) ?? NaN : most);
     const atNs = fromNs + (column + 0.5) * (untilNs - fromNs) / columns;

@@ -30,7 +30,7 @@ import { receiptParts } from "./receipt_text.ts";
 import { CONTROL_SOCKET_OPTION } from "./control_socket_option.ts";
 import { Archive } from "./web/archive.ts";
 import { loadAssets } from "./web/assets.ts";
-import { giveUp, listenOrFail } from "./web/serve.ts";
+import { giveUp, listenOrFail } from "./serve_page.ts";
 import { answerPage } from "./web/server.ts";
 import { isServed, linkOf, linkPath, newToken, readLink, tokenOf, writeLink } from "./web/link.ts";
 import { KillWatch } from "./web/kill_watch.ts";

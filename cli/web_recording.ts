@@ -12,9 +12,9 @@ import { RecordingFile } from "./recording_file.ts";
 import { systemUsers } from "./users.ts";
 import { loadAssets } from "./web/assets.ts";
 import { linkOf, newToken } from "./web/link.ts";
-import { RecordingAnswers } from "./web/recording_answers.ts";
+import { RecordingAnswers } from "./recording_answers.ts";
 import { RecordingServer } from "./web/recording_server.ts";
-import { giveUp, listenOrFail } from "./web/serve.ts";
+import { giveUp, listenOrFail } from "./serve_page.ts";
 import { NO_QUESTION } from "./web/what_if.ts";
 
 /** Whoever wants a certain one, says so. */

@@ -15,7 +15,7 @@ import { USER_FIELDS } from "../../service/fields/user_fields.ts";
 import { answerRequest, Refusal, unknownPath } from "./answer.ts";
 import type { Assets } from "./assets.ts";
 import { message } from "./feed.ts";
-import type { RecordingAnswers } from "./recording_answers.ts";
+import type { AnswersQuestions } from "./recording_answer.ts";
 import { NO_QUESTION, type Question, readQuestion } from "./what_if.ts";
 
 /** Questions that wait for their answers, of all pages together. */
@@ -23,7 +23,7 @@ const QUESTIONS_MAX = 16;
 
 export interface RecordingServerOptions {
   readonly assets: Assets;
-  readonly answers: RecordingAnswers;
+  readonly answers: AnswersQuestions;
   /** The file's name, without its folder. */
   readonly name: string;
   readonly head: RecordingHead;

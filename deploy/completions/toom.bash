@@ -52,6 +52,7 @@ _toom() {
   "top --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "top --record") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "web --listen") COMPREPLY=($(compgen -f -- "$word")); return ;;
+  "web --record") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "web --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "explain --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
   "me --control-socket") COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -81,7 +82,7 @@ _toom() {
   check-config) words="--json --help" ;;
   status) words="--json --csv --control-socket --help" ;;
   top) words="--control-socket --prometheus --record --help" ;;
-  web) words="--listen --link --control-socket --help" ;;
+  web) words="--listen --link --record --control-socket --help" ;;
   explain) words="--watch --json --control-socket --help" ;;
   me) words="--json --control-socket --help" ;;
   kills) words="--user --since --rows --peaks --json --csv --history --control-socket --help" ;;

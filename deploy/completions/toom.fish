@@ -115,6 +115,7 @@ complete -c toom -n '__fish_seen_subcommand_from top' -l record -r -F -d 'Show t
 complete -c toom -n '__fish_seen_subcommand_from top' -l help -d 'Show what the command does'
 complete -c toom -n '__fish_seen_subcommand_from web' -l listen -r -F -d 'A port of this machine alone, for who has the link; or a Unix socket, for its owner'
 complete -c toom -n '__fish_seen_subcommand_from web' -l link -d 'Print the link of the page that is served, and end'
+complete -c toom -n '__fish_seen_subcommand_from web' -l record -r -F -d 'Show a recording of toom record, and who would have died with other limits; no toom need run. Listens on a free port, or as --listen says'
 complete -c toom -n '__fish_seen_subcommand_from web' -l control-socket -r -F -d 'Unix socket of the control API'
 complete -c toom -n '__fish_seen_subcommand_from web' -l help -d 'Show what the command does'
 complete -c toom -n '__fish_seen_subcommand_from explain' -a '(__fish_complete_users)'

@@ -66,8 +66,9 @@ export const FATES = {
   gap: "killed then; the recording has a gap there",
 };
 
-/** Seconds as a time within the recording. */
-export function formatElapsed(seconds) {
+/** Seconds as a time within the recording; what was just before it is its beginning. */
+export function formatElapsed(secondsSince) {
+  const seconds = Math.max(0, secondsSince);
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
   const minutes = Math.floor(seconds / 60);
   const rest = String(Math.floor(seconds % 60)).padStart(2, "0");
@@ -93,11 +94,13 @@ export function answerSentence({ question, kills, killsLeftOut }, nameOf) {
     ...(percent === PERCENT_THEN ? [] : [`${whose} at ${formatPart(percent / 100)}`]),
     ...(victim === undefined ? [] : [`victims by ${harmless(victim)}`]),
   ];
-  return `With ${settings.join(" and ")}: ${count(now, "process")} killed, where it ${
+  const lived = of("then");
+  const died = of("now");
+  return `With ${settings.join(" and ")}: ${
+    count(now, "process")
+  } would have been killed; ${then} ${
     then === 1 ? "was" : "were"
-  } ${then}. ${count(of("then"), "process")} would have lived, ${
-    count(of("now"), "process")
-  } would have died that did not.${more}`;
+  }. ${lived} of those would have lived, ${count(died, "other", "others")} would have died.${more}`;
 }
 
 /** Users with what both answers say of them, those with kills first, then the largest. */

@@ -73,9 +73,11 @@ function Body({ app }) {
     <main>
       <${WhatIf} ...${shared} />
       ${notes.length === 0 ? "" : html`
-        <section class="panel sentences" aria-label="What is to be known of it">${notes.map((
-          note,
-        ) => html`<p key=${note}>${harmless(note)}</p>`)}</section>
+        <section class="panel" aria-label="What is to be known of it">
+          <div class="sentences">${notes.map((note) =>
+            html`<p key=${note}>${harmless(note)}</p>`
+          )}</div>
+        </section>
       `}
       <div class="columns">
         <div class="column">
@@ -153,9 +155,9 @@ function WhatIf({ app, now, users, nameOf, pageBytes }) {
 function Users({ app, users, uid, nameOf, fields, pageBytes }) {
   const rows = users.slice(0, ROWS_MAX);
   const pages = (name, value) => show(fields[name], value, pageBytes);
-  const change = (name, then, now) =>
-    then === now ? pages(name, now) : html`
-      <span class="more">${pages(name, then)} → </span>${pages(name, now)}
+  const change = (then, now) =>
+    then === now ? now : html`
+      <span class="more wide">${then} → </span><span class="changed">${now}</span>
     `;
   return html`
     <section class="panel users" aria-labelledby="users-title">
@@ -170,8 +172,8 @@ function Users({ app, users, uid, nameOf, fields, pageBytes }) {
                 .column}</th>
               <th scope="col" class="number" title=${fields.hardPages.help}>${fields.hardPages
                 .column}</th>
-              <th scope="col" class="number">KILLED THEN</th>
-              <th scope="col" class="number">NOW</th>
+              <th scope="col" class="number" title=${fields.kills.help}>${fields.kills
+                .column}</th>
             </tr>
           </thead>
           <tbody>${rows.map((user) =>
@@ -183,12 +185,15 @@ function Users({ app, users, uid, nameOf, fields, pageBytes }) {
                     event.stopPropagation();
                     app.show(user.uid);
                   }}><bdi>${nameOf(user.uid)}</bdi></button></th>
-                <td class="number">${change("peakPages", user.peakThen, user.peakNow)}</td>
-                <td class="number">${change("hardPages", user.hardThen, user.hardNow)}</td>
-                <td class="number">${user.killsThen || "-"}</td>
-                <td class=${`number ${
-                  user.killsNow === user.killsThen ? "" : "changed"
-                }`}>${user.killsNow || "-"}</td>
+                <td class="number">${change(
+                  pages("peakPages", user.peakThen),
+                  pages("peakPages", user.peakNow),
+                )}</td>
+                <td class="number">${change(
+                  pages("hardPages", user.hardThen),
+                  pages("hardPages", user.hardNow),
+                )}</td>
+                <td class="number">${change(user.killsThen || "-", user.killsNow || "-")}</td>
               </tr>
             `
           )}</tbody>

@@ -5,7 +5,12 @@ import * as format from "../../../cli/web/page/format.js";
 import { actionOf, KEYS } from "../../../cli/web/page/keys.js";
 import { chartSentence, LiveSeries, nearestUsers } from "../../../cli/web/page/series.js";
 import { secondsToHard, Store } from "../../../cli/web/page/store.js";
-import { PAGE_FILES, VENDOR_FILES } from "../../../cli/web/assets.ts";
+import {
+  DOCUMENTS,
+  PAGE_FILES,
+  RECORDING_PAGE_FILES,
+  VENDOR_FILES,
+} from "../../../cli/web/assets.ts";
 import { Feed } from "../../../cli/web/feed.ts";
 import type { FieldSpec, FieldValue } from "../../../service/fields/field.ts";
 import { formatSeconds, harmless, show } from "../../../service/fields/show.ts";
@@ -69,12 +74,17 @@ async function filesIn(folder: string): Promise<string[]> {
 
 Deno.test("each file of the page is in the server's table, and imports only such files", async () => {
   const page = (await filesIn("page/")).map((name) => `page/${name}`);
-  assertEquals(page.sort(), [...PAGE_FILES, "page/index.html"].sort());
-  for (const file of PAGE_FILES.filter((one) => one.endsWith(".js"))) {
+  const documents = Object.values(DOCUMENTS);
+  assertEquals(page.sort(), [...PAGE_FILES, ...RECORDING_PAGE_FILES, ...documents].sort());
+  for (
+    const file of [...PAGE_FILES, ...RECORDING_PAGE_FILES].filter((one) => one.endsWith(".js"))
+  ) {
     const text = await Deno.readTextFile(new URL(file, WEB));
+    const isOfBoth = PAGE_FILES.some((one) => one === file);
+    const known = [...PAGE_FILES, ...(isOfBoth ? [] : RECORDING_PAGE_FILES), ...VENDOR_FILES];
     for (const [, path] of text.matchAll(/\bfrom "([^"]+)"/g)) {
       const target = new URL(path!, new URL(file, WEB)).href.slice(WEB.href.length);
-      assert([...PAGE_FILES, ...VENDOR_FILES].some((one) => one === target), `${file}: ${path}`);
+      assert(known.some((one) => one === target), `${file}: ${path}`);
     }
     assert(!/\b(innerHTML|outerHTML|insertAdjacentHTML|eval|document\.write)\b/.test(text), file);
     assert(!/dangerouslySetInnerHTML/.test(text), file);

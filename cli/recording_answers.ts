@@ -4,13 +4,21 @@
  *
  * @module
  */
-import type { ReplayedKill } from "../../pipeline/replay/recording_replay.ts";
-import type { RecordedKill } from "../../pipeline/recording/format.ts";
-import { compareKills } from "../compare_kills.ts";
-import { chartsOf } from "../replay_chart.ts";
-import { type RecordingNote, recordingNotes } from "../recording_summary.ts";
-import { runRecording } from "../run_recording.ts";
-import { NO_QUESTION, type Question, questionKey, whatIfOf } from "./what_if.ts";
+import type { ReplayedKill } from "../pipeline/replay/recording_replay.ts";
+import type { RecordedKill } from "../pipeline/recording/format.ts";
+import { compareKills } from "./compare_kills.ts";
+import { recordingNotes } from "./recording_summary.ts";
+import { chartsOf } from "./replay_chart.ts";
+import { runRecording } from "./run_recording.ts";
+import type {
+  Answer,
+  AnsweredKill,
+  AnsweredUser,
+  AnswersQuestions,
+  KillMoment,
+  OnProgress,
+} from "./web/recording_answer.ts";
+import { NO_QUESTION, type Question, questionKey, whatIfOf } from "./web/what_if.ts";
 
 /** Stretches of time in a chart. */
 const CHART_COLUMNS = 480;
@@ -21,63 +29,7 @@ export const KILLS_MAX = 2000;
 /** Answers that are kept, so that a slider that goes back has its answer at once. */
 const ANSWERS_MAX = 24;
 
-export interface KillMoment {
-  /** Seconds after the recording began. */
-  readonly atSeconds: number;
-  readonly usagePages: number;
-  readonly hardPages: number;
-}
-
-export interface AnsweredKill {
-  readonly uid: number;
-  readonly pid: number;
-  readonly comm: string;
-  /** As it was. */
-  readonly then: KillMoment | null;
-  /** As it would have been. */
-  readonly now: KillMoment | null;
-  /** The recording says nothing about that moment. */
-  readonly isInGap: boolean;
-}
-
-export interface AnsweredUser {
-  readonly uid: number;
-  /** At the end; null: no limit. */
-  readonly hardPages: number | null;
-  /** The most that it was charged within the recording. */
-  readonly peakPages: number;
-  readonly killsThen: number;
-  readonly killsNow: number;
-}
-
-/** Usage of a user over time; null where nothing is known. */
-export interface AnsweredChart {
-  readonly uid: number;
-  /** Seconds after the recording began, of the middle of each stretch. */
-  readonly seconds: readonly number[];
-  readonly usagePages: readonly (number | null)[];
-  readonly softPages: readonly (number | null)[];
-  readonly hardPages: readonly (number | null)[];
-}
-
-export interface Answer {
-  readonly question: Question;
-  readonly records: number;
-  /** Length of what could be replayed. */
-  readonly seconds: number;
-  readonly damage: string | null;
-  readonly notes: readonly RecordingNote[];
-  readonly users: readonly AnsweredUser[];
-  readonly kills: readonly AnsweredKill[];
-  /** More than {@link kills} has. */
-  readonly killsLeftOut: number;
-  readonly charts: readonly AnsweredChart[];
-}
-
-/** Told how far it is, 0 to 1; throws where nobody waits for the answer any more. */
-export type OnProgress = (share: number) => void;
-
-export class RecordingAnswers {
+export class RecordingAnswers implements AnswersQuestions {
   private readonly path: string;
   private readonly kept = new Map<string, Answer>();
   private running: Promise<unknown> = Promise.resolve();

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { WebAddress } from "../../service/config/web_address.ts";
-import { FailedError } from "../errors.ts";
-import type { Answer } from "./http_server.ts";
-import { ListenError, listenForPages, type PageListener } from "./listen.ts";
+import type { WebAddress } from "../service/config/web_address.ts";
+import { FailedError } from "./errors.ts";
+import type { Answer } from "./web/http_server.ts";
+import { ListenError, listenForPages, type PageListener } from "./web/listen.ts";
 
 /** What this process does without once it has started: whoever gets into it cannot start a program. */
 const GIVEN_UP = ["run", "ffi", "import"] as const;
