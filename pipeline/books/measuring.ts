@@ -97,6 +97,7 @@ export class Measuring {
     let change = 0;
     /** Pages that the measured share and are charged for their parts of. */
     let sharedParts = 0;
+    shares.leaveChildren(userSlot);
     this.forEachMm(userSlot, (mm) => {
       shares.leaveOrigin(mm);
       if (mms.measureNumber[mm] !== measure) return;

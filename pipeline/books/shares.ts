@@ -199,6 +199,18 @@ export class Shares {
     if (mms.dependents[origin] === 0) this.setShared(origin, mms.creditPages[origin]!);
   }
 
+  /**
+   * Children of a user's mms, which may be other users' by now, are nobody's: others of the user are
+   * charged for parts of the same pages, so that they cannot be left to one in full.
+   */
+  leaveChildren(userSlot: number): void {
+    const { originSlot1 } = this.mms;
+    for (let child = 0; child < this.mmSlots.highWater; child++) {
+      const origin = originSlot1[child]! - 1;
+      if (origin >= 0 && this.userOf(origin) === userSlot) this.leaveOrigin(child);
+    }
+  }
+
   // --------------------------------------------------------------------------------- what changes
 
   /**

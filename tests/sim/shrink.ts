@@ -31,12 +31,10 @@ export function failureOf(options: SimOptions, script: readonly Step[]): Failure
   }
 }
 
-/** What kind of failure a message tells of: the rule that is broken, without the numbers. */
+/** What kind of failure a message tells of: the rule that is broken; else its beginning, without numbers. */
 export function kindOf(message: string): string {
-  return message.replace(/\d[\d.,]*/g, "#").replace(/^(Error: (I#|liveness)).*$/s, "$1").slice(
-    0,
-    60,
-  );
+  const rule = /^Error: (I\d+|liveness)/.exec(message)?.[1];
+  return rule ?? message.replace(/\d[\d.,]*/g, "#").slice(0, 60);
 }
 
 /**

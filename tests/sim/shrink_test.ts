@@ -18,7 +18,7 @@ Deno.test("a failing seed shrinks to a short script, which fails in the same way
   const failure = failureOf(options, scriptOf(options))!;
   const short = shrink(options, failure);
   assert(short.script.length < failure.script.length / 4, `${short.script.length} steps are left`);
-  assertEquals(kindOf(short.message), "Error: I#");
+  assertEquals(kindOf(short.message), "I1");
   const text = describe(options, short);
   const lines = text.split("\n").slice(3).join("\n");
   assertEquals(parseScript(lines), [...short.script]);

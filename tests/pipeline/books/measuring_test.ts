@@ -5,6 +5,7 @@ import { Desk } from "../../_support/desk.ts";
 import {
   A,
   ANN,
+  BOB,
   charged,
   fork,
   makeDesk,
@@ -81,6 +82,20 @@ Deno.test("I10: who was forked while a measuring is under way is charged in part
   const parts = { sharedPages: 600, creditPages: 300, shareablePages: 0 };
   desk.sweeperPut(MEASURED, { tgid: 11, ...parts });
   desk.sweeperPut(MEASURE_END, { number: 1, uid: ANN }).step();
+  assert(charged(desk) <= 600, `${charged(desk)}`);
+  measure(desk, 2, [[11, 600, 300], [12, 600, 300]]);
+  assertEquals(charged(desk), 600);
+});
+
+Deno.test("I10: who is another user's while its parent is measured is not its heir when it is back", () => {
+  const desk = makeDesk(600);
+  fork(desk, ROOT, 11, 0xb, 600);
+  fork(desk, ROOT, 12, 0xc, 600);
+  desk.proc(11, BOB, { anon: 600 }).step();
+  measure(desk, 1, [[ROOT, 600, 400], [12, 600, 400]]);
+  assertEquals([charged(desk), charged(desk, BOB)], [400, 0]);
+  desk.proc(11, ANN, { anon: 600 }).step();
+  desk.exit(ROOT).foreign(ROOT, A, { anon: 0 }).step();
   assert(charged(desk) <= 600, `${charged(desk)}`);
   measure(desk, 2, [[11, 600, 300], [12, 600, 300]]);
   assertEquals(charged(desk), 600);
