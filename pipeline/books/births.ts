@@ -90,7 +90,7 @@ export class Births {
       this.kin.inheritLater(child, parent);
     }
     if ((cloneFlags & CLONE_VM) !== 0) {
-      this.becomeBorrower(child, parent);
+      this.becomeBorrower(child, parent, tsNs);
       return;
     }
     if (books.isBorrower(child)) this.kin.endBorrowing(child);
@@ -105,22 +105,28 @@ export class Births {
   }
 
   /** A child born with CLONE_VM; of one that was seen before its birth, what it ran on is known. */
-  private becomeBorrower(child: number, parent: number): void {
+  private becomeBorrower(child: number, parent: number, tsNs: number): void {
     const { books } = this;
     const { processes, mms } = books;
     const lender = this.kin.runsOn(parent);
     const hasExeced = (processes.flags[child]! & ProcessFlag.hasExeced) !== 0;
+    const seenTsNs = processes.seenTsNs[child]!;
+    // /proc was quicker than this record, and said that it runs on another mm by now.
+    const wasOwner = !hasExeced && seenTsNs > tsNs && !books.isBorrower(child);
     if (!hasExeced) {
       processes.flags[child]! &= ~ProcessFlag.mayInherit;
       processes.flags[child]! |= ProcessFlag.borrower;
       this.kin.setLender(child, lender < 0 ? parent : lender);
     }
+    if (wasOwner) this.kin.readAsOwner(child, seenTsNs);
     if (lender < 0) return;
     for (let mm1 = processes.mmFirst1[child]!; mm1 !== 0;) {
       const mm = mm1 - 1;
       mm1 = mms.sibling1[mm]!;
       const isMain = processes.mmSlot1[child] === mm + 1;
       if (mms.state[mm] === MmState.building || (hasExeced && isMain)) continue;
+      if (wasOwner && mms.state[mm] === MmState.nameless) continue;
+      if (wasOwner) this.lives.forgetReading(mm);
       this.ownership.handOver(mm, lender);
     }
   }

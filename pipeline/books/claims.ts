@@ -7,16 +7,10 @@
 import { CounterIndex, MmState, ProcessFlag, ProcessState } from "../memory/layout.ts";
 import type { Books } from "./books.ts";
 import type { Clashes } from "./clashes.ts";
-import type { Kinship } from "./kinship.ts";
+import { type Kinship, READING_NS_MAX } from "./kinship.ts";
 import type { MmLives } from "./mm_lives.ts";
 import type { Ownership } from "./ownership.ts";
 import type { Strangers } from "./strangers.ts";
-
-/**
- * A reading of /proc takes no longer than this from the time that it carries to what it saw, unless the
- * sweeper has to wait for a CPU.
- */
-const READING_NS_MAX = 5e6;
 
 export interface ClaimsParts {
   readonly books: Books;

@@ -10,6 +10,16 @@ import type { Books } from "./books.ts";
 /** Lenders of lenders that are followed, as there may be a circle. */
 const LENDERS_MAX = 8;
 /**
+ * A reading of /proc takes no longer than this from the time that it carries to what it saw, unless the
+ * sweeper has to wait for a CPU.
+ */
+export const READING_NS_MAX = 5e6;
+/**
+ * As {@link READING_NS_MAX}, also where the sweeper has had to wait: a lender that was heard of for so long
+ * after its borrower was read as running on another mm was there then.
+ */
+const LATE_READING_NS_MAX = 1e8;
+/**
  * A process that /proc has said to borrow no more for so long has executed a program: the event that
  * tells of that, or of its lender's end, was lost.
  */
@@ -67,7 +77,8 @@ export class Kinship {
     const { processes, processSlots } = books;
     if ((processes.flags[lender]! & ProcessFlag.lends) === 0) return false;
     const untilNs = why === Passing.execed ? tsNs : Infinity;
-    const heir = this.nextRunner(lender, untilNs);
+    const ownerNs = why === Passing.missed ? -Infinity : tsNs - LATE_READING_NS_MAX;
+    const heir = this.nextRunner(lender, untilNs, ownerNs);
     if (heir < 0) return false;
     this.endBorrowing(heir);
     const before = processes.mmSlot1[heir]! - 1;
@@ -81,29 +92,43 @@ export class Kinship {
     this.renew(heir);
     this.inheritedNs[heir] = tsNs;
     for (let slot = 0; slot < processSlots.highWater; slot++) {
-      if (slot !== heir && this.mayRunOnMmOf(slot, lender, untilNs)) this.setLender(slot, heir);
+      if (slot !== heir && this.mayRunOnMmOf(slot, lender, untilNs, ownerNs)) {
+        this.setLender(slot, heir);
+      }
     }
     return true;
   }
 
   /** Who has the mm of a process when that is done with it: a borrower rather than who may be one. */
-  private nextRunner(lender: number, untilNs: number): number {
+  private nextRunner(lender: number, untilNs: number, ownerNs: number): number {
     const { books } = this;
     let next = -1;
     for (let slot = 0; slot < books.processSlots.highWater; slot++) {
-      if (!this.mayRunOnMmOf(slot, lender, untilNs)) continue;
+      if (!this.mayRunOnMmOf(slot, lender, untilNs, ownerNs)) continue;
       if (books.isBorrower(slot)) return slot;
       if (next < 0 && !this.runsNamed(slot)) next = slot;
     }
     return next;
   }
 
-  /** Whether a process may run on the mm that its lender had until that time. */
-  private mayRunOnMmOf(slot: number, lender: number, untilNs: number): boolean {
+  /**
+   * Whether a process may run on the mm that its lender had until that time.
+   * @param ownerNs Who was read before this as running on another mm had that from an exec: its lender had
+   *   not left it any.
+   */
+  private mayRunOnMmOf(slot: number, lender: number, untilNs: number, ownerNs: number): boolean {
     const { state, flags } = this.books.processes;
     return state[slot] === ProcessState.alive &&
       (flags[slot]! & (ProcessFlag.borrower | ProcessFlag.mayInherit)) !== 0 &&
-      this.lenderOf(slot) === lender && !this.borrowsSince(slot, untilNs);
+      this.lenderOf(slot) === lender && !this.borrowsSince(slot, untilNs) &&
+      !this.ownedBefore(slot, ownerNs);
+  }
+
+  /** Whether /proc has said before a time that a process does not run on its lender's mm. */
+  private ownedBefore(slot: number, tsNs: number): boolean {
+    const readNs = this.isNoted(slot) ? this.readAsOwnerNs[slot]! : 0;
+    return (this.books.processes.flags[slot]! & ProcessFlag.mayInherit) !== 0 &&
+      readNs !== 0 && readNs < tsNs;
   }
 
   /** Whether a process was born after a time, or /proc has said since then that it borrows. */

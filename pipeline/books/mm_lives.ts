@@ -42,8 +42,8 @@ export class MmLives {
    * this is the next life being built, while the teardown of the last is still on its way. What
    * the task does next, fork or exec, will tell.
    *
-   * @returns Whether the task is of another process than the mm: then what the mm gains may be of its
-   *   next life, and that of the task's own process.
+   * @returns Whether the task is of another process than the mm, or may be: then what the mm gains may be
+   *   of its next life, and that of the task's own process.
    */
   foreign(mm: number, tid: number, pages: number, tsNs: number): boolean {
     const { tasks, mms } = this.books;
@@ -52,7 +52,9 @@ export class MmLives {
       return false;
     }
     const task = this.books.findTask(tid);
-    if (task < 0 || mms.processSlot1[mm] === tasks.processSlot[task]! + 1) return false;
+    // After a loss: nobody knows whose it is.
+    if (task < 0) return true;
+    if (mms.processSlot1[mm] === tasks.processSlot[task]! + 1) return false;
     if (pages > this.buildPagesMax) return true;
     tasks.buildingMmSlot1[task] = mm + 1;
     if (mms.foreignTid[mm] !== tid) {
@@ -149,12 +151,11 @@ export class MmLives {
    * the program that the process runs by then, and the id may have come back before that.
    */
   private newestEventNs(mm: number): number {
-    const { mms, processes } = this.books;
-    const readNs = processes.seenTsNs[mms.processSlot1[mm]! - 1]!;
+    const { books } = this;
     let newestNs = 0;
     for (let member = 0; member < MEMBER_COUNT; member++) {
-      const tsNs = mms.tsNs[mm * MEMBER_COUNT + member]!;
-      if (tsNs !== readNs) newestNs = Math.max(newestNs, tsNs);
+      const tsNs = books.mms.tsNs[mm * MEMBER_COUNT + member]!;
+      if (!books.isRead(mm, member)) newestNs = Math.max(newestNs, tsNs);
     }
     return newestNs;
   }
@@ -164,10 +165,9 @@ export class MmLives {
    * that one runs on in truth. Whatever is told of the mm is news.
    */
   forgetReading(mm: number): void {
-    const { mms, processes } = this.books;
-    const readNs = processes.seenTsNs[mms.processSlot1[mm]! - 1]!;
-    for (let at = mm * MEMBER_COUNT; at < (mm + 1) * MEMBER_COUNT; at++) {
-      if (mms.tsNs[at] === readNs) mms.tsNs[at] = 0;
+    const { books } = this;
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      if (books.isRead(mm, member)) books.mms.tsNs[mm * MEMBER_COUNT + member] = 0;
     }
   }
 

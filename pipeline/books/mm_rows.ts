@@ -35,6 +35,8 @@ export abstract class MmRows extends PageSums {
   private everyMask: MemberMask;
   /** Those that count for any user so far. */
   private anyMask: MemberMask;
+  /** By mm and member: when /proc said last what was booked; equal to tsNs where that still holds. */
+  private readonly readTsNs: Float64Array;
   /** Of {@link absorbMm}: what there was to be absorbed. */
   private readonly absorbedPages = new Int32Array(MEMBER_COUNT);
   private readonly absorbedTsNs = new Float64Array(MEMBER_COUNT);
@@ -45,6 +47,7 @@ export abstract class MmRows extends PageSums {
     this.mms = memory.mms;
     this.mmSlots = new SlotAllocator(buffer, plan.mms, memory.mms);
     this.mmMap = new IntMap(buffer, plan.mmMap, plan.capacity.mms);
+    this.readTsNs = new Float64Array(plan.capacity.mms * MEMBER_COUNT);
     this.counters = counters;
     this.countMask = this.everyMask = this.anyMask = options.countMask;
     this.shares = new Shares(memory, this.mmSlots, {
@@ -218,7 +221,7 @@ export abstract class MmRows extends PageSums {
     for (let member = 0; member < MEMBER_COUNT; member++) {
       const tsNs = absorbedTsNs[member]!;
       if (mms.tsNs[mmSlot * MEMBER_COUNT + member]! >= tsNs) continue;
-      this.setMember(mmSlot, member, absorbedPages[member]!, tsNs);
+      this.setRead(mmSlot, member, absorbedPages[member]!, tsNs);
     }
     this.shares.credit(mmSlot, creditPages - mms.creditPages[mmSlot]!);
     this.settlePeak(userSlot, peakPages);
@@ -307,5 +310,19 @@ export abstract class MmRows extends PageSums {
       if (mms.sharedPages[mmSlot] !== 0) this.shares.shrank(mmSlot, -delta);
     }
     return delta;
+  }
+
+  /** As {@link setMember}, of what /proc has said. */
+  setRead(mmSlot: number, member: number, pages: number, tsNs: number): number {
+    const delta = this.setMember(mmSlot, member, pages, tsNs);
+    const at = mmSlot * MEMBER_COUNT + member;
+    if (this.mms.tsNs[at] === tsNs) this.readTsNs[at] = tsNs;
+    return delta;
+  }
+
+  /** Whether /proc has said what is known of a member, and no event since. */
+  isRead(mmSlot: number, member: number): boolean {
+    const at = mmSlot * MEMBER_COUNT + member;
+    return this.mms.tsNs[at] === this.readTsNs[at];
   }
 }

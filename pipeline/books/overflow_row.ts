@@ -81,7 +81,7 @@ export function setOverflow(
   processes.seenTsNs[slot] = tsNs;
   const mm = processes.mmSlot1[slot]! - 1;
   for (let member = 0; mm >= 0 && member < MEMBER_COUNT; member++) {
-    books.setMember(mm, member, Math.min(pages[member]!, PAGES_MAX), tsNs);
+    books.setRead(mm, member, Math.min(pages[member]!, PAGES_MAX), tsNs);
   }
   return slot;
 }

@@ -41,6 +41,11 @@ export class ProcFacts {
   private readonly driftPages: Float64Array;
   private readonly sizes = new Int32Array(MEMBER_COUNT);
   private sweep = 0;
+  /**
+   * Sweeps that have begun. Rows are marked by it, because a sweeper that ends within a sweep gives its
+   * successor's the same number.
+   */
+  private sweepsBegun = 0;
   private errorPages = 0;
   private isSweeping = false;
   /** Slot of the process whose pages come next, -1 when they are of no use. */
@@ -80,6 +85,7 @@ export class ProcFacts {
   begin(tsNs: number, sweep: number, errorPages: number): void {
     this.beganTsNs = tsNs;
     this.sweep = sweep;
+    this.sweepsBegun = (this.sweepsBegun + 1) | 0;
     this.errorPages = errorPages;
     this.isSweeping = true;
     this.overflow.clear();
@@ -131,7 +137,7 @@ export class ProcFacts {
     processes.startTicks[slot] = startTicks;
     processes.bornTsNs[slot] = Math.min(processes.bornTsNs[slot]!, bornNsOf(bornLow, flags));
     processes.seenTsNs[slot] = tsNs;
-    processes.sweepNumber[slot] = this.sweep;
+    processes.sweepNumber[slot] = this.sweepsBegun;
     if ((flags & ProcFlag.borrows) === 0) attribution.kin.readAsOwner(slot, tsNs);
     else if (!books.isBorrower(slot) && !this.isOnOwnMmSince(slot, tsNs)) {
       // What it was thought to have is its parent's, whose own reading tells how much it is.
@@ -266,7 +272,7 @@ export class ProcFacts {
     const differs = Math.abs(difference) > this.errorPages;
     this.currentDiffers ||= differs;
     if (!this.degraded && knownTsNs > 0 && !differs) return 0;
-    const delta = this.books.setMember(mm, member, pages, tsNs);
+    const delta = this.books.setRead(mm, member, pages, tsNs);
     // No event has told of it, so nothing is known of what its fork has built of it.
     if (knownTsNs === 0 && this.currentMayShare) this.books.shares.credit(mm, delta);
     return this.degraded || tsNs - knownTsNs > QUIET_NS ? delta : 0;
@@ -389,13 +395,13 @@ export class ProcFacts {
 
   /** @returns Whether the end has been reached. */
   continueEnd(): boolean {
-    const { books, sweep } = this;
+    const { books } = this;
     const { processes } = books;
     const { highWater } = books.processSlots;
     const until = Math.min(highWater, this.endRow + END_ROWS);
     for (let slot = this.endRow; slot < until; slot++) {
       if (processes.state[slot] === ProcessState.free) continue;
-      if (processes.sweepNumber[slot] === sweep) continue;
+      if (processes.sweepNumber[slot] === this.sweepsBegun) continue;
       if (processes.bornTsNs[slot]! >= this.beganTsNs) continue;
       if (processes.seenTsNs[slot]! >= this.beganTsNs) continue;
       if (this.isBeingTornDown(slot)) continue;

@@ -122,7 +122,7 @@ export const PROCESS_COLUMNS = {
   startTicks: "i32",
   /** {@link ProcessFlag}. */
   flags: "i32",
-  /** Number of the sweep that saw it last. */
+  /** Of the sweeps that accounting has seen begin, the number of the one that saw it last. */
   sweepNumber: "i32",
   /** Bucket of the newest change, time / GROWTH_BUCKET_NS. */
   growthBucket: "i32",

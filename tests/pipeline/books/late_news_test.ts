@@ -84,3 +84,12 @@ Deno.test("what was written into a stranger's mm is not what the next life of it
   assertUsage(desk, 100, 59);
   assertEquals(desk.pages(21), 9);
 });
+
+Deno.test("what a task that nobody knows builds is not charged to who had the id before", () => {
+  const desk = makeDesk().lost().step();
+  // Of the next life of the id, built by a process that was not read yet; its owner has left it.
+  desk.foreign(30, A, { anon: 160 }).step();
+  const slot = desk.books.findUser(ANN);
+  const { usagePages, creditPages } = desk.books.users;
+  assertEquals([usagePages[slot], creditPages[slot]], [160, 60]);
+});
