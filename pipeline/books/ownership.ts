@@ -66,6 +66,9 @@ export class Ownership {
       !books.isEmpty(mm) &&
       this.kin.passMm(process, mm, tsNs, built ? Passing.execed : Passing.exited)
     ) return;
+    // Its exec was not seen: /proc may have said of this what the next one has, and its children may be that
+    // one's, which is charged for all that it has.
+    if (!built) books.shares.leaveChildrenOf(mm);
     this.lives.end(mm, tsNs);
   }
 

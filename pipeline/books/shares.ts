@@ -211,6 +211,14 @@ export class Shares {
     }
   }
 
+  /** The children of an mm are nobody's: it ends, but another may be charged for what it had. */
+  leaveChildrenOf(mmSlot: number): void {
+    const { originSlot1, dependents } = this.mms;
+    for (let child = 0; dependents[mmSlot] !== 0 && child < this.mmSlots.highWater; child++) {
+      if (originSlot1[child] === mmSlot + 1) this.leaveOrigin(child);
+    }
+  }
+
   // --------------------------------------------------------------------------------- what changes
 
   /**

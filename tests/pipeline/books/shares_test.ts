@@ -127,6 +127,16 @@ Deno.test("I10: a child that ends or executes a program takes its credit with it
   assertEquals(privatePages(desk, ROOT), 600);
 });
 
+Deno.test("I10: the child of a program whose exec was not seen is not its heir when it is heard of", () => {
+  const desk = makeDesk(600);
+  // It has executed a program, whose events were lost, and forks then.
+  desk.proc(ROOT, ANN, { anon: 300 }).step();
+  fork(desk, ROOT, 11, 0xb, 300);
+  assertEquals(charged(desk), 300);
+  desk.own(ROOT, 0xd, { anon: 301 }).step();
+  assertEquals([charged(desk), desk.usage(ANN)], [301, 601]);
+});
+
 Deno.test("I10: a grandchild is credited for what its parent has from its own", () => {
   const desk = makeDesk(300);
   fork(desk, ROOT, 11, 0xb, 300).own(11, 0xb, { anon: 400 }).step();
