@@ -126,7 +126,7 @@ export class Births {
       const isMain = processes.mmSlot1[child] === mm + 1;
       if (mms.state[mm] === MmState.building || (hasExeced && isMain)) continue;
       if (wasOwner && mms.state[mm] === MmState.nameless) continue;
-      if (wasOwner) this.lives.forgetReading(mm);
+      if (wasOwner) this.lives.moveWithoutReadings(mm, lender);
       this.ownership.handOver(mm, lender);
     }
   }

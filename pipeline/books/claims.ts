@@ -198,10 +198,7 @@ export class Claims {
     }
     if (!building && process !== owner && this.clashes.isClash(mm, owner, process)) return -1;
     if (built) this.kin.ownsFromNow(process);
-    if (process !== owner) {
-      this.lives.forgetReading(mm);
-      books.moveMm(mm, process);
-    }
+    if (process !== owner) this.lives.moveWithoutReadings(mm, process);
     this.ownership.own(mm, process, tid, tsNs, built);
     if (process !== owner) this.lives.dropIfOver(owner);
     return mm;

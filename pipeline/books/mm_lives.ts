@@ -161,14 +161,21 @@ export class MmLives {
   }
 
   /**
-   * An mm turns out to be another's: what /proc has said of the process that it was taken for is of what
-   * that one runs on in truth. Whatever is told of the mm is news.
+   * An mm turns out to be another process's. What /proc has said of the one that it was taken for stays
+   * with that; whatever is told of the mm is news.
    */
-  forgetReading(mm: number): void {
+  moveWithoutReadings(mm: number, process: number): void {
     const { books } = this;
-    for (let member = 0; member < MEMBER_COUNT; member++) {
-      if (books.isRead(mm, member)) books.mms.tsNs[mm * MEMBER_COUNT + member] = 0;
-    }
+    const { mms, processes } = books;
+    const owner = mms.processSlot1[mm]! - 1;
+    const isTaken = books.takeReadings(mm, -Infinity);
+    books.moveMm(mm, process);
+    if (!isTaken || processes.state[owner] !== ProcessState.alive) return;
+    if (processes.mmSlot1[owner] !== 0 || books.isBorrower(owner)) return;
+    const read = books.addMm(0, MmState.nameless, owner, processes.seenTsNs[owner]!);
+    if (read < 0) return;
+    processes.mmSlot1[owner] = read + 1;
+    books.bookTaken(read);
   }
 
   /** Forgets a process that has exited, when its last mm is gone. */

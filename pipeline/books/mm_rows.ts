@@ -37,9 +37,10 @@ export abstract class MmRows extends PageSums {
   private anyMask: MemberMask;
   /** By mm and member: when /proc said last what was booked; equal to tsNs where that still holds. */
   private readonly readTsNs: Float64Array;
-  /** Of {@link absorbMm}: what there was to be absorbed. */
+  /** Of {@link absorbMm} and {@link takeReadings}: what there was. */
   private readonly absorbedPages = new Int32Array(MEMBER_COUNT);
   private readonly absorbedTsNs = new Float64Array(MEMBER_COUNT);
+  private takenCreditPages = 0;
 
   constructor(memory: Memory, counters: Float64Array, options: MmOptions) {
     super(memory);
@@ -225,6 +226,40 @@ export abstract class MmRows extends PageSums {
     }
     this.shares.credit(mmSlot, creditPages - mms.creditPages[mmSlot]!);
     this.settlePeak(userSlot, peakPages);
+  }
+
+  /**
+   * Takes off an mm what /proc has said of it after a time: it was another's.
+   * @param sinceNs Of the readings that are meant.
+   * @returns Whether there was anything: then {@link bookTaken} books it elsewhere.
+   */
+  takeReadings(mmSlot: number, sinceNs: number): boolean {
+    const { mms, absorbedPages, absorbedTsNs } = this;
+    let isAny = false;
+    this.takenCreditPages = mms.creditPages[mmSlot]!;
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      const at = mmSlot * MEMBER_COUNT + member;
+      const tsNs = mms.tsNs[at]!;
+      absorbedTsNs[member] = 0;
+      if (tsNs === 0 || tsNs <= sinceNs || !this.isRead(mmSlot, member)) continue;
+      isAny = true;
+      absorbedPages[member] = mms.pages[at]!;
+      absorbedTsNs[member] = tsNs;
+      this.setMember(mmSlot, member, 0, tsNs);
+      mms.tsNs[at] = 0;
+    }
+    return isAny;
+  }
+
+  /** Books what {@link takeReadings} has taken, unless something newer is known. */
+  bookTaken(mmSlot: number): void {
+    const { absorbedPages, absorbedTsNs } = this;
+    for (let member = 0; member < MEMBER_COUNT; member++) {
+      const tsNs = absorbedTsNs[member]!;
+      if (tsNs === 0 || this.mms.tsNs[mmSlot * MEMBER_COUNT + member]! >= tsNs) continue;
+      this.setRead(mmSlot, member, absorbedPages[member]!, tsNs);
+    }
+    this.shares.credit(mmSlot, this.takenCreditPages - this.mms.creditPages[mmSlot]!);
   }
 
   private link(mmSlot: number, processSlot: number): void {

@@ -58,7 +58,7 @@ export class Ownership {
       return;
     }
     // What /proc has said since then is of the next one.
-    if (processes.seenTsNs[process]! > tsNs) this.lives.forgetReading(mm);
+    if (books.takeReadings(mm, tsNs)) books.bookTaken(next);
     if (this.lives.isReborn(mm, tsNs)) return;
     // It may have been its parent's, which only its birth can tell.
     if ((processes.flags[process]! & ProcessFlag.unresolved) !== 0) return;

@@ -41,10 +41,7 @@ export class ProcFacts {
   private readonly driftPages: Float64Array;
   private readonly sizes = new Int32Array(MEMBER_COUNT);
   private sweep = 0;
-  /**
-   * Sweeps that have begun. Rows are marked by it, because a sweeper that ends within a sweep gives its
-   * successor's the same number.
-   */
+  /** Marks rows: a sweeper that ends within a sweep gives its successor's the same number. */
   private sweepsBegun = 0;
   private errorPages = 0;
   private isSweeping = false;

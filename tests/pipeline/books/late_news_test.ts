@@ -73,7 +73,8 @@ Deno.test("what /proc said of who was taken for its owner is not said of an mm",
   desk.own(40, B, { anon: 61 }).step();
   const mm = desk.books.findMm(B);
   assertEquals([...desk.books.mms.pages.subarray(mm * 4, mm * 4 + 2)], [16, 61]);
-  assertUsage(desk, 161, 50);
+  assertEquals(desk.pages(30), 1);
+  assertUsage(desk, 162, 50);
 });
 
 Deno.test("what was written into a stranger's mm is not what the next life of its id is built of", () => {
