@@ -16,7 +16,8 @@ import {
 } from "../memory/layout.ts";
 import { bornNsOf, ProcFlag, UserState } from "../memory/layout.ts";
 import type { Attribution } from "./attribution.ts";
-import { type Books, UNKNOWN_UID } from "./books.ts";
+import type { Books } from "./books.ts";
+import { Drift } from "./drift.ts";
 import { OverflowSums } from "./overflow_row.ts";
 import type { ReportWriter } from "../messages/reports.ts";
 
@@ -36,9 +37,8 @@ export class ProcFacts {
   beganTsNs = 0;
   private readonly books: Books;
   private readonly attribution: Attribution;
-  private readonly reports: ReportWriter;
   private readonly counters: Float64Array;
-  private readonly driftPages: Float64Array;
+  private readonly drift: Drift;
   private readonly sizes = new Int32Array(MEMBER_COUNT);
   private sweep = 0;
   /** Marks rows: a sweeper that ends within a sweep gives its successor's the same number. */
@@ -68,9 +68,8 @@ export class ProcFacts {
   ) {
     this.books = books;
     this.attribution = attribution;
-    this.reports = reports;
     this.counters = counters;
-    this.driftPages = new Float64Array(books.userSlots.capacity);
+    this.drift = new Drift(books, reports, counters);
     this.overflow = new OverflowSums(books);
   }
 
@@ -436,18 +435,12 @@ export class ProcFacts {
     for (let user = 0; user < books.userSlots.highWater; user++) {
       if (users.state[user] === UserState.free) continue;
       this.overflow.settle(user, this.endTsNs);
-      const drift = this.driftPages[user]!;
-      if (drift === 0) continue;
-      this.driftPages[user] = 0;
-      if (users.uid[user] === UNKNOWN_UID) continue;
-      this.reports.put("drift", this.beganTsNs, [users.uid[user]!, drift]);
+      this.drift.tell(user, this.beganTsNs);
     }
   }
 
   /** Only sweeps own up to drift: a login is read because it is not traced yet. */
   private noteDrift(userSlot: number, pages: number): void {
-    if (pages === 0 || !this.isSweeping) return;
-    this.driftPages[userSlot]! += pages;
-    this.counters[CounterIndex.driftPages]! += Math.abs(pages);
+    if (this.isSweeping) this.drift.note(userSlot, pages);
   }
 }
