@@ -736,6 +736,7 @@ export class RecordingReplay {
           victimPages: values["victimPages"]!,
         });
         this.usage.note(tsNs, uid, usagePages);
+        if (this.whatIf !== undefined) this.usage.victims.add(values["pid"]!);
       }
     }
   }

@@ -6,8 +6,9 @@
  */
 import type { Books } from "../books/books.ts";
 import { NO_LIMIT_PAGES, UNKNOWN_UID } from "../books/books.ts";
+import { ownPages } from "../books/charge.ts";
 import type { LimitRules } from "../limits/limits.ts";
-import { UserState } from "../memory/layout.ts";
+import { ProcessState, UserState } from "../memory/layout.ts";
 
 const STRETCHES_MAX = 2048;
 const STRETCH_NS_MIN = 1e6;
@@ -28,6 +29,8 @@ export class UsageSeries {
   /** From here on {@link sample} is to be called. */
   nextNs = -Infinity;
   readonly limitsSince: LimitsSince[] = [];
+  /** Pids of those who would have been killed and go on in the recording: they use nothing any more. */
+  readonly victims = new Set<number>();
   /** By uid; NaN where nothing is known. */
   private readonly series = new Map<number, Float64Array>();
   private last = -1;
@@ -54,13 +57,31 @@ export class UsageSeries {
   /** Looks at all users. */
   sample(nowNs: number, books: Books, isLast: boolean): void {
     const { users, userSlots } = books;
+    const dying = this.dyingPages(books);
     for (let slot = 0; slot < userSlots.highWater; slot++) {
       if (users.state[slot] === UserState.free || users.uid[slot] === UNKNOWN_UID) continue;
-      const chargedPages = users.usagePages[slot]! - users.creditPages[slot]!;
+      const dyingPages = dying.get(slot) ?? 0;
+      const chargedPages = users.usagePages[slot]! - users.creditPages[slot]! - dyingPages;
       if (chargedPages <= 0 && users.hardPages[slot] === NO_LIMIT_PAGES) continue;
       this.note(nowNs, users.uid[slot]! >>> 0, chargedPages);
     }
     this.nextNs = isLast ? Infinity : nowNs + this.stretchNs / SAMPLES;
+  }
+
+  /** By user's slot, what it is charged for {@link victims}. Forgets those that have ended. */
+  private dyingPages(books: Books): ReadonlyMap<number, number> {
+    const pages = new Map<number, number>();
+    const { processes } = books;
+    for (const pid of this.victims) {
+      const slot = books.findProcess(pid);
+      if (slot < 0 || processes.state[slot] !== ProcessState.alive) {
+        this.victims.delete(pid);
+        continue;
+      }
+      const user = processes.userSlot[slot]!;
+      pages.set(user, (pages.get(user) ?? 0) + ownPages(processes, slot));
+    }
+    return pages;
   }
 
   /** A user had so many pages at a time. */

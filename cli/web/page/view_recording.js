@@ -209,7 +209,13 @@ function Users({ app, users, uid, nameOf, fields, pageBytes }) {
 function Kills({ now, uid, nameOf, fields, pageBytes }) {
   const its = now.kills.filter((kill) => kill.uid === uid);
   const rows = its.slice(0, ROWS_MAX);
-  const when = (kill) => formatElapsed((kill.now ?? kill.then).atSeconds);
+  const when = ({ then, now }) => {
+    const times = [then, now].filter((moment) => moment !== null)
+      .map(({ atSeconds }) => formatElapsed(atSeconds));
+    return times.length < 2 || times[0] === times[1] ? times.at(-1) : html`
+      <span class="more wide">${times[0]} → </span>${times[1]}
+    `;
+  };
   const cell = (name, kill) => {
     const moment = kill.now ?? kill.then;
     return show(fields[name], { ...kill, ...moment }[name], pageBytes);
