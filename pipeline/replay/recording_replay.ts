@@ -736,7 +736,7 @@ export class RecordingReplay {
           victimPages: values["victimPages"]!,
         });
         this.usage.note(tsNs, uid, usagePages);
-        if (this.whatIf !== undefined) this.usage.victims.add(values["pid"]!);
+        if (this.whatIf !== undefined) this.usage.killed(values["pid"]!, this.accounting.books);
       }
     }
   }

@@ -29,8 +29,8 @@ export class UsageSeries {
   /** From here on {@link sample} is to be called. */
   nextNs = -Infinity;
   readonly limitsSince: LimitsSince[] = [];
-  /** Pids of those who would have been killed and go on in the recording: they use nothing any more. */
-  readonly victims = new Set<number>();
+  /** Who would have been killed and goes on in the recording, which uses nothing any more: slot and generation. */
+  private readonly victims = new Map<number, number>();
   /** By uid; NaN where nothing is known. */
   private readonly series = new Map<number, Float64Array>();
   private last = -1;
@@ -68,14 +68,21 @@ export class UsageSeries {
     this.nextNs = isLast ? Infinity : nowNs + this.stretchNs / SAMPLES;
   }
 
-  /** By user's slot, what it is charged for {@link victims}. Forgets those that have ended. */
+  /** A process would have been killed: from now on its user has nothing of it. */
+  killed(pid: number, books: Books): void {
+    const slot = books.findProcess(pid);
+    if (slot >= 0) this.victims.set(slot, books.processes.generation[slot]!);
+  }
+
+  /** By user's slot, what it is charged for {@link victims}, until nothing is left of them. */
   private dyingPages(books: Books): ReadonlyMap<number, number> {
     const pages = new Map<number, number>();
     const { processes } = books;
-    for (const pid of this.victims) {
-      const slot = books.findProcess(pid);
-      if (slot < 0 || processes.state[slot] !== ProcessState.alive) {
-        this.victims.delete(pid);
+    for (const [slot, generation] of this.victims) {
+      const isThere = processes.state[slot] !== ProcessState.free &&
+        processes.generation[slot] === generation;
+      if (!isThere) {
+        this.victims.delete(slot);
         continue;
       }
       const user = processes.userSlot[slot]!;

@@ -16,10 +16,14 @@ Deno.test("who would have been killed uses nothing any more, though it goes on",
     return series.of(ANN).at(-1)!;
   };
   assertEquals(sample(), 700);
-  series.victims.add(10);
+  series.killed(10, desk.books);
   assertEquals(sample(), 200);
   desk.own(10, 0xa, { anon: 600 }).own(11, 0xb, { anon: 210 }).step();
   assertEquals(sample(), 210);
-  desk.exit(10).foreign(10, 0xa, { anon: 0 }).step();
-  assertEquals([sample(), series.victims.size], [210, 0]);
+  // It gives its memory back, and the pid comes back.
+  desk.exit(10).step();
+  assertEquals(sample(), 210);
+  desk.foreign(10, 0xa, { anon: 0 }).step();
+  desk.proc(10, ANN, { anon: 50 }, { startTicks: 7 }).step();
+  assertEquals(sample(), 260);
 });
