@@ -104,7 +104,7 @@ check_deaths() {
   kill -9 "$before"
   check "after kill -9 it is back" wait_for is_anew "$before"
   check "and enforces" is_killed su alice -c hog
-  check "with the limit that was set while it ran" has_limit bob "80.0 MiB"
+  check "with the limit that was set while it ran" wait_for has_limit bob "80.0 MiB"
   for name in accounting killer coordinator sweeper reader; do
     before=$(main_pid)
     # The kernel keeps 15 characters of a name.
