@@ -1,7 +1,8 @@
 /**
  * A churn of scratch users under a toom, with an independent witness beside it:
  *
- *     deno task churn --minutes 30 [--checkout DIR] [--seed N] [--no-faults] [--report FILE]
+ *     deno task churn --minutes 30 [--checkout DIR] [--seed N] [--active N] [--no-faults]
+ *                       [--report FILE]
  *
  * Users 60100 to 60109 never hold more than nine tenths of their limit, 60110 to 60129 do whatever
  * ends in a kill, 60130 to 60139 have no limit. What they do is in churn_worker.c, what is checked in
@@ -25,8 +26,6 @@ const LAST_UID = 60139;
 const MIB = 2 ** 20;
 const HARD_BYTES = 48 * MIB;
 const RATE_BYTES = 150 * MIB;
-/** Users that do something at the same time. */
-const ACTIVE_MAX = 14;
 const START_MS_MAX = 60_000;
 const STOP_MS_MAX = 10_000;
 /** Where a stop of a thread must be noticed; 1.5 s is what the longest takes. */
@@ -58,22 +57,24 @@ interface Options {
   readonly seed: number;
   readonly faults: boolean;
   readonly overMsMax: number;
+  /** Users that do something at the same time. */
+  readonly activeMax: number;
   readonly report: string | undefined;
   readonly toomArgs: readonly string[];
 }
 
 function readOptions(args: string[]): Options {
   const parsed = parseArgs(args, {
-    string: ["minutes", "checkout", "seed", "report", "over-ms", "toom"],
+    string: ["minutes", "checkout", "seed", "report", "over-ms", "active", "toom"],
     boolean: ["faults"],
     negatable: ["faults"],
     collect: ["toom"],
-    default: { faults: true, minutes: "1", "over-ms": "3000" },
+    default: { faults: true, minutes: "1", "over-ms": "3000", active: "14" },
     unknown: (word: string): never => {
       throw new Error(`churn: unknown ${word}; see the head of tests/soak/churn.ts`);
     },
   });
-  const number = (name: "minutes" | "seed" | "over-ms", fallback: number): number => {
+  const number = (name: "minutes" | "seed" | "over-ms" | "active", fallback: number): number => {
     const value = Number(parsed[name] ?? fallback);
     if (Number.isFinite(value) && value > 0) return value;
     throw new Error(`churn: expected a positive number for --${name}, not "${parsed[name]}"`);
@@ -84,6 +85,7 @@ function readOptions(args: string[]): Options {
     seed: number("seed", Date.now() % 1_000_000 + 1),
     faults: parsed.faults,
     overMsMax: number("over-ms", 3000),
+    activeMax: number("active", 14),
     report: parsed.report,
     toomArgs: (parsed.toom as string[] | undefined) ?? [],
   };
@@ -203,16 +205,18 @@ class Crowd {
   readonly started: Record<string, number> = {};
   private readonly dir: string;
   private readonly dice: Dice;
+  private readonly activeMax: number;
   private readonly active = new Map<number, Promise<unknown>>();
 
-  constructor(dir: string, dice: Dice) {
+  constructor(dir: string, dice: Dice, activeMax: number) {
     this.dir = dir;
     this.dice = dice;
+    this.activeMax = activeMax;
   }
 
   /** Has one more user do something, if there is room. */
   more(): void {
-    if (this.active.size >= ACTIVE_MAX) return;
+    if (this.active.size >= this.activeMax) return;
     const { dice } = this;
     const uid = FIRST_UID + dice.below(LAST_UID - FIRST_UID + 1);
     if (this.active.has(uid)) return;
@@ -334,7 +338,7 @@ async function churn(options: Options): Promise<number> {
   await compile(dir);
   const dice = new Dice(options.seed);
   const toom = new Judged(dir, options);
-  const crowd = new Crowd(dir, dice);
+  const crowd = new Crowd(dir, dice, options.activeMax);
   const faults = new Faults(dir, toom, dice);
   const problems: string[] = [];
   /** Faults that could not be provoked: a thread had ended, or toom was just starting over. */

@@ -41,6 +41,8 @@ enum {
   HISTORY = 512, /* samples of a user */
   PER_SAMPLE = 96, /* processes of a user in one sample */
   FINDINGS_MAX = 50,
+  EPISODES_MAX = 65536,
+  LONGEST_TOLD = 8,
   INTERVAL_US = 4000,
   UID_EVERY_MS = 50, /* a process may change its user */
   NEW_MS = 1000,     /* and a new one does so at once: it is looked at each time */
@@ -93,6 +95,12 @@ struct finding {
   char trigger[16];
 };
 
+/* A time for which a user was over its limit in each sample. */
+struct episode {
+  int uid;
+  int64_t at_us, lasts_us, peak;
+};
+
 static int first_uid, last_uid, good_last_uid;
 enum { PAGE_BYTES = 4096 };
 static int64_t hard, rate;
@@ -104,6 +112,8 @@ static int finding_count;
 static int kills, wrong, needless, undecided, unseen, by_pressure, foreign;
 static int64_t samples, longest_over_us, longest_over_peak, gap_most_us, sample_sum_us;
 static int longest_over_uid = -1;
+static struct episode episodes[EPISODES_MAX];
+static int episode_count, episodes_left_out;
 static int64_t good_most;
 
 static int64_t clock_us(void) {
@@ -281,6 +291,18 @@ static bool shares_with_earlier(const int *members, int at) {
   return false;
 }
 
+static void end_over(int index, int64_t now_us) {
+  struct user *user = &users[index];
+  if (user->over_since_us == 0) return;
+  if (episode_count == EPISODES_MAX)
+    episodes_left_out++;
+  else
+    episodes[episode_count++] =
+        (struct episode){first_uid + index, user->over_since_us, now_us - user->over_since_us,
+                         user->over_peak};
+  user->over_since_us = 0;
+}
+
 static void note_over(int index, const struct sample *sample) {
   struct user *user = &users[index];
   if (sample->ended_us - sample->began_us > WHOLE_US_MAX) return;
@@ -294,7 +316,7 @@ static void note_over(int index, const struct sample *sample) {
       longest_over_peak = user->over_peak;
     }
   } else
-    user->over_since_us = 0;
+    end_over(index, sample->began_us);
 }
 
 static void take_samples(void) {
@@ -481,8 +503,38 @@ static void read_log(int fd) {
   }
 }
 
+static int by_length(const void *a, const void *b) {
+  int64_t one = ((const struct episode *)a)->lasts_us, other = ((const struct episode *)b)->lasts_us;
+  return one < other ? -1 : one > other;
+}
+
+/* Of all kills: who was never seen above its limit before one was for no time. */
+static double over_ms(double part) {
+  int all = kills > episode_count ? kills : episode_count;
+  int at = episode_count - 1 - (int)((1 - part) * all);
+  return at < 0 ? 0.0 : (double)episodes[at].lasts_us / 1e3;
+}
+
+static void report_over(void) {
+  for (int index = 0; index <= last_uid - first_uid; index++) end_over(index, clock_us());
+  qsort(episodes, (size_t)episode_count, sizeof episodes[0], by_length);
+  printf("\"overEpisodes\":%d,\"overLeftOut\":%d,\"overMs\":{\"p50\":%.1f,\"p90\":%.1f,"
+         "\"p99\":%.1f,\"p999\":%.1f},\"longestOver\":[",
+         episode_count, episodes_left_out, over_ms(0.5), over_ms(0.9), over_ms(0.99),
+         over_ms(0.999));
+  for (int i = episode_count - 1; i >= 0 && i >= episode_count - LONGEST_TOLD; i--) {
+    const struct episode *one = &episodes[i];
+    printf("%s{\"uid\":%d,\"atMs\":%" PRId64 ",\"lastsMs\":%.1f,\"peakBytes\":%" PRId64 "}",
+           i == episode_count - 1 ? "" : ",", one->uid, one->at_us / 1000,
+           (double)one->lasts_us / 1e3, one->peak);
+  }
+  printf("],");
+}
+
 static void report(void) {
-  printf("{\"kills\":%d,\"wrong\":%d,\"foreign\":%d,\"needlessSecond\":%d,\"undecided\":%d,"
+  printf("{");
+  report_over();
+  printf("\"kills\":%d,\"wrong\":%d,\"foreign\":%d,\"needlessSecond\":%d,\"undecided\":%d,"
          "\"unseenVictims\":%d,\"byPressure\":%d,\"longestOverMs\":%.1f,\"longestOverUid\":%d,"
          "\"longestOverPeakBytes\":%" PRId64 ",\"samples\":%" PRId64
          ",\"goodMostBytes\":%" PRId64 ",\"sampleMeanMs\":%.2f,\"gapMostMs\":%.1f,\"findings\":[",

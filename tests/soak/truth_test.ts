@@ -19,6 +19,8 @@ interface Report {
   readonly unseenVictims: number;
   readonly longestOverMs: number;
   readonly longestOverUid: number;
+  readonly overMs: { readonly p50: number; readonly p999: number };
+  readonly longestOver: { readonly uid: number; readonly lastsMs: number }[];
   readonly goodMostBytes: number;
   readonly findings: { readonly kind: string; readonly uid: number; readonly pid: number }[];
 }
@@ -93,6 +95,10 @@ Deno.test({
     assertEquals([undecided, unseenVictims], [0, 0]);
     assertEquals(report.longestOverUid, UID);
     assert(report.longestOverMs > 300, `${report.longestOverMs} ms`);
+    // Of four kills one was of somebody who was seen above its limit.
+    const [longest] = report.longestOver;
+    assertEquals([longest?.uid, report.overMs.p50], [UID, 0]);
+    assert(longest!.lastsMs > 300 && report.overMs.p999 === longest!.lastsMs);
   },
 });
 
