@@ -8,6 +8,7 @@
  * @module
  */
 import { HEARTBEAT_MS } from "../pipeline/memory/timing.ts";
+import { turnEventLoop } from "./event_loop_turn.ts";
 import { attachMemory, type Memory } from "../pipeline/memory/memory.ts";
 import { attachRole } from "../pipeline/memory/doorbell.ts";
 import { Fault, Role, roleName, RoleState, RoleWord } from "../pipeline/memory/layout.ts";
@@ -143,7 +144,7 @@ async function work(
     const isBusy = agent.step();
     supervisor.wake();
     if (isBusy) continue;
-    if (agent.wantsEventLoop === true) await new Promise((resolve) => setTimeout(resolve, 0));
+    if (agent.wantsEventLoop === true) await turnEventLoop(agent);
     else agent.sleep(HEARTBEAT_MS);
     supervisor.wake();
   }

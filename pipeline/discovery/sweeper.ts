@@ -238,7 +238,7 @@ export class Sweeper implements ExecListener {
     this.outlet.publish();
   }
 
-  /** Waits until there is something to do. */
+  /** Waits until there is something to do; really, while a call on another thread is under way. */
   sleep(timeoutMs: number): void {
     const nowNs = this.world.clock.nowNs();
     const dueNs = Math.min(
@@ -250,7 +250,8 @@ export class Sweeper implements ExecListener {
       this.nearness === undefined ? Infinity : Math.min(this.nearness.nextNs, this.shortageDueNs),
     );
     const dueMs = Math.min((dueNs - nowNs) / 1e6, this.schedule.waitMs(nowNs));
-    const woken = this.world.wait(Math.max(0, Math.min(timeoutMs, Math.ceil(dueMs))));
+    const leastMs = this.isWaiting ? 1 : 0;
+    const woken = this.world.wait(Math.max(leastMs, Math.min(timeoutMs, Math.ceil(dueMs))));
     if (woken === Woken.none) return;
     this.counters[CounterIndex.wakeups]!++;
     if ((woken & Woken.byPressure) === 0 || !this.rules.settings.psi) return;
