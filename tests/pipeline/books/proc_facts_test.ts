@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ProcFlag, SweepFlag } from "../../../pipeline/memory/layout.ts";
-import { SWEEP_BEGIN, SWEEP_END } from "../../../pipeline/messages/records.ts";
+import { SWEEP_BEGIN } from "../../../pipeline/messages/records.ts";
 import { Desk } from "../../_support/desk.ts";
 
 const ANN = 1000;
