@@ -9,7 +9,7 @@ import { RecordingPlayer } from "./recording_player.ts";
 import { RecordingState } from "./top/recording.ts";
 import { drawRecording } from "./top/recording_view.ts";
 import { Session } from "./top/session.ts";
-import { systemUsers } from "./users.ts";
+import { namesOnly } from "./users.ts";
 
 /**
  * Until a key ends it.
@@ -24,7 +24,8 @@ export async function showRecording(path: string, io: CommandIo): Promise<ExitCo
       "toom replay says in lines what is in a recording",
     );
   }
-  const { nameOf, expect } = await names();
+  const users = await namesOnly();
+  const nameOf = (uid: number): string | null => users.nameOf(uid) ?? null;
   const state = new RecordingState(player.head);
   const name = path.slice(path.lastIndexOf("/") + 1);
   let isRead = false;
@@ -52,7 +53,7 @@ export async function showRecording(path: string, io: CommandIo): Promise<ExitCo
     state.progress = undefined;
     if (!isThere) return;
     if (state.told === undefined) {
-      await expect(player.moment(undefined, () => null).users.map(({ uid }) => uid));
+      await users.expect?.(player.moment(undefined, () => null).users.map(({ uid }) => uid));
     }
     const { userUid } = state;
     state.told = player.moment(userUid, nameOf);
@@ -71,22 +72,4 @@ export async function showRecording(path: string, io: CommandIo): Promise<ExitCo
     `${path} is damaged (${player.damage}): what stands before that was shown, nothing after it`,
   );
   return ExitCode.failed;
-}
-
-interface Names {
-  nameOf(uid: number): string | null;
-  /** Looks them up, for some seconds at most. */
-  expect(uids: readonly number[]): Promise<void>;
-}
-
-/** Names that this machine has for uids; none, where libc may not be asked. */
-async function names(): Promise<Names> {
-  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
-    return { nameOf: () => null, expect: () => Promise.resolve() };
-  }
-  const users = await systemUsers();
-  return {
-    nameOf: (uid) => users.nameOf(uid) ?? null,
-    expect: async (uids) => await users.expect?.(uids),
-  };
 }

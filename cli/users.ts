@@ -35,6 +35,12 @@ export async function systemUsers(): Promise<Users> {
   };
 }
 
+/** Users of whom only the names are wanted; of none, where libc may not be asked. */
+export async function namesOnly(): Promise<Pick<Users, "nameOf" | "expect">> {
+  if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return await systemUsers();
+  return { nameOf: () => undefined };
+}
+
 /**
  * Users for a command that must do with the permission to read: all that libc finds where foreign
  * functions are allowed, else those of /etc/passwd. Without the permission to read that file there

@@ -9,7 +9,7 @@ import { webAddressText } from "../service/config/web_address.ts";
 import { type CommandIo } from "./errors.ts";
 import { Progress } from "./progress.ts";
 import { RecordingFile } from "./recording_file.ts";
-import { systemUsers } from "./users.ts";
+import { namesOnly } from "./users.ts";
 import { loadAssets } from "./web/assets.ts";
 import { linkOf, newToken } from "./web/link.ts";
 import { RecordingAnswers } from "./recording_answers.ts";
@@ -67,10 +67,9 @@ function headOf(path: string): RecordingFile["head"] {
   return file.head;
 }
 
-/** Names that this machine has for uids; none, where libc may not be asked. */
+/** Names that this machine has for uids. */
 async function namesOf(uids: readonly number[]): Promise<ReadonlyMap<number, string>> {
-  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return new Map();
-  const users = await systemUsers();
+  const users = await namesOnly();
   await users.expect?.(uids);
   return new Map(uids.flatMap((uid) => {
     const name = users.nameOf(uid);
