@@ -42,6 +42,7 @@ enum {
   PER_SAMPLE = 96, /* processes of a user in one sample */
   FINDINGS_MAX = 50,
   EPISODES_MAX = 65536,
+  KILLS_MAX = 65536,
   LONGEST_TOLD = 8,
   INTERVAL_US = 4000,
   UID_EVERY_MS = 50, /* a process may change its user */
@@ -99,6 +100,17 @@ struct finding {
 struct episode {
   int uid;
   int64_t at_us, lasts_us, peak;
+  /* Kills of its user in it, and from its beginning to the last of them; without any, its whole time. */
+  int kills;
+  int64_t until_kill_us;
+  bool is_measured; /* one of them was for what no event tells: copies after a fork, shares */
+};
+
+/* A line of the log. */
+struct kill {
+  int uid;
+  int64_t at_us;
+  bool is_measured;
 };
 
 static int first_uid, last_uid, good_last_uid;
@@ -114,6 +126,8 @@ static int64_t samples, longest_over_us, longest_over_peak, gap_most_us, sample_
 static int longest_over_uid = -1;
 static struct episode episodes[EPISODES_MAX];
 static int episode_count, episodes_left_out;
+static struct kill told[KILLS_MAX];
+static int told_count;
 static int64_t good_most;
 
 static int64_t clock_us(void) {
@@ -298,8 +312,10 @@ static void end_over(int index, int64_t now_us) {
     episodes_left_out++;
   else
     episodes[episode_count++] =
-        (struct episode){first_uid + index, user->over_since_us, now_us - user->over_since_us,
-                         user->over_peak};
+        (struct episode){.uid = first_uid + index,
+                         .at_us = user->over_since_us,
+                         .lasts_us = now_us - user->over_since_us,
+                         .peak = user->over_peak};
   user->over_since_us = 0;
 }
 
@@ -400,6 +416,8 @@ static bool is_dying(int pid, int64_t at_us) {
 /* Judges a kill by the samples around it. */
 static void judge(int uid, int pid, int64_t at_us, int64_t usage, const char *trigger) {
   kills++;
+  if (told_count < KILLS_MAX)
+    told[told_count++] = (struct kill){uid, at_us, strcmp(trigger, "last-defense") == 0};
   struct process *victim = process_of(pid);
   if (victim == NULL) unseen++;
   if (victim != NULL && victim->uid >= 0 && victim->uid != uid) {
@@ -503,30 +521,69 @@ static void read_log(int fd) {
   }
 }
 
-static int by_length(const void *a, const void *b) {
-  int64_t one = ((const struct episode *)a)->lasts_us, other = ((const struct episode *)b)->lasts_us;
+static int by_number(const void *a, const void *b) {
+  int64_t one = *(const int64_t *)a, other = *(const int64_t *)b;
   return one < other ? -1 : one > other;
 }
 
-/* Of all kills: who was never seen above its limit before one was for no time. */
-static double over_ms(double part) {
-  int all = kills > episode_count ? kills : episode_count;
-  int at = episode_count - 1 - (int)((1 - part) * all);
-  return at < 0 ? 0.0 : (double)episodes[at].lasts_us / 1e3;
+static int by_length(const void *a, const void *b) {
+  return by_number(&((const struct episode *)a)->lasts_us, &((const struct episode *)b)->lasts_us);
+}
+
+/* Which kills were within an episode. One that was sent just before it counts: its victim goes. */
+static void match_kills(struct episode *episode) {
+  episode->until_kill_us = episode->lasts_us;
+  for (int i = 0; i < told_count; i++) {
+    int64_t after = told[i].at_us - episode->at_us;
+    if (told[i].uid != episode->uid || after > episode->lasts_us || after < -BEFORE_KILL_MS * 1000)
+      continue;
+    if (after < 0) after = 0;
+    episode->is_measured |= told[i].is_measured;
+    if (episode->kills++ == 0 || after > episode->until_kill_us) episode->until_kill_us = after;
+  }
+}
+
+/* Of kills, by rising times: who was never seen above its limit before one was so for no time. */
+static double part_ms(const int64_t *times_us, int count, int of_kills, double part) {
+  int all = of_kills > count ? of_kills : count;
+  int at = count - 1 - (int)((1 - part) * all);
+  return at < 0 ? 0.0 : (double)times_us[at] / 1e3;
+}
+
+static void report_times(const char *name, int64_t *times_us, int count, int of_kills) {
+  qsort(times_us, (size_t)count, sizeof times_us[0], by_number);
+  printf("\"%s\":{\"kills\":%d,\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f},", name,
+         of_kills, part_ms(times_us, count, of_kills, 0.5), part_ms(times_us, count, of_kills, 0.9),
+         part_ms(times_us, count, of_kills, 0.99), part_ms(times_us, count, of_kills, 0.999));
 }
 
 static void report_over(void) {
+  static int64_t times_us[EPISODES_MAX];
   for (int index = 0; index <= last_uid - first_uid; index++) end_over(index, clock_us());
+  for (int i = 0; i < episode_count; i++) match_kills(&episodes[i]);
+  printf("\"overEpisodes\":%d,\"overLeftOut\":%d,", episode_count, episodes_left_out);
+  int measured = 0;
+  for (int i = 0; i < told_count; i++) measured += told[i].is_measured;
+  for (int i = 0; i < episode_count; i++) times_us[i] = episodes[i].lasts_us;
+  report_times("overMs", times_us, episode_count, kills);
+  for (int is_measured = 0; is_measured <= 1; is_measured++) {
+    int count = 0;
+    for (int i = 0; i < episode_count; i++)
+      if (episodes[i].is_measured == is_measured) times_us[count++] = episodes[i].until_kill_us;
+    if (is_measured)
+      report_times("untilMeasuredKillMs", times_us, count, measured);
+    else
+      report_times("untilKillMs", times_us, count, kills - measured);
+  }
   qsort(episodes, (size_t)episode_count, sizeof episodes[0], by_length);
-  printf("\"overEpisodes\":%d,\"overLeftOut\":%d,\"overMs\":{\"p50\":%.1f,\"p90\":%.1f,"
-         "\"p99\":%.1f,\"p999\":%.1f},\"longestOver\":[",
-         episode_count, episodes_left_out, over_ms(0.5), over_ms(0.9), over_ms(0.99),
-         over_ms(0.999));
+  printf("\"longestOver\":[");
   for (int i = episode_count - 1; i >= 0 && i >= episode_count - LONGEST_TOLD; i--) {
     const struct episode *one = &episodes[i];
-    printf("%s{\"uid\":%d,\"atMs\":%" PRId64 ",\"lastsMs\":%.1f,\"peakBytes\":%" PRId64 "}",
+    printf("%s{\"uid\":%d,\"atMs\":%" PRId64 ",\"lastsMs\":%.1f,\"untilKillMs\":%.1f,"
+           "\"kills\":%d,\"isMeasured\":%s,\"peakBytes\":%" PRId64 "}",
            i == episode_count - 1 ? "" : ",", one->uid, one->at_us / 1000,
-           (double)one->lasts_us / 1e3, one->peak);
+           (double)one->lasts_us / 1e3, (double)one->until_kill_us / 1e3, one->kills,
+           one->is_measured ? "true" : "false", one->peak);
   }
   printf("],");
 }
