@@ -16,13 +16,14 @@ const FLAGS_VARIABLE = "DENO_V8_FLAGS";
  */
 const LAZY_VARIABLE = "DENO_UNSTABLE_LAZY_DYNAMIC_IMPORTS";
 
-/** What `toom run` wants of V8. */
+/** What `toom run` wants of V8. A compiled program has them within: `compile` of deno.json. */
 export const RUN_FLAGS: readonly string[] = [
   // Otherwise V8 copies its built-in functions to call them by shorter jumps, for which it reads all
   // of them: some 6 MiB of the process, for no gain that could be measured here.
   "--no-short-builtin-calls",
   // Otherwise a collection waits for helper threads, which are ordinary tasks: a worker of real-time
-  // priority would wait until the scheduler has time for them, milliseconds on a busy machine.
+  // priority would wait until the scheduler has time for them, milliseconds on a busy machine. It may wait
+  // without sleeping: then whoever holds what the helpers wait for never runs, if the CPU is the same.
   "--single-threaded-gc",
   // MiB. Otherwise the heaps of new objects grow to what a start needs, and stay: another 5 MiB.
   "--max-semi-space-size=1",
@@ -47,9 +48,11 @@ export function withFlags(
 
 /**
  * Makes sure that V8 runs with the flags: if need be, this process becomes the same program once
- * more, with the same arguments, number and parent. Where that fails, it goes on without.
+ * more, with the same arguments, number and parent. Where that fails, it goes on without. A compiled
+ * program does not look at the variable.
  */
 export function ensureFlags(flags: readonly string[]): void {
+  if (Deno.build.standalone) return;
   const environment = withFlags(Deno.env.toObject(), flags);
   if (environment === undefined) return;
   try {

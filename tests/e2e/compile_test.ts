@@ -32,14 +32,18 @@ interface Build {
   readonly problem: string;
 }
 
-/** Builds as `deno task compile` says, but to another place. */
-async function build(dirPath: string): Promise<Build> {
+/**
+ * Builds as `deno task compile` says, but to another place.
+ *
+ * @param main Another module than toom's, for what toom does not tell of itself.
+ */
+async function build(dirPath: string, name = "toom", main = "mod.ts"): Promise<Build> {
   const kit = Deno.env.get("TOOM_COMPILE_KIT") ?? `${Deno.env.get("HOME")}/.cache/compile-kit`;
   const hasKit = hasFile(`${kit}/deno`) && hasFile(`${kit}/denort`);
   const config = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
-  const path = `${dirPath}/toom`;
+  const path = `${dirPath}/${name}`;
   const [, ...args] = (config.tasks.compile.command as string)
-    .replace("dist/toom", path).split(" ");
+    .replace("dist/toom", path).replace(/mod\.ts$/, main).split(" ");
   const { success, stderr } = await new Deno.Command(hasKit ? `${kit}/deno` : Deno.execPath(), {
     args,
     cwd: ROOT,
@@ -68,6 +72,25 @@ Deno.test(needing(program !== undefined, needs, "dist/toom says its version"), a
   const beside = await Array.fromAsync(Deno.readDir(dirPath), ({ name }) => name);
   assertEquals(beside, ["toom"]);
 });
+
+Deno.test(
+  needing(program !== undefined, needs, "V8 has the flags of a compiled program"),
+  async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await Deno.writeTextFile(`${folder}/flags.ts`, "console.log(typeof gc);");
+      const { program: flags } = await build(folder, "flags", `${folder}/flags.ts`);
+      const { out } = await runProgram(flags!, []);
+      assertEquals(
+        out,
+        "function\n",
+        "V8 was not given --expose-gc: toom's collections need helpers",
+      );
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
 
 Deno.test(
   needing(program !== undefined && isRoot(), needs, "dist/toom check-config reads a file"),

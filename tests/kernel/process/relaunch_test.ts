@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { withFlags } from "../../../kernel/process/relaunch.ts";
+import { RUN_FLAGS, withFlags } from "../../../kernel/process/relaunch.ts";
 
 Deno.test("withFlags() adds what is missing to what is there, and nothing twice", () => {
   assertEquals(withFlags({ A: "1" }, ["--x"]), {
@@ -33,4 +33,11 @@ Deno.test("ensureFlags() keeps pid, arguments and output, and starts over once",
   } finally {
     await Deno.remove(path);
   }
+});
+
+Deno.test("a compiled program has the flags within, as it does not look at the variable", async () => {
+  const url = new URL("../../../deno.json", import.meta.url);
+  const { tasks } = JSON.parse(await Deno.readTextFile(url));
+  const words: string[] = tasks.compile.command.split(" ");
+  assertEquals(words.find((word) => word.startsWith("--v8-flags=")), `--v8-flags=${RUN_FLAGS}`);
 });
