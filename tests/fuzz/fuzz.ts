@@ -12,6 +12,7 @@
 import { cpuUsage } from "node:process";
 import { parseArgs } from "@std/cli/parse-args";
 import { Random } from "../_support/random.ts";
+import { savedCorpus } from "./corpus.ts";
 import { damaged } from "./mutate.ts";
 import { serviceTargets } from "./service_targets.ts";
 import type { FuzzTarget } from "./target.ts";
@@ -33,9 +34,12 @@ export class Finding extends Error {
   override readonly name = "Finding";
 }
 
-/** All targets. */
+/** All targets; what guided fuzzing has saved belongs to their corpora. */
 export function allTargets(dirPath: string): FuzzTarget[] {
-  return [...traceTargets(), ...serviceTargets(dirPath)];
+  return [...traceTargets(), ...serviceTargets(dirPath)].map((target) => ({
+    ...target,
+    corpus: [...target.corpus, ...savedCorpus(target.name)],
+  }));
 }
 
 /**

@@ -5,19 +5,22 @@
  */
 import type { Random } from "../_support/random.ts";
 
-const BYTES_MAX = 8192;
+/** No input is longer. */
+export const INPUT_BYTES_MAX = 8192;
 /** Values at which numbers, lengths and signs go wrong. */
 const EDGES = [0, 1, 0x7f, 0x80, 0xff] as const;
 const WORDS = [0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffffe, 4096] as const;
 const PIECES = ["\n", "\0", ":", "-", '"', "{", "}", "[", "9".repeat(20), "\r\n", "%", "\u{fffd}"];
 
-/** A damaged copy of one of a corpus, cut to {@link BYTES_MAX}. */
+/** A damaged copy of one of a corpus, cut to {@link INPUT_BYTES_MAX}. */
 export function damaged(random: Random, corpus: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const origin = random.pick(corpus);
-  const from = origin.length > BYTES_MAX ? random.below(origin.length - BYTES_MAX) & ~7 : 0;
-  let bytes = Uint8Array.from(origin.subarray(from, from + BYTES_MAX));
+  const from = origin.length > INPUT_BYTES_MAX
+    ? random.below(origin.length - INPUT_BYTES_MAX) & ~7
+    : 0;
+  let bytes = Uint8Array.from(origin.subarray(from, from + INPUT_BYTES_MAX));
   for (let left = random.below(8); left > 0; left--) bytes = change(random, bytes, corpus);
-  return bytes.length > BYTES_MAX ? bytes.slice(0, BYTES_MAX) : bytes;
+  return bytes.length > INPUT_BYTES_MAX ? bytes.slice(0, INPUT_BYTES_MAX) : bytes;
 }
 
 function change(
