@@ -5,6 +5,9 @@
  */
 import { allowedCpus } from "../kernel/process/affinity.ts";
 import type { BrakeMeans } from "../kernel/brake/brake_world.ts";
+import { probeGrowth } from "../kernel/process/growth_probe.ts";
+import { onlineCpus } from "../kernel/process/online_cpus.ts";
+import { machineGrowth } from "../pipeline/discovery/nearness.ts";
 import { putGraces } from "../pipeline/kill/carried_graces.ts";
 import { putLowerings } from "../pipeline/limits/carried_lowerings.ts";
 import type { Memory } from "../pipeline/memory/memory.ts";
@@ -121,6 +124,8 @@ export function openParts(
     tracing,
     wakes,
     tmalloc,
+    // Of use only where pages are not booked all the time.
+    growthBytesPerNs: machineGrowth(onlineCpus(), tracing.source === "bpf" ? probeGrowth() : 0),
     isFirstStart,
     tell,
     brakeMeans,

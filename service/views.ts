@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { onlineCpus } from "../kernel/process/online_cpus.ts";
 import { nearPages } from "../pipeline/discovery/nearness.ts";
 import { CounterIndex, HeaderWord, Role } from "../pipeline/memory/layout.ts";
 import { attachCounters } from "../pipeline/memory/memory.ts";
@@ -70,7 +69,7 @@ export class Views {
     this.samples = new UsageSamples(parts.memory);
     // As the sweeper reckons.
     this.nearPages = parts.tracing.source === "bpf"
-      ? nearPages(onlineCpus(), options().pageBytes)
+      ? nearPages(parts.config.growthBytesPerNs, options().pageBytes)
       : 0;
   }
 

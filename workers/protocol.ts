@@ -19,6 +19,8 @@ export interface TmallocPlace extends Omit<SocketsSpec, "wakeFd"> {
 /** What all workers are told when they start. What may change meanwhile: memory/settings.ts. */
 export interface WorkerConfig {
   readonly pageBytes: number;
+  /** The most that users' programs can take together, see pipeline/discovery/nearness.ts. */
+  readonly growthBytesPerNs: number;
   /** Nothing is enforced before this start: there is time to be small. */
   readonly isFirstStart: boolean;
   /** SCHED_FIFO for the workers on the event's way. */

@@ -19,6 +19,7 @@ runWorker({ fifoPriority: FIFO_PRIORITY.sweeper }, ({ memory, init }) => {
   const sweeper = new Sweeper(memory, world, {
     epoch,
     cpus,
+    growthBytesPerNs: config.growthBytesPerNs,
     ownPid: Deno.pid,
     errorPages: procErrorPages(Deno.osRelease(), cpus),
     pageBytes: config.pageBytes,

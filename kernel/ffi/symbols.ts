@@ -166,6 +166,8 @@ export const SYMBOLS = {
   sched_getaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   /** `int sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *mask)`, sched_setaffinity(2) */
   sched_setaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  /** `int munmap(void *addr, size_t length)`, munmap(2) */
+  munmap: { parameters: ["usize", "usize"], result: "i32" },
   /** `int madvise(void *addr, size_t length, int advice)`, madvise(2) */
   madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
   /** `int mallopt(int param, int value)`, mallopt(3); glibc only */

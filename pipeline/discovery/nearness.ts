@@ -35,26 +35,45 @@ const FAR_FACTOR = 2;
 /** While pages are booked, distances are compared so often. */
 const COMPARE_EVERY_NS = 100e6;
 /**
- * The most that a CPU takes: huge pages, which the kernel clears at 33 MiB a millisecond
- * (limits/urgency.ts).
+ * The least that a CPU can be expected to take: huge pages, of which the kernel clears 33 MiB in a
+ * millisecond (limits/urgency.ts). Slower CPUs count as this, because a probe that got no huge page
+ * tells nothing of processes that get some.
  */
-const GROWTH_BYTES_PER_NS = 33 * 2 ** 20 / 1e6;
+export const CPU_GROWTH_BYTES_PER_NS = 33 * 2 ** 20 / 1e6;
+/**
+ * More than that all CPUs together cannot: 1.3 TB/s is what the memory of two sockets takes, each of twelve
+ * channels of DDR5-6400.
+ */
+const MACHINE_GROWTH_BYTES_PER_NS = 1300;
+/** CPUs clear pages at other speeds from one moment to the next. */
+const PROBE_MARGIN = 1.25;
+
+/**
+ * The most that the programs of a machine can take together, bytes a nanosecond.
+ *
+ * @param cpus CPUs that they run on.
+ * @param probedBytesPerNs What one CPU took when toom started; 0: it was not probed.
+ */
+export function machineGrowth(cpus: number, probedBytesPerNs: number): number {
+  const each = Math.max(CPU_GROWTH_BYTES_PER_NS, probedBytesPerNs * PROBE_MARGIN);
+  return Math.min(cpus * each, MACHINE_GROWTH_BYTES_PER_NS);
+}
 
 /**
  * Whoever is less than so many pages from its soft limit is near, however cheap looks are.
  *
- * @param cpus CPUs that the users' programs run on.
+ * @param growthBytesPerNs See {@link machineGrowth}.
  */
-export function nearPages(cpus: number, pageBytes: number): number {
-  return Math.ceil((LOOK_EVERY_NS_MIN + ATTACH_NS) * cpus * GROWTH_BYTES_PER_NS / pageBytes);
+export function nearPages(growthBytesPerNs: number, pageBytes: number): number {
+  return Math.ceil((LOOK_EVERY_NS_MIN + ATTACH_NS) * growthBytesPerNs / pageBytes);
 }
 
 export interface NearnessOptions {
   readonly memory: Memory;
   readonly users: RecordedUsers;
   readonly clock: Clock;
-  /** CPUs that the users' programs run on. */
-  readonly cpus: number;
+  /** See {@link machineGrowth}. */
+  readonly growthBytesPerNs: number;
   readonly pageBytes: number;
 }
 
@@ -79,14 +98,14 @@ export class Nearness {
   };
 
   constructor(options: NearnessOptions) {
-    const { memory, cpus, pageBytes } = options;
+    const { memory, growthBytesPerNs, pageBytes } = options;
     this.options = options;
     this.counters = attachCounters(memory, Role.sweeper);
     this.userHeader = new Int32Array(memory.buffer, memory.plan.users, TABLE_HEADER_BYTES / 4);
     if (this.counters[CounterIndex.nearSinceNs] === 0) {
       this.counters[CounterIndex.nearSinceNs] = options.clock.nowNs();
     }
-    this.growthPagesPerNs = cpus * GROWTH_BYTES_PER_NS / pageBytes;
+    this.growthPagesPerNs = growthBytesPerNs / pageBytes;
   }
 
   /** When {@link step} has something to do, nanoseconds. */

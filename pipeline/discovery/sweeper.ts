@@ -57,6 +57,8 @@ export interface SweeperOptions {
   readonly ownPid: number;
   /** CPUs that the users' programs run on. */
   readonly cpus: number;
+  /** The most that these can take together, see nearness.ts. */
+  readonly growthBytesPerNs: number;
   /** Whether it goes before ordinary tasks, but for long work. */
   readonly realTime: boolean;
   /** Nothing is enforced before this start. */
@@ -92,7 +94,7 @@ export class Sweeper implements ExecListener {
 
   constructor(memory: Memory, world: SweeperWorld, options: SweeperOptions) {
     const { buffer, plan } = memory;
-    const { pageBytes, errorPages, ownPid, cpus } = options;
+    const { pageBytes, errorPages, ownPid, cpus, growthBytesPerNs } = options;
     const { clock, proc, list, instance } = world;
     this.header = memory.header;
     this.counters = attachCounters(memory, Role.sweeper);
@@ -117,7 +119,7 @@ export class Sweeper implements ExecListener {
       () => rules.settings.intervalMs * (isLookedAt() ? LOOKS_A_SWEEP : 1),
       () => isLookedAt() ? SWEEP_SHARE : Infinity,
     );
-    this.nearness = users && new Nearness({ memory, users, clock, cpus, pageBytes });
+    this.nearness = users && new Nearness({ memory, users, clock, growthBytesPerNs, pageBytes });
     this.sweep = new Sweep({
       memory,
       writer,

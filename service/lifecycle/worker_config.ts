@@ -16,6 +16,8 @@ export interface WorkerConfigParts {
   readonly tracing: Tracing;
   readonly wakes: WorkerWakes;
   readonly tmalloc: TmallocPlace | undefined;
+  /** See pipeline/discovery/nearness.ts. */
+  readonly growthBytesPerNs: number;
   /** Nothing is enforced before this start. */
   readonly isFirstStart: boolean;
   readonly tell: TellProtection;
@@ -24,10 +26,12 @@ export interface WorkerConfigParts {
 }
 
 export function workerConfig(parts: WorkerConfigParts): WorkerConfig {
-  const { options, tracing, wakes, tmalloc, isFirstStart, tell, brakeMeans } = parts;
+  const { options, tracing, wakes, tmalloc, isFirstStart, tell, brakeMeans, growthBytesPerNs } =
+    parts;
   const isNarrow = options.readerCount === 1 && tracing.source !== "text";
   return {
     pageBytes: options.pageBytes,
+    growthBytesPerNs,
     isFirstStart,
     realTime: true,
     ...chooseCpus(options.pathCpu, isNarrow, tell),

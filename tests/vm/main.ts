@@ -56,7 +56,8 @@ const kernels = options.kernel.length === 0 ? KERNELS : options.kernel as string
 let failed = 0;
 for (const kernel of kernels) {
   console.log(`--- ${kernel}`);
-  const files = [`${HERE}checks.sh`, `${HERE}ways.sh`, path, BENCHMARK];
+  const scripts = ["checks.sh", "ways.sh", "faults.sh"].map((name) => `${HERE}${name}`);
+  const files = [...scripts, path, BENCHMARK];
   const args = ["--kernel", kernel, "--seconds", seconds, `${HERE}package.sh`, ...files];
   const code = await run(machine, args);
   console.log(`--- ${kernel}: ${code === 0 ? "all is well" : `failed with ${code}`}`);

@@ -4,6 +4,7 @@
 set -u
 . ./checks.sh
 . ./ways.sh
+. ./faults.sh
 readonly PHASE=/job/.phase
 
 # Files of the system, but those that change by themselves.
@@ -47,6 +48,9 @@ time.sleep(36000)"' &
   check_hook
   check_reload
   check_deaths
+  check_clock
+  check_sleep
+  check_floor
   check_upgrade
   systemd-analyze security toom.service 2>/dev/null | tail -n 1
   kill -0 "$neighbour" 2>/dev/null || journalctl --no-pager | grep -E "uid=1002|bob" | tail -n 30

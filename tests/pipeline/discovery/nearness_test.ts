@@ -1,5 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { LOOK_EVERY_NS_MAX, Nearness } from "../../../pipeline/discovery/nearness.ts";
+import {
+  CPU_GROWTH_BYTES_PER_NS,
+  LOOK_EVERY_NS_MAX,
+  machineGrowth,
+  Nearness,
+} from "../../../pipeline/discovery/nearness.ts";
 import { CounterIndex, Role, TableWord } from "../../../pipeline/memory/layout.ts";
 import { attachCounters, attachMemory, createMemory } from "../../../pipeline/memory/memory.ts";
 import type { RecordedUsers } from "../../../pipeline/ports.ts";
@@ -10,7 +15,7 @@ const UID = 1000;
 const CPUS = 2;
 const PAGE_BYTES = 4096;
 /** Pages that all CPUs take in a nanosecond at most. */
-const GROWTH = CPUS * 33 * 2 ** 20 / 1e6 / PAGE_BYTES;
+const GROWTH = CPUS * CPU_GROWTH_BYTES_PER_NS / PAGE_BYTES;
 const SECOND_NS = 1e9;
 const GIB_PAGES = 2 ** 18;
 
@@ -71,7 +76,7 @@ class Stage {
     memory: this.memory,
     users: this.users,
     clock: { nowNs: () => this.users.nowNs, suspendedNs: () => 0 },
-    cpus: CPUS,
+    growthBytesPerNs: machineGrowth(CPUS, 0),
     pageBytes: PAGE_BYTES,
   });
 
@@ -256,4 +261,13 @@ Deno.test("what looks have cost is counted, and since when each page is booked o
   assertEquals(counters[CounterIndex.lookNs], stage.users.looks * stage.users.lookTakesNs);
   assert(counters[CounterIndex.nearSinceNs]! < 0);
   assertEquals(LOOK_EVERY_NS_MAX, SECOND_NS);
+});
+
+Deno.test("machineGrowth() takes the faster of what is expected and what was probed, and has an end", () => {
+  assertEquals(machineGrowth(2, 0), 2 * CPU_GROWTH_BYTES_PER_NS);
+  // One that got no huge page tells nothing.
+  assertEquals(machineGrowth(2, 1), 2 * CPU_GROWTH_BYTES_PER_NS);
+  assertEquals(machineGrowth(2, 80), 200);
+  // All of 256 CPUs share the memory of two sockets.
+  assertEquals(machineGrowth(256, 0), 1300);
 });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { machineGrowth } from "../../../pipeline/discovery/nearness.ts";
 import { Sweeper, type SweeperOptions } from "../../../pipeline/discovery/sweeper.ts";
 import { ChangesRead, Woken } from "../../../pipeline/discovery/sweeper_world.ts";
 import { attachRole } from "../../../pipeline/memory/doorbell.ts";
@@ -73,6 +74,7 @@ class Stage {
       errorPages: 0,
       ownPid: TOOM,
       cpus: 2,
+      growthBytesPerNs: machineGrowth(2, 0),
       realTime: true,
       isFirstStart: true,
       ...options,

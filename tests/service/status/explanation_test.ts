@@ -107,7 +107,7 @@ Deno.test("it tells growth, time to the limits, and what was charged lately", ()
   assertEquals([secondsToSoft, secondsToHard], [1.5, 4]);
   assertEquals(told, [{ agoSeconds: 1, usagePages: 900 }]);
   assertEquals(user!.isNear, true, "30 pages from soft");
-  assertEquals(nearPages(2, 4096), Math.ceil(30e6 * 2 * (33 * 2 ** 20 / 1e6) / 4096));
+  assertEquals(nearPages(100, 4096), Math.ceil(30e6 * 100 / 4096));
 });
 
 Deno.test("a subordinate uid is explained by its owner, and who has no limit has none", () => {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { machineGrowth } from "../../../pipeline/discovery/nearness.ts";
 import { Sweeper } from "../../../pipeline/discovery/sweeper.ts";
 import { Role } from "../../../pipeline/memory/layout.ts";
 import { HEARTBEAT_MS } from "../../../pipeline/memory/timing.ts";
@@ -39,6 +40,7 @@ export class SweeperRole {
       errorPages: 0,
       ownPid: OWN_PID,
       cpus: sim.options.cpus,
+      growthBytesPerNs: machineGrowth(sim.options.cpus, 0),
       realTime: true,
       isFirstStart: true,
     });
