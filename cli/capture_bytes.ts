@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../kernel/ffi/thrown.ts";
 import { FailedError } from "./errors.ts";
 import { ZstdFrames } from "./zstd_frames.ts";
 
@@ -107,7 +108,7 @@ export function isPackedName(path: string): boolean {
 /** @throws {FailedError} */
 export function cannotRead(path: string, error: unknown): FailedError {
   const missing = error instanceof Deno.errors.NotFound;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new FailedError(`Cannot read ${path}: ${missing ? "no such file" : reason}`, {
     cause: error,
   });
@@ -237,7 +238,7 @@ async function* unpack(
     }
   } catch (error) {
     if (error instanceof FailedError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new FailedError(`Cannot unpack ${path}: ${reason}`, { cause: error });
   }
 }

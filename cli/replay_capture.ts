@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { messageOf } from "../kernel/ffi/thrown.ts";
 import type { ParserCounts } from "../pipeline/replay/replay_summary.ts";
 import { Replay } from "../pipeline/replay/replay.ts";
 import {
@@ -174,10 +175,6 @@ function readFormat<Format>(
   } catch (error) {
     throw new FailedError(`Cannot use ${path}: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function isThere(path: string): boolean {

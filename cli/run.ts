@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { messageOf } from "../kernel/ffi/thrown.ts";
 import { Errno, KernelError } from "../kernel/ffi/errno.ts";
 import { pageBytes as machinePageBytes } from "../kernel/ffi/libc.ts";
 import { readMemInfo } from "../kernel/proc/mem_info.ts";
@@ -12,7 +13,7 @@ import type { LoadedOptions } from "../service/lifecycle/start_over.ts";
 import type { SupervisorOptions } from "../service/lifecycle/options.ts";
 import type { SizeHost } from "../service/config/schema.ts";
 import { ControlSocketError } from "../service/control/control_server.ts";
-import { messageOf, StartError } from "../service/lifecycle/errors.ts";
+import { StartError } from "../service/lifecycle/errors.ts";
 import { type Handover, takeHandover } from "../service/lifecycle/handover.ts";
 import { History } from "../service/history/history.ts";
 import { LineSink } from "../service/journal/line_sink.ts";

@@ -3,12 +3,12 @@
  *
  * @module
  */
+import { messageOf } from "../kernel/ffi/thrown.ts";
 import type { ReadGroup } from "./config/notify_settings.ts";
 import { failure, handleControl, type HandlerOptions } from "./control/handlers.ts";
 import { ReadSocket } from "./control/read_socket.ts";
 import { readSocketPath } from "./control/read_socket_path.ts";
 import type { Journal } from "./journal/journal.ts";
-import { messageOf } from "./lifecycle/errors.ts";
 
 export interface ReadAccessContext {
   readonly controlSocketPath: string;

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { messageOf } from "../kernel/ffi/thrown.ts";
 import type { ReloadAnswer } from "./control/control_api.ts";
 import type { Journal } from "./journal/journal.ts";
-import { messageOf } from "./lifecycle/errors.ts";
 import type { SupervisorOptions } from "./lifecycle/options.ts";
 import { NOTHING_CHANGED, reloadedMessage, reloadOptions } from "./lifecycle/reload.ts";
 import { settingsOf } from "./lifecycle/settings.ts";

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../kernel/ffi/thrown.ts";
 import { CounterIndex, Role, roleName, RoleState } from "../pipeline/memory/layout.ts";
 import { attachCounters } from "../pipeline/memory/memory.ts";
 import { loweringsOf } from "../pipeline/limits/carried_lowerings.ts";
@@ -18,7 +19,6 @@ import { ControlServer } from "./control/control_server.ts";
 import { controlBackend } from "./control_backend.ts";
 import { endBrake } from "./lifecycle/brake_place.ts";
 import { keepOff } from "./lifecycle/cpu_choice.ts";
-import { messageOf } from "./lifecycle/errors.ts";
 import { keptGraces } from "./lifecycle/kept_graces.ts";
 import { monotonicNs } from "./lifecycle/handover.ts";
 import { holdMachineLock } from "./lifecycle/machine_lock.ts";

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { messageOf } from "../kernel/ffi/thrown.ts";
 import { HEARTBEAT_MS } from "../pipeline/memory/timing.ts";
 import { turnEventLoop } from "./event_loop_turn.ts";
 import { attachMemory, type Memory } from "../pipeline/memory/memory.ts";
@@ -56,7 +57,7 @@ export function runWorker(
     self.onmessage = null;
     serve(message.data, options, makeAgent).catch((error: unknown) => {
       // The supervisor starts another; an uncaught error would spill its stack on stderr.
-      self.postMessage(error instanceof Error ? error.message : String(error));
+      self.postMessage(messageOf(error));
       self.close();
     });
   };

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../ffi/thrown.ts";
 import { Errno, KernelError } from "../ffi/errno.ts";
 import { readFile } from "../ffi/fd.ts";
 import { Assembler } from "./asm/assembler.ts";
@@ -299,7 +300,7 @@ export function probeFeatures(
     try {
       run(kernel);
     } catch (error) {
-      problem = error instanceof Error ? error.message : String(error);
+      problem = messageOf(error);
       // Who may not ask learns nothing about the kernel.
       if (error instanceof KernelError && error.errno === Errno.EPERM) {
         return { name, since: "", isOptional: isOptional === true, problem };

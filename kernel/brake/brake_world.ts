@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../ffi/thrown.ts";
 import type { BrakeWorld } from "../../pipeline/brake/brake_kernel.ts";
 import { GiveBack } from "../../pipeline/brake/give_back.ts";
 import { MonotonicClock } from "../ffi/clock.ts";
@@ -109,7 +110,7 @@ export function tryBrake(): BrakeMeans {
   try {
     helper = Helper.start(NOBODY, NOBODY);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new NoBrake(`CAP_SYS_RESOURCE is missing, and no helper can be started: ${reason}`, mend);
   }
   try {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../ffi/thrown.ts";
 import { Helper } from "./helper.ts";
 
 const HELPERS_MAX = 256;
@@ -69,7 +70,7 @@ export class Helpers {
       this.failedMs.delete(key);
       return helper;
     } catch (error) {
-      this.failed(key, error instanceof Error ? error.message : String(error));
+      this.failed(key, messageOf(error));
       return undefined;
     }
   }

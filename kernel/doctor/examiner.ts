@@ -80,8 +80,3 @@ function mendOf(problem: unknown): string | undefined {
   if (problem instanceof Deno.errors.NotCapable) return "give Deno its permissions: deno run -A";
   return undefined;
 }
-
-/** What an error says. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

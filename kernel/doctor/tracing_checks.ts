@@ -1,4 +1,5 @@
 /** Whether the kernel tells of memory, and of nobody but those on the list. */
+import { messageOf } from "../ffi/thrown.ts";
 import { Errno, KernelError } from "../ffi/errno.ts";
 import { readTextFile } from "../ffi/fd.ts";
 import { type EventFormat, parseEventFormat } from "../trace/formats.ts";
@@ -8,7 +9,7 @@ import { findTracefs } from "../trace/tracefs.ts";
 import { hasOwner } from "../trace/instance_owner.ts";
 import { parseInstanceName } from "../trace/instance_name.ts";
 import { TraceInstance } from "../trace/trace_instance.ts";
-import { type Examiner, Lacking, messageOf, NEW_KERNEL_MEND, ROOT_MEND } from "./examiner.ts";
+import { type Examiner, Lacking, NEW_KERNEL_MEND, ROOT_MEND } from "./examiner.ts";
 import { Trial } from "./trial.ts";
 
 const LIFECYCLE = [

@@ -1,4 +1,5 @@
 /** A trace instance and a reader of it, to try out what the kernel tells. */
+import { messageOf } from "../ffi/thrown.ts";
 import {
   RECORD_BYTES,
   RecordKind,
@@ -14,7 +15,6 @@ import { makeRawFormats, type RawFormats } from "../trace/raw_parser.ts";
 import { RawSource } from "../trace/raw_source.ts";
 import { TextSource } from "../trace/text_source.ts";
 import type { TraceInstance } from "../trace/trace_instance.ts";
-import { messageOf } from "./examiner.ts";
 
 /** What a trial has recorded since it was asked last. */
 export interface Take {

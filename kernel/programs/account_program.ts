@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { messageOf } from "../ffi/thrown.ts";
 import { openLibc } from "../ffi/libc.ts";
 import { asBuffer, closeFd } from "../ffi/fd.ts";
 import { Syscall } from "../ffi/symbols.ts";
@@ -64,7 +65,7 @@ export function startProgram(wanted: AccountProgram): RunningProgram {
   try {
     child = spawn(wanted);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const ended = Promise.resolve<ProgramEnd>({ kind: "unstartable", message });
     return { pid: 0, ended, kill: () => {} };
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import { BacklogRelay } from "./backlog_relay.ts";
 import { ControlListener, type ControlListenerOptions } from "./control_listener.ts";
 import { failure, handleControl, type HandlerOptions } from "./handlers.ts";
@@ -57,7 +58,7 @@ export class ControlServer {
       );
     } catch (error) {
       if (error instanceof ControlSocketError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new ControlSocketError(`Cannot open control socket ${socketPath}: ${reason}`, {
         cause: error,
       });
@@ -82,7 +83,7 @@ export class ControlServer {
       };
       return new ControlServer({ end }, requests, socketPath);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new ControlSocketError(`Cannot go on with control socket ${socketPath}: ${reason}`, {
         cause: error,
       });

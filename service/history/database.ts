@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { HistoryBatch, HistoryBounds } from "./batch.ts";
 import { APPLICATION_ID, checkSchema, pragma, SCHEMA, SCHEMA_VERSION } from "./schema.ts";
@@ -222,10 +223,6 @@ export class HistoryDatabase {
     }
     this.database = undefined;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function isDamage(error: unknown): boolean {

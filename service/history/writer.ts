@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import { HistoryDatabase } from "./database.ts";
 import type { WriterAnswer, WriterInit, WriterRequest } from "./protocol.ts";
 
@@ -57,6 +58,6 @@ export async function writeHistory(
 }
 
 function oneLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   return text.replace(/\s*[\r\n]+\s*/g, " ");
 }

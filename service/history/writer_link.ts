@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import type { HistoryBatch } from "./batch.ts";
 import type { WriterAnswer, WriterInit } from "./protocol.ts";
 
@@ -55,7 +56,7 @@ export class WriterLink {
       return answer;
     } catch (error) {
       this.drop();
-      return { problem: error instanceof Error ? error.message : String(error) };
+      return { problem: messageOf(error) };
     } finally {
       clearTimeout(timer);
     }

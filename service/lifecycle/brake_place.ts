@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import { type BrakeMeans, tryBrake, undoBrake } from "../../kernel/brake/brake_world.ts";
 import type { LimitRule } from "../../pipeline/limits/limits.ts";
 import type { Journal } from "../journal/journal.ts";
-import { messageOf } from "./errors.ts";
 import type { SupervisorOptions } from "./options.ts";
 
 /** By then all that was lowered is given back at the end, or is left to the next start. */

@@ -8,8 +8,3 @@ export class StartError extends Error {
     this.mend = mend;
   }
 }
-
-/** What a thrown value says. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import type { CarriedGrace } from "../../pipeline/kill/carried_graces.ts";
 import type { CarriedLowering } from "../../pipeline/limits/carried_lowerings.ts";
 import { listenerOf } from "../../kernel/process/inherit.ts";
@@ -133,7 +134,7 @@ export class StartOver {
       handOver(this.noteOf(now, role, reason, nowNs - silentMs * 1e6), this.cpus);
     } catch (error) {
       // Ending it all is the only other way to be sure that nothing of it goes on.
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       const message = `${role} ${reason}, and toom cannot start over: ${why}`;
       journal.publish({ event: "error", where: "supervisor", message });
       await host.flushLog(FLUSH_MS_MAX);

@@ -9,13 +9,13 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import { closeFd } from "../../kernel/ffi/fd.ts";
 import { listenUnix, SocketType } from "../../kernel/sockets/seqpacket.ts";
 import { STREAM_SUFFIX } from "../../pipeline/promises/tmalloc_message.ts";
 import type { TmallocPlace } from "../../workers/protocol.ts";
 import { closedFolderOf, makePublicFolders } from "../control/public_folder.ts";
 import type { Journal } from "../journal/journal.ts";
-import { messageOf } from "./errors.ts";
 
 /** Everybody may ask: who it is, the kernel tells. */
 const SOCKET_MODE = 0o666;

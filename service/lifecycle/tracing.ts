@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import { Errno, KernelError } from "../../kernel/ffi/errno.ts";
 import { closeFd, openFd, OpenFlag, readFile } from "../../kernel/ffi/fd.ts";
 import type { BpfSourceSpec } from "../../kernel/bpf/bpf_source.ts";
@@ -369,7 +370,7 @@ function problemOfRaw(formats: FormatTexts, pageBytes: number): string | undefin
     rawFormats(formats, pageBytes);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 
@@ -400,7 +401,7 @@ function openBooks({ countMask, countsOwn, readers }: TracingOptions): KernelBoo
     }
     return books;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

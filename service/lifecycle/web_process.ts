@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import type { WebAddress } from "../config/web_address.ts";
 import { webAddressText } from "../config/web_address.ts";
 
@@ -72,7 +73,7 @@ export class WebProcess {
         });
         problem = await child.ended;
       } catch (error) {
-        problem = error instanceof Error ? error.message : String(error);
+        problem = messageOf(error);
       }
       this.child = undefined;
       if (this.isOver) return;

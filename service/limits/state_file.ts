@@ -17,6 +17,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import {
   formatUidRange,
   HARD_PAGES_MAX,
@@ -299,7 +300,7 @@ export class LimitState {
       await writeAtomically(this.options.dirPath, `${text}\n`);
       return { persisted: true };
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       const problem = `Cannot write ${statePath(this.options.dirPath)}: ${reason}`;
       return { persisted: false, problem };
     }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "../../kernel/ffi/thrown.ts";
 import { OwnerTable } from "../../pipeline/limits/owners.ts";
 import { quote } from "../../pipeline/limits/units.ts";
 import { passwdUids, uidInPasswd } from "../../kernel/users/passwd_text.ts";
@@ -63,7 +64,7 @@ export class Subuids {
       text = Deno.readTextFileSync(path);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) {
-        problems.push(error instanceof Error ? error.message : String(error));
+        problems.push(messageOf(error));
       }
     }
     const parsed = parseSubuid(text);
@@ -99,7 +100,7 @@ export class Subuids {
         if (uid !== undefined) uids.set(name, uid);
         else problems.push(`no user is ${quote(name)}`);
       } catch (error) {
-        problems.push(`${quote(name)}: ${error instanceof Error ? error.message : String(error)}`);
+        problems.push(`${quote(name)}: ${messageOf(error)}`);
       }
       if (reading !== this.reading) return;
     }
