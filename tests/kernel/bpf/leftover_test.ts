@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { BpfAttributes, bpfCall } from "../../../kernel/ffi/bpf_call.ts";
+import { closeFd } from "../../../kernel/ffi/fd.ts";
 import { kernelModule } from "../../_support/real_kernel.ts";
 import { until, whyNoBpf } from "./support.ts";
 
@@ -18,6 +19,22 @@ function idsOf(kind: Kind): Set<number> {
     attributes.u32(0, id);
   }
   return ids;
+}
+
+/** BPF_LINK_GET_FD_BY_ID and BPF_LINK_DETACH of linux/bpf.h. */
+const LINK_OF_ID = 30;
+const DETACH = 34;
+const EOPNOTSUPP = 95;
+
+/** @returns What the kernel answers who wants to detach another's link. */
+function detach(id: number): number {
+  const link = bpfCall(LINK_OF_ID, new BpfAttributes().u32(0, id));
+  assert(link >= 0, `link ${id}: ${link}`);
+  try {
+    return bpfCall(DETACH, new BpfAttributes().u32(0, link));
+  } finally {
+    closeFd(link);
+  }
 }
 
 /** Attaches the books, and prints what it has of each kind; it ends only by a signal. */
@@ -73,6 +90,10 @@ Deno.test({
     assertEquals(new Set(ids.map(([kind]) => kind)), new Set(["prog_id", "map_id", "link_id"]));
     assert(ids.length >= 5 + 8 + 4, said);
     assertEquals(left(), ids, "they are there while it lives");
+    for (const [kind, id] of ids) {
+      if (kind === "link_id") assertEquals(detach(id), -EOPNOTSUPP, "root detaches by hand");
+    }
+    assertEquals(left(), ids, "nobody else can take them away");
     child.kill("SIGKILL");
     assertEquals((await child.status).signal, "SIGKILL");
     // The kernel frees them behind a grace period.
