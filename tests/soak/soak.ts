@@ -145,7 +145,10 @@ class Administrators {
 
   private async command(...words: string[]): Promise<void> {
     const { code, out } = await this.toom.command(...words);
-    if (code !== 0) throw new Error(`${words.slice(0, 2).join(" ")} ${code}: ${out.slice(-400)}`);
+    if (code === 0) return;
+    const unexplained = out.split("\n").filter((line) => line.startsWith("not explained"));
+    const why = unexplained.length > 0 ? unexplained.join("; ") : out.slice(-400);
+    throw new Error(`${words.slice(0, 2).join(" ")} ${code}: ${why}`);
   }
 
   async note(name: string, act: () => Promise<void>): Promise<void> {

@@ -211,7 +211,7 @@ function plots(result: SoakResult, kills: readonly Kill[]): Plot[] {
 
 const list = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts).toSorted(([, a], [, b]) => b - a)
-    .map(([name, count]) => `- ${name}: ${count}`).join("\n");
+    .map(([name, count]) => `- ${name}: ${count}`).join("\n") || "Nothing.";
 
 function words(result: SoakResult, kills: readonly Kill[], rows: readonly string[]): string {
   const { verdict, options, done, startedAt } = result;
