@@ -29,3 +29,19 @@ Deno.test("layersOf() names a circle", () => {
   const error = assertThrows(() => layersOf(imports), Error);
   assert(error.message.endsWith("b imports c imports b"), error.message);
 });
+
+Deno.test("deno.json names no package for tests alone: a compiled program has all of them within", async () => {
+  const root = new URL("../", import.meta.url);
+  const { imports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+  const packageOf = (target: string): string => /^npm:([^/]+)/.exec(target)?.[1] ?? target;
+  const unused = new Set(Object.values(imports as Record<string, string>).map(packageOf));
+  const listed = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "mod.ts"],
+    cwd: root,
+  }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(listed.stdout)) as {
+    modules: readonly { specifier: string }[];
+  };
+  for (const { specifier } of modules) unused.delete(packageOf(specifier.replace("npm:/", "npm:")));
+  assertEquals([...unused], []);
+});

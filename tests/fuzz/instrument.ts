@@ -4,13 +4,24 @@
  *
  * @module
  */
-import { createInstrumenter } from "istanbul-lib-instrument";
-
 const ROOT = new URL("../../", import.meta.url).pathname.replace(/\/$/, "");
 const ENTRY = "tests/fuzz/fuzz.ts";
 /** `cov_abc().s[3]++` or, of a branch, `cov_abc().b[3][1]++`. */
 const COUNTED = /cov_\w+\(\)\.([sfb])\[(\d+)\](?:\[(\d+)\])?\+\+/g;
 const HOOK = "toomFuzzHit";
+/**
+ * Not in deno.json and its lock: a compiled program has all packages within that these name, and its
+ * processes are larger by them. Hence imported by a name that is made here, under `deno run --no-lock`.
+ */
+const INSTRUMENTER = ["npm:istanbul-lib-instrument", "6.0.3"].join("@");
+
+/** What is used of it. */
+interface InstrumenterModule {
+  createInstrumenter(options: {
+    readonly esModules: boolean;
+    readonly parserPlugins: readonly string[];
+  }): { instrumentSync(code: string, path: string): string };
+}
 
 /** How often each place of the instrumented modules has run since {@link forget}. */
 export class Places {
@@ -68,6 +79,7 @@ async function modulesOf(entry: string): Promise<string[]> {
  * @returns The copy of `fuzz.ts`, to be imported, and the counters.
  */
 export async function instrument(dirPath: string): Promise<{ entry: string; places: Places }> {
+  const { createInstrumenter } = await import(INSTRUMENTER) as InstrumenterModule;
   const instrumenter = createInstrumenter({
     esModules: true,
     parserPlugins: ["typescript", "explicitResourceManagement", "importAttributes"],

@@ -40,7 +40,7 @@ async function withRights(
 }
 
 Deno.test({
-  ...hostile("who changes its uid or protects itself gains nothing by it", "quick"),
+  ...hostile("who changes its uid or protects itself gains nothing by it"),
   fn: async (t) => {
     await using scene = await Scene.start(["programs/identity"]);
     const { toom } = scene;
@@ -114,7 +114,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...hostile("who comes by the number of a process that is being killed lives", "quick"),
+  ...hostile("who comes by the number of a process that is being killed lives"),
   fn: async () => {
     // clone3(2) gives out a number of choice: that of each victim, as soon as it is free.
     await using scene = await Scene.start(["programs/identity"], "--trigger=user");

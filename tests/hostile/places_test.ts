@@ -33,7 +33,7 @@ async function ownAnswer(path: string): Promise<string> {
 }
 
 Deno.test({
-  ...hostile("sockets and files of toom give nobody more than it may have", "quick"),
+  ...hostile("sockets and files of toom give nobody more than it may have"),
   fn: async (t) => {
     const port = freePort();
     await using scene = await Scene.start([], `--metrics=${port}`);

@@ -25,18 +25,12 @@ const RATE_BYTES = 1000 * MIB;
 const HOSTILE_POSSIBLE = E2E_POSSIBLE && hasFile("/usr/bin/cc");
 const HOSTILE_NEEDS = `${E2E_NEEDS}, and a C compiler`;
 
-/**
- * Name and `ignore` of a hostile test.
- *
- * @param speed The quick ones run with all tests. On a busy machine some of the others find that
- *   measuring, or a program of theirs, came late.
- */
-export function hostile(
-  name: string,
-  speed: "quick" | "slow" = "slow",
-): { name: string; ignore: boolean } {
-  if (speed === "slow" && !IS_CHAOS) return needing(false, "deno task chaos", name);
-  return needing(HOSTILE_POSSIBLE, HOSTILE_NEEDS, name);
+/** Name and `ignore` of a hostile test. @param why What else is missing. */
+export function hostile(name: string, why?: string): { name: string; ignore: boolean } {
+  // On a busy machine some of them find that measuring, or a program of theirs, came late.
+  if (!IS_CHAOS) return needing(false, "deno task chaos", name);
+  if (!HOSTILE_POSSIBLE) return needing(false, HOSTILE_NEEDS, name);
+  return needing(why === undefined, why ?? "", name);
 }
 
 /** Slow cases too, which `deno task chaos` asks for. */
