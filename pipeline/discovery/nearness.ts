@@ -34,6 +34,8 @@ const FAR_AFTER_NS = 2e9;
 const FAR_FACTOR = 2;
 /** While pages are booked, distances are compared so often. */
 const COMPARE_EVERY_NS = 100e6;
+/** By each of these the last look counts as this much cheaper, until one is tried again: half in 7 s. */
+const STALE_FACTOR = 0.99;
 /**
  * The least that a CPU can be expected to take: huge pages, of which the kernel clears 33 MiB in a
  * millisecond (limits/urgency.ts). Slower CPUs count as this, because a probe that got no huge page
@@ -143,6 +145,8 @@ export class Nearness {
     const everyNs = this.everyNs() / FAR_FACTOR;
     if (!this.isAffordable(everyNs)) {
       this.farSinceNs = Infinity;
+      // Nobody looks meanwhile: what a look cost on a busy moment must not count for ever.
+      if (everyNs >= LOOK_EVERY_NS_MIN) this.lookNs *= STALE_FACTOR;
       return;
     }
     if (this.farSinceNs === Infinity) this.farSinceNs = nowNs;

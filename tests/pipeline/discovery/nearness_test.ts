@@ -160,6 +160,18 @@ Deno.test("one look that was held up brings nobody near", () => {
   assertEquals(stage.users.isAttached, false);
 });
 
+Deno.test("looks that a busy moment made dear are tried again within seconds", () => {
+  const stage = new Stage().run(3 * SECOND_NS);
+  // 200 ms away: at most 2 ms a look, and 1 to be far again.
+  stage.users.distancePages = 0.2 * SECOND_NS * GROWTH;
+  stage.users.lookTakesNs = 5e6;
+  stage.run(5 * SECOND_NS);
+  assertEquals(stage.users.isAttached, true);
+  stage.users.lookTakesNs = 200_000;
+  stage.run(30 * SECOND_NS);
+  assertEquals(stage.users.isAttached, false);
+});
+
 Deno.test("a promise counts as used", () => {
   const stage = new Stage().run(3 * SECOND_NS);
   assertEquals(stage.users.isAttached, false);
