@@ -10,7 +10,7 @@ readonly PHASE=/job/.phase
 # Files of the system, but those that change by themselves.
 files() {
   find / -xdev \( -path /job -o -path /root -o -path /tmp -o -path /proc -o -path /sys -o -path /run -o -path /home \
-    -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/systemd \
+    -o -path /var/log -o -path /var/backups -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/systemd \
     -o -path /var/lib/apt -o -path /var/spool -o -path '/etc/*-' -o -path '/var/tmp/systemd-private-*-systemd-*' \
     -o -path /etc/.pwd.lock \) -prune -o -print | sort
 }
